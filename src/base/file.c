@@ -1,0 +1,267 @@
+/* Files, as file.h promises. A writer collects small writes in a buffer of its own; everything goes
+ * through descriptors so that each error is seen where it happens, including those that only fsync
+ * and close report. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+static Status fail_errno(Error *err, const char *path, const char *what) {
+    int code = errno;
+    char text[128];
+    return fail(err, STATUS_IO, "%s: cannot %s: %s", path, what,
+                strerror_r(code, text, sizeof text));
+}
+
+static Status fail_memory(Error *err, const char *path) {
+    return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+}
+
+/* --- Reading ------------------------------------------------------------------------------------ */
+
+Status file_map(const char *path, FileMap *out, Error *err) {
+    *out = (FileMap){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(err, path, "open");
+    Status status = STATUS_OK;
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        status = fail_errno(err, path, "read its size");
+    } else if (!S_ISREG(info.st_mode)) {
+        status = fail(err, STATUS_IO, "%s: not a regular file", path);
+    } else if (info.st_size > 0) {
+        void *p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            status = fail_errno(err, path, "map");
+        else
+            *out = (FileMap){p, (size_t)info.st_size};
+    }
+    close(fd);
+    return status;
+}
+
+void file_unmap(FileMap *m) {
+    if (m->data != NULL) munmap((void *)m->data, m->bytes);
+    *m = (FileMap){0};
+}
+
+/* read() until `bytes` are there, or the end; how many came is in *got. */
+static Status read_fully(int fd, const char *path, uint8_t *data, size_t bytes, size_t *got,
+                         Error *err) {
+    *got = 0;
+    while (*got < bytes) {
+        ssize_t n = read(fd, data + *got, bytes - *got);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail_errno(err, path, "read");
+        if (n == 0) break;
+        *got += (size_t)n;
+    }
+    return STATUS_OK;
+}
+
+/* The size the system names is only a first guess: pipes and /proc have none, files grow. */
+static Status read_to_end(int fd, const char *path, size_t max_bytes, uint8_t **data, size_t *bytes,
+                          Error *err) {
+    struct stat info;
+    size_t capacity = 4096;
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size >= 0) {
+        if ((uint64_t)info.st_size > max_bytes) goto too_large;
+        capacity = (size_t)info.st_size + 2;
+    }
+    if ((*data = mem_alloc(capacity)) == NULL) return fail_memory(err, path);
+    for (;;) {
+        size_t got, room = capacity - 1 - *bytes;
+        Status status = read_fully(fd, path, *data + *bytes, room, &got, err);
+        if (status != STATUS_OK) return status;
+        *bytes += got;
+        if (*bytes > max_bytes) goto too_large;
+        if (got < room) break;
+        uint8_t *grown = mem_realloc(*data, capacity, capacity * 2);
+        if (grown == NULL) return fail_memory(err, path);
+        *data = grown;
+        capacity *= 2;
+    }
+    (*data)[*bytes] = 0;
+    return STATUS_OK;
+too_large:
+    return fail(err, STATUS_IO, "%s: larger than the %zu bytes allowed here", path, max_bytes);
+}
+
+Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes, Error *err) {
+    *data = NULL;
+    *bytes = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(err, path, "open");
+    Status status = read_to_end(fd, path, max_bytes, data, bytes, err);
+    close(fd);
+    if (status != STATUS_OK) {
+        mem_free(*data);
+        *data = NULL;
+        *bytes = 0;
+    }
+    return status;
+}
+
+/* --- Writing ------------------------------------------------------------------------------------ */
+
+enum { BUFFER_BYTES = 64 * 1024 };
+
+struct FileWriter {
+    char *path, *temporary; /* temporary NULL: renamed, nothing to remove */
+    int fd;                 /* -1: closed */
+    size_t used;
+    uint8_t buffer[BUFFER_BYTES];
+};
+
+Status file_writer_open(const char *path, FileWriter **out, Error *err) {
+    *out = NULL;
+    FileWriter *w = mem_alloc(sizeof *w);
+    if (w == NULL) return fail_memory(err, path);
+    Status status = STATUS_OK;
+    w->fd = -1;
+    w->path = mem_strdup(path);
+    char *temporary = mem_printf("%s.tmp", path);
+    if (w->path == NULL || temporary == NULL) {
+        status = fail_memory(err, path);
+        mem_free(temporary);
+        goto done;
+    }
+    w->fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (w->fd < 0) {
+        status = fail_errno(err, temporary, "create");
+        mem_free(temporary);
+        goto done;
+    }
+    w->temporary = temporary;
+    *out = w;
+done:
+    if (status != STATUS_OK) file_writer_close(w);
+    return status;
+}
+
+static Status write_fully(FileWriter *w, const uint8_t *data, size_t bytes, Error *err) {
+    while (bytes > 0) {
+        ssize_t n = write(w->fd, data, bytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail_errno(err, w->temporary, "write");
+        data += n;
+        bytes -= (size_t)n;
+    }
+    return STATUS_OK;
+}
+
+static Status flush(FileWriter *w, Error *err) {
+    size_t used = w->used;
+    w->used = 0;
+    return write_fully(w, w->buffer, used, err);
+}
+
+Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err) {
+    ASSERT(w->fd >= 0, "%s: written after commit", w->path);
+    if (bytes > BUFFER_BYTES - w->used) {
+        Status status = flush(w, err);
+        if (status != STATUS_OK) return status;
+    }
+    if (bytes > BUFFER_BYTES) return write_fully(w, data, bytes, err);
+    if (bytes > 0) memcpy(w->buffer + w->used, data, bytes);
+    w->used += bytes;
+    return STATUS_OK;
+}
+
+/* Without this the rename itself may be lost in a crash. Some file systems cannot sync a folder;
+ * that is theirs to answer for. */
+static Status sync_directory(const char *path, Error *err) {
+    const char *slash = strrchr(path, '/');
+    char *directory = slash == NULL   ? mem_strdup(".")
+                      : slash == path ? mem_strdup("/")
+                                      : mem_printf("%.*s", (int)(slash - path), path);
+    if (directory == NULL) return fail_memory(err, path);
+    Status status = STATUS_OK;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
+        status = fail_errno(err, directory, "flush to disk");
+    if (fd >= 0) close(fd);
+    mem_free(directory);
+    return status;
+}
+
+Status file_writer_commit(FileWriter *w, Error *err) {
+    ASSERT(w->fd >= 0, "%s: committed twice", w->path);
+    Status status = flush(w, err);
+    if (status != STATUS_OK) return status;
+    if (fsync(w->fd) != 0) return fail_errno(err, w->temporary, "flush to disk");
+    int closed = close(w->fd);
+    w->fd = -1;
+    if (closed != 0) return fail_errno(err, w->temporary, "close");
+    if (rename(w->temporary, w->path) != 0) return fail_errno(err, w->path, "replace");
+    mem_free(w->temporary);
+    w->temporary = NULL;
+    return sync_directory(w->path, err);
+}
+
+void file_writer_close(FileWriter *w) {
+    if (w == NULL) return;
+    if (w->fd >= 0) close(w->fd);
+    if (w->temporary != NULL) unlink(w->temporary);
+    mem_free(w->temporary);
+    mem_free(w->path);
+    mem_free(w);
+}
+
+Status file_write_all(const char *path, const void *data, size_t bytes, Error *err) {
+    Status status = STATUS_OK;
+    FileWriter *w = NULL;
+    TRY(file_writer_open(path, &w, err));
+    TRY(file_writer_write(w, data, bytes, err));
+    TRY(file_writer_commit(w, err));
+done:
+    file_writer_close(w);
+    return status;
+}
+
+/* --- Names -------------------------------------------------------------------------------------- */
+
+bool file_exists(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool file_is_directory(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static Status make_directory(const char *path, Error *err) {
+    if (mkdir(path, 0777) == 0) return STATUS_OK;
+    int code = errno;
+    if (file_is_directory(path)) return STATUS_OK;
+    errno = code;
+    return fail_errno(err, path, "make the folder");
+}
+
+Status file_make_directories(const char *path, Error *err) {
+    char *prefix = mem_strdup(path);
+    if (prefix == NULL) return fail_memory(err, path);
+    Status status = STATUS_OK;
+    for (char *p = prefix + 1; *prefix != 0 && *p != 0; p++) {
+        if (*p != '/') continue;
+        *p = 0;
+        TRY(make_directory(prefix, err));
+        *p = '/';
+    }
+    TRY(make_directory(prefix, err));
+done:
+    mem_free(prefix);
+    return status;
+}
+
+Status file_remove(const char *path, Error *err) {
+    if (unlink(path) == 0 || errno == ENOENT) return STATUS_OK;
+    return fail_errno(err, path, "remove");
+}

@@ -1,0 +1,15 @@
+/* What the library has to say goes to one sink that its caller supplies; the library itself never
+ * prints. Lines carry no newline. Safe from any thread. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/status.h"
+
+typedef enum LogLevel { LOG_ERROR, LOG_WARNING, LOG_INFO } LogLevel;
+typedef void (*LogSink)(void *user, LogLevel level, const char *line);
+
+/* NULL (the start) drops every line. Set it before threads start. */
+void log_set_sink(LogSink sink, void *user);
+void log_line(LogLevel level, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

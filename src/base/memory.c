@@ -1,0 +1,148 @@
+/* The one place that calls the system's allocator. Blocks are 64-byte aligned (a cache line, the
+ * widest vector) and zeroed. Counting and the failing n-th allocation are always compiled in: two
+ * atomic operations are nothing beside zeroing, and the library that is tested is the one shipped. */
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64 };
+
+static atomic_int_least64_t n_allocations;
+static atomic_int_least64_t countdown; /* to the failing allocation; <= 0: off */
+
+static void *allocate(size_t bytes) {
+    atomic_fetch_add(&n_allocations, 1);
+    if (atomic_load(&countdown) > 0 && atomic_fetch_sub(&countdown, 1) == 1) return NULL;
+    if (bytes == 0) bytes = 1;
+    if (bytes > SIZE_MAX - ALIGNMENT) return NULL;
+    return aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+}
+
+void *mem_alloc(size_t bytes) {
+    void *p = allocate(bytes);
+    if (p != NULL) memset(p, 0, bytes == 0 ? 1 : bytes);
+    return p;
+}
+
+void *mem_alloc_array(size_t count, size_t size) {
+    if (size != 0 && count > SIZE_MAX / size) return NULL;
+    return mem_alloc(count * size);
+}
+
+/* Allocates and copies, because realloc() does not keep the alignment. */
+void *mem_realloc(void *p, size_t old_bytes, size_t new_bytes) {
+    void *grown = allocate(new_bytes);
+    if (grown == NULL) return NULL;
+    if (p != NULL) memcpy(grown, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+    free(p);
+    return grown;
+}
+
+char *mem_strdup(const char *s) {
+    size_t bytes = strlen(s) + 1;
+    char *copy = mem_alloc(bytes);
+    if (copy != NULL) memcpy(copy, s, bytes);
+    return copy;
+}
+
+/* printf into memory of the arena, or of the heap when there is none. */
+static char *print(Arena *a, const char *format, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    char *text = NULL;
+    if (n >= 0) text = a != NULL ? arena_alloc(a, (size_t)n + 1) : mem_alloc((size_t)n + 1);
+    if (text != NULL) vsnprintf(text, (size_t)n + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+char *mem_printf(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *text = print(NULL, format, args);
+    va_end(args);
+    return text;
+}
+
+void mem_free(void *p) {
+    free(p);
+}
+
+int64_t mem_allocations(void) {
+    return atomic_load(&n_allocations);
+}
+
+void mem_fail_after(int64_t n) {
+    atomic_store(&countdown, n);
+}
+
+/* --- Arena: a list of chunks, the newest first, each filled from its front ----------------------- */
+
+enum { CHUNK_BYTES = 16 * 1024, ARENA_ALIGNMENT = 16 };
+
+typedef struct Chunk Chunk;
+struct Chunk {
+    Chunk *next;
+    size_t bytes, used; /* of what follows this header */
+};
+
+enum { CHUNK_HEADER = (sizeof(Chunk) + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT };
+
+struct Arena {
+    Chunk *chunks;
+};
+
+Arena *arena_new(void) {
+    return mem_alloc(sizeof(Arena));
+}
+
+static Chunk *add_chunk(Arena *a, size_t bytes) {
+    if (bytes < CHUNK_BYTES) bytes = CHUNK_BYTES;
+    Chunk *c = mem_alloc(CHUNK_HEADER + bytes);
+    if (c == NULL) return NULL;
+    c->bytes = bytes;
+    c->next = a->chunks;
+    a->chunks = c;
+    return c;
+}
+
+void *arena_alloc(Arena *a, size_t bytes) {
+    if (bytes > SIZE_MAX / 2) return NULL;
+    bytes = (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+    if (bytes == 0) bytes = ARENA_ALIGNMENT;
+    Chunk *c = a->chunks;
+    if (c == NULL || c->bytes - c->used < bytes) c = add_chunk(a, bytes);
+    if (c == NULL) return NULL;
+    void *p = (char *)c + CHUNK_HEADER + c->used;
+    c->used += bytes;
+    return p;
+}
+
+char *arena_strdup(Arena *a, const char *s) {
+    size_t bytes = strlen(s) + 1;
+    char *copy = arena_alloc(a, bytes);
+    if (copy != NULL) memcpy(copy, s, bytes);
+    return copy;
+}
+
+char *arena_printf(Arena *a, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *text = print(a, format, args);
+    va_end(args);
+    return text;
+}
+
+void arena_free(Arena *a) {
+    if (a == NULL) return;
+    for (Chunk *c = a->chunks, *next; c != NULL; c = next) {
+        next = c->next;
+        mem_free(c);
+    }
+    mem_free(a);
+}

@@ -1,0 +1,37 @@
+/* What the system says about processors, time and memory of this process (Linux). */
+#include "base/threads.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The affinity mask, not the machine: containers and taskset narrow it. */
+int threads_available(void) {
+    cpu_set_t set;
+    int n = 0;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
+    if (n < 1) n = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n;
+}
+
+double clock_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int64_t process_rss_bytes(void) {
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL) return 0;
+    long long total = 0, resident = 0;
+    int n = fscanf(f, "%lld %lld", &total, &resident);
+    fclose(f);
+    return n == 2 ? (int64_t)resident * (int64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+int64_t process_peak_rss_bytes(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
+}
