@@ -1,0 +1,24 @@
+/* GELU backward; the forward pass is the epilogue of linear_forward. */
+#include "kernels/cpu/simd.h"
+
+enum { CHUNK = 4096 };
+
+/* gelu'(x) = Phi(x) + x phi(x). dx may be dy: no simd loop here reads what another lane wrote. */
+static void gelu_backward_chunk(float *dx, const float *dy, const float *pre, int64_t n) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        float x = pre[i];
+        float density = 0.39894228f * exp_f32(-0.5f * x * x);
+        dx[i] = dy[i] * (normal_cdf_f32(x) + x * density);
+    }
+}
+
+static void gelu_backward(Device *d, void *dx, const void *dy, const void *pre, int64_t n) {
+#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+    for (int64_t at = 0; at < n; at += CHUNK) {
+        gelu_backward_chunk((float *)dx + at, (const float *)dy + at, (const float *)pre + at,
+                            min_i64(CHUNK, n - at));
+    }
+}
+
+void SIMD(fill_activation)(Kernels *k) { k->gelu_backward = gelu_backward; }

@@ -1,0 +1,29 @@
+/* The cpu table is the ref table for float with the rows that pay overwritten. Files *_simd.c are
+ * compiled once per instruction set and export cpu_<isa>_fill_*; the others export cpu_fill_*.
+ *
+ * Promise: results do not depend on the number of threads. A loop is cut by the shape alone, every
+ * piece is computed by one thread in one order, and partial sums are combined in order. */
+#ifndef KERNELS_CPU_CPU_H
+#define KERNELS_CPU_CPU_H
+
+#include "kernels/device.h"
+
+/* Rows that are copies and short sums: nothing to gain from an instruction set. */
+void cpu_fill_patch(Kernels *k);
+void cpu_fill_tokens(Kernels *k);
+
+/* X(isa): the tables there are. fill_table overwrites the rows that pay; peak_gflops measures. */
+#define CPU_ISAS_BEST_FIRST(X) CPU_ISAS_X86(X) X(plain)
+#if defined(__x86_64__)
+#define CPU_ISAS_X86(X) X(avx512) X(avx2)
+#else
+#define CPU_ISAS_X86(X)
+#endif
+
+#define X(isa)                                                                                     \
+    void cpu_##isa##_fill_table(Kernels *k);                                                       \
+    double cpu_##isa##_peak_gflops(int n_threads, double seconds_each, int runs);
+CPU_ISAS_BEST_FIRST(X)
+#undef X
+
+#endif

@@ -1,0 +1,180 @@
+/* Devices in host memory: the two references and the cpu. The processor is asked once, here, which
+ * of the compiled instruction sets it can run. */
+#include "kernels/device.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/memory.h"
+#include "base/threads.h"
+#include "kernels/cpu/cpu.h"
+
+void ref_fill_table(Kernels *k);
+void ref64_fill_table(Kernels *k);
+
+enum { HUGE_PAGE = 2 << 20 };
+
+/* --- instruction sets --------------------------------------------------------------------------- */
+
+typedef struct Isa {
+    const char *name;
+    void (*fill_table)(Kernels *k);
+    double (*peak_gflops)(int n_threads, double seconds_each, int runs);
+} Isa;
+
+static const Isa ISAS[] = {
+#define X(isa) {#isa, cpu_##isa##_fill_table, cpu_##isa##_peak_gflops},
+    CPU_ISAS_BEST_FIRST(X)
+#undef X
+};
+
+enum { N_ISAS = sizeof ISAS / sizeof *ISAS };
+
+static bool processor_has(const char *isa) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (!strcmp(isa, "avx2")) return fma;
+    if (!strcmp(isa, "avx512")) {
+        return fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    }
+#endif
+    return !strcmp(isa, "plain");
+}
+
+static const Isa *find_isa(const char *name) {
+    for (int i = 0; i < N_ISAS; i++) {
+        if (processor_has(ISAS[i].name) && (!name || !strcmp(name, ISAS[i].name))) return &ISAS[i];
+    }
+    return NULL;
+}
+
+const char *const *device_isas(void) {
+    static const char *names[N_ISAS + 1];
+    int n = 0;
+    for (int i = 0; i < N_ISAS; i++) {
+        if (processor_has(ISAS[i].name)) names[n++] = ISAS[i].name;
+    }
+    return names;
+}
+
+/* --- opening ------------------------------------------------------------------------------------ */
+
+static Status fill_device(Device *d, const char *name, const Isa *isa, Error *err) {
+    if (!strcmp(name, "ref64")) {
+        ref64_fill_table(&d->kernels);
+    } else if (!strcmp(name, "ref") || !strcmp(name, "cpu")) {
+        ref_fill_table(&d->kernels);
+        if (!strcmp(name, "cpu")) isa->fill_table(&d->kernels);
+    } else {
+        return fail(err, STATUS_USAGE, "device %s: not known; choose cpu, ref or ref64", name);
+    }
+    d->name = d->kernels.name;
+    d->isa = isa->name;
+    return STATUS_OK;
+}
+
+Status device_open(const char *name, int n_threads, const char *isa_name, Device **out,
+                   Error *err) {
+    Status status = STATUS_OK;
+    Device *d = NULL;
+    const Isa *isa = find_isa(isa_name);
+    if (n_threads < 0) {
+        status = fail(err, STATUS_USAGE, "threads: %d; give 1 or more, or 0 for all", n_threads);
+        goto done;
+    }
+    if (!isa) {
+        status = fail(err, STATUS_UNSUPPORTED,
+                      "instruction set %s: this processor or build does not have it", isa_name);
+        goto done;
+    }
+    d = mem_alloc(sizeof *d);
+    if (!d) {
+        status = fail(err, STATUS_MEMORY, "device %s: out of memory", name);
+        goto done;
+    }
+    d->n_threads = n_threads ? n_threads : threads_available();
+    TRY(fill_device(d, name, isa, err));
+    *out = d;
+    d = NULL;
+done:
+    device_close(d);
+    return status;
+}
+
+void device_close(Device *d) { mem_free(d); }
+
+/* --- memory ------------------------------------------------------------------------------------- */
+
+/* Large blocks are moved to huge pages: a training step walks all of them, and misses of the address
+ * cache would show. The pages that zeroing touched are given back, so that the next touch brings
+ * zeroed huge ones. Only a hint: where it fails, the old pages stay. */
+static void prefer_huge_pages(void *p, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    uintptr_t first = ((uintptr_t)p + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t end = ((uintptr_t)p + bytes) / HUGE_PAGE * HUGE_PAGE;
+    if (first >= end || madvise((void *)first, end - first, MADV_HUGEPAGE) != 0) return;
+    (void)madvise((void *)first, end - first, MADV_DONTNEED);
+#else
+    (void)p;
+    (void)bytes;
+#endif
+}
+
+void *device_alloc(Device *d, size_t bytes) {
+    (void)d;
+    void *p = mem_alloc(bytes);
+    if (p) prefer_huge_pages(p, bytes);
+    return p;
+}
+
+void device_free(Device *d, void *p, size_t bytes) {
+    (void)d;
+    (void)bytes;
+    mem_free(p);
+}
+
+void *device_at(void *base, size_t offset_bytes) { return (char *)base + offset_bytes; }
+
+void device_upload(Device *d, void *dst, const void *host, size_t bytes) {
+    (void)d;
+    memcpy(dst, host, bytes);
+}
+
+void device_download(Device *d, void *host, const void *src, size_t bytes) {
+    (void)d;
+    memcpy(host, src, bytes);
+}
+
+void device_copy(Device *d, void *dst, const void *src, size_t bytes) {
+    (void)d;
+    memcpy(dst, src, bytes);
+}
+
+void device_zero(Device *d, void *dst, size_t bytes) {
+    (void)d;
+    memset(dst, 0, bytes);
+}
+
+void device_sync(Device *d) { (void)d; }
+
+void device_upload_real(Device *d, void *dst, const float *host, int64_t n) {
+    if (d->kernels.real_bytes == sizeof(float)) {
+        memcpy(dst, host, (size_t)n * sizeof(float));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) ((double *)dst)[i] = (double)host[i];
+}
+
+void device_download_real(Device *d, float *host, const void *src, int64_t n) {
+    if (d->kernels.real_bytes == sizeof(float)) {
+        memcpy(host, src, (size_t)n * sizeof(float));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) host[i] = (float)((const double *)src)[i];
+}
+
+double device_peak_gflops(Device *d, double seconds_each, int runs) {
+    return find_isa(d->isa)->peak_gflops(d->n_threads, seconds_each, runs);
+}

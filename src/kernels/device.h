@@ -1,0 +1,43 @@
+/* A device: memory, copies, and the table of kernels that run on it. Nothing above this layer looks
+ * behind a device address; it only adds offsets through device_at and copies through the functions
+ * below. */
+#ifndef KERNELS_DEVICE_H
+#define KERNELS_DEVICE_H
+
+#include "base/status.h"
+#include "kernels/kernels.h"
+
+struct Device {
+    const char *name;  /* "ref", "ref64", "cpu" */
+    const char *isa;   /* what was chosen at run time: "plain", "avx2", "avx512" */
+    int n_threads;
+    Kernels kernels;
+};
+
+/* name: "ref", "ref64" (double), "cpu". n_threads 0 = all there are. isa NULL = the best this
+ * processor has; a named one must exist here (tests). */
+Status device_open(const char *name, int n_threads, const char *isa, Device **out, Error *err);
+void device_close(Device *d); /* accepts NULL */
+
+/* The ISA variants of "cpu" that this processor can run, best first, NULL-terminated. */
+const char *const *device_isas(void);
+
+/* Zeroed, 64-byte aligned (huge pages where the system gives them); NULL when memory is short. */
+void *device_alloc(Device *d, size_t bytes);
+void device_free(Device *d, void *p, size_t bytes);
+void *device_at(void *base, size_t offset_bytes);
+
+void device_upload(Device *d, void *dst, const void *host, size_t bytes);
+void device_download(Device *d, void *host, const void *src, size_t bytes);
+void device_copy(Device *d, void *dst, const void *src, size_t bytes);
+void device_zero(Device *d, void *dst, size_t bytes);
+void device_sync(Device *d);
+/* The same with conversion between host float32 and the device's real. */
+void device_upload_real(Device *d, void *dst, const float *host, int64_t n);
+void device_download_real(Device *d, float *host, const void *src, int64_t n);
+
+/* FMA throughput of all threads in GFLOP/s: a loop of independent FMAs, best of several runs of
+ * about seconds_each. */
+double device_peak_gflops(Device *d, double seconds_each, int runs);
+
+#endif

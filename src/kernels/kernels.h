@@ -1,0 +1,149 @@
+/* The seam between devices: one table of kernels. ref/ fills every row with plain loops and is
+ * tutorial, specification and test oracle; cpu/ overwrites the rows that pay; a GPU would fill all.
+ *
+ * Conventions. Pointers are device addresses of contiguous row-major arrays of `real`, the element
+ * type of the device (float, or double in the reference used for gradient checks); ids are int32,
+ * images as loaded uint8. Kernels assert nothing about addresses but 64-byte alignment of the first
+ * element. Outputs never overlap inputs unless the row says so. Gradients of parameters are always
+ * added to; gradients of activations are added when `accumulate` is true and written otherwise.
+ * Results do not depend on the number of threads: work is split by shape, partial sums are combined
+ * in a fixed order. No kernel allocates; those that need scratch say how much.
+ *
+ * Capitals: B images, C width (channels for images), D head width, H heads, I/O inputs and outputs
+ * of a linear layer, K kept patches, M listed patches, P patches, R rows, T tokens, V values in a
+ * prediction.
+ */
+#ifndef KERNELS_KERNELS_H
+#define KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Device Device;
+
+/* Where the patches of an image lie: patch i is at row i / (width / patch), row-major. */
+typedef struct PatchGrid {
+    int64_t channels, height, width, patch;
+} PatchGrid;
+
+typedef struct AdamW {
+    double lr, beta1, beta2, eps, weight_decay;
+    double correction1, correction2; /* 1 - beta^t */
+    double gradient_scale;           /* multiplies g first: clipping, accumulation */
+} AdamW;
+
+typedef struct Kernels {
+    const char *name;
+    size_t real_bytes;
+
+    /* --- matmul: linear layers, weights [O,I] as published ------------------------------------ */
+
+    /* s = x[R,I] w^T + b[O] (+ residual[R,O] unless NULL). pre NULL: y = s. Otherwise pre = s and
+     * y = gelu(s), the exact erf form. b may be NULL. residual may be y. */
+    void (*linear_forward)(Device *d, void *y, void *pre, const void *x, const void *w,
+                           const void *b, const void *residual, int64_t R, int64_t I, int64_t O);
+    /* dx[R,I] (+)= dy[R,O] w */
+    void (*linear_backward_input)(Device *d, void *dx, const void *dy, const void *w, int64_t R,
+                                  int64_t I, int64_t O, bool accumulate);
+    /* dw[O,I] += dy^T x; db[O] += column sums of dy, unless db is NULL. */
+    void (*linear_backward_weight)(Device *d, void *dw, void *db, const void *dy, const void *x,
+                                   int64_t R, int64_t I, int64_t O);
+
+    /* --- activation --------------------------------------------------------------------------- */
+
+    /* dx[n] = dy * gelu'(pre); dx may be dy. */
+    void (*gelu_backward)(Device *d, void *dx, const void *dy, const void *pre, int64_t n);
+
+    /* --- norm --------------------------------------------------------------------------------- */
+
+    /* Per row: y = (x - mean) * rstd * w + b, rstd = 1/sqrt(var + eps), biased variance.
+     * mean[R], rstd[R] are saved. */
+    void (*layernorm_forward)(Device *d, void *y, void *mean, void *rstd, const void *x,
+                              const void *w, const void *b, int64_t R, int64_t C, double eps);
+    void (*layernorm_backward)(Device *d, void *dx, void *dw, void *db, const void *dy,
+                               const void *x, const void *mean, const void *rstd, const void *w,
+                               int64_t R, int64_t C, bool accumulate, void *scratch);
+    size_t (*layernorm_scratch)(const Device *d, int64_t R, int64_t C); /* bytes, backward */
+
+    /* --- attention: every image and head on its own ------------------------------------------- */
+
+    /* qkv[B,T,3,H,D], o[B,T,H,D]; o = softmax(q k^T / sqrt(D)) v; lse[B,H,T] is the log of the
+     * softmax denominator (of the scaled scores), saved for the backward pass. */
+    void (*attention_forward)(Device *d, void *o, void *lse, const void *qkv, int64_t B, int64_t T,
+                              int64_t H, int64_t D, void *scratch);
+    /* dqkv is written. */
+    void (*attention_backward)(Device *d, void *dqkv, const void *dout, const void *o,
+                               const void *lse, const void *qkv, int64_t B, int64_t T, int64_t H,
+                               int64_t D, void *scratch);
+    size_t (*attention_scratch)(const Device *d, int64_t B, int64_t T, int64_t H, int64_t D);
+
+    /* --- patch: between images and tokens ----------------------------------------------------- */
+
+    /* out[B,C,h,w] = (u8[B,h,w,C] / 255 - mean[C]) / std[C], each step rounded to float as
+     * published; mean and std are host arrays. */
+    void (*image_normalize)(Device *d, void *out, const uint8_t *images, const float *mean,
+                            const float *std, int64_t B, PatchGrid g);
+    /* out[B,M,C*p*p] = the listed patches, order (channel, row, column): input of the embedding. */
+    void (*patch_gather)(Device *d, void *out, const void *images, const int32_t *ids, int64_t B,
+                         int64_t M, PatchGrid g);
+    /* out[B,M,p*p*C] = the listed patches, order (row, column, channel): the target. normalize: each
+     * patch minus its mean, over sqrt(unbiased variance + 1e-6), statistics in double. */
+    void (*patch_target)(Device *d, void *out, const void *images, const int32_t *ids, int64_t B,
+                         int64_t M, PatchGrid g, bool normalize);
+
+    /* --- tokens: assembling, shuffling, pooling ----------------------------------------------- */
+
+    /* y[B,1+M,C]: row 0 = cls + pos[0]; row 1+i = x[b,i] + pos[1+ids[b,i]]. pos[1+P,C] or NULL. */
+    void (*tokens_embed_forward)(Device *d, void *y, const void *x, const void *cls,
+                                 const void *pos, const int32_t *ids, int64_t B, int64_t M,
+                                 int64_t C);
+    /* dx[B,M,C]; dcls[C], dpos[1+P,C] are added to; each may be NULL. */
+    void (*tokens_embed_backward)(Device *d, void *dx, void *dcls, void *dpos, const void *dy,
+                                  const int32_t *ids, int64_t B, int64_t M, int64_t C,
+                                  bool accumulate);
+    /* y[B,1+P,C] from x[B,1+K,C]: row 0 = x[b,0] + pos[0]; row 1+j = pos[1+j] + x[b,1+r] when
+     * r = restore[b,j] < K, else + token[C]. pos may not be NULL. restore NULL: K = P, r = j, and
+     * token (dtoken) is NULL. */
+    void (*tokens_restore_forward)(Device *d, void *y, const void *x, const void *token,
+                                   const void *pos, const int32_t *restore, int64_t B, int64_t K,
+                                   int64_t P, int64_t C);
+    void (*tokens_restore_backward)(Device *d, void *dx, void *dtoken, void *dpos, const void *dy,
+                                    const int32_t *restore, int64_t B, int64_t K, int64_t P,
+                                    int64_t C, bool accumulate);
+    /* y[B,M,C] = x[b,1+ids[b,i]] of x[B,1+P,C]. No id is listed twice for an image. */
+    void (*tokens_gather_forward)(Device *d, void *y, const void *x, const int32_t *ids, int64_t B,
+                                  int64_t M, int64_t P, int64_t C);
+    void (*tokens_gather_backward)(Device *d, void *dx, const void *dy, const int32_t *ids,
+                                   int64_t B, int64_t M, int64_t P, int64_t C, bool accumulate);
+    /* y[B,C] = mean over the T-1 tokens after cls of x[B,T,C]. */
+    void (*tokens_mean_forward)(Device *d, void *y, const void *x, int64_t B, int64_t T, int64_t C);
+    void (*tokens_mean_backward)(Device *d, void *dx, const void *dy, int64_t B, int64_t T,
+                                 int64_t C, bool accumulate);
+
+    /* --- loss --------------------------------------------------------------------------------- */
+
+    /* per_patch[B,M] = mean over V of (pred - target)^2; loss[1] = sum(w * per_patch) / sum(w) with
+     * w = mask[b, ids[b,i]], mask[B,P] (1 = removed). Sums in double. */
+    void (*masked_mse_forward)(Device *d, void *loss, void *per_patch, const void *pred,
+                               const void *target, const void *mask, const int32_t *ids, int64_t B,
+                               int64_t M, int64_t P, int64_t V);
+    /* dpred (+)= dloss[1] * d loss / d pred. */
+    void (*masked_mse_backward)(Device *d, void *dpred, const void *dloss, const void *pred,
+                                const void *target, const void *mask, const int32_t *ids, int64_t B,
+                                int64_t M, int64_t P, int64_t V, bool accumulate);
+
+    /* --- elementwise and optimiser ------------------------------------------------------------ */
+
+    void (*fill)(Device *d, void *x, double value, int64_t n);
+    void (*add)(Device *d, void *y, const void *x, int64_t n); /* y += x */
+    void (*scale)(Device *d, void *x, double s, int64_t n);    /* x *= s */
+    /* Sum of squares in double; not finite exactly when an element is not (or the sum overflows).
+     * Waits for the device. */
+    double (*sum_squares)(Device *d, const void *x, int64_t n);
+    /* As torch.optim.AdamW: p *= 1 - lr*wd; m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g*g;
+     * p -= lr/correction1 * m / (sqrt(v)/sqrt(correction2) + eps). */
+    void (*adamw)(Device *d, void *p, const void *g, void *m, void *v, int64_t n, AdamW a);
+} Kernels;
+
+#endif

@@ -1,0 +1,57 @@
+/* Linear layers: three matrix products, one for the output and one for each gradient. Weights are
+ * [O,I], so an output is the dot product of an input row and a weight row. */
+#include "kernels/ref/ref.h"
+
+static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, const void *w_,
+                           const void *b_, const void *residual_, int64_t R, int64_t I,
+                           int64_t O) {
+    (void)d;
+    real *y = y_, *pre = pre_;
+    const real *x = x_, *w = w_, *b = b_, *residual = residual_;
+    for (int64_t r = 0; r < R; r++) {
+        for (int64_t o = 0; o < O; o++) {
+            double s = b ? (double)b[o] : 0.0;
+            for (int64_t i = 0; i < I; i++) s += (double)x[r * I + i] * (double)w[o * I + i];
+            if (residual) s += (double)residual[r * O + o];
+            if (pre) pre[r * O + o] = (real)s;
+            y[r * O + o] = (real)(pre ? s * normal_cdf(s) : s);
+        }
+    }
+}
+
+static void linear_backward_input(Device *d, void *dx_, const void *dy_, const void *w_, int64_t R,
+                                  int64_t I, int64_t O, bool accumulate) {
+    (void)d;
+    real *dx = dx_;
+    const real *dy = dy_, *w = w_;
+    for (int64_t r = 0; r < R; r++) {
+        for (int64_t i = 0; i < I; i++) {
+            double s = 0;
+            for (int64_t o = 0; o < O; o++) s += (double)dy[r * O + o] * (double)w[o * I + i];
+            put(&dx[r * I + i], s, accumulate);
+        }
+    }
+}
+
+static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *dy_,
+                                   const void *x_, int64_t R, int64_t I, int64_t O) {
+    (void)d;
+    real *dw = dw_, *db = db_;
+    const real *dy = dy_, *x = x_;
+    for (int64_t o = 0; o < O; o++) {
+        for (int64_t i = 0; i < I; i++) {
+            double s = 0;
+            for (int64_t r = 0; r < R; r++) s += (double)dy[r * O + o] * (double)x[r * I + i];
+            put(&dw[o * I + i], s, true);
+        }
+        double s = 0;
+        for (int64_t r = 0; r < R; r++) s += (double)dy[r * O + o];
+        if (db) put(&db[o], s, true);
+    }
+}
+
+void REF(fill_matmul)(Kernels *k) {
+    k->linear_forward = linear_forward;
+    k->linear_backward_input = linear_backward_input;
+    k->linear_backward_weight = linear_backward_weight;
+}
