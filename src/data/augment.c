@@ -1,0 +1,157 @@
+/* Augmentations. Geometry is drawn as numbers first (augment_crop_size, augment_draw) and applied
+ * as one resampling; colour works on the small result, in place. Everything follows the arithmetic
+ * of torchvision on PIL images, including Python's rounding of halves to even. A sample takes all
+ * its numbers from streams keyed by (seed, epoch, index). */
+#include "data/augment.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CROP_TRIES = 10 };
+
+/* Python's round(). */
+static int64_t round_half_even(double x) {
+    double down = floor(x), rest = x - down;
+    int64_t i = (int64_t)down;
+    if (rest > 0.5 || (rest == 0.5 && i % 2 != 0)) i++;
+    return i;
+}
+
+static Box crop_fallback(int64_t width, int64_t height, double min_ratio, double max_ratio) {
+    double ratio = (double)width / (double)height;
+    int64_t w = width, h = height;
+    if (ratio < min_ratio) h = round_half_even((double)w / min_ratio);
+    else if (ratio > max_ratio) w = round_half_even((double)h * max_ratio);
+    return (Box){(width - w) / 2, (height - h) / 2, w, h};
+}
+
+Box augment_crop_size(int64_t width, int64_t height, const double (*draws)[2], int n_draws,
+                      double min_ratio, double max_ratio, bool *fallback) {
+    double area = (double)width * (double)height;
+    *fallback = false;
+    for (int i = 0; i < n_draws && i < CROP_TRIES; i++) {
+        double target = area * draws[i][0];
+        /* float, because torchvision takes the exponential of a float tensor */
+        double aspect = (float)exp((double)(float)draws[i][1]);
+        double w_real = sqrt(target * aspect), h_real = sqrt(target / aspect);
+        if (!(w_real < (double)width + 1.0 && h_real < (double)height + 1.0)) continue;
+        int64_t w = round_half_even(w_real), h = round_half_even(h_real);
+        if (w > 0 && w <= width && h > 0 && h <= height) return (Box){0, 0, w, h};
+    }
+    *fallback = true;
+    return crop_fallback(width, height, min_ratio, max_ratio);
+}
+
+void augment_resized_size(const Augment *a, int64_t width, int64_t height, int64_t *out_width,
+                          int64_t *out_height) {
+    int64_t size = a->width > a->height ? a->width : a->height;
+    int64_t shorter = size > 224 ? size : size * 256 / 224;
+    *out_width = width <= height ? shorter : shorter * width / height;
+    *out_height = width <= height ? shorter * height / width : shorter;
+}
+
+/* Always draws all tries, so that the place of the later numbers in the stream is fixed. */
+static Box draw_crop(const Augment *a, int64_t width, int64_t height, Rng *rng) {
+    double draws[CROP_TRIES][2];
+    for (int i = 0; i < CROP_TRIES; i++) {
+        draws[i][0] = rng_range(rng, a->min_scale, a->max_scale);
+        draws[i][1] = rng_range(rng, log(a->min_ratio), log(a->max_ratio));
+    }
+    bool fallback;
+    Box box = augment_crop_size(width, height, (const double (*)[2])draws, CROP_TRIES, a->min_ratio,
+                                a->max_ratio, &fallback);
+    if (fallback) return box;
+    box.top = rng_below(rng, height - box.height + 1);
+    box.left = rng_below(rng, width - box.width + 1);
+    return box;
+}
+
+static Box draw_fixed(const Augment *a, int64_t width, int64_t height, Rng *rng) {
+    int64_t w, h;
+    augment_resized_size(a, width, height, &w, &h);
+    Box box = {0, 0, a->width, a->height};
+    box.top = rng_below(rng, h - a->height + 1);
+    box.left = rng_below(rng, w - a->width + 1);
+    return box;
+}
+
+static Box centre_box(const Augment *a, int64_t width, int64_t height) {
+    int64_t w, h;
+    augment_resized_size(a, width, height, &w, &h);
+    return (Box){round_half_even((double)(w - a->width) / 2.0),
+                 round_half_even((double)(h - a->height) / 2.0), a->width, a->height};
+}
+
+Box augment_draw(const Augment *a, int64_t width, int64_t height, Rng *rng, bool *flip) {
+    Box box = {0, 0, width, height};
+    *flip = false;
+    switch (a->kind) {
+    case AUGMENT_NONE: return box;
+    case AUGMENT_EVAL: return centre_box(a, width, height);
+    case AUGMENT_CROP_FIXED: box = draw_fixed(a, width, height, rng); break;
+    case AUGMENT_CROP:
+    case AUGMENT_CROP_JITTER: box = draw_crop(a, width, height, rng); break;
+    }
+    *flip = rng_uniform(rng) < a->flip;
+    return box;
+}
+
+static void flip_rows(Image *im) {
+    int64_t c = im->channels;
+    for (int64_t y = 0; y < im->height; y++) {
+        uint8_t *left = im->pixels + y * im->width * c, *right = left + (im->width - 1) * c;
+        for (; left < right; left += c, right -= c)
+            for (int64_t k = 0; k < c; k++) {
+                uint8_t v = left[k];
+                left[k] = right[k];
+                right[k] = v;
+            }
+    }
+}
+
+/* max(0, 1 - x) .. 1 + x */
+static double draw_factor(Rng *rng, double x) {
+    return rng_range(rng, x < 1.0 ? 1.0 - x : 0.0, 1.0 + x);
+}
+
+/* All four factors are drawn before anything is done, whatever their strengths. */
+static void jitter(const Augment *a, Image *im, Rng *rng) {
+    int order[4] = {0, 1, 2, 3};
+    for (int i = 3; i > 0; i--) {
+        int j = (int)rng_below(rng, i + 1), v = order[i];
+        order[i] = order[j];
+        order[j] = v;
+    }
+    double brightness = draw_factor(rng, a->brightness), contrast = draw_factor(rng, a->contrast);
+    double saturation = draw_factor(rng, a->saturation), hue = rng_range(rng, -a->hue, a->hue);
+    for (int i = 0; i < 4; i++) {
+        if (order[i] == 0 && a->brightness > 0) augment_brightness(im, brightness);
+        if (order[i] == 1 && a->contrast > 0) augment_contrast(im, contrast);
+        if (order[i] == 2 && a->saturation > 0) augment_saturation(im, saturation);
+        if (order[i] == 3 && a->hue > 0) augment_hue(im, hue);
+    }
+}
+
+Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
+                     uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err) {
+    Status status = STATUS_OK;
+    bool flip;
+    Rng rng = rng_make(seed, RNG_CROP, epoch, index);
+    Box box = augment_draw(a, in->width, in->height, &rng, &flip);
+    if (a->kind == AUGMENT_EVAL || a->kind == AUGMENT_CROP_FIXED) {
+        Box whole = {0, 0, in->width, in->height};
+        int64_t w, h;
+        augment_resized_size(a, in->width, in->height, &w, &h);
+        TRY(resample_window_into(in, whole, w, h, box, dst, scratch, err));
+    } else {
+        TRY(resample_crop_into(in, box, a->width, a->height, dst, scratch, err));
+    }
+    Image out = {a->width, a->height, in->channels, dst};
+    if (flip) flip_rows(&out);
+    if (a->kind == AUGMENT_CROP_JITTER) {
+        rng = rng_make(seed, RNG_JITTER, epoch, index);
+        jitter(a, &out, &rng);
+    }
+done:
+    return status;
+}

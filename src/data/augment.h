@@ -1,0 +1,50 @@
+/* Augmentations as published, each split in two: the drawing of parameters (keyed randomness) and
+ * their application, so that tests can give the parameters. */
+#ifndef DATA_AUGMENT_H
+#define DATA_AUGMENT_H
+
+#include "base/rng.h"
+#include "data/resample.h"
+
+typedef enum AugmentKind {
+    AUGMENT_EVAL,       /* shorter side to int(S*256/224) (S > 224: to S), centre crop */
+    AUGMENT_NONE,       /* resize to the image size, aspect ignored; no flip: "none" */
+    AUGMENT_CROP_FIXED, /* resize shorter side to int(S*256/224), random crop of S, flip: "crop-fixed" */
+    AUGMENT_CROP,       /* torchvision RandomResizedCrop + flip: "crop" */
+    AUGMENT_CROP_JITTER /* the same + colour jitter 0.4/0.4/0.4/0.1: "crop-jitter" */
+} AugmentKind;
+
+typedef struct Augment {
+    AugmentKind kind;
+    int64_t height, width; /* of the output */
+    double min_scale, max_scale;
+    double min_ratio, max_ratio; /* 3/4, 4/3 */
+    double flip;                 /* probability, 0.5 */
+    double brightness, contrast, saturation, hue;
+} Augment;
+
+/* torchvision RandomResizedCrop.get_params: up to n_draws (area fraction, log aspect) pairs are
+ * tried, then the central fallback. draws may be longer than used. Returns the box size with
+ * left = top = 0 and *fallback, or the centred box when falling back. */
+Box augment_crop_size(int64_t width, int64_t height, const double (*draws)[2], int n_draws,
+                      double min_ratio, double max_ratio, bool *fallback);
+
+/* Box and flip of one sample. The box is in pixels of the input, but for AUGMENT_EVAL and
+ * AUGMENT_CROP_FIXED in pixels of the input resized to augment_resized_size. */
+Box augment_draw(const Augment *a, int64_t width, int64_t height, Rng *rng, bool *flip);
+
+/* Size of the whole input after "shorter side to int(S*256/224)", S the longer output side. */
+void augment_resized_size(const Augment *a, int64_t width, int64_t height, int64_t *out_width,
+                          int64_t *out_height);
+
+/* torchvision adjust_* on a PIL image, in place. */
+void augment_brightness(Image *im, double factor);
+void augment_contrast(Image *im, double factor);
+void augment_saturation(Image *im, double factor);
+void augment_hue(Image *im, double factor); /* -0.5..0.5 */
+
+/* Whole pipeline of sample (seed, epoch, index) into dst[height*width*C]. */
+Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
+                     uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err);
+
+#endif

@@ -1,0 +1,245 @@
+/* Joins sources into one list of samples and keeps a cache of decoded images. A cached image is
+ * never evicted, so a borrowed pointer stays valid until dataset_close; the lock covers only the
+ * look-up and the insertion, decoding happens outside of it. */
+#include "data/dataset.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "data/resample.h"
+#include "data/source.h"
+
+struct Dataset {
+    Source **sources;
+    int64_t *first; /* [n_sources + 1], index of each source's first sample */
+    int n_sources;
+    const Source *classes; /* whose class names hold; NULL: no labels */
+    char *description;
+    DatasetOptions options;
+    pthread_mutex_t lock; /* guards cache and cached_bytes */
+    Image *cache;         /* [count], pixels NULL: not there; NULL without a cache */
+    int64_t cached_bytes;
+};
+
+static Status add_source(Dataset *d, const char *text, Error *err) {
+    size_t n = (size_t)d->n_sources;
+    Source *s = NULL;
+    void *p = mem_realloc(d->sources, n * sizeof *d->sources, (n + 1) * sizeof *d->sources);
+    if (!p) return source_no_memory(err);
+    d->sources = p;
+    p = mem_realloc(d->first, n ? (n + 1) * sizeof *d->first : 0, (n + 2) * sizeof *d->first);
+    if (!p) return source_no_memory(err);
+    d->first = p;
+    Status status = source_open(text, &s, err);
+    if (status != STATUS_OK) return status;
+    if (n == 0) d->first[0] = 0;
+    d->first[n + 1] = d->first[n] + s->count;
+    d->sources[n] = s;
+    d->n_sources++;
+    return STATUS_OK;
+}
+
+/* Does the text name one existing file or folder, so that commas in it do not join? */
+static bool is_one_path(const char *text) {
+    const char *colon = strpbrk(text, ":,");
+    if (colon && *colon != ':') colon = NULL;
+    return file_exists(text) || (colon && file_exists(colon + 1));
+}
+
+static Status add_sources(Dataset *d, const char *text, Error *err) {
+    Status status = STATUS_OK;
+    char *copy = mem_strdup(text);
+    if (!copy) return source_no_memory(err);
+    bool one = is_one_path(text);
+    for (char *part = copy, *next; part; part = next) {
+        next = one ? NULL : strchr(part, ',');
+        if (next) *next++ = '\0';
+        TRY(add_source(d, part, err));
+    }
+done:
+    mem_free(copy);
+    return status;
+}
+
+static bool same_classes(const Source *a, const Source *b) {
+    if (a->numbered && b->numbered) return true;
+    if (a->n_classes != b->n_classes) return false;
+    for (int c = 0; c < a->n_classes; c++)
+        if (strcmp(a->class_names[c], b->class_names[c]) != 0) return false;
+    return true;
+}
+
+/* The joined dataset has labels when all sources have the same classes; *differ: some had labels.
+ */
+static void agree_on_classes(Dataset *d, bool *differ) {
+    const Source *widest = d->sources[0];
+    bool labelled = false, same = true;
+    for (int k = 0; k < d->n_sources; k++) {
+        const Source *s = d->sources[k];
+        labelled = labelled || s->n_classes > 0;
+        same = same && s->n_classes > 0 && same_classes(s, d->sources[0]);
+        if (s->n_classes > widest->n_classes) widest = s;
+    }
+    d->classes = same ? widest : NULL;
+    *differ = labelled && !same;
+}
+
+static Status describe(Dataset *d, bool differ, Error *err) {
+    d->description = mem_strdup(d->sources[0]->description);
+    for (int k = 1; k < d->n_sources && d->description; k++) {
+        char *longer = mem_printf("%s; %s", d->description, d->sources[k]->description);
+        mem_free(d->description);
+        d->description = longer;
+    }
+    if (differ && d->description) {
+        char *longer =
+            mem_printf("%s; joined without labels, because their classes differ", d->description);
+        mem_free(d->description);
+        d->description = longer;
+    }
+    return d->description ? STATUS_OK : source_no_memory(err);
+}
+
+Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err) {
+    Status status = STATUS_OK;
+    bool differ = false;
+    ASSERT(options.channels == 1 || options.channels == 3, "%d channels", options.channels);
+    Dataset *d = mem_alloc(sizeof *d);
+    *out = NULL;
+    if (!d) return source_no_memory(err);
+    pthread_mutex_init(&d->lock, NULL);
+    d->options = options;
+    TRY(add_sources(d, source, err));
+    agree_on_classes(d, &differ);
+    TRY(describe(d, differ, err));
+    if (options.cache_bytes > 0) {
+        d->cache = mem_alloc_array((size_t)dataset_count(d), sizeof *d->cache);
+        if (!d->cache) TRY(source_no_memory(err));
+    }
+    *out = d;
+    d = NULL;
+done:
+    dataset_close(d);
+    return status;
+}
+
+void dataset_close(Dataset *d) {
+    if (!d) return;
+    if (d->cache)
+        for (int64_t i = 0; i < dataset_count(d); i++) image_free(&d->cache[i]);
+    mem_free(d->cache);
+    for (int k = 0; k < d->n_sources; k++) source_close(d->sources[k]);
+    mem_free(d->sources);
+    mem_free(d->first);
+    mem_free(d->description);
+    pthread_mutex_destroy(&d->lock);
+    mem_free(d);
+}
+
+int64_t dataset_count(const Dataset *d) {
+    return d->first[d->n_sources];
+}
+
+int dataset_channels(const Dataset *d) {
+    return d->options.channels;
+}
+
+int dataset_n_classes(const Dataset *d) {
+    return d->classes ? d->classes->n_classes : 0;
+}
+
+const char *dataset_class_name(const Dataset *d, int label) {
+    ASSERT(label >= 0 && label < dataset_n_classes(d), "class %d of %d", label,
+           dataset_n_classes(d));
+    return d->classes->class_names[label];
+}
+
+/* Source of a sample and its index there. */
+static const Source *locate(const Dataset *d, int64_t index, int64_t *local) {
+    int k = 0;
+    ASSERT(index >= 0 && index < dataset_count(d), "sample %lld of %lld", (long long)index,
+           (long long)dataset_count(d));
+    while (index >= d->first[k + 1]) k++;
+    *local = index - d->first[k];
+    return d->sources[k];
+}
+
+int dataset_label(const Dataset *d, int64_t index) {
+    int64_t local;
+    const Source *s = locate(d, index, &local);
+    return d->classes ? s->items[local].label : -1;
+}
+
+const char *dataset_name(const Dataset *d, int64_t index) {
+    int64_t local;
+    const Source *s = locate(d, index, &local);
+    return s->items[local].name;
+}
+
+const char *dataset_describe(const Dataset *d) {
+    return d->description;
+}
+
+/* Shrinks im in place when its shorter side is larger than asked for. */
+static Status limit_side(Image *im, int64_t max_side, Error *err) {
+    int64_t shorter = im->width < im->height ? im->width : im->height;
+    Image small;
+    if (max_side <= 0 || shorter <= max_side) return STATUS_OK;
+    Box all = {0, 0, im->width, im->height};
+    Status status = resample_crop(im, all, im->width * max_side / shorter,
+                                  im->height * max_side / shorter, &small, err);
+    if (status != STATUS_OK) return status;
+    image_free(im);
+    *im = small;
+    return STATUS_OK;
+}
+
+static bool cache_find(Dataset *d, int64_t index, Sample *out) {
+    if (!d->cache) return false;
+    pthread_mutex_lock(&d->lock);
+    *out = (Sample){d->cache[index], true};
+    pthread_mutex_unlock(&d->lock);
+    return out->image.pixels != NULL;
+}
+
+/* Hands a fresh image to the cache when there is room; when another thread was faster, its copy is
+ * the one that is lent. */
+static void cache_offer(Dataset *d, int64_t index, Sample *fresh) {
+    Image *im = &fresh->image;
+    int64_t bytes = im->width * im->height * im->channels;
+    if (!d->cache) return;
+    pthread_mutex_lock(&d->lock);
+    Image *slot = &d->cache[index];
+    if (slot->pixels) {
+        image_free(im);
+        *fresh = (Sample){*slot, true};
+    } else if (bytes <= d->options.cache_bytes - d->cached_bytes) {
+        d->cached_bytes += bytes;
+        *slot = *im;
+        fresh->borrowed = true;
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+Status dataset_fetch(Dataset *d, int64_t index, Sample *out, Error *err) {
+    int64_t local;
+    const Source *s = locate(d, index, &local);
+    if (cache_find(d, index, out)) return STATUS_OK;
+    *out = (Sample){0};
+    Status status = s->kind->fetch(s, local, d->options.channels, &out->image, err);
+    if (status == STATUS_OK) status = limit_side(&out->image, d->options.max_side, err);
+    if (status != STATUS_OK) {
+        image_free(&out->image);
+        *out = (Sample){0};
+        return status;
+    }
+    cache_offer(d, index, out);
+    return STATUS_OK;
+}
+
+void dataset_release(Sample *s) {
+    if (!s->borrowed) image_free(&s->image);
+    *s = (Sample){0};
+}

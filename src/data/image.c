@@ -1,0 +1,60 @@
+/* Image memory, names and loading. Sizes are checked before anything is multiplied, so a header
+ * that promises a gigantic image costs nothing. */
+#include "data/image.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "data/image_codec.h"
+
+Status image_new_named(const char *name, Image *out, int64_t width, int64_t height,
+                       int64_t channels, Error *err) {
+    *out = (Image){0};
+    ASSERT(channels >= 1 && channels <= 4, "channels %lld", (long long)channels);
+    if (width < 1 || height < 1)
+        return fail(err, STATUS_FORMAT, "%s: the image is %lld x %lld pixels; it needs at least 1",
+                    name, (long long)width, (long long)height);
+    if (height > IMAGE_MAX_PIXELS / width)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: %lld x %lld pixels is more than the limit of %lld; shrink the image", name,
+                    (long long)width, (long long)height, (long long)IMAGE_MAX_PIXELS);
+    uint8_t *pixels = mem_alloc_array((size_t)(width * height), (size_t)channels);
+    if (!pixels)
+        return fail(err, STATUS_MEMORY, "%s: no memory for %lld x %lld pixels", name,
+                    (long long)width, (long long)height);
+    *out = (Image){.width = width, .height = height, .channels = channels, .pixels = pixels};
+    return STATUS_OK;
+}
+
+Status image_new(Image *out, int64_t width, int64_t height, int64_t channels, Error *err) {
+    return image_new_named("image", out, width, height, channels, err);
+}
+
+void image_free(Image *im) {
+    mem_free(im->pixels);
+    *im = (Image){0};
+}
+
+bool image_is_name(const char *path) {
+    static const char *const known[] = {".jpg", ".jpeg", ".jpe", ".png", ".webp"};
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    const char *dot = strrchr(base, '.');
+    if (!dot || dot == base) return false; /* a hidden file called ".jpg" has no extension */
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcasecmp(dot, known[i]) == 0) return true;
+    return false;
+}
+
+Status image_load(const char *path, int channels, Image *out, Error *err) {
+    Status status = STATUS_OK;
+    FileMap map = {0};
+    *out = (Image){0};
+    TRY(file_map(path, &map, err));
+    TRY(image_decode(path, map.data, map.bytes, channels, out, err));
+done:
+    file_unmap(&map);
+    return status;
+}

@@ -1,0 +1,21 @@
+/* Private to image_*.c: one decoder per format. Each makes *out with the channels that the file
+ * has, reduced to 1 (grey) or 3 (RGB); alpha is dropped. On failure *out is left zeroed. */
+#ifndef DATA_IMAGE_CODEC_H
+#define DATA_IMAGE_CODEC_H
+
+#include "data/image.h"
+
+Status image_decode_jpeg(const char *name, const uint8_t *bytes, size_t n, Image *out, Error *err);
+Status image_decode_png(const char *name, const uint8_t *bytes, size_t n, Image *out, Error *err);
+Status image_decode_webp(const char *name, const uint8_t *bytes, size_t n, Image *out, Error *err);
+
+/* image_new with the file's name in the message. */
+Status image_new_named(const char *name, Image *out, int64_t width, int64_t height,
+                       int64_t channels, Error *err);
+
+/* PIL's grey value of one RGB pixel. */
+static inline uint8_t image_grey(const uint8_t *p) {
+    return (uint8_t)((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16);
+}
+
+#endif

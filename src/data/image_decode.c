@@ -1,0 +1,57 @@
+/* Which format is it, and how many channels are wanted. Agrees with PIL's convert('RGB') and
+ * convert('L'):
+ *
+ *   JPEG  accurate integer DCT, smooth chroma upsampling; EXIF orientation ignored; four components
+ *         are taken as inverted CMYK whatever the Adobe marker says.
+ *   PNG   alpha and transparent colours dropped, not blended; gamma ignored; 16-bit RGB and 16-bit
+ *         grey with alpha keep the high byte, but 16-bit grey without alpha is an integer image in
+ *         PIL, whose conversion clips to 255.
+ *   WebP  first frame only of a still image; alpha dropped.
+ *
+ * Grey to RGB repeats the value; RGB to grey is the ITU-R 601-2 weighting in 16-bit fixed point. */
+#include <string.h>
+
+#include "data/image_codec.h"
+
+/* *im becomes an image of `channels` (1 or 3) channels. */
+static Status convert_channels(const char *name, Image *im, int channels, Error *err) {
+    if (im->channels == channels) return STATUS_OK;
+    Image out;
+    Status status = image_new_named(name, &out, im->width, im->height, channels, err);
+    if (status != STATUS_OK) return status;
+    const uint8_t *p = im->pixels;
+    int64_t n = im->width * im->height;
+    if (channels == 3) {
+        for (int64_t i = 0; i < n; i++)
+            out.pixels[3 * i] = out.pixels[3 * i + 1] = out.pixels[3 * i + 2] = p[i];
+    } else {
+        for (int64_t i = 0; i < n; i++) out.pixels[i] = image_grey(p + 3 * i);
+    }
+    image_free(im);
+    *im = out;
+    return STATUS_OK;
+}
+
+Status image_decode(const char *name, const void *bytes, size_t n, int channels, Image *out,
+                    Error *err) {
+    ASSERT(channels == 1 || channels == 3, "channels %d", channels);
+    Status status = STATUS_OK;
+    const uint8_t *b = bytes;
+    *out = (Image){0};
+    if (n >= 3 && memcmp(b, "\xff\xd8\xff", 3) == 0)
+        TRY(image_decode_jpeg(name, b, n, out, err));
+    else if (n >= 8 && memcmp(b, "\x89PNG\r\n\x1a\n", 8) == 0)
+        TRY(image_decode_png(name, b, n, out, err));
+    else if (n >= 12 && memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0)
+        TRY(image_decode_webp(name, b, n, out, err));
+    else if (n == 0)
+        TRY(fail(err, STATUS_FORMAT, "%s: the file is empty; remove it or copy it again", name));
+    else
+        TRY(fail(err, STATUS_FORMAT,
+                 "%s: not an image in a known format; JPEG, PNG and WebP are supported, so convert "
+                 "or remove it", name));
+    TRY(convert_channels(name, out, channels, err));
+done:
+    if (status != STATUS_OK) image_free(out);
+    return status;
+}

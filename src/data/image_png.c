@@ -1,0 +1,167 @@
+/* PNG through libpng, both ways. libpng's errors come home by longjmp to the setjmp in
+ * decode_or_land and encode_or_land; what must survive the jump lives in Codec. Reading lets
+ * libpng reduce everything to 8-bit grey or RGB, except 16-bit grey, which PIL clips rather than
+ * scales (see image_decode.c). */
+#include <setjmp.h>
+#include <string.h>
+
+#include <png.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "data/image_codec.h"
+
+typedef struct Codec {
+    jmp_buf jump;
+    char message[128];
+    const char *name;
+    Error *err;
+    png_structp png;
+    png_infop info;
+    Image image;
+    uint8_t *wide; /* 16-bit grey samples, big-endian */
+    const uint8_t *bytes;
+    size_t n_left;
+    FileWriter *writer;
+    Status status;
+} Codec;
+
+static void on_error(png_structp png, png_const_charp message) {
+    Codec *c = png_get_error_ptr(png);
+    size_t n = strlen(message);
+    if (n >= sizeof c->message) n = sizeof c->message - 1;
+    memcpy(c->message, message, n);
+    c->message[n] = 0;
+    longjmp(c->jump, 1);
+}
+
+static void on_warning(png_structp png, png_const_charp message) {
+    (void)png;
+    (void)message;
+}
+
+static void on_read(png_structp png, png_bytep data, size_t n) {
+    Codec *c = png_get_io_ptr(png);
+    if (n > c->n_left) png_error(png, "the data end early");
+    memcpy(data, c->bytes, n);
+    c->bytes += n;
+    c->n_left -= n;
+}
+
+static void on_write(png_structp png, png_bytep data, size_t n) {
+    Codec *c = png_get_io_ptr(png);
+    c->status = file_writer_write(c->writer, data, n, c->err);
+    if (c->status != STATUS_OK) png_error(png, "the write failed");
+}
+
+static void on_flush(png_structp png) {
+    (void)png; /* file_writer_commit does it */
+}
+
+/* Asks for 8-bit grey or RGB. Returns whether the rows are 16-bit grey instead. */
+static bool choose_transforms(Codec *c) {
+    int depth = png_get_bit_depth(c->png, c->info);
+    int colour = png_get_color_type(c->png, c->info);
+    if (colour == PNG_COLOR_TYPE_GRAY && depth == 16) return true;
+    if (colour == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(c->png);
+    if (colour == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(c->png);
+    if (depth == 16) png_set_strip_16(c->png); /* keeps the high byte */
+    png_set_strip_alpha(c->png);
+    return false;
+}
+
+static void read_rows(Codec *c, uint8_t *rows, size_t row_bytes) {
+    int n_passes = png_set_interlace_handling(c->png);
+    png_read_update_info(c->png, c->info);
+    if (png_get_rowbytes(c->png, c->info) != row_bytes) png_error(c->png, "unexpected row size");
+    for (int pass = 0; pass < n_passes; pass++)
+        for (int64_t y = 0; y < c->image.height; y++)
+            png_read_row(c->png, rows + (size_t)y * row_bytes, NULL);
+}
+
+static void clip_wide(uint8_t *dst, const uint8_t *wide, int64_t n) {
+    for (int64_t i = 0; i < n; i++) dst[i] = wide[2 * i] ? 255 : wide[2 * i + 1];
+}
+
+static Status decode(Codec *c) {
+    Status status = STATUS_OK;
+    png_set_read_fn(c->png, c, on_read);
+    png_set_keep_unknown_chunks(c->png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);
+    png_read_info(c->png, c->info);
+    int64_t width = png_get_image_width(c->png, c->info);
+    int64_t height = png_get_image_height(c->png, c->info);
+    int channels = png_get_color_type(c->png, c->info) & PNG_COLOR_MASK_COLOR ? 3 : 1;
+    TRY(image_new_named(c->name, &c->image, width, height, channels, c->err));
+    if (!choose_transforms(c)) {
+        read_rows(c, c->image.pixels, (size_t)(width * channels));
+    } else {
+        c->wide = mem_alloc_array((size_t)(width * height), 2);
+        if (!c->wide) TRY(fail(c->err, STATUS_MEMORY, "%s: no memory for the pixels", c->name));
+        read_rows(c, c->wide, 2 * (size_t)width);
+        clip_wide(c->image.pixels, c->wide, width * height);
+    }
+    png_read_end(c->png, NULL);
+done:
+    return status;
+}
+
+/* *c belongs to the caller, so that what is in it is defined after the jump. */
+static Status decode_or_land(Codec *c) {
+    if (setjmp(c->jump) == 0) return decode(c);
+    return fail(c->err, STATUS_FORMAT,
+                "%s: the PNG is truncated or damaged (%s); remove it or copy it again", c->name,
+                c->message);
+}
+
+Status image_decode_png(const char *name, const uint8_t *bytes, size_t n, Image *out, Error *err) {
+    Codec c = {.name = name, .err = err, .bytes = bytes, .n_left = n};
+    *out = (Image){0};
+    c.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
+    if (c.png) c.info = png_create_info_struct(c.png);
+    c.status = c.info ? decode_or_land(&c)
+                      : fail(err, STATUS_MEMORY, "%s: no memory for the PNG decoder", name);
+    png_destroy_read_struct(&c.png, &c.info, NULL);
+    mem_free(c.wide);
+    if (c.status != STATUS_OK)
+        image_free(&c.image);
+    else
+        *out = c.image;
+    return c.status;
+}
+
+static void encode(Codec *c, const Image *im) {
+    int colour = im->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB;
+    png_set_write_fn(c->png, c, on_write, on_flush);
+    png_set_user_limits(c->png, 0x7fffffff, 0x7fffffff);
+    png_set_IHDR(c->png, c->info, (png_uint_32)im->width, (png_uint_32)im->height, 8, colour,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(c->png, c->info);
+    for (int64_t y = 0; y < im->height; y++)
+        png_write_row(c->png, im->pixels + y * im->width * im->channels);
+    png_write_end(c->png, c->info);
+}
+
+static Status encode_or_land(Codec *c, const Image *im) {
+    if (setjmp(c->jump) == 0) {
+        encode(c, im);
+        return STATUS_OK;
+    }
+    if (c->status != STATUS_OK) return c->status;
+    return fail(c->err, STATUS_IO, "%s: cannot be written as PNG (%s)", c->name, c->message);
+}
+
+Status image_write_png(const char *path, const Image *im, Error *err) {
+    ASSERT(im->channels == 1 || im->channels == 3, "channels %lld", (long long)im->channels);
+    ASSERT(im->width > 0 && im->height > 0 && im->pixels, "an empty image");
+    Codec c = {.name = path, .err = err};
+    c.status = file_writer_open(path, &c.writer, err);
+    if (c.status != STATUS_OK) return c.status;
+    c.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
+    if (c.png) c.info = png_create_info_struct(c.png);
+    c.status = c.info ? encode_or_land(&c, im)
+                      : fail(err, STATUS_MEMORY, "%s: no memory for the PNG encoder", path);
+    if (c.status == STATUS_OK) c.status = file_writer_commit(c.writer, err);
+    png_destroy_write_struct(&c.png, &c.info);
+    file_writer_close(c.writer);
+    return c.status;
+}

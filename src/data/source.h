@@ -1,0 +1,73 @@
+/* What a dataset is made of, internal to this folder. A Source is a list of items (name, label, and
+ * a place whose meaning belongs to its kind) plus a fetch function; a kind is one file source_x.c
+ * and one row of the table in source.c. open fills the items through source_add and calls
+ * source_describe; everything that lives as long as the source goes into its arena or into state.
+ */
+#ifndef DATA_SOURCE_H
+#define DATA_SOURCE_H
+
+#include "base/memory.h"
+#include "data/image.h"
+
+typedef struct SourceItem {
+    char *name;       /* in the arena */
+    const char *text; /* label as found, until source_label turns it into a number; NULL: none */
+    int label;        /* -1: none */
+    int file;         /* tar: shard; cifar: batch file; tiles: photo */
+    int64_t offset;   /* tar: header position; cifar: byte; tiles: number of the tile */
+    int64_t bytes;    /* tar: size of the image file */
+} SourceItem;
+
+typedef struct Source Source;
+
+typedef struct SourceKind {
+    const char *name; /* also the prefix, without the colon */
+    Status (*open)(Source *s, const char *where, Error *err);
+    Status (*fetch)(const Source *s, int64_t index, int channels, Image *out, Error *err);
+    void (*close)(Source *s); /* frees state; NULL where there is none */
+} SourceKind;
+
+struct Source {
+    const SourceKind *kind;
+    Arena *arena;
+    SourceItem *items;
+    int64_t count, capacity;
+    int n_classes; /* 0: no labels */
+    const char **class_names;
+    bool numbered; /* the class names are just 0, 1, 2, ... */
+    const char *description;
+    void *state;
+};
+
+extern const SourceKind source_folder, source_list, source_tar, source_cifar10, source_cifar100,
+    source_synthetic, source_tiles;
+
+/* The kind by its prefix, or by looking; *where is the rest of the text. */
+Status source_find_kind(const char *text, const SourceKind **kind, const char **where, Error *err);
+/* text is one source as in dataset.h, without commas that join. Never empty on success. */
+Status source_open(const char *text, Source **out, Error *err);
+void source_close(Source *s); /* accepts NULL */
+
+/* For the kinds. item.name NULL counts as memory having run out. */
+Status source_no_memory(Error *err);
+Status source_add(Source *s, SourceItem item, Error *err);
+/* Makes labels and class names from the texts: sorted by bytes, or, with numbers set and every text
+ * a number below 100000, the numbers themselves. All items or none must have a text. */
+Status source_label(Source *s, bool numbers, Error *err);
+/* Class names "0", "1", ... */
+Status source_number_classes(Source *s, int n_classes, Error *err);
+/* "KIND WHERE: N images, M classes" with a note such as "flat" in brackets, or NULL. */
+Status source_describe(Source *s, const char *where, const char *note, Error *err);
+/* Image at item's name, as the folder and list kinds need it. */
+Status source_fetch_file(const Source *s, int64_t index, int channels, Image *out, Error *err);
+/* RGB pixels (rows row_bytes apart) into a fresh image of 3 or 1 channels (PIL's convert('L')). */
+Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int64_t height,
+                       int channels, Image *out, Error *err);
+/* Splits "PATH:train" / "PATH:test": path into the arena, *split 0 = none, 1 = train, 2 = test. A
+ * path that exists as it stands is never split. NULL when memory is short. */
+char *source_split_suffix(Arena *arena, const char *text, int *split);
+/* Adds every image file of a folder, recursively, sorted by path component by component; names are
+ * dir/relative, *prefix is the length of "dir/". Fails with EMPTY when there is none. */
+Status source_add_files(Source *s, const char *dir, size_t *prefix, Error *err);
+
+#endif
