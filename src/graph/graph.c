@@ -1,0 +1,291 @@
+/* Building and running graphs. See graph.h for the promises and plan.c for the memory. */
+#include "graph/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+Graph *graph_new(Device *d)
+{
+    Graph *g = mem_alloc(sizeof *g);
+    if (!g) return NULL;
+    g->device = d;
+    g->arena = arena_new();
+    if (g->arena) return g;
+    mem_free(g);
+    return NULL;
+}
+
+void graph_free(Graph *g)
+{
+    if (!g) return;
+    device_free(g->device, g->slab, g->slab_bytes);
+    mem_free(g->values);
+    mem_free(g->ops);
+    mem_free(g->buffers);
+    arena_free(g->arena);
+    mem_free(g);
+}
+
+/* Building a graph takes kilobytes; a system without them is treated as a bug, so that models stay
+ * readable. The slabs, which are large, report their failure. */
+static void *must(void *p)
+{
+    ASSERT(p, "no memory for the description of a graph");
+    return p;
+}
+
+static void grow(void **list, int *capacity, int count, size_t size)
+{
+    if (count < *capacity) return;
+    int wanted = *capacity ? 2 * *capacity : 64;
+    *list = must(mem_realloc(*list, (size_t)*capacity * size, (size_t)wanted * size));
+    *capacity = wanted;
+}
+
+static Value *new_value(Graph *g, const char *name, ValueKind kind, DType dtype, Shape shape)
+{
+    ASSERT(!g->planned, "%s added to a planned graph", name);
+    ValueNode *n = must(arena_alloc(g->arena, sizeof *n));
+    n->value = (Value){.name = must(arena_strdup(g->arena, name)),
+                       .kind = kind,
+                       .shape = shape,
+                       .dtype = dtype,
+                       .id = g->n_values};
+    n->producer = -1;
+    n->data_buffer = n->grad_buffer = NO_BUFFER;
+    void *list = g->values;
+    grow(&list, &g->cap_values, g->n_values, sizeof *g->values);
+    g->values = list;
+    g->values[g->n_values++] = n;
+    return &n->value;
+}
+
+Value *graph_input(Graph *g, const char *name, DType dtype, Shape shape)
+{
+    return new_value(g, name, VALUE_INPUT, dtype, shape);
+}
+
+Value *graph_param(Graph *g, Param *p)
+{
+    ASSERT(p && p->placed, "graph_param before params_alloc");
+    for (int i = 0; i < g->n_values; i++)
+        if (g->values[i]->value.param == p) return &g->values[i]->value;
+    Value *v = new_value(g, p->name, VALUE_PARAM, DTYPE_F32, p->shape);
+    v->param = p;
+    v->needs_grad = p->needs_grad;
+    return v;
+}
+
+Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad)
+{
+    Value *v = new_value(g, name, VALUE_ACTIVATION, DTYPE_F32, shape);
+    v->needs_grad = needs_grad;
+    return v;
+}
+
+Value *graph_find(const Graph *g, const char *name)
+{
+    for (int i = 0; i < g->n_values; i++) {
+        Value *v = &g->values[i]->value;
+        if (v->kind != VALUE_PARAM && strcmp(v->name, name) == 0) return v;
+    }
+    return NULL;
+}
+
+void graph_keep(Graph *g, Value *v)
+{
+    ASSERT(!g->planned, "%s kept after planning", v->name);
+    node_of(v)->keep = true;
+}
+
+Op *graph_op(Graph *g, const OpClass *class, const char *name)
+{
+    Op *op = must(arena_alloc(g->arena, sizeof *op));
+    op->class = class;
+    op->name = must(arena_strdup(g->arena, name));
+    void *list = g->ops;
+    grow(&list, &g->cap_ops, g->n_ops, sizeof *g->ops);
+    g->ops = list;
+    g->ops[g->n_ops++] = op;
+    return op;
+}
+
+void op_input(Op *op, Value *v)
+{
+    ASSERT(op->n_in < MAX_INPUTS, "%s has too many inputs", op->name);
+    op->in[op->n_in++] = v ? node_of(v) : NULL;
+    if (v && v->needs_grad && op->class->backward) op->back = true;
+}
+
+void op_output(Graph *g, Op *op, Value *v)
+{
+    ASSERT(op->n_out < MAX_OUTPUTS, "%s has too many outputs", op->name);
+    node_of(v)->producer = g->n_ops - 1;
+    op->out[op->n_out++] = node_of(v);
+}
+
+int64_t node_dim(const ValueNode *n, int i)
+{
+    return n->value.shape.dim[i];
+}
+
+int64_t node_last_dim(const ValueNode *n)
+{
+    return n->value.shape.dim[n->value.shape.n_dims - 1];
+}
+
+int64_t node_rows(const ValueNode *n)
+{
+    return shape_numel(n->value.shape) / node_last_dim(n);
+}
+
+void op_check(bool ok, const Op *op)
+{
+    char text[MAX_INPUTS][96] = {{0}};
+    if (ok) return;
+    for (int i = 0; i < op->n_in; i++)
+        if (op->in[i]) shape_text(op->in[i]->value.shape, text[i], sizeof text[i]);
+    ASSERT(ok, "%s(%s): operands %s %s %s %s %s do not fit", op->class->name, op->name, text[0],
+           text[1], text[2], text[3], text[4]);
+}
+
+Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad)
+{
+    Value *v = graph_activation(g, op->name, shape, needs_grad);
+    op_output(g, op, v);
+    return v;
+}
+
+static void *address(Graph *g, int buffer)
+{
+    return buffer == NO_BUFFER ? NULL : device_at(g->slab, g->buffers[buffer].offset);
+}
+
+static void resolve(Graph *g)
+{
+    for (int i = 0; i < g->n_values; i++) {
+        ValueNode *n = g->values[i];
+        Param *p = n->value.param;
+        ASSERT(!p || p->data, "%s: graph_plan before params_alloc", n->value.name);
+        n->value.data = p ? p->data : address(g, n->data_buffer);
+        n->value.grad = p ? p->grad : address(g, n->grad_buffer);
+    }
+    for (int i = 0; i < g->n_ops; i++) {
+        Op *op = g->ops[i];
+        for (int k = 0; k < MAX_SAVED; k++) op->saved[k] = address(g, op->saved_buffer[k]);
+        op->scratch[0] = address(g, op->forward_scratch);
+        op->scratch[1] = address(g, op->backward_scratch);
+    }
+}
+
+Status graph_plan(Graph *g, GraphMode mode, Error *err)
+{
+    ASSERT(!g->planned, "a graph is planned once");
+    g->slab_bytes = plan_layout(g, mode);
+    g->slab = device_alloc(g->device, g->slab_bytes);
+    if (!g->slab)
+        return fail(err, STATUS_MEMORY,
+                    "no memory for %.1f MB of activations; use a smaller --batch (and --accumulate)",
+                    (double)g->slab_bytes / 1e6);
+    g->planned = true;
+    g->mode = mode;
+    resolve(g);
+    return STATUS_OK;
+}
+
+size_t graph_bytes(Graph *g, GraphMode mode)
+{
+    return g->planned ? g->slab_bytes : plan_layout(g, mode);
+}
+
+void graph_set_real(Graph *g, Value *v, const float *host)
+{
+    ASSERT(v->kind == VALUE_INPUT && v->dtype == DTYPE_F32, "%s is no real input", v->name);
+    device_upload_real(g->device, v->data, host, shape_numel(v->shape));
+}
+
+void graph_set(Graph *g, Value *v, const void *host)
+{
+    ASSERT(v->kind == VALUE_INPUT && v->dtype != DTYPE_F32, "%s is no byte input", v->name);
+    device_upload(g->device, v->data, host, (size_t)shape_numel(v->shape) * dtype_bytes(v->dtype));
+}
+
+void graph_get(Graph *g, const Value *v, float *host)
+{
+    ASSERT(v->kind != VALUE_ACTIVATION || ((const ValueNode *)(const void *)v)->keep,
+           "%s is read without graph_keep", v->name);
+    device_download_real(g->device, host, v->data, shape_numel(v->shape));
+}
+
+void graph_get_grad(Graph *g, const Value *v, float *host)
+{
+    ASSERT(v->grad, "%s has no gradient", v->name);
+    device_download_real(g->device, host, v->grad, shape_numel(v->shape));
+}
+
+void graph_set_grad(Graph *g, Value *v, const float *host)
+{
+    ASSERT(v->grad && node_of(v)->keep, "%s: upstream gradient of a value not kept", v->name);
+    device_upload_real(g->device, v->grad, host, shape_numel(v->shape));
+}
+
+void graph_forward(Graph *g)
+{
+    ASSERT(g->planned, "graph_forward before graph_plan");
+    for (int i = 0; i < g->n_ops; i++) g->ops[i]->class->forward(g, g->ops[i]);
+}
+
+static void report_ready(Graph *g, int i, GraphReady ready, void *user)
+{
+    const Op *op = g->ops[i];
+    for (int k = 0; k < op->n_in; k++) {
+        ValueNode *n = op->in[k];
+        if (!n || n->value.kind != VALUE_PARAM || !n->value.needs_grad) continue;
+        bool used_before = false;
+        for (int j = 0; j < i && !used_before; j++)
+            for (int m = 0; m < g->ops[j]->n_in; m++) used_before |= g->ops[j]->in[m] == n;
+        if (!used_before) ready(user, n->value.param);
+    }
+}
+
+void graph_backward(Graph *g, Value *root, GraphReady ready, void *user)
+{
+    ASSERT(g->planned && g->mode == GRAPH_TRAIN, "graph_backward without a training plan");
+    ASSERT(root->needs_grad, "%s depends on no parameter", root->name);
+    for (int i = node_of(root)->producer; i >= 0; i--) {
+        Op *op = g->ops[i];
+        if (!op->back) continue;
+        op->class->backward(g, op);
+        if (ready) report_ready(g, i, ready, user);
+    }
+}
+
+double graph_flops_forward(const Graph *g)
+{
+    double sum = 0;
+    for (int i = 0; i < g->n_ops; i++)
+        if (g->ops[i]->class->flops) sum += g->ops[i]->class->flops(g->ops[i], false);
+    return sum;
+}
+
+double graph_flops_step(const Graph *g)
+{
+    double sum = graph_flops_forward(g);
+    for (int i = 0; i < g->n_ops; i++)
+        if (g->ops[i]->class->flops && g->ops[i]->back)
+            sum += g->ops[i]->class->flops(g->ops[i], true);
+    return sum;
+}
+
+const Value *graph_first_nonfinite(Graph *g)
+{
+    for (int i = 0; i < g->n_ops; i++)
+        for (int k = 0; k < g->ops[i]->n_out; k++) {
+            const ValueNode *n = g->ops[i]->out[k];
+            const Value *v = &n->value;
+            if (g->buffers[n->data_buffer].last < g->n_ops) continue;
+            double sum = g->device->kernels.sum_squares(g->device, v->data, shape_numel(v->shape));
+            if (!isfinite(sum)) return v;
+        }
+    return NULL;
+}

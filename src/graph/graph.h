@@ -1,0 +1,129 @@
+/* Static graphs of coarse ops. A model is written once: parameters live in a Params, each graph over
+ * them is built for one batch size, planned (every byte known, all memory taken), then run as often
+ * as wanted without a further allocation. Builders check shapes and abort on a bug.
+ *
+ * Backward runs the ops in reverse. The first op that contributes to a value's gradient writes it,
+ * later ones add (known when planning, so nothing is zeroed); the gradient of a residual input is
+ * the gradient of the sum itself and shares its memory. Gradients of parameters always add:
+ * params_zero_grad starts a new sum. */
+#ifndef GRAPH_GRAPH_H
+#define GRAPH_GRAPH_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+#include "base/tensor.h"
+#include "kernels/device.h"
+
+/* --- parameters ------------------------------------------------------------------------------- */
+
+typedef struct Param {
+    const char *name; /* as in the published state dict */
+    Shape shape;
+    int64_t numel;
+    bool trainable, placed;
+    bool needs_grad; /* trainable, and gradients were asked for */
+    size_t offset; /* bytes into the slabs; trainable ones are in front */
+    void *data;    /* device addresses, set by params_alloc */
+    void *grad;    /* NULL unless gradients were asked for and the parameter is trainable */
+} Param;
+
+typedef struct Params Params;
+Params *params_new(Device *d); /* NULL: no memory */
+void params_free(Params *p);   /* accepts NULL */
+/* Before params_alloc. Names are copied. NULL: no memory. */
+Param *params_add(Params *p, const char *name, Shape shape, bool trainable);
+Status params_alloc(Params *p, bool with_gradients, Error *err);
+/* Decides places and sizes without taking memory: graphs over p can be built and measured, not
+ * planned or run. params_alloc may follow. */
+void params_place(Params *p, bool with_gradients);
+Param *params_find(const Params *p, const char *name); /* NULL: absent */
+int64_t params_count(const Params *p);
+Param *params_at(const Params *p, int64_t i); /* in order of params_add */
+void params_set(Params *p, Param *q, const float *host);
+void params_get(const Params *p, const Param *q, float *host);
+void params_zero_grad(Params *p);
+size_t params_bytes(const Params *p); /* data and gradients, after params_place or params_alloc */
+
+/* --- graphs ----------------------------------------------------------------------------------- */
+
+typedef enum ValueKind { VALUE_INPUT, VALUE_PARAM, VALUE_ACTIVATION } ValueKind;
+
+typedef struct Value {
+    const char *name;
+    ValueKind kind;
+    Shape shape;
+    DType dtype; /* F32 stands for the device's real; I32, U8 */
+    bool needs_grad;
+    void *data, *grad; /* device addresses after graph_plan */
+    Param *param;
+    int id;
+} Value;
+
+typedef struct Graph Graph;
+
+typedef enum GraphMode { GRAPH_INFER, GRAPH_TRAIN } GraphMode;
+
+Graph *graph_new(Device *d); /* NULL: no memory */
+void graph_free(Graph *g);   /* accepts NULL */
+
+Value *graph_input(Graph *g, const char *name, DType dtype, Shape shape);
+Value *graph_param(Graph *g, Param *p);
+/* The activation or input of that name, NULL: none. */
+Value *graph_find(const Graph *g, const char *name);
+/* Keeps v readable after the whole forward (and backward) pass. */
+void graph_keep(Graph *g, Value *v);
+/* Takes the memory. TRAIN keeps what backward needs, INFER reuses as soon as a value is dead. */
+Status graph_plan(Graph *g, GraphMode mode, Error *err);
+/* Bytes that graph_plan would take / has taken: activations, their gradients and scratch. */
+size_t graph_bytes(Graph *g, GraphMode mode);
+
+void graph_set_real(Graph *g, Value *v, const float *host); /* inputs, converted */
+void graph_set(Graph *g, Value *v, const void *host);       /* inputs, bytes as they are */
+void graph_get(Graph *g, const Value *v, float *host);      /* kept values and inputs */
+void graph_get_grad(Graph *g, const Value *v, float *host);
+/* Upstream gradient of a kept value before graph_backward (the loss: 1). */
+void graph_set_grad(Graph *g, Value *v, const float *host);
+
+void graph_forward(Graph *g);
+/* From the gradient of `root` (kept, needs_grad) to all parameters; after graph_forward. ready, when
+ * given, is called as each parameter's gradient is complete (overlap of communication). */
+typedef void (*GraphReady)(void *user, Param *p);
+void graph_backward(Graph *g, Value *root, GraphReady ready, void *user);
+
+/* Forward FLOPs (multiply and add are two) of matrix products and attention for one run. */
+double graph_flops_forward(const Graph *g);
+/* The same for a whole training step; what the backward pass recomputes does not count. */
+double graph_flops_step(const Graph *g);
+
+/* The first activation, in order of computation, whose data is not finite; NULL: none. Between
+ * graph_forward and graph_backward; sees what the backward pass would read. */
+const Value *graph_first_nonfinite(Graph *g);
+
+/* --- ops -------------------------------------------------------------------------------------- */
+/* Shapes as in kernels/kernels.h. A leading [B,T] may stand where R is written. */
+
+typedef struct LinearOptions {
+    bool gelu;
+    Value *residual; /* added to the result; same shape as it */
+} LinearOptions;
+Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, LinearOptions o);
+Value *op_layernorm(Graph *g, const char *name, Value *x, Value *w, Value *b, double eps);
+Value *op_attention(Graph *g, const char *name, Value *qkv, int64_t heads); /* [B,T,3C] -> [B,T,C] */
+/* u8 [B,h,w,C] -> [B,C,h,w]; mean and std (host, C values) are copied. */
+Value *op_image_normalize(Graph *g, const char *name, Value *pixels, const float *mean,
+                          const float *std);
+Value *op_patch_gather(Graph *g, const char *name, Value *images, Value *ids, int64_t patch);
+Value *op_patch_target(Graph *g, const char *name, Value *images, Value *ids, int64_t patch,
+                       bool normalize);
+Value *op_tokens_embed(Graph *g, const char *name, Value *x, Value *cls, Value *pos, Value *ids);
+/* token and restore NULL together: x is complete and in order, positions are added. */
+Value *op_tokens_restore(Graph *g, const char *name, Value *x, Value *token, Value *pos,
+                         Value *restore);
+Value *op_tokens_gather(Graph *g, const char *name, Value *x, Value *ids);
+Value *op_tokens_mean(Graph *g, const char *name, Value *x);
+/* Returns the loss [1]; per_patch [B,M] through *per_patch when not NULL. */
+Value *op_masked_mse(Graph *g, const char *name, Value *pred, Value *target, Value *mask, Value *ids,
+                     Value **per_patch);
+
+#endif

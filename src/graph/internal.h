@@ -1,0 +1,102 @@
+/* What the files of graph/ share: nodes, ops, buffers. An op is a row of functions (OpClass) and its
+ * operands; plan.c turns lifetimes into offsets, graph.c runs the list. */
+#ifndef GRAPH_INTERNAL_H
+#define GRAPH_INTERNAL_H
+
+#include "base/memory.h"
+#include "graph/graph.h"
+
+#define MAX_INPUTS 6
+#define MAX_OUTPUTS 2
+#define MAX_SAVED 2
+#define NO_BUFFER (-1)
+
+typedef struct Op Op;
+
+typedef struct ValueNode {
+    Value value; /* first: a Value * of this graph is a ValueNode * */
+    int producer; /* op index, -1 for inputs and parameters */
+    bool keep;
+    bool contributed; /* while planning: its gradient has a writer already */
+    int data_buffer, grad_buffer;
+} ValueNode;
+
+typedef struct OpClass {
+    const char *name;
+    unsigned reads_inputs;  /* bit i: backward reads the data of input i */
+    unsigned reads_outputs; /* the same for outputs */
+    void (*forward)(Graph *g, Op *op);
+    void (*backward)(Graph *g, Op *op); /* NULL: nothing flows back */
+    size_t (*saved_bytes)(Graph *g, const Op *op, int i);             /* forward to backward */
+    size_t (*scratch_bytes)(Graph *g, const Op *op, bool backward);   /* within one call */
+    double (*flops)(const Op *op, bool backward);
+} OpClass;
+
+struct Op {
+    const OpClass *class;
+    const char *name;
+    ValueNode *in[MAX_INPUTS]; /* may hold NULL for an operand left out */
+    int n_in;
+    ValueNode *out[MAX_OUTPUTS];
+    int n_out;
+    bool back;                   /* takes part in the backward pass */
+    bool accumulate[MAX_INPUTS]; /* gradient of input i: add (true) or write */
+    bool shared[MAX_INPUTS];     /* gradient of input i equals that of output 0 and may be it */
+    int saved_buffer[MAX_SAVED], forward_scratch, backward_scratch;
+    void *saved[MAX_SAVED], *scratch[2];
+    /* attributes; which are used depends on the class */
+    int64_t n;
+    double eps;
+    bool flag;
+    PatchGrid grid;
+    float *mean, *std;
+};
+
+/* Memory that is needed from step `first` to step `last`: forward of op i is step i, its backward
+ * step 2 * n_ops - 1 - i. */
+typedef struct Buffer {
+    size_t bytes, offset;
+    int first, last;
+} Buffer;
+
+struct Graph {
+    Device *device;
+    Arena *arena;
+    ValueNode **values;
+    int n_values, cap_values;
+    Op **ops;
+    int n_ops, cap_ops;
+    Buffer *buffers;
+    int n_buffers, cap_buffers;
+    void *slab;
+    size_t slab_bytes;
+    bool planned;
+    GraphMode mode;
+};
+
+Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad);
+Op *graph_op(Graph *g, const OpClass *class, const char *name);
+void op_input(Op *op, Value *v); /* NULL keeps a place for an operand left out */
+void op_output(Graph *g, Op *op, Value *v);
+/* Decides every lifetime and offset for a mode; returns the bytes of the slab. */
+size_t plan_layout(Graph *g, GraphMode mode);
+
+/* Words of the op files: operands and kernels. */
+#define DATA(n) ((n) ? (n)->value.data : NULL)
+#define GRAD(n) ((n) ? (n)->value.grad : NULL)
+#define KERNELS(g) (&(g)->device->kernels)
+
+int64_t node_dim(const ValueNode *n, int i);
+int64_t node_last_dim(const ValueNode *n);
+int64_t node_rows(const ValueNode *n); /* product of the leading dims */
+/* Aborts with the op's name and the shapes of its operands unless ok. */
+void op_check(bool ok, const Op *op);
+/* The op's first output, named like the op. */
+Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad);
+
+static inline ValueNode *node_of(Value *v)
+{
+    return (ValueNode *)(void *)v;
+}
+
+#endif

@@ -1,0 +1,186 @@
+/* Memory of a graph, decided before it runs. Every value, gradient, saved statistic and scratch area
+ * is a buffer with a first and a last step; buffers whose steps do not overlap may share addresses.
+ * Largest first, each goes to the lowest offset where it fits: for transformer graphs this is within
+ * a percent of the largest sum of live bytes. */
+#include <stdlib.h>
+
+#include "graph/internal.h"
+
+#define ALIGN 64
+
+static int new_buffer(Graph *g, size_t bytes, int first, int last)
+{
+    if (g->n_buffers == g->cap_buffers) {
+        int capacity = g->cap_buffers ? 2 * g->cap_buffers : 256;
+        Buffer *grown = mem_realloc(g->buffers, (size_t)g->cap_buffers * sizeof *grown,
+                                    (size_t)capacity * sizeof *grown);
+        ASSERT(grown, "no memory for a plan of %d buffers", capacity);
+        g->buffers = grown;
+        g->cap_buffers = capacity;
+    }
+    bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    g->buffers[g->n_buffers] = (Buffer){.bytes = bytes, .first = first, .last = last};
+    return g->n_buffers++;
+}
+
+static void extend(Graph *g, int buffer, int step)
+{
+    Buffer *b = &g->buffers[buffer];
+    if (step < b->first) b->first = step;
+    if (step > b->last) b->last = step;
+}
+
+static size_t value_bytes(const Graph *g, const Value *v)
+{
+    size_t size = v->dtype == DTYPE_F32 ? g->device->kernels.real_bytes : dtype_bytes(v->dtype);
+    return (size_t)shape_numel(v->shape) * size;
+}
+
+static int backward_step(const Graph *g, int op)
+{
+    return 2 * g->n_ops - 1 - op;
+}
+
+/* Data: from its producer to its last reader, the backward pass included when training. */
+static void place_data(Graph *g, GraphMode mode)
+{
+    int end = 2 * g->n_ops;
+    for (int i = 0; i < g->n_values; i++) {
+        ValueNode *n = g->values[i];
+        n->data_buffer = n->grad_buffer = NO_BUFFER;
+        if (n->value.kind == VALUE_PARAM) continue;
+        bool always = n->value.kind == VALUE_INPUT || n->keep;
+        int first = n->value.kind == VALUE_INPUT ? 0 : n->producer;
+        n->data_buffer = new_buffer(g, value_bytes(g, &n->value), first, always ? end : first);
+    }
+    for (int i = 0; i < g->n_ops; i++) {
+        Op *op = g->ops[i];
+        bool back = mode == GRAPH_TRAIN && op->back;
+        for (int k = 0; k < op->n_in; k++) {
+            if (!op->in[k] || op->in[k]->data_buffer == NO_BUFFER) continue;
+            bool read = back && (op->class->reads_inputs >> k & 1);
+            extend(g, op->in[k]->data_buffer, read ? backward_step(g, i) : i);
+        }
+        for (int k = 0; k < op->n_out; k++)
+            if (back && (op->class->reads_outputs >> k & 1))
+                extend(g, op->out[k]->data_buffer, backward_step(g, i));
+    }
+}
+
+/* A kept value owns its gradient for the whole pass; nothing shares it. */
+static void place_kept_grads(Graph *g)
+{
+    for (int i = 0; i < g->n_values; i++) {
+        ValueNode *n = g->values[i];
+        n->contributed = false;
+        if (n->value.kind != VALUE_ACTIVATION || !n->value.needs_grad || !n->keep) continue;
+        n->grad_buffer = new_buffer(g, value_bytes(g, &n->value), 0, 2 * g->n_ops);
+    }
+}
+
+/* The gradient of input k of an op: the first contribution in backward order makes the buffer (or
+ * takes over that of the op's output, where the two are equal), later ones add. */
+static void place_input_grad(Graph *g, Op *op, int k, int step)
+{
+    ValueNode *n = op->in[k];
+    if (!n || n->value.kind != VALUE_ACTIVATION || !n->value.needs_grad) return;
+    op->accumulate[k] = n->contributed;
+    n->contributed = true;
+    if (n->grad_buffer != NO_BUFFER)
+        extend(g, n->grad_buffer, step);
+    else if (op->shared[k] && !op->out[0]->keep)
+        n->grad_buffer = op->out[0]->grad_buffer;
+    else
+        n->grad_buffer = new_buffer(g, value_bytes(g, &n->value), step, step);
+}
+
+static void place_grads(Graph *g)
+{
+    place_kept_grads(g);
+    for (int i = g->n_ops - 1; i >= 0; i--) {
+        Op *op = g->ops[i];
+        if (!op->back) continue;
+        int step = backward_step(g, i);
+        for (int k = 0; k < op->n_out; k++)
+            if (op->out[k]->grad_buffer != NO_BUFFER) extend(g, op->out[k]->grad_buffer, step);
+        for (int k = 0; k < op->n_in; k++) place_input_grad(g, op, k, step);
+    }
+}
+
+static void place_extras(Graph *g, GraphMode mode)
+{
+    for (int i = 0; i < g->n_ops; i++) {
+        Op *op = g->ops[i];
+        const OpClass *c = op->class;
+        bool back = mode == GRAPH_TRAIN && op->back;
+        int last = back ? backward_step(g, i) : i;
+        for (int k = 0; k < MAX_SAVED; k++) {
+            size_t bytes = c->saved_bytes ? c->saved_bytes(g, op, k) : 0;
+            op->saved_buffer[k] = bytes ? new_buffer(g, bytes, i, last) : NO_BUFFER;
+        }
+        size_t bytes = c->scratch_bytes ? c->scratch_bytes(g, op, false) : 0;
+        op->forward_scratch = bytes ? new_buffer(g, bytes, i, i) : NO_BUFFER;
+        bytes = back && c->scratch_bytes ? c->scratch_bytes(g, op, true) : 0;
+        op->backward_scratch = bytes ? new_buffer(g, bytes, last, last) : NO_BUFFER;
+    }
+}
+
+typedef struct Ranked {
+    size_t key;
+    int buffer;
+} Ranked;
+
+static int larger_first(const void *a, const void *b)
+{
+    const Ranked *x = a, *y = b;
+    if (x->key != y->key) return x->key < y->key ? 1 : -1;
+    return x->buffer - y->buffer;
+}
+
+static int lower_first(const void *a, const void *b)
+{
+    const Ranked *x = a, *y = b;
+    return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/* Lowest offset at which buffer b misses all of the placed ones that live at the same time. */
+static size_t lowest_fit(Graph *g, const Buffer *b, const Ranked *placed, int n_placed,
+                         Ranked *overlap)
+{
+    int n = 0;
+    for (int i = 0; i < n_placed; i++) {
+        const Buffer *p = &g->buffers[placed[i].buffer];
+        if (p->first <= b->last && b->first <= p->last)
+            overlap[n++] = (Ranked){p->offset, placed[i].buffer};
+    }
+    qsort(overlap, (size_t)n, sizeof *overlap, lower_first);
+    size_t offset = 0;
+    for (int i = 0; i < n; i++) {
+        const Buffer *p = &g->buffers[overlap[i].buffer];
+        if (offset + b->bytes <= p->offset) break;
+        if (p->offset + p->bytes > offset) offset = p->offset + p->bytes;
+    }
+    return offset;
+}
+
+size_t plan_layout(Graph *g, GraphMode mode)
+{
+    g->n_buffers = 0;
+    place_data(g, mode);
+    if (mode == GRAPH_TRAIN) place_grads(g);
+    place_extras(g, mode);
+    Ranked *order = mem_alloc_array((size_t)g->n_buffers + 1, sizeof *order);
+    Ranked *overlap = mem_alloc_array((size_t)g->n_buffers + 1, sizeof *overlap);
+    ASSERT(order && overlap, "no memory for a plan of %d buffers", g->n_buffers);
+    for (int i = 0; i < g->n_buffers; i++) order[i] = (Ranked){g->buffers[i].bytes, i};
+    qsort(order, (size_t)g->n_buffers, sizeof *order, larger_first);
+    size_t total = ALIGN;
+    for (int i = 0; i < g->n_buffers; i++) {
+        Buffer *b = &g->buffers[order[i].buffer];
+        b->offset = lowest_fit(g, b, order, i, overlap);
+        if (b->offset + b->bytes > total) total = b->offset + b->bytes;
+    }
+    mem_free(order);
+    mem_free(overlap);
+    return total;
+}
