@@ -1,0 +1,287 @@
+/* mae.h: masked autoencoders in C. The only public header of libmae.
+ *
+ *     MaeError err = {0};
+ *     MaeModel *model;
+ *     if (mae_model_load("run/last.safetensors", "cpu", 0, &model, &err)) return report(&err);
+ *     MaeReconstruction r;
+ *     mae_options_default(MAE_COMMAND_RECONSTRUCT, &options);
+ *     if (mae_model_reconstruct(model, "photo.jpg", &options, &r, &err)) return report(&err);
+ *     mae_image_write("out.png", r.width, r.height, r.picture, &err);
+ *     mae_reconstruction_free(&r);
+ *     mae_model_free(model);
+ *
+ * Every function that can fail returns a MaeStatus (0 = MAE_OK) and, when it is not 0, leaves in *err
+ * one message that says what, where, and what to do. The library never prints and never exits; what
+ * it has to say goes through MaeEvents. Objects are made and freed by the functions named here; a
+ * MaeModel is used from one thread at a time. Source of everything numerical: arXiv 2111.06377 and
+ * its published implementation.
+ */
+#ifndef MAE_H
+#define MAE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MAE_API __attribute__((visibility("default")))
+#else
+#define MAE_API
+#endif
+
+#define MAE_VERSION "0.1.0"
+
+typedef enum MaeStatus {
+    MAE_OK,
+    MAE_USAGE,       /* an option or argument that cannot be */
+    MAE_IO,          /* a file cannot be read or written */
+    MAE_FORMAT,      /* a file is not what it should be */
+    MAE_SHAPE,       /* tensors do not fit each other */
+    MAE_MEMORY,
+    MAE_UNSUPPORTED,
+    MAE_EMPTY,       /* no images, no labels */
+    MAE_NONFINITE,   /* training diverged */
+    MAE_INTERRUPTED  /* stopped by request; everything is saved */
+} MaeStatus;
+
+typedef struct MaeError {
+    MaeStatus status;
+    char message[1024];
+} MaeError;
+
+MAE_API const char *mae_version(void);
+MAE_API const char *mae_status_name(MaeStatus s);
+
+/* --- options: one table for parser, help and saved configuration ------------------------------ */
+
+typedef enum MaeCommand {
+    MAE_COMMAND_PRETRAIN = 1,
+    MAE_COMMAND_RECONSTRUCT = 2,
+    MAE_COMMAND_KNN = 4,
+    MAE_COMMAND_FEATURES = 8,
+    MAE_COMMAND_BENCH = 16,
+    MAE_COMMAND_INFO = 32
+} MaeCommand;
+
+typedef enum MaeOptionType {
+    MAE_OPTION_BOOL,   /* int; given without a value, or --no-NAME */
+    MAE_OPTION_INT,    /* int64_t */
+    MAE_OPTION_REAL,   /* double */
+    MAE_OPTION_STRING, /* char *, owned by the options */
+    MAE_OPTION_CHOICE, /* int, index into choices */
+    MAE_OPTION_SIZE    /* int64_t[2], height and width: "224" or "224x320" */
+} MaeOptionType;
+
+typedef struct MaeOption {
+    const char *name;        /* "mask-ratio": --mask-ratio on the command line, mask_ratio in JSON */
+    MaeOptionType type;
+    size_t offset;           /* into MaeOptions */
+    unsigned commands;       /* bits of MaeCommand that know it */
+    const char *fallback;    /* default as text; NULL: derived (help says from what) */
+    double min, max;         /* numbers, inclusive */
+    const char *const *choices; /* NULL-terminated */
+    const char *group;       /* heading in the help: "Model", "Data", ... */
+    const char *argument;    /* placeholder in the help: "N", "FILE", "HxW" */
+    const char *help;
+} MaeOption;
+
+/* Everything a command can be told. A derived default is 0, -1 or NULL until resolved. */
+typedef struct MaeOptions {
+    /* model */
+    int model; /* vit_tiny, vit_small, vit_base, vit_large, vit_huge */
+    int64_t image_size[2], channels, patch;
+    int64_t embed_dim, depth, heads;
+    double mlp_ratio;
+    int64_t decoder_embed_dim, decoder_depth, decoder_heads;
+    /* masking and target */
+    double mask_ratio;
+    int mask, target; /* random block grid; pixel norm-pix pca token */
+    int64_t pca_components, pca_images;
+    int mask_token_in_encoder;
+    /* data */
+    char *data, *val, *init;
+    int augment; /* none crop-fixed crop crop-jitter */
+    double min_scale;
+    int64_t repeat, workers, cache_mb, max_side;
+    int strict;
+    /* training */
+    int64_t epochs, steps, batch, accumulate;
+    double base_lr, lr, warmup_epochs, weight_decay, beta1, beta2, min_lr, clip_grad;
+    int64_t seed, save_every, keep, log_every;
+    /* where and how */
+    char *out, *checkpoint; /* --out, --model CKPT of the commands that read one */
+    int restart;
+    int64_t threads;
+    int device, precision; /* cpu ref; fp32 */
+    /* reconstruct */
+    char *keep_patches; /* --keep 3,17,... */
+    int paste, stats;   /* stats: true interpolated */
+    /* features, knn */
+    int pool; /* mean cls */
+    int64_t k, limit, val_limit;
+    double temperature;
+    /* bench */
+    int64_t repetitions;
+    /* output */
+    int json, quiet;
+    unsigned char given[128]; /* by index into the table: set explicitly */
+} MaeOptions;
+
+MAE_API const MaeOption *mae_option_table(size_t *count);
+/* Defaults of a command. Free with mae_options_free. */
+MAE_API void mae_options_default(MaeCommand command, MaeOptions *options);
+MAE_API void mae_options_free(MaeOptions *options);
+/* Sets one option from text. MAE_USAGE names the option, the value and what is allowed. A bool takes
+ * "true" or "false"; name without dashes. */
+MAE_API MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *name,
+                                 const char *value, MaeError *err);
+/* The value as text, into buffer. */
+MAE_API void mae_option_get(const MaeOptions *options, const MaeOption *option, char *buffer,
+                            size_t bytes);
+/* JSON object as written into a run folder (keys with underscores). Options already given stay. */
+MAE_API MaeStatus mae_options_load(MaeOptions *options, MaeCommand command, const char *path,
+                                   MaeError *err);
+MAE_API MaeStatus mae_options_save(const MaeOptions *options, MaeCommand command, const char *path,
+                                   MaeError *err);
+
+/* --- what a long job says --------------------------------------------------------------------- */
+
+typedef struct MaeProgress {
+    int64_t step, total_steps, epoch, total_epochs;
+    double epoch_fraction, loss, lr, gradient_norm;
+    double images_per_s, eta_s, fraction_of_peak;
+    const char *phase; /* "train", "features", "pca" */
+} MaeProgress;
+
+typedef struct MaeEvents {
+    void *user;
+    /* level: 0 error, 1 warning, 2 information; no newline. May be NULL. */
+    void (*log)(void *user, int level, const char *line);
+    void (*progress)(void *user, const MaeProgress *p);
+    /* Non-zero asks for an orderly stop: the job saves and returns MAE_INTERRUPTED. */
+    volatile int *stop;
+} MaeEvents;
+
+/* --- pre-training ------------------------------------------------------------------------------ */
+
+typedef struct MaePlan {
+    char model[64];             /* "vit_base patch 16, 224x224" */
+    char data[256];             /* description of the source */
+    int64_t parameters, encoder_parameters, images, patches, kept_patches;
+    int64_t effective_batch, steps_per_epoch, total_steps;
+    double lr;                  /* after scaling by batch / 256 */
+    double gflop_per_image;     /* of a training step */
+    int64_t bytes_parameters, bytes_optimizer, bytes_activations, bytes_total;
+    double peak_gflops, seconds; /* measured peak; estimate at half of it */
+    int resumes;                /* RUN holds a run that would be continued */
+} MaePlan;
+
+typedef struct MaeSummary {
+    int64_t steps, epochs, images, unreadable, skipped_steps;
+    double loss, seconds, images_per_s;
+    char checkpoint[1024];
+    char picture[1024]; /* last reconstruction picture, may be empty */
+} MaeSummary;
+
+/* What mae_pretrain would do, without doing it. Opens the data; needs no --out. */
+MAE_API MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err);
+/* Runs or resumes. Writes the run folder of options.out. Errors: USAGE (options that contradict each
+ * other or the run folder), EMPTY, IO, FORMAT, MEMORY, NONFINITE, INTERRUPTED. */
+MAE_API MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+                               MaeError *err);
+
+/* --- models ------------------------------------------------------------------------------------ */
+
+typedef struct MaeModel MaeModel;
+
+typedef struct MaeModelInfo {
+    char name[32];   /* preset it was made from, or "custom" */
+    char target[16]; /* "pixel", "norm-pix", "pca", "unknown" */
+    int64_t image_height, image_width, channels, patch;
+    int64_t embed_dim, depth, heads, decoder_embed_dim, decoder_depth, decoder_heads;
+    double mlp_ratio, mask_ratio;
+    int64_t parameters, patches, epochs;
+    int has_decoder;
+} MaeModelInfo;
+
+/* A checkpoint written by this library. device: "cpu" or "ref"; threads 0 = all. */
+MAE_API MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
+                                 MaeError *err);
+/* A model with the published initialisation, from the model options and seed of o. */
+MAE_API MaeStatus mae_model_new(const MaeOptions *o, MaeModel **out, MaeError *err);
+MAE_API void mae_model_free(MaeModel *m); /* accepts NULL */
+MAE_API void mae_model_info(const MaeModel *m, MaeModelInfo *out);
+MAE_API MaeStatus mae_model_save(const MaeModel *m, const char *path, MaeError *err);
+
+/* One row: masked | reconstruction | original, 8-bit RGB, [height, width, 3] interleaved. */
+typedef struct MaeReconstruction {
+    int64_t width, height;        /* of the picture */
+    int64_t panel_width, panel_height; /* of one panel */
+    unsigned char *picture;
+    double loss;                  /* on the removed patches */
+    int64_t kept;
+} MaeReconstruction;
+
+/* Reads a JPEG, PNG or WebP. Uses mask_ratio, mask, seed, keep_patches, paste, stats of o.
+ * UNSUPPORTED: no decoder in the checkpoint. */
+MAE_API MaeStatus mae_model_reconstruct(MaeModel *m, const char *image_path, const MaeOptions *o,
+                                        MaeReconstruction *out, MaeError *err);
+MAE_API void mae_reconstruction_free(MaeReconstruction *r);
+/* Rows under each other into one PNG; o->out is the file. *loss (may be NULL): mean over images. */
+MAE_API MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, int count,
+                                  const MaeOptions *o, double *loss, MaeError *err);
+
+/* Feature of one image after the encoder's last norm, nothing masked: mean of the patch tokens or
+ * cls (o->pool); out has embed_dim values. */
+MAE_API MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o,
+                                     float *out, MaeError *err);
+/* All images of o->data (at most o->limit, 0 = all) into o->out as .npy [N, embed_dim] float32, and
+ * their names, a line each, into the same path ending in .txt. */
+MAE_API MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events,
+                               int64_t *rows, MaeError *err);
+
+typedef struct MaeKnn {
+    double accuracy;
+    int64_t memory, queries, k, classes;
+} MaeKnn;
+/* k nearest neighbours by cosine, votes weighted exp(cosine / temperature); memory o->data, queries
+ * o->val, both labelled. */
+MAE_API MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
+                          MaeError *err);
+
+/* --- files and measurements ------------------------------------------------------------------ */
+
+/* A checkpoint as JSON text: dialect, model, tensors (name, dtype, shape), metadata. Free with
+ * mae_text_free. */
+MAE_API MaeStatus mae_file_info(const char *path, char **json, MaeError *err);
+MAE_API void mae_text_free(char *text);
+/* 8-bit RGB [height, width, 3] to PNG, atomically. */
+MAE_API MaeStatus mae_image_write(const char *path, int64_t width, int64_t height,
+                                  const unsigned char *rgb, MaeError *err);
+
+typedef struct MaeBenchStep {
+    char model[64];
+    int64_t batch, threads, steps;
+    const char *device, *precision;
+    double images_per_s_median, images_per_s_best, gflop_per_image, gflops, peak_gflops;
+    double fraction_of_peak;
+    int64_t bytes_planned, bytes_rss;
+} MaeBenchStep;
+/* Whole training steps (forward, backward, update) on synthetic data, and the FMA peak, in one run. */
+MAE_API MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err);
+
+typedef struct MaeBenchData {
+    double images_per_s_median, images_per_s_best;
+    int64_t images, workers;
+} MaeBenchData;
+/* The loader alone, on o->data. */
+MAE_API MaeStatus mae_bench_data(const MaeOptions *o, MaeBenchData *out, MaeError *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,33 @@
+/* What the other commands do; mae.c hands the public calls down to these. */
+#ifndef TRAIN_DRIVERS_H
+#define TRAIN_DRIVERS_H
+
+#include "mae.h"
+#include "train/checkpoint.h"
+
+struct MaeModel {
+    Device *device;
+    Autoencoder *autoencoder;
+    CheckpointNotes notes;
+};
+
+Status model_load(const char *path, const char *device, int threads, MaeModel **out, Error *err);
+Status model_new(const MaeOptions *o, MaeModel **out, Error *err);
+void model_free(MaeModel *m);
+void model_info(const MaeModel *m, MaeModelInfo *out);
+
+Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, MaeReconstruction *out,
+                         Error *err);
+Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const MaeOptions *o,
+                         double *loss, Error *err);
+
+Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err);
+Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, int64_t *rows,
+                     Error *err);
+Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err);
+
+Status file_info(const char *path, char **json, Error *err);
+Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err);
+Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err);
+
+#endif

@@ -1,0 +1,394 @@
+/* The option table: parser, help and config.json all come from here. A row says what the option is
+ * called, where it lives in MaeOptions, which commands know it, its default and its range. Defaults
+ * are the published recipe. Two rows may share a name when no command knows both. */
+#include "train/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+#define COUNT (sizeof TABLE / sizeof *TABLE)
+#define BIG 1e15
+
+#define PRE MAE_COMMAND_PRETRAIN
+#define REC MAE_COMMAND_RECONSTRUCT
+#define KNN MAE_COMMAND_KNN
+#define FEA MAE_COMMAND_FEATURES
+#define BEN MAE_COMMAND_BENCH
+#define INF MAE_COMMAND_INFO
+
+static const char *const MODELS[] = {"vit_tiny",  "vit_small", "vit_base",
+                                     "vit_large", "vit_huge",  NULL};
+static const char *const MASKS[] = {"random", "block", "grid", NULL};
+static const char *const TARGETS[] = {"pixel", "norm-pix", "pca", "token", NULL};
+static const char *const AUGMENTS[] = {"none", "crop-fixed", "crop", "crop-jitter", NULL};
+static const char *const DEVICES[] = {"cpu", "ref", NULL};
+static const char *const PRECISIONS[] = {"fp32", NULL};
+static const char *const STATS[] = {"true", "interpolated", NULL};
+static const char *const POOLS[] = {"mean", "cls", NULL};
+
+#define AT(field) offsetof(MaeOptions, field)
+#define BOOL(name, field, commands, fallback, group, help)                                         \
+    { name, MAE_OPTION_BOOL, AT(field), commands, fallback, 0, 1, NULL, group, "", help }
+#define INT(name, field, commands, fallback, min, max, group, help)                                \
+    { name, MAE_OPTION_INT, AT(field), commands, fallback, min, max, NULL, group, "N", help }
+#define REAL_(name, field, commands, fallback, min, max, group, help)                              \
+    { name, MAE_OPTION_REAL, AT(field), commands, fallback, min, max, NULL, group, "X", help }
+#define TEXT(name, field, commands, group, argument, help)                                         \
+    { name, MAE_OPTION_STRING, AT(field), commands, NULL, 0, 0, NULL, group, argument, help }
+#define CHOICE(name, field, commands, fallback, choices, group, help)                              \
+    { name, MAE_OPTION_CHOICE, AT(field), commands, fallback, 0, 0, choices, group, "WORD", help }
+
+static const MaeOption TABLE[] = {
+    /* files */
+    TEXT("data", data, PRE | KNN | FEA | BEN, "Data", "SRC",
+         "images: a folder, list:, tar:, cifar10:, cifar100:, tiles: or synthetic: source"),
+    TEXT("val", val, KNN, "Data", "SRC", "labelled images to classify"),
+    TEXT("out", out, PRE, "Run", "RUN", "run folder, made when it is not there"),
+    TEXT("out", out, REC, "Picture", "PNG", "picture to write"),
+    TEXT("out", out, FEA, "Features", "FILE.npy", "file to write; FILE.txt names its rows"),
+    TEXT("model", checkpoint, REC | KNN | FEA, "Model", "CKPT", "checkpoint to use"),
+    TEXT("init", init, PRE, "Model", "CKPT", "start from these weights (new optimiser state)"),
+    BOOL("restart", restart, PRE, "false", "Run", "begin anew in a folder that holds a run"),
+    /* model */
+    CHOICE("model", model, PRE | BEN, "vit_base", MODELS, "Model", "size of the model"),
+    {"image-size", MAE_OPTION_SIZE, AT(image_size), PRE | BEN, "224", 1, 65536, NULL, "Model",
+     "HxW", "image height and width, multiples of the patch"},
+    INT("patch", patch, PRE | BEN, NULL, 1, 65536, "Model", "patch size (16; vit_huge 14)"),
+    INT("channels", channels, PRE | BEN, "3", 1, 16, "Model", "image channels"),
+    INT("embed-dim", embed_dim, PRE | BEN, NULL, 4, 65536, "Model", "encoder width (by model)"),
+    INT("depth", depth, PRE | BEN, NULL, 1, 1000, "Model", "encoder blocks (by model)"),
+    INT("heads", heads, PRE | BEN, NULL, 1, 4096, "Model", "encoder heads (by model)"),
+    REAL_("mlp-ratio", mlp_ratio, PRE | BEN, "4", 0.01, 64, "Model", "MLP width over width"),
+    INT("decoder-embed-dim", decoder_embed_dim, PRE | BEN, NULL, 4, 65536, "Model",
+        "decoder width (by model)"),
+    INT("decoder-depth", decoder_depth, PRE | BEN, NULL, 1, 1000, "Model",
+        "decoder blocks (by model)"),
+    INT("decoder-heads", decoder_heads, PRE | BEN, NULL, 1, 4096, "Model",
+        "decoder heads (by model)"),
+    /* masking and target */
+    REAL_("mask-ratio", mask_ratio, PRE | BEN, "0.75", 0, 1, "Masking and target",
+          "share of patches removed"),
+    REAL_("mask-ratio", mask_ratio, REC, NULL, 0, 1, "Masking and target",
+          "share of patches removed (as in training)"),
+    CHOICE("mask", mask, PRE | REC | BEN, "random", MASKS, "Masking and target",
+           "which patches are removed"),
+    CHOICE("target", target, PRE | BEN, "norm-pix", TARGETS, "Masking and target",
+           "what is predicted"),
+    INT("pca-components", pca_components, PRE | BEN, "96", 1, 65536, "Masking and target",
+        "coefficients predicted by --target pca"),
+    INT("pca-images", pca_images, PRE, "512", 1, BIG, "Masking and target",
+        "images that the components are fitted to"),
+    BOOL("mask-token-in-encoder", mask_token_in_encoder, PRE | BEN, "false", "Masking and target",
+         "the encoder sees mask tokens (paper, Table 1c)"),
+    TEXT("keep", keep_patches, REC, "Masking and target", "I,J,...",
+         "keep exactly these patches, counted from 0 row by row"),
+    BOOL("paste", paste, REC, "false", "Picture", "show visible patches as they are"),
+    CHOICE("stats", stats, REC, "true", STATS, "Picture",
+           "norm-pix: patch mean and deviation from the image itself, or interpolated from the "
+           "visible patches"),
+    /* data */
+    CHOICE("augment", augment, PRE | BEN, "crop", AUGMENTS, "Data", "augmentation"),
+    REAL_("min-scale", min_scale, PRE | BEN, "0.2", 0.0001, 1, "Data",
+          "smallest area of a random crop"),
+    INT("repeat", repeat, PRE | BEN, "1", 1, 1e9, "Data", "crops of every image in an epoch"),
+    INT("workers", workers, PRE | KNN | FEA | BEN, NULL, 0, 256, "Data",
+        "loader threads (as many as processors, at most 8)"),
+    INT("cache-mb", cache_mb, PRE | KNN | FEA | BEN, "512", 0, 1e9, "Data",
+        "memory for decoded images, MB"),
+    INT("max-side", max_side, PRE | KNN | FEA | BEN, "0", 0, 65536, "Data",
+        "shrink images on loading to at most this shorter side (0 = off)"),
+    BOOL("strict", strict, PRE, "false", "Data", "an unreadable image is an error"),
+    INT("limit", limit, KNN | FEA, "0", 0, BIG, "Data", "first N images of --data (0 = all)"),
+    INT("val-limit", val_limit, KNN, "0", 0, BIG, "Data", "first N images of --val (0 = all)"),
+    /* training */
+    INT("epochs", epochs, PRE, "800", 1, 1e9, "Training", "epochs"),
+    INT("steps", steps, PRE, "0", 0, BIG, "Training", "end after this many updates (0 = epochs)"),
+    INT("batch", batch, PRE | BEN, "64", 1, 65536, "Training", "images in a micro-batch"),
+    INT("accumulate", accumulate, PRE, "1", 1, 65536, "Training", "micro-batches in an update"),
+    REAL_("base-lr", base_lr, PRE, "1.5e-4", 0, 1000, "Training",
+          "learning rate for 256 images an update"),
+    REAL_("lr", lr, PRE, NULL, 0, 1000, "Training", "peak learning rate (base-lr x batch / 256)"),
+    REAL_("warmup-epochs", warmup_epochs, PRE, "40", 0, 1e9, "Training", "linear warm-up"),
+    REAL_("min-lr", min_lr, PRE, "0", 0, 1000, "Training", "learning rate at the end"),
+    REAL_("weight-decay", weight_decay, PRE, "0.05", 0, 1000, "Training", "AdamW weight decay"),
+    REAL_("beta1", beta1, PRE, "0.9", 0, 0.999999, "Training", "AdamW beta 1"),
+    REAL_("beta2", beta2, PRE, "0.95", 0, 0.999999, "Training", "AdamW beta 2"),
+    REAL_("clip-grad", clip_grad, PRE, "0", 0, BIG, "Training", "largest gradient norm (0 = off)"),
+    INT("seed", seed, PRE | REC | BEN, "0", 0, BIG, "Training", "seed of everything random"),
+    INT("save-every", save_every, PRE, "20", 1, 1e9, "Run", "epochs between checkpoints"),
+    INT("keep", keep, PRE, "2", 1, 1e9, "Run", "numbered checkpoints kept"),
+    INT("log-every", log_every, PRE, "10", 1, 1e9, "Run", "updates between lines of log.jsonl"),
+    /* features, knn */
+    CHOICE("pool", pool, KNN | FEA, "mean", POOLS, "Features", "mean of patch tokens, or cls"),
+    INT("k", k, KNN, "20", 1, 100000, "Features", "neighbours"),
+    REAL_("temperature", temperature, KNN, "0.07", 1e-6, 1e6, "Features",
+          "votes are weighted exp(cosine / temperature)"),
+    /* machine and output */
+    INT("repetitions", repetitions, BEN, "5", 1, 1000, "Run", "timed repetitions"),
+    CHOICE("device", device, PRE | REC | KNN | FEA | BEN, "cpu", DEVICES, "Machine",
+           "cpu, or ref: the plain reference loops"),
+    CHOICE("precision", precision, PRE | BEN, "fp32", PRECISIONS, "Machine", "arithmetic"),
+    INT("threads", threads, PRE | REC | KNN | FEA | BEN, "0", 0, 4096, "Machine",
+        "compute threads (0 = all processors)"),
+    BOOL("json", json, PRE | REC | KNN | FEA | BEN | INF, "false", "Output",
+         "one JSON object on standard output"),
+    BOOL("quiet", quiet, PRE | REC | KNN | FEA | BEN | INF, "false", "Output",
+         "errors only on standard error"),
+};
+
+_Static_assert(COUNT <= sizeof((MaeOptions *)0)->given, "MaeOptions.given is too short");
+
+const MaeOption *mae_option_table(size_t *count) {
+    *count = COUNT;
+    return TABLE;
+}
+
+/* --- errors ---------------------------------------------------------------------------------- */
+
+MaeStatus option_usage(MaeError *err, const char *format, ...) {
+    if (err) {
+        va_list args;
+        va_start(args, format);
+        err->status = MAE_USAGE;
+        vsnprintf(err->message, sizeof err->message, format, args);
+        va_end(args);
+    }
+    return MAE_USAGE;
+}
+
+MaeStatus option_failure(const Error *e, MaeError *err) {
+    if (err) {
+        err->status = (MaeStatus)e->status;
+        snprintf(err->message, sizeof err->message, "%s", e->message);
+    }
+    return (MaeStatus)e->status;
+}
+
+/* Edit distance, for "did you mean"; the names of the table are shorter than the row. */
+static int distance(const char *a, const char *b) {
+    int row[64];
+    int m = (int)strlen(b);
+    if (m >= 64) return 64;
+    for (int j = 0; j <= m; j++) row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int corner = row[0];
+        row[0] = i;
+        for (int j = 1; j <= m; j++) {
+            int change = corner + (a[i - 1] != b[j - 1]);
+            corner = row[j];
+            int step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            row[j] = change < step ? change : step;
+        }
+    }
+    return row[m];
+}
+
+/* Near: at most three letters wrong, and less than half of a short name. */
+const char *option_nearest(MaeCommand command, const char *name) {
+    const char *best = NULL;
+    size_t length = strnlen(name, 64);
+    int least = length >= 6 ? 4 : (int)(length + 1) / 2;
+    for (size_t i = 0; i < COUNT; i++) {
+        if (!(TABLE[i].commands & (unsigned)command)) continue;
+        int d = distance(name, TABLE[i].name);
+        if (d < least) {
+            least = d;
+            best = TABLE[i].name;
+        }
+    }
+    return best;
+}
+
+/* --- values ---------------------------------------------------------------------------------- */
+
+const void *option_value(const MaeOptions *o, const MaeOption *row) {
+    return (const char *)o + row->offset;
+}
+
+static void *field(MaeOptions *o, const MaeOption *row) {
+    return (char *)o + row->offset;
+}
+
+/* strtoll and strtod skip spaces and take hexadecimal and words; options are plain decimals. */
+static bool is_plain(const char *text, const char *allowed) {
+    return *text && strspn(text, allowed) == strlen(text);
+}
+
+static MaeStatus check_range(const MaeOption *row, double v, const char *text, MaeError *err) {
+    if (v >= row->min && v <= row->max) return MAE_OK;
+    return option_usage(err, "--%s %.200s: must be %.15g to %.15g", row->name, text, row->min,
+                        row->max);
+}
+
+static MaeStatus set_int(int64_t *out, const MaeOption *row, const char *text, MaeError *err) {
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (!is_plain(text, "+-0123456789") || *end || end == text)
+        return option_usage(err, "--%s %.200s: not a whole number", row->name, text);
+    MaeStatus status = check_range(row, errno ? INFINITY : (double)v, text, err);
+    if (status == MAE_OK) *out = v;
+    return status;
+}
+
+static MaeStatus set_real(double *out, const MaeOption *row, const char *text, MaeError *err) {
+    char *end;
+    double v = strtod(text, &end);
+    if (!is_plain(text, "+-0123456789.eE") || *end || end == text)
+        return option_usage(err, "--%s %.200s: not a number", row->name, text);
+    MaeStatus status = check_range(row, v, text, err);
+    if (status == MAE_OK) *out = v;
+    return status;
+}
+
+static MaeStatus set_size(int64_t out[2], const MaeOption *row, const char *text, MaeError *err) {
+    char *end;
+    errno = 0;
+    long long h = strtoll(text, &end, 10), w = h;
+    bool ok = is_plain(text, "+-0123456789x") && end != text;
+    if (ok && *end == 'x') {
+        const char *second = end + 1;
+        w = strtoll(second, &end, 10);
+        ok = end != second;
+    }
+    if (!ok || *end)
+        return option_usage(err, "--%s %.200s: write 224 or 224x320 (height x width)", row->name,
+                            text);
+    MaeStatus status = check_range(row, errno ? INFINITY : (double)h, text, err);
+    if (status == MAE_OK) status = check_range(row, (double)w, text, err);
+    if (status != MAE_OK) return status;
+    out[0] = h;
+    out[1] = w;
+    return MAE_OK;
+}
+
+static MaeStatus set_choice(int *out, const MaeOption *row, const char *text, MaeError *err) {
+    char list[256] = "";
+    size_t used = 0;
+    for (int i = 0; row->choices[i]; i++) {
+        if (strcmp(row->choices[i], text) == 0) {
+            *out = i;
+            return MAE_OK;
+        }
+        int n = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", row->choices[i]);
+        if (n > 0 && used + (size_t)n < sizeof list) used += (size_t)n;
+    }
+    return option_usage(err, "--%s %.200s: choose one of %s", row->name, text, list);
+}
+
+static MaeStatus set_string(char **out, const MaeOption *row, const char *text, MaeError *err) {
+    Error e = {0};
+    if (!*text) return option_usage(err, "--%s: the value is empty", row->name);
+    if (strlen(text) >= OPTION_TEXT_BYTES)
+        return option_usage(err, "--%s %.60s...: longer than %d bytes", row->name, text,
+                            OPTION_TEXT_BYTES - 1);
+    char *copy = mem_strdup(text);
+    if (!copy) {
+        fail(&e, STATUS_MEMORY, "no memory for --%s", row->name);
+        return option_failure(&e, err);
+    }
+    mem_free(*out);
+    *out = copy;
+    return MAE_OK;
+}
+
+static MaeStatus set_bool(int *out, const MaeOption *row, const char *text, MaeError *err) {
+    bool yes = strcmp(text, "true") == 0;
+    if (!yes && strcmp(text, "false") != 0)
+        return option_usage(err, "--%s %.200s: must be true or false", row->name, text);
+    *out = yes;
+    return MAE_OK;
+}
+
+MaeStatus option_set_row(MaeOptions *o, size_t i, const char *text, MaeError *err) {
+    const MaeOption *row = &TABLE[i];
+    MaeStatus status = MAE_OK;
+    switch (row->type) {
+    case MAE_OPTION_BOOL: status = set_bool(field(o, row), row, text, err); break;
+    case MAE_OPTION_INT: status = set_int(field(o, row), row, text, err); break;
+    case MAE_OPTION_REAL: status = set_real(field(o, row), row, text, err); break;
+    case MAE_OPTION_STRING: status = set_string(field(o, row), row, text, err); break;
+    case MAE_OPTION_CHOICE: status = set_choice(field(o, row), row, text, err); break;
+    case MAE_OPTION_SIZE: status = set_size(field(o, row), row, text, err); break;
+    }
+    if (status == MAE_OK) o->given[i] = 1;
+    return status;
+}
+
+int option_find(MaeCommand command, const char *name) {
+    for (size_t i = 0; i < COUNT; i++)
+        if ((TABLE[i].commands & (unsigned)command) && strcmp(TABLE[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *name,
+                         const char *value, MaeError *err) {
+    int i = option_find(command, name);
+    if (i >= 0) return option_set_row(options, (size_t)i, value, err);
+    const char *other = option_nearest(command, name);
+    if (other)
+        return option_usage(err, "there is no option --%.60s here; did you mean --%s?", name,
+                            other);
+    i = option_find((MaeCommand)~0u, name);
+    if (i >= 0 && strcmp(TABLE[i].group, "Model") == 0)
+        return option_usage(err, "--%s cannot be given here: the checkpoint says it", name);
+    return option_usage(err, "there is no option --%.60s here", name);
+}
+
+void mae_options_default(MaeCommand command, MaeOptions *options) {
+    *options = (MaeOptions){.workers = -1, .mask_ratio = -1};
+    for (size_t i = 0; i < COUNT; i++)
+        if ((TABLE[i].commands & (unsigned)command) && TABLE[i].fallback) {
+            MaeStatus status = option_set_row(options, i, TABLE[i].fallback, NULL);
+            ASSERT(status == MAE_OK, "default %s of --%s", TABLE[i].fallback, TABLE[i].name);
+        }
+    memset(options->given, 0, sizeof options->given);
+}
+
+void mae_options_free(MaeOptions *options) {
+    for (size_t i = 0; i < COUNT; i++) {
+        if (TABLE[i].type != MAE_OPTION_STRING) continue;
+        char **text = field(options, &TABLE[i]);
+        mem_free(*text);
+        *text = NULL;
+    }
+}
+
+bool option_is_derived(const MaeOptions *o, size_t i) {
+    const MaeOption *row = &TABLE[i];
+    const void *p = option_value(o, row);
+    if (row->type == MAE_OPTION_STRING) return !*(char *const *)p;
+    if (row->fallback || o->given[i]) return false;
+    return row->type == MAE_OPTION_INT ? *(const int64_t *)p <= 0 : *(const double *)p <= 0;
+}
+
+/* The shortest text that reads back as the same number. */
+static void print_real(char *buffer, size_t bytes, double v) {
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(buffer, bytes, "%.*g", digits, v);
+        if (strtod(buffer, NULL) == v) return;
+    }
+}
+
+void mae_option_get(const MaeOptions *options, const MaeOption *option, char *buffer,
+                    size_t bytes) {
+    const void *p = option_value(options, option);
+    const int64_t *size = p;
+    const char *text = option->type == MAE_OPTION_STRING ? *(char *const *)p : NULL;
+    switch (option->type) {
+    case MAE_OPTION_BOOL: snprintf(buffer, bytes, "%s", *(const int *)p ? "true" : "false"); break;
+    case MAE_OPTION_INT: snprintf(buffer, bytes, "%" PRId64, *(const int64_t *)p); break;
+    case MAE_OPTION_REAL: print_real(buffer, bytes, *(const double *)p); break;
+    case MAE_OPTION_STRING: snprintf(buffer, bytes, "%s", text ? text : ""); break;
+    case MAE_OPTION_CHOICE: snprintf(buffer, bytes, "%s", option->choices[*(const int *)p]); break;
+    case MAE_OPTION_SIZE: snprintf(buffer, bytes, "%" PRId64 "x%" PRId64, size[0], size[1]); break;
+    }
+}

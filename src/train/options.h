@@ -1,0 +1,27 @@
+/* What the option table and config.json share; the public side is mae.h. */
+#ifndef TRAIN_OPTIONS_H
+#define TRAIN_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+#include "mae.h"
+
+/* Longest text of a value, its NUL included. */
+#define OPTION_TEXT_BYTES 4096
+
+/* Row of an option of this command, -1 when it has none of that name. */
+int option_find(MaeCommand command, const char *name);
+/* The name of this command's options that is written most like `name`, NULL when none is near. */
+const char *option_nearest(MaeCommand command, const char *name);
+/* Sets row i from text and marks it as given. */
+MaeStatus option_set_row(MaeOptions *options, size_t i, const char *text, MaeError *err);
+/* Has the value that stands for "derived from others"? */
+bool option_is_derived(const MaeOptions *options, size_t i);
+const void *option_value(const MaeOptions *options, const MaeOption *option);
+
+MaeStatus option_usage(MaeError *err, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same failure in the public type. */
+MaeStatus option_failure(const Error *e, MaeError *err);
+
+#endif

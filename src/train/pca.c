@@ -1,0 +1,140 @@
+/* See pca.h. Second moments of all patches are summed by the device's matrix product, the mean is
+ * taken out in double, and LAPACK gives the components. */
+#include "train/pca.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "kernels/eigen.h"
+
+typedef struct Moments {
+    Device *device;
+    PatchGrid grid;
+    int64_t batch, patches, values, count; /* count: patches seen */
+    void *pixels, *images, *rows, *ids, *second, *first;
+    float *host;      /* [n*n] */
+    double *covariance, *eigenvalues, *mean;
+} Moments;
+
+static size_t real_bytes(const Moments *m, int64_t n)
+{
+    return (size_t)n * m->device->kernels.real_bytes;
+}
+
+static int64_t image_values(const Moments *m)
+{
+    return m->grid.channels * m->grid.height * m->grid.width;
+}
+
+static void moments_free(Moments *m)
+{
+    int64_t rows = m->batch * m->patches, n = m->values;
+    device_free(m->device, m->pixels, (size_t)(m->batch * image_values(m)));
+    device_free(m->device, m->images, real_bytes(m, m->batch * image_values(m)));
+    device_free(m->device, m->rows, real_bytes(m, rows * n));
+    device_free(m->device, m->ids, (size_t)rows * sizeof(int32_t));
+    device_free(m->device, m->second, real_bytes(m, n * n));
+    device_free(m->device, m->first, real_bytes(m, n));
+    mem_free(m->host);
+    mem_free(m->covariance);
+    mem_free(m->eigenvalues);
+    mem_free(m->mean);
+}
+
+static Status moments_new(Moments *m, Error *err)
+{
+    int64_t rows = m->batch * m->patches, n = m->values;
+    m->pixels = device_alloc(m->device, (size_t)(m->batch * image_values(m)));
+    m->images = device_alloc(m->device, real_bytes(m, m->batch * image_values(m)));
+    m->rows = device_alloc(m->device, real_bytes(m, rows * n));
+    m->ids = device_alloc(m->device, (size_t)rows * sizeof(int32_t));
+    m->second = device_alloc(m->device, real_bytes(m, n * n));
+    m->first = device_alloc(m->device, real_bytes(m, n));
+    m->host = mem_alloc_array((size_t)(n * n), sizeof *m->host);
+    m->covariance = mem_alloc_array((size_t)(n * n), sizeof *m->covariance);
+    m->eigenvalues = mem_alloc_array((size_t)n, sizeof *m->eigenvalues);
+    m->mean = mem_alloc_array((size_t)n, sizeof *m->mean);
+    int32_t *ids = mem_alloc_array((size_t)rows, sizeof *ids);
+    bool ok = m->pixels && m->images && m->rows && m->ids && m->second && m->first && m->host &&
+              m->covariance && m->eigenvalues && m->mean && ids;
+    for (int64_t i = 0; ok && i < rows; i++) ids[i] = (int32_t)(i % m->patches);
+    if (ok) device_upload(m->device, m->ids, ids, (size_t)rows * sizeof *ids);
+    mem_free(ids);
+    return ok ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a PCA of %lld values", (long long)n);
+}
+
+static void moments_add(Moments *m, const ModelConfig *c, const Batch *b)
+{
+    const Kernels *k = &m->device->kernels;
+    device_upload(m->device, m->pixels, b->pixels, (size_t)(b->n * image_values(m)));
+    k->image_normalize(m->device, m->images, m->pixels, c->mean, c->std, b->n, m->grid);
+    k->patch_target(m->device, m->rows, m->images, m->ids, b->n, m->patches, m->grid, false);
+    k->linear_backward_weight(m->device, m->second, m->first, m->rows, m->rows, b->n * m->patches,
+                              m->values, m->values);
+    m->count += b->n * m->patches;
+}
+
+static Status solve(Moments *m, Error *err)
+{
+    int64_t n = m->values;
+    device_download_real(m->device, m->host, m->first, n);
+    for (int64_t i = 0; i < n; i++) m->mean[i] = (double)m->host[i] / (double)m->count;
+    device_download_real(m->device, m->host, m->second, n * n);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++)
+            m->covariance[i * n + j] =
+                (double)m->host[i * n + j] / (double)m->count - m->mean[i] * m->mean[j];
+    return eigen_symmetric(m->covariance, n, m->eigenvalues, err);
+}
+
+/* Largest first; the sign of a component is free: its largest element is made positive. */
+static void store(const Moments *m, Autoencoder *a)
+{
+    int64_t n = m->values, V = model_prediction_values(&a->config);
+    float *weight = m->host;
+    for (int64_t v = 0; v < V; v++) {
+        const double *row = m->covariance + (n - 1 - v) * n;
+        double largest = 0;
+        for (int64_t i = 0; i < n; i++)
+            if (row[i] * row[i] > largest * largest) largest = row[i];
+        for (int64_t i = 0; i < n; i++)
+            weight[v * n + i] = (float)(largest < 0 ? -row[i] : row[i]);
+    }
+    params_set(a->params, params_find(a->params, "pca.weight"), weight);
+    for (int64_t v = 0; v < V; v++) {
+        double dot = 0;
+        for (int64_t i = 0; i < n; i++) dot += (double)weight[v * n + i] * m->mean[i];
+        m->eigenvalues[v] = -dot;
+    }
+    for (int64_t v = 0; v < V; v++) m->host[v] = (float)m->eigenvalues[v];
+    params_set(a->params, params_find(a->params, "pca.bias"), m->host);
+    for (int64_t i = 0; i < n; i++) m->host[i] = (float)m->mean[i];
+    params_set(a->params, params_find(a->params, "pca.mean"), m->host);
+}
+
+Status pca_fit(Autoencoder *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err)
+{
+    Status status = STATUS_OK;
+    const ModelConfig *c = &a->config;
+    Loader *loader = NULL;
+    Batch b;
+    Moments m = {.device = a->device,
+                 .grid = {c->channels, c->image_height, c->image_width, c->patch},
+                 .batch = options.batch,
+                 .patches = model_patches(c),
+                 .values = model_patch_values(c)};
+    options.n_epochs = 0;
+    options.drop_last = false;
+    TRY(moments_new(&m, err));
+    TRY(loader_open(d, options, &loader, err));
+    for (int64_t seen = 0; seen < n_images; seen += b.n) {
+        TRY(loader_next(loader, &b, err));
+        moments_add(&m, c, &b);
+    }
+    TRY(solve(&m, err));
+    store(&m, a);
+done:
+    loader_close(loader);
+    moments_free(&m);
+    return status;
+}

@@ -1,0 +1,11 @@
+/* The PCA target of Table 1d: largest principal components of the patches of the training images. */
+#ifndef TRAIN_PCA_H
+#define TRAIN_PCA_H
+
+#include "data/loader.h"
+#include "model/autoencoder.h"
+
+/* Fits pca.weight, pca.bias and pca.mean of a model to n_images samples of the loader options. */
+Status pca_fit(Autoencoder *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err);
+
+#endif

@@ -1,0 +1,120 @@
+/* See runfolder.h. */
+#include "train/runfolder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+
+static Status lift(MaeStatus status, const MaeError *e, Error *err)
+{
+    return status == MAE_OK ? STATUS_OK : fail(err, (Status)status, "%s", e->message);
+}
+
+Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out, Error *err)
+{
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
+    MaeError e = {0};
+    char text[4096];
+    mae_options_default(command, out);
+    for (size_t i = 0; i < count; i++) {
+        if (!(table[i].commands & (unsigned)command) || !in->given[i]) continue;
+        mae_option_get(in, &table[i], text, sizeof text);
+        MaeStatus status = mae_option_set(out, command, table[i].name, text, &e);
+        if (status != MAE_OK) return lift(status, &e, err);
+    }
+    return STATUS_OK;
+}
+
+Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeOptions *out,
+                               Error *err)
+{
+    MaeError e = {0};
+    Status status = runfolder_copy_options(given, command, out, err);
+    if (status != STATUS_OK) return status;
+    char *path = mem_printf("%s/config.json", given->out);
+    if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
+    if (file_exists(path)) status = lift(mae_options_load(out, command, path, &e), &e, err);
+    mem_free(path);
+    return status;
+}
+
+/* N of "checkpoint-N.safetensors", -1 for other names. */
+static int64_t checkpoint_number(const char *name)
+{
+    const char *digits = name + 11;
+    char *end;
+    if (strncmp(name, "checkpoint-", 11) != 0 || *digits < '0' || *digits > '9') return -1;
+    errno = 0;
+    int64_t n = strtoll(digits, &end, 10);
+    return errno == 0 && strcmp(end, ".safetensors") == 0 ? n : -1;
+}
+
+static Status remove_numbered(const char *run, int64_t n, Error *err)
+{
+    char *path = mem_printf("%s/checkpoint-%" PRId64 ".safetensors", run, n);
+    if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
+    Status status = file_remove(path, err);
+    mem_free(path);
+    return status;
+}
+
+Status runfolder_prune(const char *run, int64_t keep, Error *err)
+{
+    for (;;) {
+        int64_t oldest = -1, count = 0;
+        DIR *dir = opendir(run);
+        if (!dir) return fail(err, STATUS_IO, "%s: cannot be read: %s", run, strerror(errno));
+        for (const struct dirent *e; (e = readdir(dir));) {
+            int64_t n = checkpoint_number(e->d_name);
+            if (n < 0) continue;
+            count++;
+            if (oldest < 0 || n < oldest) oldest = n;
+        }
+        closedir(dir);
+        if (count <= keep) return STATUS_OK;
+        Status status = remove_numbered(run, oldest, err);
+        if (status != STATUS_OK) return status;
+    }
+}
+
+Status runfolder_clear(const char *run, Error *err)
+{
+    static const char *const files[] = {"last.safetensors",       "last.state.safetensors",
+                                        "next.safetensors",       "next.state.safetensors",
+                                        "log.jsonl",              "config.json",
+                                        "summary.json"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = mem_printf("%s/%s", run, files[i]);
+        if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
+        Status status = file_remove(path, err);
+        mem_free(path);
+        if (status != STATUS_OK) return status;
+    }
+    return runfolder_prune(run, 0, err);
+}
+
+Status runfolder_write_summary(const char *run, const MaeSummary *s, Error *err)
+{
+    char *path = mem_printf("%s/summary.json", run);
+    json_t *object = json_pack(
+        "{sI sI sI sI sI sf sf sf ss ss}", "steps", (json_int_t)s->steps, "epochs",
+        (json_int_t)s->epochs, "images", (json_int_t)s->images, "unreadable",
+        (json_int_t)s->unreadable, "skipped_steps", (json_int_t)s->skipped_steps, "loss", s->loss,
+        "seconds", s->seconds, "images_per_s", s->images_per_s, "checkpoint", s->checkpoint,
+        "picture", s->picture);
+    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    Status status = path && text ? file_write_all(path, text, strlen(text), err)
+                                 : fail(err, STATUS_MEMORY, "no memory for summary.json");
+    json_decref(object);
+    free(text);
+    mem_free(path);
+    return status;
+}

@@ -1,0 +1,22 @@
+/* Files of a run folder other than the checkpoint pair. */
+#ifndef TRAIN_RUNFOLDER_H
+#define TRAIN_RUNFOLDER_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "mae.h"
+
+/* Options of a resumed run: what was given now, over what RUN/config.json says. Free with
+ * mae_options_free. */
+Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeOptions *out,
+                               Error *err);
+/* A copy with derived strings of its own. */
+Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out, Error *err);
+/* Removes checkpoint-N.safetensors but for the `keep` highest N. */
+Status runfolder_prune(const char *run, int64_t keep, Error *err);
+/* With --restart: removes the files of the old run (nothing else). */
+Status runfolder_clear(const char *run, Error *err);
+Status runfolder_write_summary(const char *run, const MaeSummary *s, Error *err);
+
+#endif

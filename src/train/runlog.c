@@ -1,0 +1,109 @@
+/* See runlog.h. */
+#include "train/runlog.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+
+struct RunLog {
+    FILE *file;
+    char *path;
+};
+
+/* A torn last line (killed while writing) does not parse and is dropped with what follows. */
+static bool keep_line(const char *line, size_t n, int64_t keep_step)
+{
+    json_t *object = json_loadb(line, n, 0, NULL);
+    json_t *step = json_object_get(object, "step");
+    bool keep = json_is_integer(step) && json_integer_value(step) <= keep_step;
+    json_decref(object);
+    return keep;
+}
+
+static Status rewrite(const char *path, int64_t keep_step, Error *err)
+{
+    Status status = STATUS_OK;
+    uint8_t *data = NULL;
+    size_t bytes = 0, kept = 0;
+    if (keep_step < 0) return file_write_all(path, "", 0, err);
+    if (!file_exists(path)) return STATUS_OK;
+    TRY(file_read(path, SIZE_MAX - 1, &data, &bytes, err));
+    while (kept < bytes) {
+        const uint8_t *end = memchr(data + kept, '\n', bytes - kept);
+        if (!end) break;
+        size_t n = (size_t)(end - data) - kept;
+        if (!keep_line((const char *)data + kept, n, keep_step)) break;
+        kept += n + 1;
+    }
+    if (kept < bytes) TRY(file_write_all(path, data, kept, err));
+done:
+    mem_free(data);
+    return status;
+}
+
+Status runlog_open(const char *path, int64_t keep_step, RunLog **out, Error *err)
+{
+    RunLog *l = NULL;
+    *out = NULL;
+    Status status = rewrite(path, keep_step, err);
+    if (status != STATUS_OK) return status;
+    l = mem_alloc(sizeof *l);
+    if (l) l->path = mem_strdup(path);
+    if (!l || !l->path) {
+        runlog_close(l);
+        return fail(err, STATUS_MEMORY, "no memory for %s", path);
+    }
+    l->file = fopen(path, "a");
+    if (!l->file) {
+        status = fail(err, STATUS_IO, "%s: cannot be opened for writing: %s", path,
+                      strerror(errno));
+        runlog_close(l);
+        return status;
+    }
+    *out = l;
+    return STATUS_OK;
+}
+
+static Status append(RunLog *l, json_t *object, Error *err)
+{
+    if (!object) return fail(err, STATUS_MEMORY, "no memory for a line of %s", l->path);
+    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(object);
+    if (!text) return fail(err, STATUS_MEMORY, "no memory for a line of %s", l->path);
+    bool ok = fprintf(l->file, "%s\n", text) > 0 && fflush(l->file) == 0;
+    int reason = errno;
+    free(text);
+    if (ok) return STATUS_OK;
+    return fail(err, STATUS_IO, "%s: cannot be written: %s", l->path, strerror(reason));
+}
+
+Status runlog_write(RunLog *l, const LogLine *line, Error *err)
+{
+    return append(l,
+                  json_pack("{ss sI sf sf sf sf sf}", "kind", line->epoch_end ? "epoch" : "step",
+                            "step", (json_int_t)line->step, "epoch", line->epoch, "loss",
+                            line->loss, "lr", line->lr, "images_per_s", line->images_per_s,
+                            "grad_norm", line->gradient_norm),
+                  err);
+}
+
+Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err)
+{
+    return append(l,
+                  json_pack("{ss sI ss}", "kind", "event", "step", (json_int_t)step, "message",
+                            message),
+                  err);
+}
+
+void runlog_close(RunLog *l)
+{
+    if (!l) return;
+    if (l->file) fclose(l->file);
+    mem_free(l->path);
+    mem_free(l);
+}

@@ -1,0 +1,26 @@
+/* From options to objects: model configuration, augmentation, device, data. Shared by the drivers. */
+#ifndef TRAIN_SETUP_H
+#define TRAIN_SETUP_H
+
+#include "data/loader.h"
+#include "mae.h"
+#include "model/autoencoder.h"
+#include "train/checkpoint.h"
+
+/* Preset with overrides; checked. */
+Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err);
+void setup_notes(const MaeOptions *o, CheckpointNotes *notes);
+Status setup_device(const MaeOptions *o, Device **out, Error *err);
+Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, Dataset **out,
+                     Error *err);
+/* Training augmentation of the options. */
+Augment setup_augment(const MaeOptions *o, const ModelConfig *c);
+/* What features and pictures see: resize and centre crop, or nothing when the first image has the
+ * model's size already (CIFAR). */
+Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err);
+int setup_workers(const MaeOptions *o);
+LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c);
+/* Peak learning rate: --lr, or base rate x effective batch / 256. */
+double setup_lr(const MaeOptions *o);
+
+#endif
