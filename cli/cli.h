@@ -1,0 +1,80 @@
+/* What the commands share: parsing by the library's option table, help, progress, results. A
+ * command is one file cmd_x.c, one function and one row of COMMANDS; it returns the exit status.
+ * Results go to standard output, talk to standard error. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <jansson.h>
+#include <mae.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* A row of the table of commands; a NULL name ends it. */
+typedef struct Command {
+    const char *name, *arguments, *summary;
+    MaeCommand id; /* whose options it takes */
+    int (*run)(int argc, char **argv);
+} Command;
+
+extern const Command COMMANDS[];
+
+int cmd_pretrain(int argc, char **argv);
+int cmd_reconstruct(int argc, char **argv);
+int cmd_knn(int argc, char **argv);
+int cmd_features(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+
+/* Options and positional arguments of one call. */
+typedef struct Call {
+    MaeOptions options;
+    const char **positional; /* into argv */
+    int n_positional;
+} Call;
+
+/* "Go on", where a function returns either that or an exit status. */
+#define GO_ON (-1)
+
+/* argv[0] is the command. GO_ON, or the exit status when help was asked for or the line is wrong
+ * (already reported). Free in either case. */
+int call_parse(Call *c, const char *command, MaeCommand id, int argc, char **argv);
+void call_free(Call *c);
+/* GO_ON when value is there, otherwise reports that `what` is needed. */
+int call_need(const char *command, const char *value, const char *what);
+/* GO_ON when there are no positional arguments. */
+int call_no_positional(const Call *c, const char *command, const char *instead);
+
+void print_help(const Command *c);
+void print_commands(FILE *to);
+
+/* Reports a failed library call; returns the exit status. */
+int report(const MaeError *err);
+/* One line, and a second one that names the help; returns EXIT_USAGE. */
+int report_usage(const char *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The checkpoint of --model on the device of the options. GO_ON or the exit status. */
+int load_model(const MaeOptions *o, MaeModel **out);
+
+/* The plan as a table of two columns, and as JSON. */
+void print_plan(FILE *to, const MaePlan *p);
+
+/* Events for a long job: log lines and progress on standard error, SIGINT and SIGTERM as an orderly
+ * stop (a second one ends at once). */
+const MaeEvents *progress_start(const MaeOptions *o);
+void progress_end(void);
+/* "1h02m", "3m20s", "12.3s" */
+const char *duration(double seconds, char *buffer, size_t bytes);
+
+/* Members of a JSON object; bytes that are not UTF-8 become '?', numbers that JSON cannot hold
+ * null. */
+void json_text(json_t *object, const char *key, const char *text);
+void json_count(json_t *object, const char *key, int64_t n);
+void json_number(json_t *object, const char *key, double x);
+/* Prints the object on one line of standard output and frees it; returns the exit status. */
+int print_json(json_t *object);
+
+#endif

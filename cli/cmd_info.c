@@ -1,0 +1,63 @@
+/* mae info: what a checkpoint file holds. */
+#include <string.h>
+
+#include "cli.h"
+
+static const char *text_of(const json_t *object, const char *key) {
+    const char *s = json_string_value(json_object_get(object, key));
+    return s ? s : "unknown";
+}
+
+static void print_tensor(const json_t *t) {
+    size_t i;
+    json_t *d;
+    printf("  %-44s %-5s [", text_of(t, "name"), text_of(t, "dtype"));
+    json_array_foreach(json_object_get(t, "shape"), i, d) {
+        printf("%s%lld", i ? "," : "", (long long)json_integer_value(d));
+    }
+    printf("]\n");
+}
+
+static void print_info(const json_t *root) {
+    const char *key;
+    json_t *value;
+    size_t i;
+    printf("file      %s\nformat    %s\ndialect   %s\nmodel     %s\n", text_of(root, "file"),
+           text_of(root, "format"), text_of(root, "dialect"), text_of(root, "model"));
+    if (json_object_get(root, "note")) printf("note      %s\n", text_of(root, "note"));
+    printf("values    %lld in %lld tensors\n\nmetadata\n",
+           (long long)json_integer_value(json_object_get(root, "n_values")),
+           (long long)json_integer_value(json_object_get(root, "n_tensors")));
+    json_object_foreach(json_object_get(root, "metadata"), key, value) {
+        printf("  %-24s %s\n", key, json_string_value(value));
+    }
+    printf("\ntensors\n");
+    json_array_foreach(json_object_get(root, "tensors"), i, value) {
+        print_tensor(value);
+    }
+}
+
+static int info(const Call *c) {
+    char *text = NULL;
+    MaeError err = {0};
+    if (mae_file_info(c->positional[0], &text, &err) != MAE_OK) return report(&err);
+    json_t *root = json_loads(text, 0, NULL);
+    mae_text_free(text);
+    if (!root) {
+        fprintf(stderr, "mae: %s: no memory to describe it\n", c->positional[0]);
+        return EXIT_FAILED;
+    }
+    if (c->options.json) return print_json(root);
+    print_info(root);
+    json_decref(root);
+    return EXIT_DONE;
+}
+
+int cmd_info(int argc, char **argv) {
+    Call c;
+    int status = call_parse(&c, "info", MAE_COMMAND_INFO, argc, argv);
+    if (status == GO_ON && c.n_positional != 1) status = report_usage("info", "one FILE is needed");
+    if (status == GO_ON) status = info(&c);
+    call_free(&c);
+    return status;
+}

@@ -1,0 +1,71 @@
+/* mae plan: what a command would need, before anything starts. */
+#include <string.h>
+
+#include "cli.h"
+
+#define MB 1e-6
+
+void print_plan(FILE *to, const MaePlan *p) {
+    char time[32];
+    fprintf(to, "model      %s\n", p->model);
+    fprintf(to, "data       %s\n", p->data);
+    fprintf(to, "values     %.2f M, %.2f M of them in the encoder\n", 1e-6 * (double)p->parameters,
+            1e-6 * (double)p->encoder_parameters);
+    fprintf(to, "patches    %lld an image, %lld kept\n", (long long)p->patches,
+            (long long)p->kept_patches);
+    fprintf(to, "compute    %.3f GFLOP an image; measured peak %.0f GFLOP/s\n", p->gflop_per_image,
+            p->peak_gflops);
+    fprintf(to,
+            "memory     %.1f MB: weights and gradients %.1f, optimiser %.1f, activations %.1f\n",
+            MB * (double)p->bytes_total, MB * (double)p->bytes_parameters,
+            MB * (double)p->bytes_optimizer, MB * (double)p->bytes_activations);
+    fprintf(to, "schedule   %lld updates of %lld images, %lld an epoch\n",
+            (long long)p->total_steps, (long long)p->effective_batch,
+            (long long)p->steps_per_epoch);
+    fprintf(to, "peak lr    %.4g\n", p->lr);
+    fprintf(to, "estimate   %s at half the peak%s\n", duration(p->seconds, time, sizeof time),
+            p->resumes ? ", all of it; continues the run that is there" : "");
+}
+
+static int print_plan_json(const MaePlan *p) {
+    json_t *j = json_object();
+    json_text(j, "model", p->model);
+    json_text(j, "data", p->data);
+    json_count(j, "parameters", p->parameters);
+    json_count(j, "encoder_parameters", p->encoder_parameters);
+    json_count(j, "images", p->images);
+    json_count(j, "patches", p->patches);
+    json_count(j, "kept_patches", p->kept_patches);
+    json_count(j, "effective_batch", p->effective_batch);
+    json_count(j, "steps_per_epoch", p->steps_per_epoch);
+    json_count(j, "total_steps", p->total_steps);
+    json_number(j, "lr", p->lr);
+    json_number(j, "gflop_per_image", p->gflop_per_image);
+    json_count(j, "bytes_parameters", p->bytes_parameters);
+    json_count(j, "bytes_optimizer", p->bytes_optimizer);
+    json_count(j, "bytes_activations", p->bytes_activations);
+    json_count(j, "bytes_total", p->bytes_total);
+    json_number(j, "peak_gflops", p->peak_gflops);
+    json_number(j, "seconds", p->seconds);
+    json_object_set_new(j, "resumes", json_boolean(p->resumes));
+    return print_json(j);
+}
+
+static int plan(const MaeOptions *o) {
+    MaePlan p = {0};
+    MaeError err = {0};
+    if (mae_plan(o, &p, &err) != MAE_OK) return report(&err);
+    if (o->json) return print_plan_json(&p);
+    print_plan(stdout, &p);
+    return EXIT_DONE;
+}
+
+int cmd_plan(int argc, char **argv) {
+    Call c;
+    int status = call_parse(&c, "plan", MAE_COMMAND_PRETRAIN, argc, argv);
+    if (status == GO_ON && (c.n_positional != 1 || strcmp(c.positional[0], "pretrain") != 0))
+        status = report_usage("plan", "write: mae plan pretrain OPTIONS");
+    if (status == GO_ON) status = plan(&c.options);
+    call_free(&c);
+    return status;
+}

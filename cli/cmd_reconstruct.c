@@ -1,0 +1,54 @@
+/* mae reconstruct: a picture with a row an image. */
+#include "cli.h"
+
+/* Where a norm-pix model gets the mean and deviation of a patch from; "" for other targets. */
+static const char *statistics(const MaeOptions *o, const MaeModelInfo *info) {
+    if (info->target[0] != 'n') return "";
+    return o->stats == 1 ? "interpolated" : "true";
+}
+
+static int print_result_json(const Call *c, const MaeModelInfo *info, double loss) {
+    json_t *j = json_object();
+    json_text(j, "picture", c->options.out);
+    json_count(j, "images", c->n_positional);
+    json_number(j, "loss", loss);
+    json_text(j, "target", info->target);
+    json_text(j, "patch_statistics", statistics(&c->options, info));
+    return print_json(j);
+}
+
+static void print_result(const Call *c, const MaeModelInfo *info, double loss) {
+    const char *stats = statistics(&c->options, info);
+    printf("picture  %s: %d row%s of masked, reconstruction, original\n", c->options.out,
+           c->n_positional, c->n_positional == 1 ? "" : "s");
+    printf("loss     %.4f on the removed patches (%s)\n", loss, info->target);
+    if (*stats)
+        printf("shown    with %s mean and deviation of each patch\n",
+               *stats == 't' ? "the true" : "an interpolated");
+}
+
+static int reconstruct(const Call *c, MaeModel *model) {
+    MaeModelInfo info = {0};
+    MaeError err = {0};
+    double loss = 0;
+    mae_model_info(model, &info);
+    if (mae_reconstruct(model, c->positional, c->n_positional, &c->options, &loss, &err) != MAE_OK)
+        return report(&err);
+    if (c->options.json) return print_result_json(c, &info, loss);
+    print_result(c, &info, loss);
+    return EXIT_DONE;
+}
+
+int cmd_reconstruct(int argc, char **argv) {
+    Call c;
+    MaeModel *model = NULL;
+    int status = call_parse(&c, "reconstruct", MAE_COMMAND_RECONSTRUCT, argc, argv);
+    if (status == GO_ON) status = call_need("reconstruct", c.options.checkpoint, "--model CKPT");
+    if (status == GO_ON) status = call_need("reconstruct", c.options.out, "--out PNG");
+    if (status == GO_ON) status = call_need("reconstruct", c.positional[0], "an image");
+    if (status == GO_ON) status = load_model(&c.options, &model);
+    if (status == GO_ON) status = reconstruct(&c, model);
+    mae_model_free(model);
+    call_free(&c);
+    return status;
+}

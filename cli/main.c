@@ -1,0 +1,72 @@
+/* The command mae: finds the row of the table, calls it, and makes sure that what it printed has
+ * arrived. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "cli.h"
+
+const Command COMMANDS[] = {
+    {"pretrain", "--data SRC --out RUN", "pre-train; continues when RUN holds a run",
+     MAE_COMMAND_PRETRAIN, cmd_pretrain},
+    {"reconstruct", "--model CKPT --out PNG IMAGE...",
+     "masked, reconstructed, original side by side, a row an image", MAE_COMMAND_RECONSTRUCT,
+     cmd_reconstruct},
+    {"knn", "--model CKPT --data SRC --val SRC", "k-nearest-neighbour accuracy of frozen features",
+     MAE_COMMAND_KNN, cmd_knn},
+    {"features", "--model CKPT --data SRC --out FILE.npy",
+     "features of images; FILE.txt names the rows", MAE_COMMAND_FEATURES, cmd_features},
+    {"info", "FILE", "what a checkpoint is: dialect, model, tensors, metadata", MAE_COMMAND_INFO,
+     cmd_info},
+    {"plan", "pretrain --data SRC ...", "parameters, FLOPs, bytes and time, before anything starts",
+     MAE_COMMAND_PRETRAIN, cmd_plan},
+    {"bench", "step|data", "a whole training step, or the loader, measured", MAE_COMMAND_BENCH,
+     cmd_bench},
+    {NULL, NULL, NULL, MAE_COMMAND_INFO, NULL},
+};
+
+static const Command *find(const char *name) {
+    for (const Command *c = COMMANDS; c->name; c++)
+        if (strcmp(c->name, name) == 0) return c;
+    return NULL;
+}
+
+static int help(const char *name) {
+    const Command *c = name ? find(name) : NULL;
+    if (name && !c) {
+        fprintf(stderr, "mae: there is no command %s\n`mae --help` lists the commands\n", name);
+        return EXIT_USAGE;
+    }
+    if (c)
+        print_help(c);
+    else
+        print_commands(stdout);
+    return EXIT_DONE;
+}
+
+static int run(int argc, char **argv) {
+    if (argc < 2) {
+        print_commands(stderr);
+        return EXIT_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return help(NULL);
+    if (strcmp(word, "help") == 0) return help(argv[2]);
+    if (strcmp(word, "--version") == 0) {
+        printf("mae %s\n", mae_version());
+        return EXIT_DONE;
+    }
+    const Command *c = find(word);
+    return c ? c->run(argc - 1, argv + 1) : help(word);
+}
+
+/* A result that could not be written is a failure, whatever the command thought. */
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); /* a reader that has gone is seen below */
+    int status = run(argc, argv);
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    fprintf(stderr, "mae: standard output cannot be written%s%s\n", errno ? ": " : "",
+            errno ? strerror(errno) : "");
+    return status == EXIT_DONE ? EXIT_FAILED : status;
+}

@@ -1,0 +1,66 @@
+/* Results and failures: JSON for programs, one line on standard error for people. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+int report(const MaeError *err) {
+    fprintf(stderr, "mae: %s\n", err->message);
+    return err->status == MAE_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int report_usage(const char *command, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "mae: ");
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\n`mae %s --help` lists the options\n", command);
+    va_end(args);
+    return EXIT_USAGE;
+}
+
+const char *duration(double seconds, char *buffer, size_t bytes) {
+    if (!(seconds < 1e10)) return "years";
+    long s = (long)seconds;
+    if (s >= 86400)
+        snprintf(buffer, bytes, "%ldd%02ldh", s / 86400, s / 3600 % 24);
+    else if (s >= 3600)
+        snprintf(buffer, bytes, "%ldh%02ldm", s / 3600, s / 60 % 60);
+    else if (s >= 60)
+        snprintf(buffer, bytes, "%ldm%02lds", s / 60, s % 60);
+    else
+        snprintf(buffer, bytes, "%.1fs", seconds);
+    return buffer;
+}
+
+void json_text(json_t *object, const char *key, const char *text) {
+    json_t *value = json_string(text);
+    char *plain = value ? NULL : strdup(text);
+    for (char *s = plain; s && *s; s++)
+        if ((unsigned char)*s >= 0x80) *s = '?';
+    if (plain) value = json_string(plain);
+    free(plain);
+    json_object_set_new(object, key, value);
+}
+
+void json_count(json_t *object, const char *key, int64_t n) {
+    json_object_set_new(object, key, json_integer((json_int_t)n));
+}
+
+void json_number(json_t *object, const char *key, double x) {
+    json_object_set_new(object, key, isfinite(x) ? json_real(x) : json_null());
+}
+
+int print_json(json_t *object) {
+    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(object);
+    if (!text) {
+        fprintf(stderr, "mae: no memory for the result\n");
+        return EXIT_FAILED;
+    }
+    puts(text);
+    free(text);
+    return EXIT_DONE;
+}

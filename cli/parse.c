@@ -1,0 +1,130 @@
+/* From a command line to options, by the library's table: --name value, --name=value, switches as
+ * --name and --no-name, --config FILE below what the line says, -- before arguments that start
+ * with a dash. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+typedef struct Parser {
+    Call *call;
+    const char *command, *config;
+    MaeCommand id;
+    int argc, at;
+    char **argv;
+} Parser;
+
+static const MaeOption *find(MaeCommand id, const char *name) {
+    size_t n;
+    const MaeOption *table = mae_option_table(&n);
+    for (size_t i = 0; i < n; i++)
+        if ((table[i].commands & (unsigned)id) && strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}
+
+/* After '=', or the next word unless that is an option itself. NULL: there is none. */
+static const char *value_of(Parser *p, const char *equals) {
+    if (equals) return equals + 1;
+    if (p->at + 1 >= p->argc || strncmp(p->argv[p->at + 1], "--", 2) == 0) return NULL;
+    return p->argv[++p->at];
+}
+
+static int set(Parser *p, const char *name, const char *value) {
+    MaeError err = {0};
+    if (mae_option_set(&p->call->options, p->id, name, value, &err) == MAE_OK) return GO_ON;
+    if (err.status != MAE_USAGE) return report(&err);
+    return report_usage(p->command, "%s", err.message);
+}
+
+static int parse_valued(Parser *p, const char *name, const char *equals) {
+    const char *value = value_of(p, equals);
+    if (!value) return report_usage(p->command, "--%s needs a value", name);
+    if (strcmp(name, "config") != 0) return set(p, name, value);
+    p->config = value;
+    return GO_ON;
+}
+
+static int parse_option(Parser *p, const char *word) {
+    char name[64];
+    const char *equals = strchr(word, '=');
+    size_t n = equals ? (size_t)(equals - word) : strlen(word);
+    if (n >= sizeof name)
+        return report_usage(p->command, "there is no option --%.60s... here", word);
+    memcpy(name, word, n);
+    name[n] = '\0';
+    const MaeOption *o = find(p->id, name);
+    if (o && o->type == MAE_OPTION_BOOL) return set(p, name, equals ? equals + 1 : "true");
+    if (o || strcmp(name, "config") == 0) return parse_valued(p, name, equals);
+    if (strncmp(name, "no-", 3) == 0 && !equals) {
+        const MaeOption *off = find(p->id, name + 3);
+        if (off && off->type == MAE_OPTION_BOOL) return set(p, name + 3, "false");
+        if (off) return report_usage(p->command, "--%s: only a switch can be turned off", name);
+    }
+    return set(p, name, ""); /* not in the table: the message says what is near */
+}
+
+static int parse_words(Parser *p) {
+    Call *c = p->call;
+    int status = GO_ON;
+    bool only_positional = false;
+    for (p->at = 1; p->at < p->argc && status == GO_ON; p->at++) {
+        const char *word = p->argv[p->at];
+        if (only_positional || word[0] != '-' || !word[1])
+            c->positional[c->n_positional++] = word;
+        else if (strcmp(word, "--") == 0)
+            only_positional = true;
+        else if (word[1] == '-')
+            status = parse_option(p, word + 2);
+        else
+            status = report_usage(p->command, "%s: options are written --name", word);
+    }
+    return status;
+}
+
+/* Asked for anywhere, help wins over what else is on the line. */
+static bool wants_help(int argc, char **argv) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+    return false;
+}
+
+int call_parse(Call *c, const char *command, MaeCommand id, int argc, char **argv) {
+    Parser p = {.call = c, .command = command, .id = id, .argc = argc, .argv = argv};
+    MaeError err = {0};
+    *c = (Call){.positional = calloc((size_t)argc + 1, sizeof *c->positional)};
+    mae_options_default(id, &c->options);
+    if (!c->positional) {
+        fprintf(stderr, "mae: no memory for the arguments\n");
+        return EXIT_FAILED;
+    }
+    for (const Command *row = COMMANDS; row->name && wants_help(argc, argv); row++)
+        if (strcmp(row->name, command) == 0) {
+            print_help(row);
+            return EXIT_DONE;
+        }
+    int status = parse_words(&p);
+    if (status != GO_ON || !p.config) return status;
+    return mae_options_load(&c->options, id, p.config, &err) == MAE_OK ? GO_ON : report(&err);
+}
+
+void call_free(Call *c) {
+    mae_options_free(&c->options);
+    free(c->positional);
+}
+
+int call_need(const char *command, const char *value, const char *what) {
+    return value ? GO_ON : report_usage(command, "%s is needed", what);
+}
+
+int call_no_positional(const Call *c, const char *command, const char *instead) {
+    if (!c->n_positional) return GO_ON;
+    return report_usage(command, "%s: %s", c->positional[0], instead);
+}
+
+int load_model(const MaeOptions *o, MaeModel **out) {
+    MaeError err = {0};
+    const char *device = o->device == 0 ? "cpu" : "ref";
+    if (mae_model_load(o->checkpoint, device, (int)o->threads, out, &err) == MAE_OK) return GO_ON;
+    return report(&err);
+}

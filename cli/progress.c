@@ -1,0 +1,103 @@
+/* What a long job says, on standard error: one rewriting line on a terminal, otherwise a plain line
+ * every ten seconds. Signals become the stop flag that the library looks at between updates. */
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+#define BAR 12
+#define REWRITE_S 0.2
+#define LINE_S 10
+
+static volatile int stop;
+static struct {
+    bool terminal, quiet, open; /* open: a rewriting line is on the screen */
+    double last;
+} state;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void close_line(void) {
+    if (state.open) fputc('\n', stderr);
+    state.open = false;
+}
+
+static void on_log(void *user, int level, const char *line) {
+    static const char *const words[] = {"error: ", "warning: ", ""};
+    (void)user;
+    if (state.quiet && level > 0) return;
+    close_line();
+    fprintf(stderr, "%s%s\n", words[level < 0 || level > 2 ? 2 : level], line);
+}
+
+/* What matters most comes first: a narrow screen cuts the end. */
+static void describe(const MaeProgress *p, char *line, size_t bytes) {
+    char eta[32], losses[64] = "", rest[96] = "";
+    if (strcmp(p->phase, "train") == 0) {
+        snprintf(losses, sizeof losses, "  loss %.4f  lr %.3g", p->loss, p->lr);
+        snprintf(rest, sizeof rest, "  %.0f%% of peak  epoch %.2f/%lld", 100 * p->fraction_of_peak,
+                 (double)p->epoch + p->epoch_fraction, (long long)p->total_epochs);
+    }
+    snprintf(line, bytes, "%s %lld/%lld%s  %.1f images/s  %s left%s", p->phase, (long long)p->step,
+             (long long)p->total_steps, losses, p->images_per_s,
+             duration(p->eta_s, eta, sizeof eta), rest);
+}
+
+/* Cut at the edge of the screen: a wrapped line could not be rewritten. */
+static void rewrite(const MaeProgress *p, const char *line) {
+    struct winsize size = {0};
+    int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+    int room = (columns > 0 ? columns : 80) - BAR - 4;
+    int64_t full = p->total_steps > 0 ? BAR * p->step / p->total_steps : 0;
+    int n = full > BAR ? BAR : (int)full;
+    fprintf(stderr, "\r\033[K[%.*s%*s] %.*s", n, "############", BAR - n, "", room > 0 ? room : 0,
+            line);
+    state.open = true;
+}
+
+static void on_progress(void *user, const MaeProgress *p) {
+    char line[256];
+    double t = now();
+    bool last = p->step >= p->total_steps;
+    (void)user;
+    if (state.quiet || (t - state.last < (state.terminal ? REWRITE_S : LINE_S) && !last)) return;
+    state.last = t;
+    describe(p, line, sizeof line);
+    if (state.terminal)
+        rewrite(p, line);
+    else
+        fprintf(stderr, "%s\n", line);
+}
+
+/* The first signal asks, the second, of either kind, ends. */
+static void on_signal(int number) {
+    static const char text[] = "\nmae: stopping and saving; once more ends at once\n";
+    (void)number;
+    stop = 1;
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    if (!state.quiet && write(STDERR_FILENO, text, sizeof text - 1) < 0) return;
+}
+
+const MaeEvents *progress_start(const MaeOptions *o) {
+    static MaeEvents events;
+    state.terminal = isatty(STDERR_FILENO) == 1;
+    state.quiet = o->quiet != 0;
+    events = (MaeEvents){.log = on_log, .progress = on_progress, .stop = &stop};
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    return &events;
+}
+
+void progress_end(void) {
+    close_line();
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
