@@ -1,0 +1,224 @@
+# mae.c: `make` leaves build/mae, build/libmae.a and build/libmae.so. Objects, tests and examples go
+# to build/<config>/, where config is "release" or the value of SAN, as in
+# `make check SAN=address,undefined`; the command and libraries of a SAN build stay in its folder.
+#
+# Every src/**/*.c, cli/*.c, tests/unit/*.c, tests/golden/*.c and examples/*.c is picked up by itself.
+# Two folders are compiled more than once:
+#   src/kernels/ref/*.c        for float (-DREF_NAME=ref) and for double (-DREF_NAME=ref64)
+#   src/kernels/cpu/*_simd.c   for each instruction set (-DISA=plain, avx2, avx512)
+
+VERSION   := 0.1.0
+SOVERSION := 0
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+CC        ?= cc
+CFLAGS    ?= -O2 -g
+OPENMP    ?= -fopenmp
+SAN       ?=
+
+CONFIG := $(or $(SAN),release)
+DIR    := build/$(CONFIG)
+BIN    := $(if $(SAN),$(DIR),build)
+MAE    := $(BIN)/mae
+
+# --- Libraries and flags ----------------------------------------------------------------------------
+
+PACKAGES := libjpeg libpng libwebp libarchive jansson lapack
+PKG_CONFIG      ?= pkg-config
+
+ifneq ($(MAKECMDGOALS),clean)
+  MISSING := $(strip $(foreach p,$(PACKAGES),\
+                 $(shell $(PKG_CONFIG) --exists $(p) || echo $(p))))
+  ifneq ($(MISSING),)
+    $(error pkg-config does not find: $(MISSING); install the development packages (see README.md))
+  endif
+endif
+
+MATMUL_LIBS   := -ldnnl # oneDNN, which Debian packages without a .pc file
+LIB_CFLAGS    := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+LIBS          := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) $(MATMUL_LIBS) -lm -lpthread
+CHECK_CFLAGS  := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
+CHECK_LIBS    := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+
+WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+ALL_FLAGS  = -std=c11 $(CFLAGS) $(OPENMP) -D_GNU_SOURCE $(WARNINGS) $(SAN_FLAGS) -fPIC \
+             -fno-semantic-interposition -MMD -MP
+COMPILE    = $(CC) $(ALL_FLAGS)
+LINK       = $(CC) $(CFLAGS) $(OPENMP) $(SAN_FLAGS) $(LDFLAGS)
+
+INSIDE  := -Isrc -Iinclude $(LIB_CFLAGS)
+OUTSIDE := -Iinclude
+
+SIMD_FLAGS := -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
+ISA_plain  :=
+ISA_avx2   := -mavx2 -mfma -mf16c
+ISA_avx512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mf16c \
+              -mprefer-vector-width=512
+ISAS       := plain $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),avx2 avx512)
+
+# --- What there is to build -------------------------------------------------------------------------
+
+SOURCES  := $(sort $(shell find src -name '*.c' 2>/dev/null))
+REF_SRC  := $(filter src/kernels/ref/%,$(SOURCES))
+SIMD_SRC := $(filter src/kernels/cpu/%_simd.c,$(SOURCES))
+ONCE_SRC := $(filter-out $(REF_SRC) $(SIMD_SRC),$(SOURCES))
+
+OBJECTS := $(ONCE_SRC:%.c=$(DIR)/%.o) \
+           $(REF_SRC:%.c=$(DIR)/%.ref.o) $(REF_SRC:%.c=$(DIR)/%.ref64.o) \
+           $(foreach isa,$(ISAS),$(SIMD_SRC:%.c=$(DIR)/%.$(isa).o))
+
+CLI_OBJ    := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard cli/*.c)))
+UNIT_OBJ   := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/unit/*.c)))
+GOLDEN_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/golden/*.c)))
+EXAMPLES   := $(patsubst %.c,$(DIR)/%,$(sort $(wildcard examples/*.c)))
+CLI_TESTS  := $(sort $(wildcard tests/cli/*.sh))
+ALL_OBJ    := $(OBJECTS) $(CLI_OBJ) $(UNIT_OBJ) $(GOLDEN_OBJ) $(EXAMPLES:=.o)
+
+.DEFAULT_GOAL := all
+.PHONY: all check check-unit check-golden check-cli check-style bench install clean force
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(if $(CLI_OBJ),$(MAE)) $(BIN)/libmae.a $(BIN)/libmae.so $(EXAMPLES)
+
+# --- Objects ----------------------------------------------------------------------------------------
+
+# Changes only when the flags do, so that another compiler or option rebuilds everything.
+$(DIR)/flags: force
+	@mkdir -p $(@D)
+	@echo '$(COMPILE) $(INSIDE)' | cmp -s - $@ || echo '$(COMPILE) $(INSIDE)' > $@
+
+$(ALL_OBJ): $(DIR)/flags
+
+$(DIR)/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(INSIDE) -c $< -o $@
+
+$(DIR)/src/kernels/ref/%.ref.o: src/kernels/ref/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(INSIDE) -DREAL=float -DREF_NAME=ref -c $< -o $@
+
+$(DIR)/src/kernels/ref/%.ref64.o: src/kernels/ref/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(INSIDE) -DREAL=double -DREF_NAME=ref64 -c $< -o $@
+
+define isa_rule
+$(DIR)/src/kernels/cpu/%_simd.$(1).o: src/kernels/cpu/%_simd.c
+	@mkdir -p $$(@D)
+	$$(COMPILE) $$(INSIDE) -DISA=$(1) $$(SIMD_FLAGS) $$(ISA_$(1)) -c $$< -o $$@
+endef
+$(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+
+$(DIR)/cli/%.o: cli/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(OUTSIDE) $(LIB_CFLAGS) -c $< -o $@
+
+$(DIR)/tests/unit/%.o: tests/unit/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(INSIDE) $(CHECK_CFLAGS) -c $< -o $@
+
+$(DIR)/tests/golden/%.o: tests/golden/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(INSIDE) -c $< -o $@
+
+$(DIR)/examples/%.o: examples/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(OUTSIDE) -c $< -o $@
+
+# --- Libraries, command, examples -------------------------------------------------------------------
+
+# The static library is one object in which everything but mae_* is local: what links against it
+# cannot collide with, or lean on, the inside.
+$(DIR)/libmae.o: $(OBJECTS)
+	$(LD) -r -o $@.all $(OBJECTS)
+	$(OBJCOPY) --wildcard --keep-global-symbol='mae_*' $@.all $@
+	@rm -f $@.all
+
+OBJCOPY ?= objcopy
+
+$(BIN)/libmae.a: $(DIR)/libmae.o
+	@rm -f $@
+	$(AR) rcs $@ $<
+
+$(BIN)/libmae.so: $(OBJECTS) tools/libmae.map
+	$(LINK) -shared -Wl,-soname,libmae.so.$(SOVERSION) -Wl,--version-script=tools/libmae.map \
+	    -o $@ $(OBJECTS) $(LIBS)
+	@ln -sf libmae.so $@.$(SOVERSION)
+
+$(MAE): $(CLI_OBJ) $(BIN)/libmae.a
+	$(LINK) -o $@ $^ $(LIBS)
+
+$(DIR)/examples/%: $(DIR)/examples/%.o $(BIN)/libmae.a
+	$(LINK) -o $@ $^ $(LIBS)
+
+# --- Tests ------------------------------------------------------------------------------------------
+
+# Tests look inside, so they link the objects.
+$(DIR)/unit_tests: $(UNIT_OBJ) $(OBJECTS)
+	$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+
+$(DIR)/golden: $(GOLDEN_OBJ) $(OBJECTS)
+	$(LINK) -o $@ $^ $(LIBS)
+
+check: check-unit $(if $(MAE_GOLDEN),check-golden,skip-golden) check-cli
+
+check-unit: $(if $(UNIT_OBJ),$(DIR)/unit_tests)
+	$(if $(UNIT_OBJ),$(DIR)/unit_tests,@echo 'SKIP unit: no tests/unit')
+
+check-golden: $(if $(GOLDEN_OBJ),$(DIR)/golden)
+	@test -n '$(GOLDEN_OBJ)' || { echo 'check-golden: no tests/golden/*.c' >&2; exit 1; }
+	@test -n '$(MAE_GOLDEN)' || { echo 'usage: make check-golden MAE_GOLDEN=DIR' >&2; exit 2; }
+	$(DIR)/golden '$(MAE_GOLDEN)'
+
+.PHONY: skip-golden
+skip-golden:
+	@echo 'SKIP golden: give the folder of golden numbers as MAE_GOLDEN=DIR'
+
+# A script gets the command as $$MAE; exit status 77 means that it cannot run here.
+check-cli: $(if $(CLI_OBJ),$(MAE))
+	@passed=0; failed=0; skipped=0; \
+	for t in $(CLI_TESTS); do \
+	    MAE='$(CURDIR)/$(MAE)' sh $$t; status=$$?; \
+	    case $$status in \
+	    0) passed=$$((passed + 1));; \
+	    77) skipped=$$((skipped + 1)); echo "SKIP $$t";; \
+	    *) failed=$$((failed + 1)); echo "FAIL $$t: exit status $$status";; \
+	    esac; \
+	done; \
+	echo "cli: $$passed passed, $$failed failed, $$skipped skipped"; test $$failed -eq 0
+
+check-style: $(BIN)/libmae.so
+	sh tools/check_style.sh $(BIN)/libmae.so
+
+bench: $(MAE)
+	$(MAE) bench kernels
+	$(MAE) bench step
+
+# --- Installation -----------------------------------------------------------------------------------
+
+LIBDIR ?= $(PREFIX)/lib
+
+$(DIR)/mae.pc: force
+	@mkdir -p $(@D)
+	@{ echo 'prefix=$(PREFIX)'; echo 'libdir=$(LIBDIR)'; echo 'includedir=$${prefix}/include'; \
+	   echo; echo 'Name: mae'; echo 'Description: masked autoencoders for images'; \
+	   echo 'Version: $(VERSION)'; echo 'Requires.private: $(PACKAGES)'; \
+	   echo 'Libs: -L$${libdir} -lmae'; echo 'Libs.private: $(OPENMP) -lm -lpthread'; \
+	   echo 'Cflags: -I$${includedir}'; } > $@
+
+install: all $(DIR)/mae.pc
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' \
+	    '$(DESTDIR)$(LIBDIR)/pkgconfig'
+	install -m 755 $(MAE) '$(DESTDIR)$(PREFIX)/bin/mae'
+	install -m 644 include/mae.h '$(DESTDIR)$(PREFIX)/include/mae.h'
+	install -m 644 $(BIN)/libmae.a '$(DESTDIR)$(LIBDIR)/libmae.a'
+	install -m 755 $(BIN)/libmae.so '$(DESTDIR)$(LIBDIR)/libmae.so.$(VERSION)'
+	ln -sf libmae.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libmae.so.$(SOVERSION)'
+	ln -sf libmae.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)/libmae.so'
+	install -m 644 $(DIR)/mae.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/mae.pc'
+
+clean:
+	rm -rf build
+
+-include $(ALL_OBJ:.o=.d)

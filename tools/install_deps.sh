@@ -1,0 +1,45 @@
+#!/bin/sh
+# Installs what building (and, with the argument "test", testing) needs, when it is missing.
+# Debian and Ubuntu: apt-get, through sudo when not root. Elsewhere it names the packages.
+set -eu
+
+packages="gcc make pkg-config libc6-dev libdnnl-dev liblapack-dev libjpeg-dev libpng-dev libwebp-dev
+libarchive-dev libjansson-dev"
+modules="lapack libjpeg libpng libwebp libarchive jansson"
+if [ "${1:-}" = test ]; then
+    packages="$packages check"
+    modules="$modules check"
+fi
+
+missing() {
+    command -v cc >/dev/null 2>&1 || return 0
+    command -v make >/dev/null 2>&1 || return 0
+    command -v pkg-config >/dev/null 2>&1 || return 0
+    echo '#include <dnnl.h>' | cc -E - >/dev/null 2>&1 || return 0
+    for m in $modules; do pkg-config --exists "$m" || return 0; done
+    return 1
+}
+
+missing || exit 0
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "Please install a C compiler, make, pkg-config and the development packages of:" >&2
+    echo "oneDNN, LAPACK, libjpeg-turbo, libpng, libwebp, libarchive, jansson, check (for the tests)." >&2
+    exit 1
+fi
+root=""
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 || {
+        echo "Please run as root, or install: $packages" >&2
+        exit 1
+    }
+    root=sudo
+fi
+echo "Installing:" $packages >&2
+export DEBIAN_FRONTEND=noninteractive
+$root apt-get update -qq >&2
+# shellcheck disable=SC2086 # a list of words
+$root apt-get install -y -qq --no-install-recommends $packages >&2
+if missing; then
+    echo "Something is still missing after installing: $packages" >&2
+    exit 1
+fi
