@@ -6,6 +6,8 @@ set -u
 cd "$(dirname "$0")" || exit 1
 sh tools/install_deps.sh test || exit 1
 
+# Waiting threads sleep: kinder where several tests share the processors.
+export OMP_WAIT_POLICY=passive
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 log=build/test.log
 mkdir -p build

@@ -23,7 +23,7 @@ static Status fail_memory(Error *err, const char *path) {
     return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
 }
 
-/* --- Reading ------------------------------------------------------------------------------------ */
+/* --- Reading ---------------------------------------------------------------------------------- */
 
 Status file_map(const char *path, FileMap *out, Error *err) {
     *out = (FileMap){0};
@@ -108,7 +108,7 @@ Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *byt
     return status;
 }
 
-/* --- Writing ------------------------------------------------------------------------------------ */
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 enum { BUFFER_BYTES = 64 * 1024 };
 
@@ -225,7 +225,7 @@ done:
     return status;
 }
 
-/* --- Names -------------------------------------------------------------------------------------- */
+/* --- Names ------------------------------------------------------------------------------------ */
 
 bool file_exists(const char *path) {
     struct stat info;

@@ -23,8 +23,8 @@ void file_unmap(FileMap *m); /* accepts a zeroed map */
  * max_bytes. */
 Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes, Error *err);
 
-/* Atomic replacement. file_writer_open makes PATH.tmp; commit flushes, fsyncs file and directory and
- * renames; close without commit removes the temporary file. Every write is checked. */
+/* Atomic replacement. file_writer_open makes PATH.tmp; commit flushes, fsyncs file and directory
+ * and renames; close without commit removes the temporary file. Every write is checked. */
 typedef struct FileWriter FileWriter;
 Status file_writer_open(const char *path, FileWriter **out, Error *err);
 Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err);

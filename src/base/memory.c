@@ -1,6 +1,7 @@
 /* The one place that calls the system's allocator. Blocks are 64-byte aligned (a cache line, the
  * widest vector) and zeroed. Counting and the failing n-th allocation are always compiled in: two
- * atomic operations are nothing beside zeroing, and the library that is tested is the one shipped. */
+ * atomic operations are nothing beside zeroing, and the library that is tested is the one shipped.
+ */
 #include "base/memory.h"
 
 #include <stdarg.h>
@@ -18,7 +19,7 @@ static void *allocate(size_t bytes) {
     atomic_fetch_add(&n_allocations, 1);
     if (atomic_load(&countdown) > 0 && atomic_fetch_sub(&countdown, 1) == 1) return NULL;
     if (bytes == 0) bytes = 1;
-    if (bytes > SIZE_MAX - ALIGNMENT) return NULL;
+    if (bytes > (size_t)PTRDIFF_MAX - ALIGNMENT) return NULL;
     return aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
 }
 
@@ -81,7 +82,7 @@ void mem_fail_after(int64_t n) {
     atomic_store(&countdown, n);
 }
 
-/* --- Arena: a list of chunks, the newest first, each filled from its front ----------------------- */
+/* --- Arena: a list of chunks, the newest first, each filled from its front -------------------- */
 
 enum { CHUNK_BYTES = 16 * 1024, ARENA_ALIGNMENT = 16 };
 

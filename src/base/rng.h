@@ -8,13 +8,13 @@
 
 /* Never renumber: the numbers are part of what a seed means. */
 typedef enum RngPurpose {
-    RNG_INIT = 1,    /* initial weights; sample = parameter index */
-    RNG_ORDER = 2,   /* order of the samples in an epoch */
-    RNG_CROP = 3,    /* crop box and flip of a sample */
-    RNG_JITTER = 4,  /* colour jitter of a sample */
-    RNG_MASK = 5,    /* which patches of a sample are hidden */
+    RNG_INIT = 1,   /* initial weights; sample = parameter index */
+    RNG_ORDER = 2,  /* order of the samples in an epoch */
+    RNG_CROP = 3,   /* crop box and flip of a sample */
+    RNG_JITTER = 4, /* colour jitter of a sample */
+    RNG_MASK = 5,   /* which patches of a sample are hidden */
     RNG_SYNTHETIC = 6,
-    RNG_FIT = 7,     /* which samples a fit (PCA) sees */
+    RNG_FIT = 7, /* which samples a fit (PCA) sees */
 } RngPurpose;
 
 typedef struct Rng {
@@ -30,11 +30,11 @@ void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
 /* epoch < 2^32, sample < 2^48. */
 Rng rng_make(uint64_t seed, RngPurpose purpose, uint64_t epoch, uint64_t sample);
 uint32_t rng_u32(Rng *r);
-float rng_uniform_f32(Rng *r);          /* [0,1), 24 bits */
-double rng_uniform(Rng *r);             /* [0,1), 53 bits, two draws */
+float rng_uniform_f32(Rng *r); /* [0,1), 24 bits */
+double rng_uniform(Rng *r);    /* [0,1), 53 bits, two draws */
 double rng_range(Rng *r, double lo, double hi);
-int64_t rng_below(Rng *r, int64_t n);   /* unbiased integer in [0,n), n >= 1, n < 2^32 */
-double rng_normal(Rng *r);              /* mean 0, std 1 (Box-Muller, one value a call) */
+int64_t rng_below(Rng *r, int64_t n); /* unbiased integer in [0,n), n >= 1, n < 2^32 */
+double rng_normal(Rng *r);            /* mean 0, std 1 (Box-Muller, one value a call) */
 
 /* The i-th element of a pseudo-random permutation of [0,n) keyed by (seed, epoch): a Feistel
  * network with cycle walking, so no table is stored. 0 <= i < n. */

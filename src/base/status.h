@@ -50,8 +50,8 @@ Status fail(Error *err, Status status, const char *format, ...) PRINTF_LIKE(3, 4
     } while (0)
 
 /* Aborts with file, line and message; on in every build. */
-_Noreturn void assert_failed(const char *file, int line, const char *condition,
-                             const char *format, ...) PRINTF_LIKE(4, 5);
+_Noreturn void assert_failed(const char *file, int line, const char *condition, const char *format,
+                             ...) PRINTF_LIKE(4, 5);
 
 #define ASSERT(condition, ...)                                                                     \
     do {                                                                                           \

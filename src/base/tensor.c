@@ -11,9 +11,9 @@ static const struct {
     const char *name;
     size_t bytes;
 } types[DTYPE_COUNT] = {
-    [DTYPE_F32] = {"F32", 4}, [DTYPE_F64] = {"F64", 8},   [DTYPE_F16] = {"F16", 2},
+    [DTYPE_F32] = {"F32", 4},   [DTYPE_F64] = {"F64", 8}, [DTYPE_F16] = {"F16", 2},
     [DTYPE_BF16] = {"BF16", 2}, [DTYPE_I64] = {"I64", 8}, [DTYPE_I32] = {"I32", 4},
-    [DTYPE_I16] = {"I16", 2}, [DTYPE_I8] = {"I8", 1},     [DTYPE_U8] = {"U8", 1},
+    [DTYPE_I16] = {"I16", 2},   [DTYPE_I8] = {"I8", 1},   [DTYPE_U8] = {"U8", 1},
     [DTYPE_BOOL] = {"BOOL", 1},
 };
 
@@ -33,7 +33,7 @@ int dtype_from_name(const char *name) {
     return -1;
 }
 
-/* --- Shapes ------------------------------------------------------------------------------------- */
+/* --- Shapes ----------------------------------------------------------------------------------- */
 
 Shape shape_make(int n_dims, const int64_t *dims) {
     ASSERT(n_dims >= 0 && n_dims <= MAX_DIMS, "%d dimensions", n_dims);
@@ -72,7 +72,7 @@ char *shape_text(Shape s, char *buf, size_t bytes) {
     return buf;
 }
 
-/* --- Half-width floats -------------------------------------------------------------------------- */
+/* --- Half-width floats ------------------------------------------------------------------------ */
 
 static uint32_t float_bits(float v) {
     uint32_t bits;
@@ -120,7 +120,7 @@ uint16_t f32_to_f16(float v) {
     return (uint16_t)(sign | ((rounded - 0x38000000u) >> 13));
 }
 
-/* --- Arrays ------------------------------------------------------------------------------------- */
+/* --- Arrays ----------------------------------------------------------------------------------- */
 
 #define EACH(type, result)                                                                         \
     for (int64_t i = 0; i < n; i++) {                                                              \

@@ -1,5 +1,5 @@
-/* NumPy .npy version 1.0, little-endian C order: written row by row, so that the number of rows need
- * not fit in memory. */
+/* NumPy .npy version 1.0, little-endian C order: written row by row, so that the number of rows
+ * need not fit in memory. */
 #ifndef FORMATS_NPY_H
 #define FORMATS_NPY_H
 

@@ -1,5 +1,5 @@
-/* Reading safetensors. The header is parsed by jansson, then every entry is checked on its own, then
- * all byte ranges together: sorted by offset they must tile the data exactly, which rules out
+/* Reading safetensors. The header is parsed by jansson, then every entry is checked on its own,
+ * then all byte ranges together: sorted by offset they must tile the data exactly, which rules out
  * overlaps, holes (where something else could hide) and trailing bytes at once. Numbers in the file
  * are little-endian, as is every host this library is built for. */
 #include "formats/safetensors.h"
@@ -34,7 +34,7 @@ typedef struct Source {
     size_t bytes;
 } Source;
 
-/* --- One entry ---------------------------------------------------------------------------------- */
+/* --- One entry -------------------------------------------------------------------------------- */
 
 static Status read_dtype(const Source *in, const char *name, const json_t *entry, DType *out,
                          Error *err) {
@@ -102,7 +102,7 @@ static Status read_tensor(SafeTensors *s, const Source *in, const char *name, co
                           Error *err) {
     Status status = STATUS_OK;
     NamedTensor *t = &s->tensors[s->n_tensors];
-    int64_t bytes;
+    int64_t bytes = 0;
     if (!json_is_object(entry))
         return fail(err, STATUS_FORMAT, "%s: tensor '%.200s' is not described by an object",
                     in->path, name);
@@ -137,7 +137,7 @@ no_memory:
     return fail(err, STATUS_MEMORY, "%s: not enough memory", s->path);
 }
 
-/* --- All of them -------------------------------------------------------------------------------- */
+/* --- All of them ------------------------------------------------------------------------------ */
 
 /* Empty tensors come before what starts at the same byte; names settle the rest. */
 static int compare_places(const void *left, const void *right) {
@@ -223,7 +223,7 @@ Status safetensors_parse(const char *path, const void *data, size_t bytes, SafeT
                          Error *err) {
     Status status = STATUS_OK;
     json_t *root = NULL;
-    size_t header;
+    size_t header = 0;
     *out = NULL;
     SafeTensors *s = mem_alloc(sizeof *s);
     if (s == NULL || (s->arena = arena_new()) == NULL ||
@@ -265,7 +265,7 @@ void safetensors_close(SafeTensors *s) {
     mem_free(s);
 }
 
-/* --- Looking things up -------------------------------------------------------------------------- */
+/* --- Looking things up ------------------------------------------------------------------------ */
 
 const char *safetensors_path(const SafeTensors *s) {
     return s->path;

@@ -71,6 +71,7 @@ Status runfolder_prune(const char *run, int64_t keep, Error *err)
     for (;;) {
         int64_t oldest = -1, count = 0;
         DIR *dir = opendir(run);
+        if (!dir && errno == ENOENT) return STATUS_OK; /* nothing there yet */
         if (!dir) return fail(err, STATUS_IO, "%s: cannot be read: %s", run, strerror(errno));
         for (const struct dirent *e; (e = readdir(dir));) {
             int64_t n = checkpoint_number(e->d_name);

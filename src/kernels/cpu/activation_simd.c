@@ -14,7 +14,7 @@ static void gelu_backward_chunk(float *dx, const float *dy, const float *pre, in
 }
 
 static void gelu_backward(Device *d, void *dx, const void *dy, const void *pre, int64_t n) {
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, 20.0 * (double)n))
     for (int64_t at = 0; at < n; at += CHUNK) {
         gelu_backward_chunk((float *)dx + at, (const float *)dy + at, (const float *)pre + at,
                             min_i64(CHUNK, n - at));

@@ -183,7 +183,7 @@ static void forward_head(const Shape *s, const Work *w, float *o, float *lse, co
 static void attention_forward(Device *d, void *o, void *lse, const void *qkv, int64_t B, int64_t T,
                               int64_t H, int64_t D, void *scratch) {
     Shape s = shape_for(B, T, H, D);
-#pragma omp parallel for schedule(dynamic) num_threads(d->n_threads)
+#pragma omp parallel for schedule(dynamic) num_threads(team(d, (double)(B * H * T * T * D) / 4))
     for (int64_t i = 0; i < B * H; i++) {
         int64_t b = i / H, h = i % H;
         Work w = work_of_thread(&s, scratch);
@@ -245,7 +245,7 @@ static void attention_backward(Device *d, void *dqkv, const void *dout, const vo
                                const void *lse, const void *qkv, int64_t B, int64_t T, int64_t H,
                                int64_t D, void *scratch) {
     Shape s = shape_for(B, T, H, D);
-#pragma omp parallel for schedule(dynamic) num_threads(d->n_threads)
+#pragma omp parallel for schedule(dynamic) num_threads(team(d, (double)(B * H * T * T * D)))
     for (int64_t i = 0; i < B * H; i++) {
         int64_t at = (i / H * T * H + i % H) * D, at3 = (i / H * T * 3 * H + i % H) * D;
         Work w = work_of_thread(&s, scratch);

@@ -20,7 +20,7 @@ static void masked_mse_forward(Device *d, void *loss, void *per_patch_, const vo
                                int64_t B, int64_t M, int64_t P, int64_t V) {
     float *per_patch = per_patch_;
     const float *pred = pred_, *target = target_;
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * V)))
     for (int64_t i = 0; i < B * M; i++) {
         per_patch[i] = (float)(squared_error(pred + i * V, target + i * V, V) / (double)V);
     }
@@ -49,7 +49,7 @@ static void masked_mse_backward(Device *d, void *dpred, const void *dloss, const
     double sum_of_weights = 0;
     for (int64_t i = 0; i < B * M; i++) sum_of_weights += weight(mask, ids, i, M, P);
     double scale = (double)*(const float *)dloss / sum_of_weights * 2 / (double)V;
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * V)))
     for (int64_t i = 0; i < B * M; i++) {
         backward_row((float *)dpred + i * V, (const float *)pred + i * V,
                      (const float *)target + i * V, (float)(scale * weight(mask, ids, i, M, P)), V,

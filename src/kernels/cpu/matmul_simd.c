@@ -87,7 +87,7 @@ static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, cons
     const float *x = x_, *w = w_, *b = b_, *residual = residual_;
     bool in_place = residual == sum; /* the product adds to the residual directly */
     Tiles tiles = tiles_for(R, O);
-#pragma omp parallel num_threads(d->n_threads)
+#pragma omp parallel num_threads(team(d, (double)R * (double)I * (double)O / 16))
     {
         one_thread_per_call();
 #pragma omp for schedule(dynamic)
@@ -109,7 +109,7 @@ static void linear_backward_input(Device *d, void *dx_, const void *dy_, const v
     float *dx = dx_;
     const float *dy = dy_, *w = w_;
     Tiles tiles = tiles_for(R, I);
-#pragma omp parallel num_threads(d->n_threads)
+#pragma omp parallel num_threads(team(d, (double)R * (double)I * (double)O / 16))
     {
         one_thread_per_call();
 #pragma omp for schedule(dynamic)
@@ -141,7 +141,7 @@ static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *
     const float *dy = dy_, *x = x_;
     Tiles tiles = tiles_for(O, I);
     int64_t n_sums = db ? (O + SUM_COLUMNS - 1) / SUM_COLUMNS : 0;
-#pragma omp parallel num_threads(d->n_threads)
+#pragma omp parallel num_threads(team(d, (double)R * (double)I * (double)O / 16))
     {
         one_thread_per_call();
 #pragma omp for schedule(dynamic)

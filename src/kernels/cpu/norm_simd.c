@@ -39,7 +39,7 @@ static void forward_row(float *y, float *mean_out, float *rstd_out, const float 
 
 static void layernorm_forward(Device *d, void *y, void *mean, void *rstd, const void *x,
                               const void *w, const void *b, int64_t R, int64_t C, double eps) {
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, 8.0 * (double)(R * C)))
     for (int64_t r = 0; r < R; r++) {
         forward_row((float *)y + r * C, (float *)mean + r, (float *)rstd + r,
                     (const float *)x + r * C, w, b, C, eps);
@@ -79,7 +79,7 @@ static void layernorm_backward(Device *d, void *dx, void *dw, void *db, const vo
                                int64_t R, int64_t C, bool accumulate, void *scratch) {
     float *sums = scratch, *total[2] = {dw, db};
     int64_t rows = chunk_rows(R), chunks = n_chunks(R);
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, 16.0 * (double)(R * C)))
     for (int64_t i = 0; i < chunks; i++) {
         float *part = sums + i * 2 * C;
         memset(part, 0, (size_t)(2 * C) * sizeof(float));

@@ -33,7 +33,7 @@ static void adamw(Device *d, void *p, const void *g, void *m, void *v, int64_t n
         .root2 = (float)sqrt(a.correction2),
         .eps = (float)a.eps,
     };
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, 4.0 * (double)n))
     for (int64_t at = 0; at < n; at += CHUNK) {
         adamw_chunk((float *)p + at, (const float *)g + at, (float *)m + at, (float *)v + at,
                     min_i64(CHUNK, n - at), k);

@@ -20,7 +20,7 @@ static void normalize_plane(float *out, const uint8_t *image, int64_t n_pixels, 
 static void image_normalize(Device *d, void *out, const uint8_t *images, const float *mean,
                             const float *std, int64_t B, PatchGrid g) {
     int64_t n_pixels = g.height * g.width;
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * g.channels * n_pixels)))
     for (int64_t i = 0; i < B * g.channels; i++) {
         int64_t b = i / g.channels, c = i % g.channels;
         normalize_plane((float *)out + i * n_pixels, images + b * n_pixels * g.channels + c,
@@ -38,7 +38,7 @@ static const float *patch_at(const float *images, PatchGrid g, int64_t b, int64_
 static void patch_gather(Device *d, void *out, const void *images, const int32_t *ids, int64_t B,
                          int64_t M, PatchGrid g) {
     int64_t n = g.channels * g.patch * g.patch;
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * n)))
     for (int64_t i = 0; i < B * M; i++) {
         const float *from = patch_at(images, g, i / M, ids[i]);
         float *to = (float *)out + i * n;
@@ -63,7 +63,7 @@ static void normalize_patch(float *v, int64_t n) {
 static void patch_target(Device *d, void *out, const void *images, const int32_t *ids, int64_t B,
                          int64_t M, PatchGrid g, bool normalize) {
     int64_t n = g.channels * g.patch * g.patch;
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * n)))
     for (int64_t i = 0; i < B * M; i++) {
         const float *from = patch_at(images, g, i / M, ids[i]);
         float *to = (float *)out + i * n;

@@ -29,7 +29,7 @@ static void put_row(float *dx, const float *dy, int64_t C, bool accumulate) {
 static void tokens_embed_forward(Device *d, void *y, const void *x, const void *cls,
                                  const void *pos, const int32_t *ids, int64_t B, int64_t M,
                                  int64_t C) {
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * C)))
     for (int64_t i = 0; i < B * (1 + M); i++) {
         int64_t b = i / (1 + M), t = i % (1 + M);
         const float *from = t ? (const float *)x + (b * M + t - 1) * C : cls;
@@ -44,12 +44,12 @@ static void tokens_embed_backward(Device *d, void *dx, void *dcls_, void *dpos, 
     float *dcls = dcls_;
     const float *dy = dy_;
     if (dx) {
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * C)))
         for (int64_t i = 0; i < B * M; i++) {
             put_row((float *)dx + i * C, dy + (i / M * (1 + M) + 1 + i % M) * C, C, accumulate);
         }
     }
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * C)))
     for (int64_t at = 0; at < C; at += COLUMNS) {
         int64_t n = min_i64(COLUMNS, C - at);
         for (int64_t b = 0; dcls && b < B; b++) {
@@ -71,7 +71,7 @@ static int64_t source_row(const int32_t *restore, int64_t b, int64_t t, int64_t 
 static void tokens_restore_forward(Device *d, void *y, const void *x, const void *token,
                                    const void *pos, const int32_t *restore, int64_t B, int64_t K,
                                    int64_t P, int64_t C) {
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * P * C)))
     for (int64_t i = 0; i < B * (1 + P); i++) {
         int64_t b = i / (1 + P), t = i % (1 + P);
         int64_t row = source_row(restore, b, t, P);
@@ -85,7 +85,7 @@ static void tokens_restore_backward(Device *d, void *dx, void *dtoken, void *dpo
                                     int64_t C, bool accumulate) {
     const float *dy = dy_;
     if (dx) {
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * P * C)))
         for (int64_t i = 0; i < B * (1 + P); i++) {
             int64_t b = i / (1 + P), t = i % (1 + P);
             int64_t row = source_row(restore, b, t, P);
@@ -93,7 +93,7 @@ static void tokens_restore_backward(Device *d, void *dx, void *dtoken, void *dpo
             put_row((float *)dx + (b * (1 + K) + row) * C, dy + i * C, C, accumulate);
         }
     }
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * P * C)))
     for (int64_t at = 0; at < C; at += COLUMNS) {
         int64_t n = min_i64(COLUMNS, C - at);
         for (int64_t i = 0; i < B * (1 + P); i++) {
@@ -107,7 +107,7 @@ static void tokens_restore_backward(Device *d, void *dx, void *dtoken, void *dpo
 
 static void tokens_gather_forward(Device *d, void *y, const void *x, const int32_t *ids, int64_t B,
                                   int64_t M, int64_t P, int64_t C) {
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * C)))
     for (int64_t i = 0; i < B * M; i++) {
         const float *from = (const float *)x + (i / M * (1 + P) + 1 + ids[i]) * C;
         sum_row((float *)y + i * C, from, NULL, C);
@@ -117,11 +117,11 @@ static void tokens_gather_forward(Device *d, void *y, const void *x, const int32
 static void tokens_gather_backward(Device *d, void *dx_, const void *dy, const int32_t *ids,
                                    int64_t B, int64_t M, int64_t P, int64_t C, bool accumulate) {
     float *dx = dx_;
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * P * C)))
     for (int64_t i = 0; i < B * (1 + P); i++) {
         if (!accumulate) memset(dx + i * C, 0, (size_t)C * sizeof(float));
     }
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * C)))
     for (int64_t i = 0; i < B * M; i++) {
         float *to = dx + (i / M * (1 + P) + 1 + ids[i]) * C;
         put_row(to, (const float *)dy + i * C, C, true);
@@ -132,7 +132,7 @@ static void tokens_gather_backward(Device *d, void *dx_, const void *dy, const i
 static void tokens_mean_forward(Device *d, void *y, const void *x_, int64_t B, int64_t T,
                                 int64_t C) {
     int64_t pieces = (C + COLUMNS - 1) / COLUMNS;
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * T * C)))
     for (int64_t i = 0; i < B * pieces; i++) {
         int64_t b = i / pieces, at = i % pieces * COLUMNS, n = min_i64(COLUMNS, C - at);
         double sum[COLUMNS] = {0};
@@ -149,7 +149,7 @@ static void tokens_mean_forward(Device *d, void *y, const void *x_, int64_t B, i
 static void tokens_mean_backward(Device *d, void *dx_, const void *dy_, int64_t B, int64_t T,
                                  int64_t C, bool accumulate) {
     float share = 1.0f / (float)(T - 1);
-#pragma omp parallel for schedule(static) num_threads(d->n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * T * C)))
     for (int64_t i = 0; i < B * T; i++) {
         const float *dy = (const float *)dy_ + i / T * C;
         float *dx = (float *)dx_ + i * C;

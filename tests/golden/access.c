@@ -1,0 +1,138 @@
+/* Files, tensors and numbers of the golden folder. A file that is absent or malformed is a failed
+ * comparison, never a crash. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "golden.h"
+
+void golden_problem(Golden *g, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    printf("FAIL [%s %s] %s: ", g->device->name, g->device->isa, g->path);
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+    g->compared++;
+    g->failed++;
+}
+
+void golden_release(Golden *g) {
+    while (g->n_tensors > 0) safetensors_close(g->tensors[--g->n_tensors]);
+    while (g->n_jsons > 0) json_decref(g->jsons[--g->n_jsons]);
+    arena_free(g->arena);
+    g->arena = NULL;
+}
+
+void *golden_memory(Golden *g, int64_t count, size_t size) {
+    void *p = arena_alloc(g->arena, (size_t)count * size);
+    ASSERT(p, "no memory for %lld values", (long long)count);
+    return p;
+}
+
+const char *golden_text(Golden *g, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    const char *copy = arena_strdup(g->arena, text);
+    ASSERT(copy, "no memory for a name");
+    return copy;
+}
+
+static const char *full_path(Golden *g, const char *path) {
+    return golden_text(g, "%s/%s", g->dir, path);
+}
+
+SafeTensors *golden_tensors(Golden *g, const char *path) {
+    Error err = {0};
+    SafeTensors *s = NULL;
+    ASSERT(g->n_tensors < MAX_OPEN, "too many files for %s", g->path);
+    if (safetensors_open(full_path(g, path), &s, &err) == STATUS_OK)
+        return g->tensors[g->n_tensors++] = s;
+    golden_problem(g, "%s", err.message);
+    return NULL;
+}
+
+const json_t *golden_json(Golden *g, const char *path) {
+    json_error_t error;
+    ASSERT(g->n_jsons < MAX_OPEN, "too many files for %s", g->path);
+    json_t *j = json_load_file(full_path(g, path), 0, &error);
+    if (j) return g->jsons[g->n_jsons++] = j;
+    golden_problem(g, "%s: %s", path, error.text);
+    return NULL;
+}
+
+const char *golden_sibling(Golden *g, const char *path, const char *ending) {
+    const char *dot = strrchr(path, '.');
+    return golden_text(g, "%.*s%s", (int)(dot ? dot - path : (ptrdiff_t)strlen(path)), path,
+                       ending);
+}
+
+const char *golden_stem(Golden *g, const char *path) {
+    const char *slash = strrchr(path, '/');
+    return golden_sibling(g, slash ? slash + 1 : path, "");
+}
+
+const json_t *golden_entry(Golden *g, const char *path) {
+    const json_t *entry = json_object_get(g->files, path);
+    if (!entry) golden_problem(g, "%s is in no manifest", path);
+    return entry;
+}
+
+static const NamedTensor *find(Golden *g, const SafeTensors *s, const char *name, Shape *shape) {
+    const NamedTensor *t = safetensors_find(s, name);
+    if (!t)
+        golden_problem(g, "no tensor %s", name);
+    else if (shape)
+        *shape = t->shape;
+    return t;
+}
+
+float *golden_reals(Golden *g, const SafeTensors *s, const char *name, Shape *shape) {
+    const NamedTensor *t = find(g, s, name, shape);
+    if (!t) return NULL;
+    int64_t n = shape_numel(t->shape);
+    void *aligned = golden_memory(g, (int64_t)t->bytes, 1);
+    float *out = golden_memory(g, n, sizeof *out);
+    memcpy(aligned, t->data, t->bytes);
+    dtype_to_f32(out, aligned, t->dtype, n);
+    return out;
+}
+
+int64_t *golden_ints(Golden *g, const SafeTensors *s, const char *name, Shape *shape) {
+    const NamedTensor *t = find(g, s, name, shape);
+    if (!t) return NULL;
+    int64_t n = shape_numel(t->shape);
+    int64_t *out = golden_memory(g, n, sizeof *out);
+    if (t->dtype == DTYPE_I64) {
+        memcpy(out, t->data, t->bytes);
+        return out;
+    }
+    float *reals = golden_reals(g, s, name, NULL);
+    for (int64_t i = 0; i < n; i++) out[i] = (int64_t)reals[i];
+    return out;
+}
+
+double golden_number(const json_t *object, const char *key) {
+    const json_t *v = json_object_get(object, key);
+    return json_is_number(v) ? json_number_value(v) : (double)NAN;
+}
+
+int64_t golden_integer(const json_t *object, const char *key) {
+    const json_t *v = json_object_get(object, key);
+    if (json_is_boolean(v)) return json_is_true(v);
+    return json_is_integer(v) ? json_integer_value(v) : -1;
+}
+
+Limit golden_limit(const json_t *entry, const char *name) {
+    const json_t *t = json_object_get(json_object_get(entry, "tolerance_f32"), name);
+    if (!t) return (Limit){3e-6, INFINITY};
+    return (Limit){golden_number(t, "rel_l2"), golden_number(t, "max_abs")};
+}
+
+double golden_allowance(double error, double scale) {
+    return fmax(10 * error, 3e-6 * fabs(scale));
+}

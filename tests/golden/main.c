@@ -1,0 +1,154 @@
+/* golden [--device cpu|ref] [--isa NAME] DIR: compares the library with the numbers in DIR, a
+ * folder in the form of tests/golden/data. Cases come from the manifests in DIR/manifest, every
+ * dimension from the files. Without --isa, everything that computes on a device runs for each
+ * instruction set of this processor. Prints failures, how many files it does not cover, and one
+ * line of counts; exit status 1 when a comparison failed or none was made, 2 for a wrong command
+ * line. */
+#include <dirent.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "golden.h"
+
+static const struct {
+    const char *pattern;
+    Subject check; /* NULL: only read along with other files */
+    bool once;     /* does not depend on the device */
+} SUBJECTS[] = {
+    {"weights/init_stats.json", check_initial, true},
+    {"weights/*.safetensors", check_weights, true},
+    {"model_forward/*_images.safetensors", NULL, true},
+    {"model_forward/*.safetensors", check_forward, false},
+    {"model_backward/*.safetensors", check_backward, false},
+    {"train_trajectory/*.json", NULL, true},
+    {"train_trajectory/*.safetensors", check_trajectory, false},
+    {"real_size/mae_*.json", NULL, true},
+    {"real_size/mae_*.safetensors", check_real_size, false},
+    {"pos_embed/*.safetensors", check_positions, true},
+    {"masks/random.safetensors", check_random_masks, true},
+    {"masks/len_keep.json", check_keep_counts, true},
+    {"masks/grid.safetensors", check_grid_masks, true},
+    {"masks/statistics.json", NULL, true},
+    {"masks/beit_blocks.safetensors", check_block_masks, true},
+    {"augment/photos/*", NULL, true},
+    {"augment/decode/*", NULL, true},
+    {"augment/decode.json", NULL, true},
+    {"augment/decode.safetensors", check_decoding, true},
+    {"augment/crops.json", NULL, true},
+    {"augment/crops.safetensors", check_crops, false},
+    {"augment/crop_params.json", check_crop_sizes, true},
+    {"augment/eval.json", NULL, true},
+    {"augment/eval.safetensors", check_eval, true},
+    {"augment/color_jitter.safetensors", check_color, true},
+};
+enum { N_SUBJECTS = sizeof SUBJECTS / sizeof SUBJECTS[0] };
+
+static int subject_of(const char *path) {
+    for (int i = 0; i < N_SUBJECTS; i++)
+        if (fnmatch(SUBJECTS[i].pattern, path, 0) == 0) return i;
+    return -1;
+}
+
+static int is_json(const struct dirent *e) {
+    return fnmatch("*.json", e->d_name, FNM_PERIOD) == 0;
+}
+
+static bool read_manifest(Golden *g, const char *folder, const char *name) {
+    json_error_t error;
+    char path[8192];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    json_t *manifest = json_load_file(path, 0, &error);
+    json_t *files = json_object_get(manifest, "files");
+    bool ok = json_is_object(files) && json_object_update(g->files, files) == 0;
+    if (!ok) fprintf(stderr, "golden: %s: no manifest: %s\n", path, error.text);
+    json_decref(manifest);
+    return ok;
+}
+
+static bool read_manifests(Golden *g) {
+    char folder[4000];
+    struct dirent **names;
+    snprintf(folder, sizeof folder, "%s/manifest", g->dir);
+    int n = scandir(folder, &names, is_json, alphasort);
+    if (n < 0) {
+        fprintf(stderr, "golden: %s cannot be read\n", folder);
+        return false;
+    }
+    bool ok = true;
+    for (int i = 0; i < n; i++) {
+        ok = read_manifest(g, folder, names[i]->d_name) && ok;
+        free(names[i]);
+    }
+    free(names);
+    return ok;
+}
+
+static void run_pass(Golden *g, bool first) {
+    const char *path;
+    json_t *entry;
+    json_object_foreach(g->files, path, entry) {
+        int i = subject_of(path);
+        if (i < 0 || !SUBJECTS[i].check || (SUBJECTS[i].once && !first)) continue;
+        g->path = path;
+        g->arena = arena_new();
+        ASSERT(g->arena, "no memory");
+        SUBJECTS[i].check(g, path, entry);
+        golden_release(g);
+    }
+}
+
+static bool run_device(Golden *g, const char *device, const char *isa, bool first) {
+    Error err = {0};
+    if (device_open(device, 0, isa, &g->device, &err) != STATUS_OK) {
+        fprintf(stderr, "golden: %s\n", err.message);
+        return false;
+    }
+    run_pass(g, first);
+    device_close(g->device);
+    return true;
+}
+
+static bool run(Golden *g, const char *device, const char *isa) {
+    if (isa || strcmp(device, "cpu") != 0) return run_device(g, device, isa, true);
+    const char *const *isas = device_isas();
+    for (int i = 0; isas[i]; i++)
+        if (!run_device(g, device, isas[i], i == 0)) return false;
+    return true;
+}
+
+static int64_t count_skipped(const Golden *g) {
+    const char *path;
+    json_t *entry;
+    int64_t n = 0;
+    json_object_foreach(g->files, path, entry) n += subject_of(path) < 0;
+    return n;
+}
+
+static int usage(void) {
+    fprintf(stderr, "usage: golden [--device cpu|ref] [--isa NAME] DIR\n");
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    Golden g = {0};
+    const char *device = "cpu", *isa = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--device") == 0 && i + 1 < argc)
+            device = argv[++i];
+        else if (strcmp(argv[i], "--isa") == 0 && i + 1 < argc)
+            isa = argv[++i];
+        else if (argv[i][0] == '-' || g.dir)
+            return usage();
+        else
+            g.dir = argv[i];
+    }
+    if (!g.dir) return usage();
+    g.files = json_object();
+    bool ok = g.files && read_manifests(&g) && run(&g, device, isa);
+    if (count_skipped(&g) > 0) printf("%lld files skipped\n", (long long)count_skipped(&g));
+    printf("golden: %lld compared, %lld failed\n", (long long)g.compared, (long long)g.failed);
+    json_decref(g.files);
+    return !ok || g.failed > 0 || g.compared == 0;
+}

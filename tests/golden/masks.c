@@ -1,0 +1,147 @@
+/* Masks: from noise and grid exactly, block masks by their statistics. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "golden.h"
+
+/* L16_r75.ids_restore goes with L16.noise, ties.ids_restore with ties.noise. */
+static const char *noise_name(Golden *g, const char *stem) {
+    const char *ratio = strstr(stem, "_r");
+    size_t n = ratio ? (size_t)(ratio - stem) : strlen(stem);
+    return golden_text(g, "%.*s.noise", (int)n, stem);
+}
+
+static int64_t count_kept(const float *mask, int64_t n) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) kept += mask[i] <= 0;
+    return kept;
+}
+
+static void check_case(Golden *g, const SafeTensors *s, const char *stem) {
+    Shape shape;
+    const float *noise = golden_reals(g, s, noise_name(g, stem), &shape);
+    const int64_t *restore = golden_ints(g, s, golden_text(g, "%s.ids_restore", stem), NULL);
+    const float *mask = golden_reals(g, s, golden_text(g, "%s.mask", stem), NULL);
+    if (!noise || !restore || !mask) return;
+    int64_t n = shape.dim[0], L = shape.dim[1], keep = count_kept(mask, L);
+    const char *ratio = strstr(stem, "_r"), *ids = golden_text(g, "%s.ids_keep", stem);
+    if (ratio) {
+        int percent = 0;
+        sscanf(ratio, "_r%d", &percent);
+        compare_number(g, golden_text(g, "%s: kept", stem),
+                       (double)mask_keep_count(L, percent / 100.0), (double)keep, 0);
+    }
+    MaskSet m = golden_masks(g, noise, n, L, keep);
+    compare_ids(g, golden_text(g, "%s.ids_restore", stem), m.ids_restore, restore, n * L);
+    compare_reals(g, golden_text(g, "%s.mask", stem), m.mask, mask, n * L, (Limit){0, 0});
+    if (safetensors_find(s, ids))
+        compare_ids(g, ids, m.ids_keep, golden_ints(g, s, ids, NULL), n * keep);
+}
+
+void check_random_masks(Golden *g, const char *path, const json_t *entry) {
+    (void)entry;
+    const SafeTensors *s = golden_tensors(g, path);
+    for (size_t i = 0; s && i < safetensors_count(s); i++) {
+        const char *name = safetensors_at(s, i)->name, *dot = strrchr(name, '.');
+        if (dot && strcmp(dot, ".ids_restore") == 0)
+            check_case(g, s, golden_text(g, "%.*s", (int)(dot - name), name));
+    }
+}
+
+void check_keep_counts(Golden *g, const char *path, const json_t *entry) {
+    (void)entry;
+    size_t i;
+    json_t *row;
+    const json_t *j = golden_json(g, path);
+    json_array_foreach(json_object_get(j, "rows_L_ratio_lenkeep"), i, row) {
+        int64_t L = json_integer_value(json_array_get(row, 0));
+        double ratio = json_number_value(json_array_get(row, 1));
+        compare_number(g, golden_text(g, "L %lld, ratio %.17g", (long long)L, ratio),
+                       (double)mask_keep_count(L, ratio), json_number_value(json_array_get(row, 2)),
+                       0);
+    }
+}
+
+/* Of the four grids the library has the one of the paper: even rows, even columns. */
+void check_grid_masks(Golden *g, const char *path, const json_t *entry) {
+    (void)entry;
+    const SafeTensors *s = golden_tensors(g, path);
+    for (size_t i = 0; s && i < safetensors_count(s); i++) {
+        const NamedTensor *t = safetensors_at(s, i);
+        if (!strstr(t->name, "_keep00")) continue;
+        int64_t n = shape_numel(t->shape), side = (int64_t)llround(sqrt((double)n));
+        int32_t *ids = golden_memory(g, n, sizeof *ids);
+        uint8_t *mask = golden_memory(g, n, 1);
+        memset(mask, 1, (size_t)n);
+        int64_t kept = mask_grid(side, side, ids);
+        for (int64_t k = 0; k < kept; k++) mask[ids[k]] = 0;
+        compare_bytes(g, t->name, mask, t->data, n);
+    }
+}
+
+/* --- block masks --------------------------------------------------------------------------------
+ */
+
+/* The published generator may stop short of its number of patches; the library then adds single
+ * ones, at most `fill` of them in the mean. Each position is visible with probability 1 - p and
+ * gets one of them with at most fill / (patches that stay visible). */
+static void compare_frequency(Golden *g, const char *name, const double *got, const float *want,
+                              int64_t n, double trials, double visible, double fill) {
+    for (int64_t i = 0; i < n; i++) {
+        double p = (double)want[i], error = sqrt(2 * p * (1 - p) / trials);
+        compare_number(g, golden_text(g, "%s[%lld]", name, (long long)i), got[i], p,
+                       5 * error + fill / visible + 1e-6);
+    }
+}
+
+static double equal_neighbours(const float *mask, int64_t rows, int64_t columns) {
+    int64_t equal = 0;
+    for (int64_t i = 0; i < rows * columns; i++) {
+        if (i % columns + 1 < columns) equal += mask[i] == mask[i + 1];
+        if (i / columns + 1 < rows) equal += mask[i] == mask[i + columns];
+    }
+    return (double)equal / (double)(rows * (columns - 1) + columns * (rows - 1));
+}
+
+static void check_blocks(Golden *g, const char *name, const float *want, Shape shape,
+                         const json_t *statistics) {
+    int64_t rows = shape.dim[0], columns = shape.dim[1], n = rows * columns, wrong = 0;
+    int64_t trials = golden_integer(statistics, "trials");
+    int64_t n_mask = golden_integer(statistics, "num_masking_patches");
+    double neighbours = 0, fill = (double)n_mask - golden_number(statistics, "count_mean");
+    double pairs = (double)(rows * (columns - 1) + columns * (rows - 1));
+    float *mask = golden_memory(g, n, sizeof *mask);
+    double *sum = golden_memory(g, n, sizeof *sum);
+    for (int64_t t = 0; t < trials; t++) {
+        Rng rng = rng_make(1, RNG_MASK, 0, (uint64_t)t);
+        mask_block(rows, columns, n_mask, &rng, mask);
+        wrong += count_kept(mask, n) != n - n_mask;
+        for (int64_t i = 0; i < n; i++) sum[i] += (double)mask[i] / (double)trials;
+        neighbours += equal_neighbours(mask, rows, columns) / (double)trials;
+    }
+    compare_number(g, golden_text(g, "%s: masks of another size", name), (double)wrong, 0, 0);
+    compare_frequency(g, name, sum, want, n, (double)trials, (double)(n - n_mask), fill);
+    compare_number(g, golden_text(g, "%s: equal neighbours", name), neighbours,
+                   golden_number(statistics, "equal_neighbour_fraction_mean"),
+                   8 * golden_number(statistics, "equal_neighbour_standard_error") +
+                       4 * fill / pairs);
+}
+
+void check_block_masks(Golden *g, const char *path, const json_t *entry) {
+    (void)entry;
+    const SafeTensors *s = golden_tensors(g, path);
+    const json_t *all = golden_json(g, "masks/statistics.json");
+    for (size_t i = 0; s && all && i < safetensors_count(s); i++) {
+        const char *name = safetensors_at(s, i)->name;
+        int number, end = 0;
+        if (sscanf(name, "beit%d.frequency%n", &number, &end) != 1 || !end || name[end]) continue;
+        Shape shape;
+        const float *want = golden_reals(g, s, name, &shape);
+        const json_t *statistics = json_object_get(all, golden_text(g, "beit_%d", number));
+        if (statistics)
+            check_blocks(g, name, want, shape, statistics);
+        else
+            golden_problem(g, "no statistics of beit_%d", number);
+    }
+}

@@ -1,0 +1,181 @@
+/* Models out of golden files, their inputs and outputs; the files of weights. */
+#include <math.h>
+#include <string.h>
+
+#include "golden.h"
+
+ModelConfig golden_config(const json_t *config) {
+    int64_t image = golden_integer(config, "img");
+    ModelConfig c = {
+        .image_height = image,
+        .image_width = image,
+        .channels = 3,
+        .patch = golden_integer(config, "patch"),
+        .embed_dim = golden_integer(config, "embed"),
+        .depth = golden_integer(config, "depth"),
+        .heads = golden_integer(config, "heads"),
+        .decoder_embed_dim = golden_integer(config, "dec"),
+        .decoder_depth = golden_integer(config, "ddepth"),
+        .decoder_heads = golden_integer(config, "dheads"),
+        .mlp_ratio = 4,
+        .norm_eps = 1e-6,
+        .target = TARGET_PIXEL,
+    };
+    for (int i = 0; i < MAX_CHANNELS; i++) c.std[i] = 1;
+    return c;
+}
+
+Autoencoder *golden_model(Golden *g, const ModelConfig *c, bool with_gradients) {
+    Error err = {0};
+    Autoencoder *a = NULL;
+    if (autoencoder_new(g->device, c, with_gradients, &a, &err) != STATUS_OK)
+        golden_problem(g, "%s", err.message);
+    return a;
+}
+
+static bool load_one(Golden *g, Autoencoder *a, Param *p, const SafeTensors *s,
+                     const char *prefix) {
+    char got[96], want[96];
+    Shape shape;
+    const float *values = golden_reals(g, s, golden_text(g, "%s%s", prefix, p->name), &shape);
+    if (!values) return false;
+    if (!shape_equal(shape, p->shape)) {
+        golden_problem(g, "%s: shape %s instead of %s", p->name,
+                       shape_text(p->shape, got, sizeof got), shape_text(shape, want, sizeof want));
+        return false;
+    }
+    params_set(a->params, p, values);
+    return true;
+}
+
+bool golden_load(Golden *g, Autoencoder *a, const SafeTensors *s, const char *prefix) {
+    bool ok = true;
+    for (int64_t i = 0; i < params_count(a->params); i++)
+        ok = load_one(g, a, params_at(a->params, i), s, prefix) && ok;
+    return ok;
+}
+
+float *golden_gradient(Golden *g, const Param *p) {
+    float *out = golden_memory(g, p->numel, sizeof *out);
+    device_download_real(g->device, out, p->grad, p->numel);
+    return out;
+}
+
+float *golden_value(Golden *g, AutoencoderGraph *graph, const Value *v) {
+    float *out = golden_memory(g, shape_numel(v->shape), sizeof *out);
+    graph_get(graph->graph, v, out);
+    return out;
+}
+
+MaskSet golden_masks(Golden *g, const float *noise, int64_t batch, int64_t patches, int64_t keep) {
+    size_t size = sizeof(int32_t);
+    MaskSet m = {.batch = batch,
+                 .patches = patches,
+                 .keep = keep,
+                 .ids_keep = golden_memory(g, batch * keep, size),
+                 .ids_restore = golden_memory(g, batch * patches, size),
+                 .ids_all = golden_memory(g, batch * patches, size),
+                 .mask = golden_memory(g, batch * patches, sizeof(float))};
+    for (int64_t b = 0; b < batch; b++)
+        mask_from_noise(noise + b * patches, patches, keep, m.ids_keep + b * keep,
+                        m.ids_restore + b * patches, m.mask + b * patches);
+    for (int64_t i = 0; i < batch * patches; i++) m.ids_all[i] = (int32_t)(i % patches);
+    return m;
+}
+
+/* The patches to predict: all, or the removed ones in the order of ids_restore. */
+static void feed_predicted(AutoencoderGraph *graph, const MaskSet *m) {
+    if (graph->n_pred == m->patches) {
+        graph_set(graph->graph, graph->ids_pred, m->ids_all);
+        return;
+    }
+    int32_t *ids = mem_alloc_array((size_t)(m->batch * graph->n_pred), sizeof *ids);
+    ASSERT(ids, "no memory for the predicted patches");
+    for (int64_t i = 0; i < m->batch * m->patches; i++) {
+        int64_t place = m->ids_restore[i] - m->keep, b = i / m->patches;
+        if (place >= 0) ids[b * graph->n_pred + place] = (int32_t)(i % m->patches);
+    }
+    graph_set(graph->graph, graph->ids_pred, ids);
+    mem_free(ids);
+}
+
+void golden_feed(AutoencoderGraph *graph, const MaskSet *m, const float *images) {
+    bool all = graph->n_keep == m->patches;
+    graph_set_real(graph->graph, graph->images, images);
+    graph_set(graph->graph, graph->ids_keep, all ? m->ids_all : m->ids_keep);
+    if (!graph->ids_pred) return;
+    graph_set(graph->graph, graph->ids_restore, m->ids_restore);
+    graph_set_real(graph->graph, graph->mask, m->mask);
+    feed_predicted(graph, m);
+}
+
+/* --- weights/ID.safetensors --------------------------------------------------------------------
+ */
+
+/* The positions that a new model has, against those of the file. */
+static void compare_positions(Golden *g, Autoencoder *a, const SafeTensors *s, const char *name) {
+    const Param *p = params_find(a->params, name);
+    float *got = golden_memory(g, p->numel, sizeof *got);
+    const float *want = golden_reals(g, s, name, NULL);
+    params_get(a->params, p, got);
+    compare_reals(g, name, got, want, want ? p->numel : 0, (Limit){INFINITY, 6e-8});
+}
+
+static void compare_weight(Golden *g, Autoencoder *a, const NamedTensor *t) {
+    const Param *p = params_find(a->params, t->name);
+    if (!p) {
+        golden_problem(g, "the model has no parameter %s", t->name);
+        return;
+    }
+    float *got = golden_memory(g, p->numel, sizeof *got);
+    params_get(a->params, p, got);
+    compare_bytes(g, t->name, (const uint8_t *)got, t->data, (int64_t)t->bytes);
+}
+
+void check_weights(Golden *g, const char *path, const json_t *entry) {
+    const SafeTensors *s = golden_tensors(g, path);
+    ModelConfig c = golden_config(json_object_get(json_object_get(entry, "info"), "config"));
+    Autoencoder *a = s ? golden_model(g, &c, false) : NULL;
+    if (!a) return;
+    compare_positions(g, a, s, "pos_embed");
+    compare_positions(g, a, s, "decoder_pos_embed");
+    if (golden_load(g, a, s, ""))
+        for (size_t i = 0; i < safetensors_count(s); i++)
+            compare_weight(g, a, safetensors_at(s, i));
+    autoencoder_free(a);
+}
+
+/* --- weights/init_stats.json -------------------------------------------------------------------
+ */
+
+/* Mean and standard deviation of two samples of n values: six standard errors of the difference. */
+static void compare_statistics(Golden *g, const char *name, const float *x, int64_t n,
+                               const json_t *want) {
+    double mean = 0, square = 0, count = (double)n, std = golden_number(want, "std");
+    for (int64_t i = 0; i < n; i++) mean += (double)x[i] / count;
+    for (int64_t i = 0; i < n; i++) square += ((double)x[i] - mean) * ((double)x[i] - mean);
+    compare_number(g, golden_text(g, "mean of %s", name), mean, golden_number(want, "mean"),
+                   6 * std * sqrt(2 / count) + 1e-6);
+    compare_number(g, golden_text(g, "std of %s", name), sqrt(square / fmax(count - 1, 1)), std,
+                   6 * std / sqrt(count) + 1e-6);
+}
+
+void check_initial(Golden *g, const char *path, const json_t *entry) {
+    (void)entry;
+    Error err = {0};
+    const json_t *j = golden_json(g, path);
+    const json_t *model = json_object_get(json_object_get(j, "models"), "mae");
+    ModelConfig c = golden_config(json_object_get(j, "config"));
+    Autoencoder *a = j ? golden_model(g, &c, false) : NULL;
+    if (!a) return;
+    if (autoencoder_init(a, 1, &err) != STATUS_OK) golden_problem(g, "%s", err.message);
+    compare_number(g, "number of parameters", (double)params_count(a->params),
+                   (double)json_object_size(model), 0);
+    for (int64_t i = 0; i < params_count(a->params); i++) {
+        const Param *p = params_at(a->params, i);
+        float *x = golden_memory(g, p->numel, sizeof *x);
+        params_get(a->params, p, x);
+        compare_statistics(g, p->name, x, p->numel, json_object_get(model, p->name));
+    }
+    autoencoder_free(a);
+}

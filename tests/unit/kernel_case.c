@@ -1,0 +1,119 @@
+/* See kernel_case.h. */
+#include "kernel_case.h" /* before check.h, which has a macro `fail` */
+
+#include <check.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Results {
+    void *data[CASE_BUFFERS]; /* reals of the device */
+} Results;
+
+Device *open_device(const char *name, int n_threads, const char *isa) {
+    Device *d = NULL;
+    Error err = {0};
+    ck_assert_msg(device_open(name, n_threads, isa, &d, &err) == STATUS_OK, "%s", err.message);
+    return d;
+}
+
+void *scratch_new(Device *d, size_t bytes) {
+    void *p = device_alloc(d, bytes);
+    ck_assert_ptr_nonnull(p);
+    memset(p, 0xff, bytes);
+    return p;
+}
+
+int32_t *random_ids(Rng *rng, int64_t B, int64_t M, int64_t P) {
+    int32_t *ids = malloc((size_t)(B * M) * sizeof *ids);
+    uint64_t seed = rng_u32(rng);
+    for (int64_t i = 0; i < B * M; i++) {
+        ids[i] = (int32_t)rng_permute(seed, (uint64_t)(i / M), P, i % M);
+    }
+    return ids;
+}
+
+float *case_add(Case *c, Rng *rng, BufferKind kind, int64_t n) {
+    ck_assert_int_lt(c->n, CASE_BUFFERS);
+    float *host = malloc((size_t)n * sizeof *host);
+    for (int64_t i = 0; i < n; i++) {
+        host[i] = kind == OUTPUT ? NAN : (float)rng_range(rng, -1, 1);
+    }
+    c->buffers[c->n].kind = kind;
+    c->buffers[c->n].n = n;
+    c->buffers[c->n].host = host;
+    c->n++;
+    return host;
+}
+
+static Results run(const Case *c, Device *d) {
+    Results r = {{NULL}};
+    void *p[CASE_BUFFERS] = {NULL};
+    for (int i = 0; i < c->n; i++) {
+        int64_t n = c->buffers[i].n;
+        p[i] = device_alloc(d, (size_t)n * d->kernels.real_bytes);
+        device_upload_real(d, p[i], c->buffers[i].host, n);
+    }
+    c->call(d, p, c);
+    for (int i = 0; i < c->n; i++) {
+        size_t bytes = (size_t)c->buffers[i].n * d->kernels.real_bytes;
+        r.data[i] = malloc(bytes);
+        device_download(d, r.data[i], p[i], bytes);
+        device_free(d, p[i], bytes);
+    }
+    return r;
+}
+
+static void free_results(const Case *c, Results *r) {
+    for (int i = 0; i < c->n; i++) free(r->data[i]);
+}
+
+static void compare(const Case *c, const Device *d, const Results *got, const Results *want) {
+    for (int i = 0; i < c->n; i++) {
+        for (int64_t k = 0; k < c->buffers[i].n; k++) {
+            double w = ((double *)want->data[i])[k], g = (double)((float *)got->data[i])[k];
+            if (c->nan_expected && isnan(w) && isnan(g)) continue;
+            double allowed = (double)FLT_EPSILON * c->growth * fmax(1, fabs(w));
+            if (fabs(g - w) <= allowed) continue; /* a ck_assert is a write to a file each */
+            ck_abort_msg("%s/%s, shape %lld %lld %lld %lld, flags %d, accumulate %d: buffer %d "
+                         "element %lld is %.9g, not %.9g (off by %.2g, allowed %.2g)",
+                         d->name, d->isa, (long long)c->dim[0], (long long)c->dim[1],
+                         (long long)c->dim[2], (long long)c->dim[3], c->flags, c->accumulate, i,
+                         (long long)k, g, w, fabs(g - w), allowed);
+        }
+    }
+}
+
+static void check_isa(const Case *c, const char *isa, const Results *want) {
+    Results first = {{NULL}};
+    for (int threads = 1; threads <= 3; threads++) {
+        Device *d = open_device("cpu", threads, isa);
+        Results got = run(c, d);
+        if (threads == 1) {
+            compare(c, d, &got, want);
+            first = got;
+        } else {
+            for (int i = 0; i < c->n; i++) {
+                size_t bytes = (size_t)c->buffers[i].n * sizeof(float);
+                ck_assert_msg(!memcmp(first.data[i], got.data[i], bytes),
+                              "%s: buffer %d differs between 1 and %d threads", isa, i, threads);
+            }
+            free_results(c, &got);
+        }
+        device_close(d);
+    }
+    free_results(c, &first);
+}
+
+void case_check(Case *c) {
+    Device *ref64 = open_device("ref64", 1, NULL), *ref = open_device("ref", 1, NULL);
+    Results want = run(c, ref64), plain = run(c, ref);
+    compare(c, ref, &plain, &want);
+    for (const char *const *isa = device_isas(); *isa; isa++) check_isa(c, *isa, &want);
+    free_results(c, &plain);
+    free_results(c, &want);
+    for (int i = 0; i < c->n; i++) free(c->buffers[i].host);
+    device_close(ref64);
+    device_close(ref);
+}

@@ -1,0 +1,123 @@
+/* See small_model.h. */
+#include "small_model.h"
+
+#include <stdlib.h>
+
+#include "base/rng.h"
+
+ModelConfig small_config(int64_t channels, TargetKind target, bool mask_token_in_encoder) {
+    ModelConfig c = {.image_height = 8,
+                     .image_width = 12,
+                     .channels = channels,
+                     .patch = 4,
+                     .embed_dim = 12,
+                     .depth = 2,
+                     .heads = 3,
+                     .decoder_embed_dim = 8,
+                     .decoder_depth = 1,
+                     .decoder_heads = 2,
+                     .mlp_ratio = 2,
+                     .norm_eps = 1e-6,
+                     .target = target,
+                     .pca_components = 5,
+                     .mask_token_in_encoder = mask_token_in_encoder};
+    for (int i = 0; i < MAX_CHANNELS; i++) {
+        c.mean[i] = 0.5f;
+        c.std[i] = 0.25f;
+    }
+    return c;
+}
+
+static float *random_floats(Rng *rng, int64_t n, double scale) {
+    float *x = malloc((size_t)n * sizeof *x);
+    ASSERT(x, "no memory");
+    for (int64_t i = 0; i < n; i++) x[i] = (float)rng_range(rng, -scale, scale);
+    return x;
+}
+
+static void shake(Params *params, Param *p, Rng *rng) {
+    float *x = random_floats(rng, p->numel, 0.2), *old = malloc((size_t)p->numel * sizeof *old);
+    ASSERT(old, "no memory");
+    params_get(params, p, old);
+    for (int64_t i = 0; i < p->numel; i++) x[i] += old[i];
+    params_set(params, p, x);
+    free(old);
+    free(x);
+}
+
+Autoencoder *small_model(Device *d, const ModelConfig *c) {
+    Error err = {0};
+    Autoencoder *a = NULL;
+    Rng rng = rng_make(7, RNG_INIT, 1, 0);
+    Status status = autoencoder_new(d, c, true, &a, &err);
+    if (status == STATUS_OK) status = autoencoder_init(a, 1, &err);
+    ASSERT(status == STATUS_OK, "%s", err.message);
+    for (int64_t i = 0; i < params_count(a->params); i++)
+        shake(a->params, params_at(a->params, i), &rng);
+    return a;
+}
+
+AutoencoderGraph small_graph(Autoencoder *a, ForwardKind kind, int64_t batch) {
+    Error err = {0};
+    AutoencoderGraph g;
+    int64_t keep = model_patches(&a->config) / 2;
+    Status status = autoencoder_graph(a, kind, batch, keep, true, &g, &err);
+    ASSERT(status == STATUS_OK, "%s", err.message);
+    return g;
+}
+
+/* Masks of image b into the arrays of the batch. */
+static void feed_image(const Autoencoder *a, const AutoencoderGraph *g, uint64_t seed, int64_t b,
+                       int32_t *keep, int32_t *restore, int32_t *pred, float *mask) {
+    int64_t P = model_patches(&a->config), all = g->n_pred == P, n = 0;
+    restore += b * P;
+    mask_draw(MASK_RANDOM, &a->config, 0.5, seed, 0, (uint64_t)b, keep + b * g->n_keep, restore,
+              mask + b * P, NULL);
+    for (int64_t i = 0; i < P; i++)
+        if (all || restore[i] >= g->n_keep) pred[b * g->n_pred + n++] = (int32_t)i;
+}
+
+void small_feed(const Autoencoder *a, AutoencoderGraph *g, uint64_t seed) {
+    Rng rng = rng_make(seed, RNG_SYNTHETIC, 0, 0);
+    int64_t P = model_patches(&a->config), n = g->batch * P;
+    float *images = random_floats(&rng, shape_numel(g->images->shape), 2);
+    float *mask = random_floats(&rng, n, 1);
+    int32_t *ids = malloc(3 * (size_t)n * sizeof *ids);
+    ASSERT(ids, "no memory");
+    for (int64_t b = 0; b < g->batch; b++)
+        feed_image(a, g, seed, b, ids, ids + n, ids + 2 * n, mask);
+    graph_set_real(g->graph, g->images, images);
+    graph_set(g->graph, g->ids_keep, ids);
+    if (g->ids_restore) graph_set(g->graph, g->ids_restore, ids + n);
+    if (g->ids_pred) graph_set(g->graph, g->ids_pred, ids + 2 * n);
+    if (g->mask) graph_set_real(g->graph, g->mask, mask);
+    free(images);
+    free(mask);
+    free(ids);
+}
+
+float small_step(Autoencoder *a, AutoencoderGraph *g) {
+    const float one = 1;
+    float loss;
+    params_zero_grad(a->params);
+    graph_forward(g->graph);
+    graph_get(g->graph, g->loss, &loss);
+    graph_set_grad(g->graph, g->loss, &one);
+    graph_backward(g->graph, g->loss, NULL, NULL);
+    return loss;
+}
+
+float *small_gradients(const Autoencoder *a, int64_t *n) {
+    *n = 0;
+    for (int64_t i = 0; i < params_count(a->params); i++)
+        if (params_at(a->params, i)->grad) *n += params_at(a->params, i)->numel;
+    float *all = malloc((size_t)*n * sizeof *all), *next = all;
+    ASSERT(all, "no memory");
+    for (int64_t i = 0; i < params_count(a->params); i++) {
+        const Param *p = params_at(a->params, i);
+        if (!p->grad) continue;
+        device_download_real(a->device, next, p->grad, p->numel);
+        next += p->numel;
+    }
+    return all;
+}

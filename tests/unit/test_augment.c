@@ -1,0 +1,275 @@
+/* Crop arithmetic, resized crops, evaluation crops and colour changes against golden files, exact;
+ * properties of the draws: inside the image, uniform flips, the same numbers for the same key. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "data/augment.h"
+#include "formats/safetensors.h"
+#include "golden_dir.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_augment(void);
+
+static Augment make_augment(AugmentKind kind, int64_t size) {
+    return (Augment){.kind = kind, .height = size, .width = size, .min_scale = 0.2, .max_scale = 1,
+                     .min_ratio = 3.0 / 4, .max_ratio = 4.0 / 3, .flip = 0.5, .brightness = 0.4,
+                     .contrast = 0.4, .saturation = 0.4, .hue = 0.1};
+}
+
+/* NULL when there are no golden files. */
+static json_t *golden_json(const char *name) {
+    char path[512];
+    json_error_t error;
+    if (!golden_path(path, sizeof path, name)) return NULL;
+    json_t *j = json_load_file(path, 0, &error);
+    ck_assert_msg(j != NULL, "%s: %s", path, error.text);
+    return j;
+}
+
+static SafeTensors *golden_tensors(const char *name) {
+    char path[512];
+    SafeTensors *s = NULL;
+    Error err = {0};
+    if (!golden_path(path, sizeof path, name)) return NULL;
+    ck_assert_msg(safetensors_open(path, &s, &err) == STATUS_OK, "%s", err.message);
+    return s;
+}
+
+static int64_t integer(const json_t *row, const char *key) {
+    const json_t *v = json_object_get(row, key);
+    ck_assert_msg(json_is_integer(v) || json_is_boolean(v), "no %s", key);
+    return json_is_boolean(v) ? json_is_true(v) : json_integer_value(v);
+}
+
+static const char *string(const json_t *row, const char *key) {
+    const char *v = json_string_value(json_object_get(row, key));
+    ck_assert_ptr_nonnull(v);
+    return v;
+}
+
+static void check_crop_row(const json_t *row) {
+    double draws[16][2];
+    json_t *list = json_object_get(row, "draws");
+    int n = (int)json_array_size(list);
+    ck_assert_int_le(n, 16);
+    for (int i = 0; i < n; i++)
+        for (size_t k = 0; k < 2; k++)
+            draws[i][k] = json_number_value(json_array_get(json_array_get(list, (size_t)i), k));
+    bool fallback;
+    Box b = augment_crop_size(integer(row, "width"), integer(row, "height"),
+                              (const double (*)[2])draws, n, 3.0 / 4, 4.0 / 3, &fallback);
+    ck_assert_int_eq(b.width, integer(row, "w"));
+    ck_assert_int_eq(b.height, integer(row, "h"));
+    ck_assert_int_eq(fallback, integer(row, "fallback"));
+    ck_assert_int_eq(b.left, fallback ? integer(row, "j") : 0);
+    ck_assert_int_eq(b.top, fallback ? integer(row, "i") : 0);
+}
+
+START_TEST(crop_size_golden) {
+    json_t *j = golden_json("augment/crop_params.json");
+    if (!j) return;
+    json_t *rows = json_object_get(json_object_get(j, "rows"), "torchvision");
+    ck_assert_uint_gt(json_array_size(rows), 0);
+    for (size_t i = 0; i < json_array_size(rows); i++) check_crop_row(json_array_get(rows, i));
+    json_decref(j);
+}
+END_TEST
+
+static Image photo(const json_t *row) {
+    char name[128], path[512];
+    Image im = {0};
+    Error err = {0};
+    snprintf(name, sizeof name, "augment/photos/%s", string(row, "photo"));
+    ck_assert(golden_path(path, sizeof path, name));
+    ck_assert_msg(image_load(path, 3, &im, &err) == STATUS_OK, "%s", err.message);
+    return im;
+}
+
+static const NamedTensor *pixels_of(const SafeTensors *s, const char *name, int64_t size) {
+    const NamedTensor *t;
+    Error err = {0};
+    Status status = safetensors_require(s, name, DTYPE_U8, SHAPE(size, size, 3), &t, &err);
+    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    return t;
+}
+
+static void check_resized_crop(const json_t *row, const SafeTensors *s) {
+    int64_t size = integer(row, "size");
+    const NamedTensor *t = pixels_of(s, string(row, "name"), size);
+    Image in = photo(row), out;
+    Box box = {integer(row, "left"), integer(row, "top"), integer(row, "width"),
+               integer(row, "height")};
+    ck_assert_int_eq(resample_crop(&in, box, size, size, &out, NULL), STATUS_OK);
+    const uint8_t *expected = t->data;
+    for (int64_t y = 0; y < size; y++)
+        for (int64_t x = 0; x < size; x++) {
+            int64_t from = integer(row, "hflip") ? size - 1 - x : x;
+            ck_assert_mem_eq(out.pixels + (y * size + from) * 3, expected + (y * size + x) * 3, 3);
+        }
+    image_free(&in);
+    image_free(&out);
+}
+
+START_TEST(resized_crops_golden) {
+    json_t *j = golden_json("augment/crops.json");
+    if (!j) return;
+    SafeTensors *s = golden_tensors("augment/crops.safetensors");
+    json_t *rows = json_object_get(j, "crops");
+    ck_assert_uint_gt(json_array_size(rows), 0);
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        check_resized_crop(json_array_get(rows, i), s);
+    safetensors_close(s);
+    json_decref(j);
+}
+END_TEST
+
+static void check_eval(const json_t *row, const SafeTensors *s) {
+    int64_t size = integer(row, "input_size");
+    const NamedTensor *t = pixels_of(s, string(row, "name"), size);
+    Image in = photo(row);
+    Augment a = make_augment(AUGMENT_EVAL, size);
+    ResampleScratch scratch = {0};
+    uint8_t *dst = malloc((size_t)(size * size * 3));
+    ck_assert_int_eq(augment_apply(&a, &in, 1, 2, 3, dst, &scratch, NULL), STATUS_OK);
+    ck_assert_mem_eq(dst, t->data, t->bytes);
+    free(dst);
+    resample_scratch_free(&scratch);
+    image_free(&in);
+}
+
+START_TEST(eval_golden) {
+    json_t *j = golden_json("augment/eval.json");
+    if (!j) return;
+    SafeTensors *s = golden_tensors("augment/eval.safetensors");
+    json_t *rows = json_object_get(j, "evals");
+    ck_assert_uint_gt(json_array_size(rows), 0);
+    for (size_t i = 0; i < json_array_size(rows); i++) check_eval(json_array_get(rows, i), s);
+    safetensors_close(s);
+    json_decref(j);
+}
+END_TEST
+
+/* The tensor's name is the operation and the factor: "hue_-0.1". */
+static void check_colour(const NamedTensor *t, const uint8_t *input) {
+    static const struct {
+        const char *prefix;
+        void (*apply)(Image *im, double factor);
+    } ops[] = {{"brightness_", augment_brightness},
+               {"contrast_", augment_contrast},
+               {"saturation_", augment_saturation},
+               {"hue_", augment_hue}};
+    Image im;
+    ck_assert_int_eq(image_new(&im, 64, 64, 3, NULL), STATUS_OK);
+    memcpy(im.pixels, input, 64 * 64 * 3);
+    bool found = false;
+    for (size_t i = 0; i < 4; i++) {
+        size_t n = strlen(ops[i].prefix);
+        if (strncmp(t->name, ops[i].prefix, n) != 0) continue;
+        ops[i].apply(&im, strtod(t->name + n, NULL));
+        found = true;
+    }
+    ck_assert_msg(found, "unknown %s", t->name);
+    ck_assert_msg(memcmp(im.pixels, t->data, t->bytes) == 0, "%s differs", t->name);
+    image_free(&im);
+}
+
+START_TEST(colour_golden) {
+    SafeTensors *s = golden_tensors("augment/color_jitter.safetensors");
+    if (!s) return;
+    const NamedTensor *input = pixels_of(s, "input", 64);
+    for (size_t i = 0; i < safetensors_count(s); i++) {
+        const NamedTensor *t = safetensors_at(s, i);
+        if (t != input) check_colour(t, input->data);
+    }
+    safetensors_close(s);
+}
+END_TEST
+
+static Image ramp(int64_t width, int64_t height, int64_t channels) {
+    Image im;
+    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), STATUS_OK);
+    for (int64_t i = 0; i < width * height * channels; i++)
+        im.pixels[i] = (uint8_t)(i * 37 + i / 11);
+    return im;
+}
+
+/* Crop-fixed of an image of the right size resamples nothing: the flip is all there is to see. */
+START_TEST(flip_mirrors) {
+    enum { S = 225, N = S * S * 3 };
+    Image in = ramp(S, S, 3);
+    Augment a = make_augment(AUGMENT_CROP_FIXED, S);
+    ResampleScratch scratch = {0};
+    uint8_t *dst = malloc(N);
+    for (int f = 0; f < 2; f++) {
+        a.flip = f;
+        ck_assert_int_eq(augment_apply(&a, &in, 1, 1, 1, dst, &scratch, NULL), STATUS_OK);
+        for (int y = 0; y < S; y++)
+            for (int x = 0; x < S; x++)
+                ck_assert_mem_eq(dst + (y * S + x) * 3,
+                                 in.pixels + (y * S + (f ? S - 1 - x : x)) * 3, 3);
+    }
+    free(dst);
+    resample_scratch_free(&scratch);
+    image_free(&in);
+}
+END_TEST
+
+START_TEST(draws_stay_inside) {
+    static const int64_t sizes[][2] = {{1, 1}, {500, 375}, {3, 900}, {900, 3}, {17, 16}};
+    int n_flips = 0;
+    for (uint64_t i = 0; i < 5000; i++) {
+        int64_t w = sizes[i % 5][0], h = sizes[i % 5][1];
+        Augment a = make_augment(i % 2 ? AUGMENT_CROP : AUGMENT_CROP_FIXED, 32);
+        bool flip;
+        Rng rng = rng_make(9, RNG_CROP, 0, i);
+        Box b = augment_draw(&a, w, h, &rng, &flip);
+        if (a.kind == AUGMENT_CROP_FIXED) augment_resized_size(&a, w, h, &w, &h);
+        ck_assert(b.left >= 0 && b.top >= 0 && b.width > 0 && b.height > 0);
+        ck_assert(b.left + b.width <= w && b.top + b.height <= h);
+        n_flips += flip;
+    }
+    ck_assert_int_gt(n_flips, 2300); /* 2500 +- 35 */
+    ck_assert_int_lt(n_flips, 2700);
+}
+END_TEST
+
+START_TEST(same_key_same_pixels) {
+    enum { S = 24, N = S * S * 3 };
+    static const AugmentKind kinds[] = {AUGMENT_EVAL, AUGMENT_NONE, AUGMENT_CROP_FIXED,
+                                        AUGMENT_CROP, AUGMENT_CROP_JITTER};
+    ResampleScratch scratch = {0};
+    uint8_t first[N], again[N], other[N];
+    for (size_t k = 0; k < 5; k++)
+        for (int64_t channels = 1; channels <= 3; channels += 2) {
+            Image in = ramp(61, 47, channels);
+            Augment a = make_augment(kinds[k], S);
+            size_t n = (size_t)(S * S * channels);
+            ck_assert_int_eq(augment_apply(&a, &in, 5, 1, 8, first, &scratch, NULL), STATUS_OK);
+            ck_assert_int_eq(augment_apply(&a, &in, 5, 2, 8, other, &scratch, NULL), STATUS_OK);
+            ck_assert_int_eq(augment_apply(&a, &in, 5, 1, 8, again, &scratch, NULL), STATUS_OK);
+            ck_assert_mem_eq(first, again, n);
+            bool random = kinds[k] != AUGMENT_EVAL && kinds[k] != AUGMENT_NONE;
+            ck_assert((memcmp(first, other, n) != 0) == random);
+            image_free(&in);
+        }
+    resample_scratch_free(&scratch);
+}
+END_TEST
+
+Suite *suite_augment(void) {
+    Suite *s = suite_create("augment");
+    TCase *c = tcase_create("augment");
+    tcase_add_test(c, crop_size_golden);
+    tcase_add_test(c, resized_crops_golden);
+    tcase_add_test(c, eval_golden);
+    tcase_add_test(c, colour_golden);
+    tcase_add_test(c, flip_mirrors);
+    tcase_add_test(c, draws_stay_inside);
+    tcase_add_test(c, same_key_same_pixels);
+    suite_add_tcase(s, c);
+    return s;
+}

@@ -1,0 +1,339 @@
+/* What graphs promise: no allocation after planning, less memory without a backward pass, gradients
+ * that add and are reported when complete, the same numbers for every device, any number of
+ * threads, kept values or not, and abortion on operands that do not fit. */
+#include "small_model.h" /* before check.h, which has a macro `fail` */
+
+#include <check.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+Suite *suite_graph(void);
+
+typedef struct Setup {
+    Device *device;
+    Autoencoder *model;
+    AutoencoderGraph graph;
+} Setup;
+
+static Setup make(const char *device, const char *isa, int threads, ForwardKind kind) {
+    Setup s;
+    Error err = {0};
+    ModelConfig c = small_config(3, TARGET_NORM_PIX, false);
+    ck_assert_msg(device_open(device, threads, isa, &s.device, &err) == STATUS_OK, "%s",
+                  err.message);
+    s.model = small_model(s.device, &c);
+    s.graph = small_graph(s.model, kind, 5);
+    return s;
+}
+
+static void plan(Setup *s) {
+    ck_assert_int_eq(graph_plan(s->graph.graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    small_feed(s->model, &s->graph, 5);
+}
+
+static void destroy(Setup *s) {
+    graph_free(s->graph.graph);
+    autoencoder_free(s->model);
+    device_close(s->device);
+}
+
+/* Loss and gradients of one step; free() the gradients. */
+static float *run(const char *device, const char *isa, int threads, ForwardKind kind, float *loss,
+                  int64_t *n) {
+    Setup s = make(device, isa, threads, kind);
+    plan(&s);
+    *loss = small_step(s.model, &s.graph);
+    float *gradients = small_gradients(s.model, n);
+    destroy(&s);
+    return gradients;
+}
+
+static double distance(const float *a, const float *b, int64_t n) {
+    double square = 0, reference = 0;
+    for (int64_t i = 0; i < n; i++) {
+        square += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        reference += (double)b[i] * (double)b[i];
+    }
+    return sqrt(square / reference);
+}
+
+/* --- memory -------------------------------------------------------------------------------------
+ */
+
+START_TEST(nothing_is_allocated_after_planning) {
+    static const char *const devices[] = {"ref", "ref64", "cpu"};
+    Setup s = make(devices[_i], NULL, 2, FORWARD_TRAIN);
+    plan(&s);
+    small_step(s.model, &s.graph);
+    int64_t before = mem_allocations();
+    small_step(s.model, &s.graph);
+    ck_assert_int_eq(mem_allocations(), before);
+    destroy(&s);
+}
+END_TEST
+
+static size_t planned_bytes(int64_t depth, GraphMode mode) {
+    Device *d;
+    ModelConfig c = small_config(3, TARGET_PIXEL, false);
+    c.depth = depth;
+    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
+    Autoencoder *a = small_model(d, &c);
+    AutoencoderGraph g = small_graph(a, FORWARD_FULL, 4);
+    size_t bytes = graph_bytes(g.graph, mode);
+    ck_assert_int_eq(graph_plan(g.graph, mode, NULL), STATUS_OK);
+    ck_assert_uint_eq(graph_bytes(g.graph, mode), bytes);
+    graph_free(g.graph);
+    autoencoder_free(a);
+    device_close(d);
+    return bytes;
+}
+
+START_TEST(inference_reuses_memory) {
+    ck_assert_uint_lt(planned_bytes(2, GRAPH_INFER), planned_bytes(2, GRAPH_TRAIN));
+    ck_assert_uint_eq(planned_bytes(20, GRAPH_INFER), planned_bytes(2, GRAPH_INFER));
+    ck_assert_uint_lt(planned_bytes(2, GRAPH_TRAIN), planned_bytes(20, GRAPH_TRAIN));
+}
+END_TEST
+
+START_TEST(inference_gives_the_loss_of_training) {
+    float train, infer;
+    Setup s = make("cpu", NULL, 2, FORWARD_TRAIN);
+    plan(&s);
+    train = small_step(s.model, &s.graph);
+    destroy(&s);
+    s = make("cpu", NULL, 2, FORWARD_TRAIN);
+    ck_assert_int_eq(graph_plan(s.graph.graph, GRAPH_INFER, NULL), STATUS_OK);
+    small_feed(s.model, &s.graph, 5);
+    graph_forward(s.graph.graph);
+    graph_get(s.graph.graph, s.graph.loss, &infer);
+    ck_assert_mem_eq(&train, &infer, sizeof train);
+    destroy(&s);
+}
+END_TEST
+
+/* --- numbers ------------------------------------------------------------------------------------
+ */
+
+/* Predicting the removed patches only changes the order of sums, no more. */
+START_TEST(training_graph_equals_full_graph) {
+    float loss[2];
+    int64_t n;
+    float *a = run("ref64", NULL, 1, FORWARD_TRAIN, &loss[0], &n);
+    float *b = run("ref64", NULL, 1, FORWARD_FULL, &loss[1], &n);
+    ck_assert_double_eq_tol((double)loss[0], (double)loss[1], 1e-7);
+    ck_assert_double_le(distance(a, b, n), 1e-7);
+    free(a);
+    free(b);
+}
+END_TEST
+
+/* Float rounding of a network of three blocks: a few hundred times epsilon. */
+START_TEST(devices_agree) {
+    float want, got;
+    int64_t n;
+    const char *const *isas = device_isas();
+    float *reference = run("ref64", NULL, 1, FORWARD_TRAIN, &want, &n);
+    float *plain = run("ref", NULL, 1, FORWARD_TRAIN, &got, &n);
+    ck_assert_double_le(distance(plain, reference, n), 1e-5);
+    free(plain);
+    for (int i = 0; isas[i]; i++) {
+        float *g = run("cpu", isas[i], 2, FORWARD_TRAIN, &got, &n);
+        ck_assert_msg(fabsf(got - want) <= 1e-5f * want, "%s: loss %g instead of %g", isas[i],
+                      (double)got, (double)want);
+        ck_assert_msg(distance(g, reference, n) <= 1e-5, "%s: gradients off by %g", isas[i],
+                      distance(g, reference, n));
+        free(g);
+    }
+    free(reference);
+}
+END_TEST
+
+START_TEST(threads_do_not_change_a_bit) {
+    float want, got;
+    int64_t n;
+    const char *const *isas = device_isas();
+    for (int i = 0; isas[i]; i++) {
+        float *one = run("cpu", isas[i], 1, FORWARD_TRAIN, &want, &n);
+        for (int threads = 2; threads <= 7; threads++) {
+            float *many = run("cpu", isas[i], threads, FORWARD_TRAIN, &got, &n);
+            ck_assert_mem_eq(&got, &want, sizeof got);
+            ck_assert_msg(memcmp(one, many, (size_t)n * sizeof *one) == 0,
+                          "%s: gradients of %d threads differ by %g", isas[i], threads,
+                          distance(many, one, n));
+            free(many);
+        }
+        free(one);
+    }
+}
+END_TEST
+
+/* Keeping a value moves gradients to other addresses and nothing else. */
+START_TEST(kept_values_change_nothing) {
+    static const char *const names[] = {"patch_embed",   "blocks.0",         "blocks.1",    "norm",
+                                        "decoder_embed", "decoder_blocks.0", "decoder_norm"};
+    float want, got;
+    int64_t n;
+    float *plain = run("cpu", NULL, 2, FORWARD_TRAIN, &want, &n);
+    Setup s = make("cpu", NULL, 2, FORWARD_TRAIN);
+    for (int i = 0; i < 7; i++) {
+        Value *v = autoencoder_stage(&s.graph, names[i]);
+        ck_assert_msg(v != NULL, "no stage %s", names[i]);
+        graph_keep(s.graph.graph, v);
+    }
+    plan(&s);
+    got = small_step(s.model, &s.graph);
+    float *kept = small_gradients(s.model, &n);
+    ck_assert_mem_eq(&got, &want, sizeof got);
+    ck_assert_mem_eq(kept, plain, (size_t)n * sizeof *kept);
+    free(kept);
+    free(plain);
+    destroy(&s);
+}
+END_TEST
+
+START_TEST(gradients_of_parameters_add) {
+    const float one = 1;
+    int64_t n;
+    Setup s = make("cpu", NULL, 2, FORWARD_TRAIN);
+    plan(&s);
+    small_step(s.model, &s.graph);
+    float *once = small_gradients(s.model, &n);
+    graph_forward(s.graph.graph);
+    graph_set_grad(s.graph.graph, s.graph.loss, &one);
+    graph_backward(s.graph.graph, s.graph.loss, NULL, NULL);
+    float *twice = small_gradients(s.model, &n);
+    for (int64_t i = 0; i < n; i++) once[i] *= 2;
+    ck_assert_double_le(distance(twice, once, n), 1e-6);
+    free(once);
+    free(twice);
+    destroy(&s);
+}
+END_TEST
+
+/* --- the gradient-ready hook --------------------------------------------------------------------
+ */
+
+typedef struct Seen {
+    Setup *setup;
+    int64_t calls;
+    double *sums; /* of squares of each gradient when it was reported; -1 before */
+} Seen;
+
+static double sum_of(const Setup *s, const Param *p) {
+    return s->device->kernels.sum_squares(s->device, p->grad, p->numel);
+}
+
+static void on_ready(void *user, Param *p) {
+    Seen *seen = user;
+    Params *all = seen->setup->model->params;
+    seen->calls++;
+    for (int64_t i = 0; i < params_count(all); i++)
+        if (params_at(all, i) == p) {
+            ck_assert_msg(seen->sums[i] < 0, "%s was reported twice", p->name);
+            seen->sums[i] = sum_of(seen->setup, p);
+        }
+}
+
+START_TEST(every_gradient_is_reported_when_complete) {
+    const float one = 1;
+    Setup s = make("cpu", NULL, 2, FORWARD_TRAIN);
+    Params *all = s.model->params;
+    int64_t n = params_count(all), trained = 0;
+    Seen seen = {&s, 0, malloc((size_t)n * sizeof(double))};
+    for (int64_t i = 0; i < n; i++) seen.sums[i] = -1;
+    plan(&s);
+    params_zero_grad(all);
+    graph_forward(s.graph.graph);
+    graph_set_grad(s.graph.graph, s.graph.loss, &one);
+    graph_backward(s.graph.graph, s.graph.loss, on_ready, &seen);
+    for (int64_t i = 0; i < n; i++) {
+        const Param *p = params_at(all, i);
+        if (!p->grad) continue;
+        ck_assert_msg(seen.sums[i] == sum_of(&s, p), "%s changed after it was reported", p->name);
+        trained++;
+    }
+    ck_assert_int_eq(seen.calls, trained);
+    free(seen.sums);
+    destroy(&s);
+}
+END_TEST
+
+/* --- the rest -----------------------------------------------------------------------------------
+ */
+
+START_TEST(nonfinite_values_are_found) {
+    Setup s = make("ref", NULL, 1, FORWARD_TRAIN);
+    plan(&s);
+    graph_forward(s.graph.graph);
+    ck_assert_ptr_null(graph_first_nonfinite(s.graph.graph));
+    Param *p = params_find(s.model->params, "blocks.1.attn.proj.bias");
+    float values[12] = {[3] = NAN};
+    params_set(s.model->params, p, values);
+    graph_forward(s.graph.graph);
+    const Value *v = graph_first_nonfinite(s.graph.graph);
+    ck_assert_ptr_nonnull(v);
+    ck_assert_str_eq(v->name, "blocks.1.attn.proj");
+    destroy(&s);
+}
+END_TEST
+
+/* A linear layer of R rows: two operations a product, and in training twice as many backward. */
+START_TEST(flops_are_counted) {
+    Device *d;
+    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
+    Params *params = params_new(d);
+    Param *x = params_add(params, "x", SHAPE(7, 5), true);
+    Param *w = params_add(params, "w", SHAPE(3, 5), true);
+    params_place(params, true);
+    Graph *g = graph_new(d);
+    op_linear(g, "y", graph_param(g, x), graph_param(g, w), NULL, (LinearOptions){0});
+    ck_assert_double_eq(graph_flops_forward(g), 2 * 7 * 5 * 3);
+    ck_assert_double_eq(graph_flops_step(g), 3 * 2 * 7 * 5 * 3);
+    graph_free(g);
+    params_free(params);
+    device_close(d);
+}
+END_TEST
+
+START_TEST(operands_that_do_not_fit_abort) {
+    Device *d;
+    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
+    Params *params = params_new(d);
+    Param *x = params_add(params, "x", SHAPE(7, 5), true);
+    Param *w = params_add(params, "w", SHAPE(3, 4), true);
+    params_place(params, true);
+    Graph *g = graph_new(d);
+    op_linear(g, "y", graph_param(g, x), graph_param(g, w), NULL, (LinearOptions){0});
+}
+END_TEST
+
+START_TEST(planning_twice_aborts) {
+    Setup s = make("ref", NULL, 1, FORWARD_TRAIN);
+    plan(&s);
+    plan(&s);
+}
+END_TEST
+
+Suite *suite_graph(void) {
+    Suite *s = suite_create("graph");
+    TCase *t = tcase_create("graph");
+    tcase_add_loop_test(t, nothing_is_allocated_after_planning, 0, 3);
+    tcase_add_test(t, inference_reuses_memory);
+    tcase_add_test(t, inference_gives_the_loss_of_training);
+    tcase_add_test(t, training_graph_equals_full_graph);
+    tcase_add_test(t, devices_agree);
+    tcase_add_test(t, threads_do_not_change_a_bit);
+    tcase_add_test(t, kept_values_change_nothing);
+    tcase_add_test(t, gradients_of_parameters_add);
+    tcase_add_test(t, every_gradient_is_reported_when_complete);
+    tcase_add_test(t, nonfinite_values_are_found);
+    tcase_add_test(t, flops_are_counted);
+    tcase_add_test_raise_signal(t, operands_that_do_not_fit_abort, SIGABRT);
+    tcase_add_test_raise_signal(t, planning_twice_aborts, SIGABRT);
+    suite_add_tcase(s, t);
+    return s;
+}

@@ -1,0 +1,239 @@
+/* Decoding against golden pixels, and against files made here; damage of every kind must end in an
+ * image or a message, never in a crash. */
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jpeglib.h>
+#include <webp/encode.h>
+
+#include "base/memory.h"
+#include "base/rng.h"
+#include "data/image.h"
+#include "formats/safetensors.h"
+#include "golden_dir.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_image(void);
+
+static Image noise_image(int64_t width, int64_t height, int64_t channels) {
+    Image im;
+    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), STATUS_OK);
+    Rng rng = rng_make(7, RNG_SYNTHETIC, 0, 0);
+    for (int64_t i = 0; i < width * height * channels; i++)
+        im.pixels[i] = (uint8_t)((i / channels % width * 3 + rng_below(&rng, 40)) % 256);
+    return im;
+}
+
+/* JPEG bytes in fresh malloc memory (libjpeg's own). */
+static unsigned char *make_jpeg(const Image *im, bool progressive, unsigned long *n) {
+    struct jpeg_compress_struct j;
+    struct jpeg_error_mgr errors;
+    unsigned char *bytes = NULL;
+    *n = 0;
+    j.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&j);
+    jpeg_mem_dest(&j, &bytes, n);
+    j.image_width = (JDIMENSION)im->width;
+    j.image_height = (JDIMENSION)im->height;
+    j.input_components = (int)im->channels;
+    j.in_color_space = im->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    jpeg_set_defaults(&j);
+    j.restart_interval = 3;
+    if (progressive) jpeg_simple_progression(&j);
+    jpeg_start_compress(&j, TRUE);
+    while (j.next_scanline < j.image_height) {
+        JSAMPROW row = im->pixels + (int64_t)j.next_scanline * im->width * im->channels;
+        jpeg_write_scanlines(&j, &row, 1);
+    }
+    jpeg_finish_compress(&j);
+    jpeg_destroy_compress(&j);
+    return bytes;
+}
+
+/* Decodes from memory that is exactly as long as the data, so that a sanitizer sees overreads. */
+static Status decode_copy(const uint8_t *bytes, size_t n, int channels, Image *out, Error *err) {
+    uint8_t *copy = malloc(n ? n : 1);
+    memcpy(copy, bytes, n);
+    Status status = image_decode("copy.img", copy, n, channels, out, err);
+    free(copy);
+    return status;
+}
+
+static void check_golden_tensor(const NamedTensor *t) {
+    char name[128], path[512];
+    snprintf(name, sizeof name, "augment/decode/%s", t->name);
+    if (!golden_path(path, sizeof path, name)) return;
+    Image im;
+    Error err = {0};
+    ck_assert_msg(image_load(path, 3, &im, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(im.height, t->shape.dim[0]);
+    ck_assert_int_eq(im.width, t->shape.dim[1]);
+    ck_assert_msg(memcmp(im.pixels, t->data, t->bytes) == 0, "%s differs", t->name);
+    image_free(&im);
+}
+
+START_TEST(golden) {
+    char path[512];
+    if (!golden_path(path, sizeof path, "augment/decode.safetensors")) return;
+    SafeTensors *s = NULL;
+    Error err = {0};
+    ck_assert_msg(safetensors_open(path, &s, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_uint_gt(safetensors_count(s), 0);
+    for (size_t i = 0; i < safetensors_count(s); i++) check_golden_tensor(safetensors_at(s, i));
+    safetensors_close(s);
+}
+END_TEST
+
+START_TEST(png_round_trip) {
+    char dir[] = "/tmp/mae-test-image-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/a.PNG", dir);
+    for (int channels = 1; channels <= 3; channels += 2) {
+        Image in = noise_image(37, 11, channels), out;
+        Error err = {0};
+        ck_assert_msg(image_write_png(path, &in, &err) == STATUS_OK, "%s", err.message);
+        ck_assert_msg(image_load(path, channels, &out, &err) == STATUS_OK, "%s", err.message);
+        ck_assert_int_eq(out.width, 37);
+        ck_assert_int_eq(out.height, 11);
+        ck_assert_mem_eq(in.pixels, out.pixels, (size_t)(37 * 11 * channels));
+        image_free(&in);
+        image_free(&out);
+    }
+    unlink(path);
+    rmdir(dir);
+}
+END_TEST
+
+START_TEST(jpeg_made_here) {
+    for (int channels = 1; channels <= 3; channels += 2) {
+        Image in = noise_image(50, 33, channels), out;
+        unsigned long n;
+        unsigned char *bytes = make_jpeg(&in, channels == 1, &n);
+        ck_assert_int_eq(decode_copy(bytes, n, 3, &out, NULL), STATUS_OK);
+        ck_assert(out.width == 50 && out.height == 33 && out.channels == 3);
+        if (channels == 1) ck_assert_uint_eq(out.pixels[0], out.pixels[2]);
+        image_free(&out);
+        ck_assert_int_eq(decode_copy(bytes, n, 1, &out, NULL), STATUS_OK);
+        ck_assert_int_eq(out.channels, 1);
+        image_free(&out);
+        free(bytes);
+        image_free(&in);
+    }
+}
+END_TEST
+
+START_TEST(webp_lossless) {
+    Image in = noise_image(21, 17, 3), out;
+    uint8_t *bytes = NULL;
+    size_t n = WebPEncodeLosslessRGB(in.pixels, 21, 17, 63, &bytes);
+    ck_assert_uint_gt(n, 0);
+    ck_assert_int_eq(decode_copy(bytes, n, 3, &out, NULL), STATUS_OK);
+    ck_assert_mem_eq(in.pixels, out.pixels, 21 * 17 * 3);
+    image_free(&out);
+    Error err = {0};
+    ck_assert_int_eq(decode_copy(bytes, n / 2, 3, &out, &err), STATUS_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.message, "copy.img"));
+    WebPFree(bytes);
+    image_free(&in);
+}
+END_TEST
+
+START_TEST(truncated_jpeg) {
+    for (int progressive = 0; progressive < 2; progressive++) {
+        Image in = noise_image(120, 90, 3), out;
+        unsigned long n;
+        unsigned char *bytes = make_jpeg(&in, progressive, &n);
+        for (size_t cut = 0; cut + 64 < n; cut += 64) {
+            Error err = {0};
+            ck_assert_int_eq(decode_copy(bytes, cut, 3, &out, &err), STATUS_FORMAT);
+            ck_assert_ptr_null(out.pixels);
+            ck_assert_ptr_nonnull(strstr(err.message, "copy.img"));
+        }
+        free(bytes);
+        image_free(&in);
+    }
+}
+END_TEST
+
+/* Flips single bytes; any answer will do, as long as there is one and it is consistent. */
+static void flip_bytes(const uint8_t *bytes, size_t n, int n_trials) {
+    Rng rng = rng_make(3, RNG_SYNTHETIC, 1, 1);
+    uint8_t *copy = malloc(n);
+    for (int i = 0; i < n_trials; i++) {
+        memcpy(copy, bytes, n);
+        for (int64_t k = rng_below(&rng, 4); k >= 0; k--)
+            copy[rng_below(&rng, (int64_t)n)] = (uint8_t)rng_u32(&rng);
+        Image out;
+        Error err = {0};
+        Status status = decode_copy(copy, n, 3, &out, &err);
+        ck_assert((status == STATUS_OK) == (out.pixels != NULL));
+        ck_assert((status == STATUS_OK) == (err.message[0] == 0));
+        image_free(&out);
+    }
+    free(copy);
+}
+
+START_TEST(damaged) {
+    Image in = noise_image(48, 40, 3);
+    unsigned long n;
+    for (int progressive = 0; progressive < 2; progressive++) {
+        unsigned char *bytes = make_jpeg(&in, progressive, &n);
+        flip_bytes(bytes, n, 400);
+        free(bytes);
+    }
+    uint8_t *webp = NULL;
+    size_t n_webp = WebPEncodeRGB(in.pixels, 48, 40, 144, 70, &webp);
+    flip_bytes(webp, n_webp, 400);
+    WebPFree(webp);
+    image_free(&in);
+
+    char path[512];
+    uint8_t *png = NULL;
+    size_t n_png = 0;
+    if (!golden_path(path, sizeof path, "augment/decode/palette.png")) return;
+    ck_assert_int_eq(file_read(path, 1 << 20, &png, &n_png, NULL), STATUS_OK);
+    flip_bytes(png, n_png, 400);
+    mem_free(png);
+}
+END_TEST
+
+START_TEST(refused) {
+    static const char text[] = "This is a text, not an image.";
+    Image out;
+    Error err = {0};
+    ck_assert_int_eq(image_decode("a.jpg", text, sizeof text, 3, &out, &err), STATUS_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.message, "a.jpg"));
+    ck_assert_ptr_nonnull(strstr(err.message, "WebP"));
+    ck_assert_int_eq(image_decode("a.jpg", text, 0, 3, &out, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(image_new(&out, 1 << 20, 1 << 20, 3, NULL), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(image_new(&out, 0, 5, 3, NULL), STATUS_FORMAT);
+    image_free(&out);
+}
+END_TEST
+
+START_TEST(names) {
+    ck_assert(image_is_name("a/b.JPEG") && image_is_name("x.jpg") && image_is_name("x.y.Png"));
+    ck_assert(image_is_name("x.webp"));
+    ck_assert(!image_is_name("x.txt") && !image_is_name("jpg") && !image_is_name("a.jpg/b"));
+    ck_assert(!image_is_name("a/.jpg") && !image_is_name(""));
+}
+END_TEST
+
+Suite *suite_image(void) {
+    Suite *s = suite_create("image");
+    TCase *c = tcase_create("image");
+    tcase_add_test(c, golden);
+    tcase_add_test(c, png_round_trip);
+    tcase_add_test(c, jpeg_made_here);
+    tcase_add_test(c, webp_lossless);
+    tcase_add_test(c, truncated_jpeg);
+    tcase_add_test(c, damaged);
+    tcase_add_test(c, refused);
+    tcase_add_test(c, names);
+    suite_add_tcase(s, c);
+    return s;
+}

@@ -1,0 +1,479 @@
+/* Every row of every table of this machine against ref64, on shapes that include 1 and odd sizes.
+ *
+ * Tolerances are float epsilon x growth. A sum of n terms of size 1, added one after another, may be
+ * off by about n/2 epsilon, which is the growth given for sums; a few elementary operations give
+ * single digits; where logits of size L are exponentiated, their rounding counts L times. */
+#include "kernel_case.h" /* before check.h, which has a macro `fail` */
+
+#include <check.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+Suite *suite_kernels(void);
+
+static Rng rng_of_test(uint64_t seed) { return rng_make(seed, RNG_SYNTHETIC, 0, 0); }
+
+/* --- linear ------------------------------------------------------------------------------------- */
+
+enum { BIAS = 1, RESIDUAL = 2, IN_PLACE = 4, PRE = 8 };
+
+static const int64_t LINEAR_SHAPES[][3] = {
+    {1, 1, 1}, {1, 7, 5}, {3, 1, 17}, {65, 33, 31}, {129, 48, 16}, {530, 19, 1040}, {17, 1100, 40},
+};
+enum { N_LINEAR_SHAPES = sizeof LINEAR_SHAPES / sizeof *LINEAR_SHAPES };
+
+static void call_linear_forward(Device *d, void **p, const Case *c) {
+    const void *residual = c->flags & IN_PLACE ? p[0] : c->flags & RESIDUAL ? p[1] : NULL;
+    d->kernels.linear_forward(d, p[0], c->flags & PRE ? p[5] : NULL, p[2], p[3],
+                              c->flags & BIAS ? p[4] : NULL, residual, c->dim[0], c->dim[1],
+                              c->dim[2]);
+}
+
+START_TEST(linear_forward) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    const int64_t *s = LINEAR_SHAPES[_i], R = s[0], I = s[1], O = s[2];
+    for (int flags = 0; flags < 16; flags++) {
+        if ((flags & IN_PLACE) && (flags & RESIDUAL)) continue;
+        Case c = {.call = call_linear_forward, .dim = {R, I, O}, .flags = flags};
+        c.growth = (double)I + 8;
+        case_add(&c, &rng, flags & IN_PLACE ? IN_OUT : OUTPUT, R * O);
+        case_add(&c, &rng, INPUT, R * O);
+        case_add(&c, &rng, INPUT, R * I);
+        case_add(&c, &rng, INPUT, O * I);
+        case_add(&c, &rng, INPUT, O);
+        case_add(&c, &rng, flags & PRE ? OUTPUT : INPUT, R * O);
+        case_check(&c);
+    }
+}
+END_TEST
+
+static void call_linear_backward(Device *d, void **p, const Case *c) {
+    d->kernels.linear_backward_input(d, p[0], p[3], p[4], c->dim[0], c->dim[1], c->dim[2],
+                                     c->accumulate);
+    d->kernels.linear_backward_weight(d, p[1], c->flags & BIAS ? p[2] : NULL, p[3], p[5],
+                                      c->dim[0], c->dim[1], c->dim[2]);
+}
+
+START_TEST(linear_backward) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    const int64_t *s = LINEAR_SHAPES[_i], R = s[0], I = s[1], O = s[2];
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        Case c = {.call = call_linear_backward, .dim = {R, I, O}, .accumulate = accumulate};
+        c.flags = accumulate ? BIAS : 0;
+        c.growth = (double)(R > O ? R : O) + 8;
+        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, R * I);
+        case_add(&c, &rng, IN_OUT, O * I);
+        case_add(&c, &rng, IN_OUT, O);
+        case_add(&c, &rng, INPUT, R * O);
+        case_add(&c, &rng, INPUT, O * I);
+        case_add(&c, &rng, INPUT, R * I);
+        case_check(&c);
+    }
+}
+END_TEST
+
+/* --- gelu --------------------------------------------------------------------------------------- */
+
+static void call_gelu_backward(Device *d, void **p, const Case *c) {
+    d->kernels.gelu_backward(d, c->flags & IN_PLACE ? p[1] : p[0], p[1], p[2], c->dim[0]);
+}
+
+/* Far tails, zero and NaN among the inputs. */
+START_TEST(gelu_backward) {
+    static const int64_t sizes[] = {1, 17, 4096, 9001};
+    static const float special[] = {0, -0.0f, 1e-30f, 30, -30, 1e6f, -1e6f, NAN};
+    Rng rng = rng_of_test(0);
+    for (int i = 0; i < 8; i++) {
+        int64_t n = sizes[i / 2];
+        Case c = {.call = call_gelu_backward, .dim = {n}, .flags = i % 2 ? IN_PLACE : 0};
+        c.growth = 8;
+        c.nan_expected = true;
+        case_add(&c, &rng, i % 2 ? INPUT : OUTPUT, n);
+        case_add(&c, &rng, i % 2 ? IN_OUT : INPUT, n);
+        float *pre = case_add(&c, &rng, INPUT, n);
+        for (int64_t k = 0; k < n; k++) pre[k] *= 6;
+        for (int64_t k = 0; k < 8 && n > 8; k++) pre[k * (n / 8)] = special[k];
+        case_check(&c);
+    }
+}
+END_TEST
+
+/* --- layernorm ---------------------------------------------------------------------------------- */
+
+static const int64_t NORM_SHAPES[][2] = {{1, 1}, {1, 5}, {7, 33}, {130, 48}, {70, 512}, {2100, 3}};
+enum { N_NORM_SHAPES = sizeof NORM_SHAPES / sizeof *NORM_SHAPES };
+
+static void call_layernorm(Device *d, void **p, const Case *c) {
+    const Kernels *k = &d->kernels;
+    int64_t R = c->dim[0], C = c->dim[1];
+    k->layernorm_forward(d, p[0], p[1], p[2], p[3], p[4], p[5], R, C, 1e-2);
+    size_t bytes = k->layernorm_scratch(d, R, C);
+    void *scratch = scratch_new(d, bytes);
+    k->layernorm_backward(d, p[6], p[7], p[8], p[9], p[3], p[1], p[2], p[4], R, C, c->accumulate,
+                          scratch);
+    device_free(d, scratch, bytes);
+}
+
+/* eps = 0.01 bounds rstd by 10, which multiplies the rounding of x - mean; dw, db sum R terms. */
+START_TEST(layernorm) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    int64_t R = NORM_SHAPES[_i][0], C = NORM_SHAPES[_i][1];
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        Case c = {.call = call_layernorm, .dim = {R, C}, .accumulate = accumulate};
+        c.growth = 100 + (double)(R + C);
+        case_add(&c, &rng, OUTPUT, R * C);
+        case_add(&c, &rng, OUTPUT, R);
+        case_add(&c, &rng, OUTPUT, R);
+        float *x = case_add(&c, &rng, INPUT, R * C);
+        for (int64_t i = 0; i < C; i++) x[i] = 3; /* a row without spread */
+        case_add(&c, &rng, INPUT, C);
+        case_add(&c, &rng, INPUT, C);
+        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, R * C);
+        case_add(&c, &rng, IN_OUT, C);
+        case_add(&c, &rng, IN_OUT, C);
+        case_add(&c, &rng, INPUT, R * C);
+        case_check(&c);
+    }
+}
+END_TEST
+
+/* --- attention ---------------------------------------------------------------------------------- */
+
+static const int64_t ATTENTION_SHAPES[][4] = {
+    {1, 1, 1, 1}, {2, 7, 3, 5}, {3, 6, 2, 16}, {1, 49, 1, 17}, {1, 50, 2, 64}, {2, 197, 2, 32},
+};
+enum { N_ATTENTION_SHAPES = sizeof ATTENTION_SHAPES / sizeof *ATTENTION_SHAPES };
+
+static void call_attention(Device *d, void **p, const Case *c) {
+    const Kernels *k = &d->kernels;
+    const int64_t *n = c->dim;
+    size_t bytes = k->attention_scratch(d, n[0], n[1], n[2], n[3]);
+    void *scratch = scratch_new(d, bytes);
+    k->attention_forward(d, p[0], p[1], p[2], n[0], n[1], n[2], n[3], scratch);
+    memset(scratch, 0xff, bytes);
+    k->attention_backward(d, p[3], p[4], p[0], p[1], p[2], n[0], n[1], n[2], n[3], scratch);
+    device_free(d, scratch, bytes);
+}
+
+/* The buffers; returns qkv[B,T,3,H,D]. */
+static float *attention_case(Case *c, Rng *rng, const int64_t *n, double growth) {
+    int64_t width = n[0] * n[1] * n[2] * n[3];
+    *c = (Case){.call = call_attention, .dim = {n[0], n[1], n[2], n[3]}, .growth = growth};
+    case_add(c, rng, OUTPUT, width);
+    case_add(c, rng, OUTPUT, n[0] * n[1] * n[2]);
+    float *qkv = case_add(c, rng, INPUT, 3 * width);
+    case_add(c, rng, OUTPUT, 3 * width);
+    case_add(c, rng, INPUT, width);
+    return qkv;
+}
+
+START_TEST(attention_random) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    Case c;
+    const int64_t *n = ATTENTION_SHAPES[_i];
+    float *qkv = attention_case(&c, &rng, n, 16 + (double)(n[1] + n[3]));
+    for (int64_t i = 0; i < 3 * n[0] * n[1] * n[2] * n[3]; i++) qkv[i] *= 2;
+    case_check(&c);
+}
+END_TEST
+
+/* All keys equal e, all queries about -f e, so that every logit is about -100: exp of it alone would
+ * be 0. The rounding of the logits, 100 epsilon, reaches p, and T of them are summed. */
+START_TEST(attention_anti_aligned) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    Case c;
+    const int64_t *n = ATTENTION_SHAPES[_i], T = n[1], HD = n[2] * n[3];
+    float *qkv = attention_case(&c, &rng, n, 100.0 * (double)(T + n[3]));
+    for (int64_t i = 0; i < n[0] * T * HD; i++) {
+        float *row = qkv + i / HD * 3 * HD + i % HD;
+        row[0] = -100 / sqrtf((float)n[3]) * (1 + 0.01f * row[0]);
+        row[HD] = 1;
+    }
+    case_check(&c);
+}
+END_TEST
+
+/* All tokens of an image equal: every p is 1/T. */
+START_TEST(attention_equal_rows) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    Case c;
+    const int64_t *n = ATTENTION_SHAPES[_i], width = 3 * n[2] * n[3];
+    float *qkv = attention_case(&c, &rng, n, 16 + (double)(n[1] + n[3]));
+    for (int64_t b = 0; b < n[0]; b++) {
+        for (int64_t i = width; i < n[1] * width; i++) {
+            qkv[b * n[1] * width + i] = qkv[b * n[1] * width + i % width];
+        }
+    }
+    case_check(&c);
+}
+END_TEST
+
+/* A NaN in one image and head stays there, and is seen in all its rows. */
+START_TEST(attention_nan) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    Case c;
+    const int64_t *n = ATTENTION_SHAPES[_i];
+    float *qkv = attention_case(&c, &rng, n, 16 + (double)(n[1] + n[3]));
+    qkv[n[2] * n[3]] = NAN;
+    c.nan_expected = true;
+    case_check(&c);
+}
+END_TEST
+
+/* --- images and patches ------------------------------------------------------------------------- */
+
+static const PatchGrid GRIDS[] = {{1, 4, 4, 4}, {3, 12, 18, 3}, {3, 32, 16, 16}, {2, 5, 7, 1}};
+enum { N_GRIDS = sizeof GRIDS / sizeof *GRIDS };
+
+static void call_normalize(Device *d, void **p, const Case *c) {
+    static const float mean[] = {0.485f, 0.456f, 0.406f}, std[] = {0.229f, 0.224f, 0.225f};
+    PatchGrid g = GRIDS[c->dim[1]];
+    int64_t n = c->dim[0] * g.channels * g.height * g.width;
+    uint8_t *images = malloc((size_t)n);
+    for (int64_t i = 0; i < n; i++) images[i] = (uint8_t)(i * 37 + i / 256);
+    d->kernels.image_normalize(d, p[0], images, mean, std, c->dim[0], g);
+    free(images);
+}
+
+static void call_patches(Device *d, void **p, const Case *c) {
+    PatchGrid g = GRIDS[c->dim[1]];
+    d->kernels.patch_gather(d, p[0], p[3], c->ids, c->dim[0], c->dim[2], g);
+    d->kernels.patch_target(d, p[1], p[3], c->ids, c->dim[0], c->dim[2], g, false);
+    d->kernels.patch_target(d, p[2], p[3], c->ids, c->dim[0], c->dim[2], g, true);
+}
+
+/* Copies are exact; a normalised patch is computed in double and rounded once. The grid of one-pixel
+ * patches and the single channel check the index arithmetic. */
+START_TEST(images_and_patches) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    PatchGrid g = GRIDS[_i];
+    int64_t B = 3, pixels = g.channels * g.height * g.width, P = g.height * g.width;
+    int64_t V = g.channels * g.patch * g.patch;
+    P /= g.patch * g.patch;
+    int64_t M = (P + 1) / 2;
+    int32_t *ids = random_ids(&rng, B, M, P);
+    Case c = {.call = call_normalize, .dim = {B, _i}};
+    case_add(&c, &rng, OUTPUT, B * pixels);
+    case_check(&c);
+    c = (Case){.call = call_patches, .dim = {B, _i, M}, .ids = ids, .growth = 1};
+    for (int i = 0; i < 3; i++) case_add(&c, &rng, OUTPUT, B * M * V);
+    case_add(&c, &rng, INPUT, B * pixels);
+    case_check(&c);
+    free(ids);
+}
+END_TEST
+
+/* --- tokens ------------------------------------------------------------------------------------- */
+
+static const int64_t TOKEN_SHAPES[][4] = { /* B, kept or listed, P, C */
+    {1, 1, 1, 1}, {2, 3, 7, 5}, {3, 49, 196, 72}, {40, 4, 4, 130}};
+enum { N_TOKEN_SHAPES = sizeof TOKEN_SHAPES / sizeof *TOKEN_SHAPES };
+
+static void call_embed(Device *d, void **p, const Case *c) {
+    const Kernels *k = &d->kernels;
+    const int64_t B = c->dim[0], M = c->dim[1], C = c->dim[3];
+    bool all = c->flags;
+    k->tokens_embed_forward(d, p[0], p[1], p[2], all ? p[3] : NULL, c->ids, B, M, C);
+    k->tokens_embed_backward(d, all ? p[4] : NULL, all ? p[5] : NULL, p[6], p[0], c->ids, B, M, C,
+                             c->accumulate);
+}
+
+static void call_restore(Device *d, void **p, const Case *c) {
+    const Kernels *k = &d->kernels;
+    const int64_t B = c->dim[0], K = c->dim[1], P = c->dim[2], C = c->dim[3];
+    bool all = c->flags;
+    k->tokens_restore_forward(d, p[0], p[1], p[2], p[3], c->ids, B, K, P, C);
+    k->tokens_restore_backward(d, p[4], p[5], all ? p[6] : NULL, p[0], c->ids, B, K, P, C,
+                               c->accumulate);
+}
+
+static void call_gather_and_mean(Device *d, void **p, const Case *c) {
+    const Kernels *k = &d->kernels;
+    const int64_t B = c->dim[0], M = c->dim[1], P = c->dim[2], C = c->dim[3];
+    k->tokens_gather_forward(d, p[0], p[1], c->ids, B, M, P, C);
+    k->tokens_gather_backward(d, p[2], p[0], c->ids, B, M, P, C, c->accumulate);
+    k->tokens_mean_forward(d, p[3], p[1], B, 1 + P, C);
+    k->tokens_mean_backward(d, p[4], p[3], B, 1 + P, C, c->accumulate);
+}
+
+/* Sums run over at most all tokens of a batch, each of size 2 at most. */
+START_TEST(tokens) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    const int64_t *s = TOKEN_SHAPES[_i], B = s[0], M = s[1], P = s[2], C = s[3];
+    int32_t *ids = random_ids(&rng, B, M, P), *restore = random_ids(&rng, B, P, P);
+    for (int flag = 0; flag < 2; flag++) {
+        BufferKind dx = flag ? IN_OUT : OUTPUT;
+        Case c = {.dim = {B, M, P, C}, .flags = flag, .accumulate = flag, .ids = ids};
+        c.growth = 2 * (double)(B * (1 + P));
+        Case embed = c, restored = c, rest = c;
+        embed.call = call_embed;
+        case_add(&embed, &rng, OUTPUT, B * (1 + M) * C);
+        case_add(&embed, &rng, INPUT, B * M * C);
+        case_add(&embed, &rng, INPUT, C);
+        case_add(&embed, &rng, INPUT, (1 + P) * C);
+        case_add(&embed, &rng, IN_OUT, B * M * C);
+        case_add(&embed, &rng, IN_OUT, C);
+        case_add(&embed, &rng, IN_OUT, (1 + P) * C);
+        case_check(&embed);
+        restored.call = call_restore;
+        restored.ids = restore;
+        case_add(&restored, &rng, OUTPUT, B * (1 + P) * C);
+        case_add(&restored, &rng, INPUT, B * (1 + M) * C);
+        case_add(&restored, &rng, INPUT, C);
+        case_add(&restored, &rng, INPUT, (1 + P) * C);
+        case_add(&restored, &rng, dx, B * (1 + M) * C);
+        case_add(&restored, &rng, IN_OUT, C);
+        case_add(&restored, &rng, IN_OUT, (1 + P) * C);
+        case_check(&restored);
+        rest.call = call_gather_and_mean;
+        case_add(&rest, &rng, OUTPUT, B * M * C);
+        case_add(&rest, &rng, INPUT, B * (1 + P) * C);
+        case_add(&rest, &rng, dx, B * (1 + P) * C);
+        case_add(&rest, &rng, OUTPUT, B * C);
+        case_add(&rest, &rng, dx, B * (1 + P) * C);
+        case_check(&rest);
+    }
+    free(ids);
+    free(restore);
+}
+END_TEST
+
+/* --- loss, elementwise, optimiser ---------------------------------------------------------------- */
+
+static void call_masked_mse(Device *d, void **p, const Case *c) {
+    const Kernels *k = &d->kernels;
+    const int64_t *n = c->dim;
+    k->masked_mse_forward(d, p[0], p[1], p[2], p[3], p[4], c->ids, n[0], n[1], n[2], n[3]);
+    k->masked_mse_backward(d, p[5], p[0], p[2], p[3], p[4], c->ids, n[0], n[1], n[2], n[3],
+                           c->accumulate);
+}
+
+/* Sums are in double; differences and products round a few times. */
+START_TEST(masked_mse) {
+    Rng rng = rng_of_test((uint64_t)_i);
+    const int64_t *s = TOKEN_SHAPES[_i], B = s[0], M = s[1], P = s[2], V = s[3];
+    int32_t *ids = random_ids(&rng, B, M, P);
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        Case c = {.call = call_masked_mse, .dim = {B, M, P, V}, .accumulate = accumulate};
+        c.ids = ids;
+        c.growth = 8;
+        case_add(&c, &rng, OUTPUT, 1);
+        case_add(&c, &rng, OUTPUT, B * M);
+        case_add(&c, &rng, INPUT, B * M * V);
+        case_add(&c, &rng, INPUT, B * M * V);
+        float *mask = case_add(&c, &rng, INPUT, B * P);
+        for (int64_t i = 0; i < B * P; i++) mask[i] = mask[i] > 0.5f ? 0 : 1;
+        mask[ids[0]] = 1;
+        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, B * M * V);
+        case_check(&c);
+    }
+    free(ids);
+}
+END_TEST
+
+static void call_elementwise(Device *d, void **p, const Case *c) {
+    const Kernels *k = &d->kernels;
+    k->fill(d, p[0], 0.3, c->dim[0]);
+    k->add(d, p[1], p[2], c->dim[0]);
+    k->scale(d, p[3], 0.7, c->dim[0]);
+    float sum = (float)k->sum_squares(d, p[2], c->dim[0]);
+    device_upload_real(d, p[4], &sum, 1);
+    k->adamw(d, p[5], p[2], p[6], p[7], c->dim[0],
+             (AdamW){.lr = 0.01, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.05,
+                     .correction1 = 0.19, .correction2 = 0.0975, .gradient_scale = 0.5});
+}
+
+START_TEST(elementwise_and_adamw) {
+    static const int64_t sizes[] = {1, 31, 65536, 200003};
+    Rng rng = rng_of_test((uint64_t)_i);
+    int64_t n = sizes[_i];
+    Case c = {.call = call_elementwise, .dim = {n}, .growth = 8};
+    case_add(&c, &rng, OUTPUT, n);
+    case_add(&c, &rng, IN_OUT, n);
+    case_add(&c, &rng, INPUT, n);
+    case_add(&c, &rng, IN_OUT, n);
+    case_add(&c, &rng, OUTPUT, 1);
+    case_add(&c, &rng, IN_OUT, n);
+    case_add(&c, &rng, IN_OUT, n);
+    float *v = case_add(&c, &rng, IN_OUT, n);
+    for (int64_t i = 0; i < n; i++) v[i] *= v[i];
+    case_check(&c);
+}
+END_TEST
+
+/* The reason to sum in double: neither tiny nor huge elements are lost, and one NaN shows. */
+START_TEST(sum_squares_extremes) {
+    for (const char *const *isa = device_isas(); *isa; isa++) {
+        Device *d = open_device("cpu", 2, *isa);
+        int64_t n = 70001;
+        float *x = device_alloc(d, (size_t)n * sizeof *x);
+        x[0] = 1e30f;
+        x[n - 1] = 1e-30f;
+        ck_assert_double_eq_tol(d->kernels.sum_squares(d, x, n) / 1e60, 1, 1e-6);
+        x[0] = 0;
+        ck_assert_double_eq_tol(d->kernels.sum_squares(d, x, n) / 1e-60, 1, 1e-6);
+        x[65536] = NAN;
+        ck_assert(isnan(d->kernels.sum_squares(d, x, n)));
+        x[65536] = -INFINITY;
+        ck_assert(isinf(d->kernels.sum_squares(d, x, n)));
+        device_free(d, x, (size_t)n * sizeof *x);
+        device_close(d);
+    }
+}
+END_TEST
+
+/* --- device ------------------------------------------------------------------------------------- */
+
+START_TEST(device_errors) {
+    Device *d = NULL;
+    Error err = {0};
+    ck_assert_int_eq(device_open("gpu", 1, NULL, &d, &err), STATUS_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.message, "gpu"));
+    ck_assert_int_eq(device_open("cpu", -1, NULL, &d, NULL), STATUS_USAGE);
+    ck_assert_int_eq(device_open("cpu", 1, "mmx", &d, NULL), STATUS_UNSUPPORTED);
+    ck_assert_ptr_null(d);
+    device_close(NULL);
+}
+END_TEST
+
+START_TEST(device_memory_and_peak) {
+    const size_t bytes = (5 << 20) + 12;
+    for (const char *const *isa = device_isas(); *isa; isa++) {
+        Device *d = open_device("cpu", 2, *isa);
+        ck_assert_str_eq(d->isa, *isa);
+        unsigned char *p = device_alloc(d, bytes);
+        size_t sum = 0;
+        ck_assert_int_eq((uintptr_t)p % 64, 0);
+        for (size_t i = 0; i < bytes; i++) sum += p[i];
+        ck_assert_uint_eq(sum, 0);
+        device_free(d, p, bytes);
+        double peak = device_peak_gflops(d, 0.002, 1);
+        ck_assert_msg(peak > 0 && peak < 1e6, "%s: peak %g", *isa, peak);
+        device_close(d);
+    }
+}
+END_TEST
+
+Suite *suite_kernels(void) {
+    Suite *s = suite_create("kernels");
+    TCase *t = tcase_create("kernels");
+    tcase_add_loop_test(t, linear_forward, 0, N_LINEAR_SHAPES);
+    tcase_add_loop_test(t, linear_backward, 0, N_LINEAR_SHAPES);
+    tcase_add_test(t, gelu_backward);
+    tcase_add_loop_test(t, layernorm, 0, N_NORM_SHAPES);
+    tcase_add_loop_test(t, attention_random, 0, N_ATTENTION_SHAPES);
+    tcase_add_loop_test(t, attention_anti_aligned, 0, N_ATTENTION_SHAPES);
+    tcase_add_loop_test(t, attention_equal_rows, 0, N_ATTENTION_SHAPES);
+    tcase_add_loop_test(t, attention_nan, 0, N_ATTENTION_SHAPES);
+    tcase_add_loop_test(t, images_and_patches, 0, N_GRIDS);
+    tcase_add_loop_test(t, tokens, 0, N_TOKEN_SHAPES);
+    tcase_add_loop_test(t, masked_mse, 0, N_TOKEN_SHAPES);
+    tcase_add_loop_test(t, elementwise_and_adamw, 0, 4);
+    tcase_add_test(t, sum_squares_extremes);
+    tcase_add_test(t, device_errors);
+    tcase_add_test(t, device_memory_and_peak);
+    suite_add_tcase(s, t);
+    return s;
+}

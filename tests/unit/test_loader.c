@@ -1,0 +1,339 @@
+/* The loader: the same batches for any number of workers, resume, ends, failures, closing early. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/rng.h"
+#include "data/loader.h"
+#include "scratch.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_loader(void);
+
+#define SIDE 8
+#define SAMPLE_BYTES (SIDE * SIDE * 3)
+
+static LoaderOptions options_for(int64_t batch, int n_workers) {
+    LoaderOptions o = {.batch = batch, .n_workers = n_workers, .seed = 7, .shuffle = true};
+    o.augment = (Augment){.kind = AUGMENT_CROP,
+                          .height = SIDE,
+                          .width = SIDE,
+                          .min_scale = 0.2,
+                          .max_scale = 1,
+                          .min_ratio = 3.0 / 4,
+                          .max_ratio = 4.0 / 3,
+                          .flip = 0.5};
+    o.repeat = 1;
+    return o;
+}
+
+static Dataset *open_source(const char *source) {
+    Error err = {0};
+    Dataset *d = NULL;
+    Status status = dataset_open(source, (DatasetOptions){.channels = 3}, &d, &err);
+    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    return d;
+}
+
+static Loader *open_loader(Dataset *d, LoaderOptions o) {
+    Error err = {0};
+    Loader *l = NULL;
+    ck_assert_msg(loader_open(d, o, &l, &err) == STATUS_OK, "%s", err.message);
+    return l;
+}
+
+static Batch next(Loader *l) {
+    Error err = {0};
+    Batch b;
+    ck_assert_msg(loader_next(l, &b, &err) == STATUS_OK, "%s", err.message);
+    return b;
+}
+
+/* Everything a loader gives, one record a sample. */
+typedef struct Record {
+    int64_t epoch, batch, n, sample;
+    int label;
+    uint8_t pixels[SAMPLE_BYTES];
+} Record;
+
+static int64_t record_all(Dataset *d, LoaderOptions o, Record *out, int64_t room) {
+    Loader *l = open_loader(d, o);
+    int64_t n = 0;
+    for (Batch b = next(l); b.n > 0; b = next(l))
+        for (int64_t i = 0; i < b.n; i++, n++) {
+            ck_assert_int_lt(n, room);
+            memset(&out[n], 0, sizeof out[n]);
+            out[n].epoch = b.epoch;
+            out[n].batch = b.index;
+            out[n].n = b.n;
+            out[n].sample = b.samples[i];
+            out[n].label = b.labels[i];
+            memcpy(out[n].pixels, b.pixels + i * SAMPLE_BYTES, SAMPLE_BYTES);
+        }
+    ck_assert_int_eq(next(l).n, 0);
+    loader_close(l);
+    return n;
+}
+
+START_TEST(same_for_any_number_of_workers) {
+    Dataset *d = open_source("synthetic:23x20x20");
+    Record *first = calloc(100, sizeof *first), *other = calloc(100, sizeof *other);
+    LoaderOptions o = options_for(5, 0);
+    o.n_epochs = 3;
+    int64_t n = record_all(d, o, first, 100);
+    ck_assert_int_eq(n, 3 * 23);
+    const int workers[] = {1, 2, 4};
+    for (int w = 0; w < 3; w++)
+        for (int ahead = 0; ahead < 3; ahead++) {
+            o.n_workers = workers[w];
+            o.n_ahead = ahead;
+            ck_assert_int_eq(record_all(d, o, other, 100), n);
+            ck_assert_int_eq(memcmp(first, other, (size_t)n * sizeof *first), 0);
+        }
+    for (int64_t i = 0; i < n; i++) {
+        ck_assert_int_eq(first[i].epoch, i / 23);
+        ck_assert_int_eq(first[i].batch, i % 23 / 5);
+        ck_assert_int_eq(first[i].n, i % 23 < 20 ? 5 : 3);
+        ck_assert_int_eq(first[i].sample, rng_permute(7, (uint64_t)(i / 23), 23, i % 23));
+        ck_assert_int_eq(first[i].label, first[i].sample % 10);
+    }
+    free(first);
+    free(other);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(resume_is_the_tail) {
+    Dataset *d = open_source("synthetic:23x20x20");
+    Record *full = calloc(100, sizeof *full), *tail = calloc(100, sizeof *tail);
+    LoaderOptions o = options_for(5, 2);
+    o.n_epochs = 3;
+    o.drop_last = true;
+    ck_assert_int_eq(record_all(d, o, full, 100), 60);
+    for (int64_t epoch = 0; epoch <= 3; epoch++)
+        for (int64_t batch = 0; batch <= 4; batch++) {
+            int64_t skipped = 5 * (4 * epoch + batch), left = skipped < 60 ? 60 - skipped : 0;
+            o.start_epoch = epoch;
+            o.start_batch = batch;
+            ck_assert_int_eq(record_all(d, o, tail, 100), left);
+            if (left)
+                ck_assert_int_eq(memcmp(full + skipped, tail, (size_t)left * sizeof *full), 0);
+        }
+    free(full);
+    free(tail);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(repeat_and_order) {
+    Dataset *d = open_source("synthetic:7x20x20");
+    Record *r = calloc(100, sizeof *r);
+    LoaderOptions o = options_for(4, 2);
+    o.repeat = 3;
+    o.n_epochs = 1;
+    ck_assert_int_eq(record_all(d, o, r, 100), 21);
+    int seen[21] = {0};
+    for (int i = 0; i < 21; i++) {
+        ck_assert(r[i].sample >= 0 && r[i].sample < 21 && !seen[r[i].sample]++);
+        ck_assert_int_eq(r[i].label, r[i].sample % 7);
+        for (int k = 0; k < i; k++)
+            ck_assert_int_ne(memcmp(r[i].pixels, r[k].pixels, SAMPLE_BYTES), 0);
+    }
+    o.shuffle = false;
+    o.drop_last = true;
+    ck_assert_int_eq(record_all(d, o, r, 100), 20);
+    for (int i = 0; i < 20; i++) ck_assert_int_eq(r[i].sample, i);
+    free(r);
+    dataset_close(d);
+}
+END_TEST
+
+/* ---- unreadable images ---- */
+
+static int n_log_lines;
+static char last_line[2048];
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void count_line(void *user, LogLevel level, const char *line) {
+    (void)user;
+    pthread_mutex_lock(&log_lock);
+    ck_assert_int_eq(level, LOG_WARNING);
+    n_log_lines++;
+    snprintf(last_line, sizeof last_line, "%s", line);
+    pthread_mutex_unlock(&log_lock);
+}
+
+/* Eight images in one class, of which 2 and 3 are broken. */
+static Dataset *open_damaged(void) {
+    for (int i = 0; i < 8; i++) {
+        char *path = scratch_path("set/x/%d.png", i);
+        if (i == 2 || i == 3)
+            scratch_text(path, "broken");
+        else
+            scratch_png(path, i, 12, 12);
+    }
+    return open_source(scratch_path("set"));
+}
+
+START_TEST(unreadable_is_replaced) {
+    Dataset *d = open_damaged();
+    Record *first = calloc(50, sizeof *first), *r = calloc(50, sizeof *r);
+    log_set_sink(count_line, NULL);
+    for (int workers = 0; workers <= 4; workers += 2) {
+        LoaderOptions o = options_for(3, workers);
+        o.shuffle = false;
+        o.n_epochs = 2;
+        n_log_lines = 0;
+        ck_assert_int_eq(record_all(d, o, r, 50), 16);
+        ck_assert_int_eq(n_log_lines, 2);
+        const int expected[] = {0, 1, 4, 4, 4, 5, 6, 7};
+        for (int i = 0; i < 16; i++) ck_assert_int_eq(r[i].sample, expected[i % 8]);
+        if (workers == 0) memcpy(first, r, 16 * sizeof *r);
+        ck_assert_int_eq(memcmp(first, r, 16 * sizeof *r), 0);
+    }
+    Loader *l = open_loader(d, options_for(8, 2));
+    next(l);
+    ck_assert_int_eq(loader_unreadable(l), 2);
+    loader_close(l);
+    free(first);
+    free(r);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(replacement_wraps) {
+    for (int i = 0; i < 3; i++) scratch_text(scratch_path("w/%d.png", i), "broken");
+    scratch_png(scratch_path("w/0.png"), 0, 12, 12);
+    Dataset *d = open_source(scratch_path("w"));
+    LoaderOptions o = options_for(3, 0);
+    o.shuffle = false;
+    Loader *l = open_loader(d, o);
+    Batch b = next(l);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(b.samples[i], 0);
+    loader_close(l);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(strict_fails_at_its_batch) {
+    Dataset *d = open_damaged();
+    for (int workers = 0; workers <= 4; workers += 2) {
+        LoaderOptions o = options_for(2, workers);
+        o.shuffle = false;
+        o.strict = true;
+        Loader *l = open_loader(d, o);
+        ck_assert_int_eq(next(l).n, 2);
+        for (int again = 0; again < 2; again++) {
+            Error err = {0};
+            Batch b;
+            ck_assert_int_eq(loader_next(l, &b, &err), STATUS_FORMAT);
+            ck_assert_msg(strstr(err.message, "2.png") != NULL, "%s", err.message);
+            ck_assert_int_eq(b.n, 0);
+        }
+        loader_close(l);
+    }
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(nothing_readable) {
+    for (int i = 0; i < 3; i++) scratch_text(scratch_path("n/%d.png", i), "broken");
+    Dataset *d = open_source(scratch_path("n"));
+    for (int workers = 0; workers <= 2; workers += 2) {
+        Loader *l = open_loader(d, options_for(2, workers));
+        Error err = {0};
+        Batch b;
+        ck_assert_int_eq(loader_next(l, &b, &err), STATUS_EMPTY);
+        ck_assert_ptr_nonnull(strstr(err.message, "none of the 3 images"));
+        ck_assert_int_eq(loader_unreadable(l), 3);
+        loader_close(l);
+    }
+    dataset_close(d);
+}
+END_TEST
+
+/* ---- beginnings and ends ---- */
+
+START_TEST(closing_in_the_middle) {
+    Dataset *d = open_source("synthetic:40x32x32");
+    for (int round = 0; round < 40; round++) {
+        LoaderOptions o = options_for(1 + round % 5, 1 + round % 4);
+        o.n_ahead = 1 + round % 3;
+        o.n_epochs = round % 2;
+        Loader *l = open_loader(d, o);
+        for (int k = 0; k < round % 7; k++) next(l);
+        if (round % 3 == 0) usleep(500);
+        loader_close(l);
+    }
+    loader_close(NULL);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(too_small) {
+    Dataset *d = open_source("synthetic:10x8x8");
+    LoaderOptions o = options_for(64, 2);
+    o.drop_last = true;
+    Error err = {0};
+    Loader *l = NULL;
+    ck_assert_int_eq(loader_open(d, o, &l, &err), STATUS_EMPTY);
+    ck_assert_ptr_null(l);
+    const char *const parts[] = {"synthetic 10x8x8: 10 images", "one batch of 64", "to 10 or less",
+                                 "at least 7 times"};
+    for (int k = 0; k < 4; k++)
+        ck_assert_msg(strstr(err.message, parts[k]) != NULL, "'%s' lacks '%s'", err.message,
+                      parts[k]);
+    o.repeat = 7;
+    l = open_loader(d, o);
+    ck_assert_int_eq(loader_batches_per_epoch(l), 1);
+    ck_assert_int_eq(next(l).n, 64);
+    loader_close(l);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(memory_runs_out) {
+    Dataset *d = open_source("synthetic:6x8x8");
+    for (int n = 1; n < 200; n++) {
+        LoaderOptions o = options_for(2, 2);
+        o.n_epochs = 1;
+        Error err = {0};
+        Loader *l = NULL;
+        Batch b = {.n = 1};
+        mem_fail_after(n);
+        Status status = loader_open(d, o, &l, &err);
+        while (status == STATUS_OK && b.n > 0) status = loader_next(l, &b, &err);
+        mem_fail_after(0);
+        loader_close(l);
+        if (status == STATUS_OK) {
+            dataset_close(d);
+            return;
+        }
+        ck_assert_msg(status == STATUS_MEMORY, "allocation %d: %s", n, err.message);
+    }
+    ck_abort_msg("never succeeded");
+}
+END_TEST
+
+Suite *suite_loader(void) {
+    Suite *s = suite_create("loader");
+    TCase *c = tcase_create("loader");
+    tcase_add_checked_fixture(c, scratch_make, scratch_remove);
+    tcase_add_test(c, same_for_any_number_of_workers);
+    tcase_add_test(c, resume_is_the_tail);
+    tcase_add_test(c, repeat_and_order);
+    tcase_add_test(c, unreadable_is_replaced);
+    tcase_add_test(c, replacement_wraps);
+    tcase_add_test(c, strict_fails_at_its_batch);
+    tcase_add_test(c, nothing_readable);
+    tcase_add_test(c, closing_in_the_middle);
+    tcase_add_test(c, too_small);
+    tcase_add_test(c, memory_runs_out);
+    suite_add_tcase(s, c);
+    return s;
+}

@@ -1,0 +1,319 @@
+/* The option table: every default is a value of its row, values go in and out as text unchanged, a
+ * saved configuration loads to the same options, and what is wrong is refused by name. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mae.h"
+#include "scratch.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+static const MaeCommand commands[] = {MAE_COMMAND_PRETRAIN, MAE_COMMAND_RECONSTRUCT,
+                                      MAE_COMMAND_KNN,      MAE_COMMAND_FEATURES,
+                                      MAE_COMMAND_BENCH,    MAE_COMMAND_INFO};
+#define N_COMMANDS (sizeof commands / sizeof *commands)
+
+static bool knows(const MaeOption *o, MaeCommand c) {
+    return (o->commands & (unsigned)c) != 0;
+}
+
+/* A value of the row that is not its default. */
+static void other_value(const MaeOption *o, char *text, size_t bytes) {
+    switch (o->type) {
+    case MAE_OPTION_BOOL:
+        snprintf(text, bytes, "%s", strcmp(o->fallback, "true") == 0 ? "false" : "true");
+        break;
+    case MAE_OPTION_INT: snprintf(text, bytes, "%.0f", o->max > 77 ? 77 : o->max); break;
+    case MAE_OPTION_REAL:
+        snprintf(text, bytes, "%.15g", o->min + (o->max > 1 ? 0.3 : 0.3 * o->max));
+        break;
+    case MAE_OPTION_STRING: snprintf(text, bytes, "a folder/\xc3\xa4 \"%s\"", o->name); break;
+    case MAE_OPTION_CHOICE: {
+        int last = 0;
+        while (o->choices[last + 1]) last++;
+        snprintf(text, bytes, "%s", o->choices[last]);
+        break;
+    }
+    case MAE_OPTION_SIZE: snprintf(text, bytes, "192x320"); break;
+    }
+}
+
+static MaeStatus set(MaeCommand c, const char *name, const char *value, MaeError *err) {
+    MaeOptions o;
+    *err = (MaeError){0};
+    mae_options_default(c, &o);
+    MaeStatus status = mae_option_set(&o, c, name, value, err);
+    mae_options_free(&o);
+    return status;
+}
+
+START_TEST(test_rows_are_sound) {
+    size_t n;
+    const MaeOption *table = mae_option_table(&n);
+    for (size_t i = 0; i < n; i++) {
+        const MaeOption *o = &table[i];
+        ck_assert_msg(o->name && o->group && o->help && o->argument, "row %zu", i);
+        ck_assert_msg(o->commands != 0 && o->offset < sizeof(MaeOptions), "%s", o->name);
+        ck_assert_msg((o->type == MAE_OPTION_CHOICE) == (o->choices != NULL), "%s", o->name);
+        for (size_t j = 0; j < i; j++)
+            ck_assert_msg(strcmp(table[j].name, o->name) != 0 ||
+                              (table[j].commands & o->commands) == 0,
+                          "%s is there twice for one command", o->name);
+    }
+}
+END_TEST
+
+START_TEST(test_defaults_parse) {
+    size_t n;
+    const MaeOption *table = mae_option_table(&n);
+    for (size_t c = 0; c < N_COMMANDS; c++) {
+        MaeOptions o;
+        mae_options_default(commands[c], &o);
+        for (size_t i = 0; i < n; i++) {
+            MaeError err = {0};
+            char before[256], after[256];
+            ck_assert_msg(!o.given[i], "%s counts as given", table[i].name);
+            if (!knows(&table[i], commands[c]) || !table[i].fallback) continue;
+            mae_option_get(&o, &table[i], before, sizeof before);
+            ck_assert_msg(!mae_option_set(&o, commands[c], table[i].name, before, &err), "%s",
+                          err.message);
+            mae_option_get(&o, &table[i], after, sizeof after);
+            ck_assert_str_eq(before, after);
+            o.given[i] = 0;
+        }
+        mae_options_free(&o);
+    }
+}
+END_TEST
+
+START_TEST(test_published_recipe) {
+    MaeOptions o;
+    mae_options_default(MAE_COMMAND_PRETRAIN, &o);
+    ck_assert_int_eq(o.epochs, 800);
+    ck_assert(o.warmup_epochs == 40 && o.base_lr == 1.5e-4 && o.weight_decay == 0.05);
+    ck_assert(o.beta1 == 0.9 && o.beta2 == 0.95 && o.mask_ratio == 0.75 && o.min_scale == 0.2);
+    ck_assert_int_eq(o.target, 1);
+    ck_assert_int_eq(o.image_size[0], 224);
+    ck_assert_int_eq(o.image_size[1], 224);
+    ck_assert_int_eq(o.patch, 0);
+    ck_assert_int_eq(o.workers, -1);
+    mae_options_free(&o);
+}
+END_TEST
+
+START_TEST(test_set_and_get) {
+    size_t n;
+    const MaeOption *table = mae_option_table(&n);
+    for (size_t c = 0; c < N_COMMANDS; c++) {
+        MaeOptions o;
+        mae_options_default(commands[c], &o);
+        for (size_t i = 0; i < n; i++) {
+            char in[256], out[256];
+            MaeError err = {0};
+            if (!knows(&table[i], commands[c])) continue;
+            other_value(&table[i], in, sizeof in);
+            ck_assert_msg(!mae_option_set(&o, commands[c], table[i].name, in, &err), "%s",
+                          err.message);
+            mae_option_get(&o, &table[i], out, sizeof out);
+            ck_assert_str_eq(in, out);
+            ck_assert(o.given[i]);
+        }
+        mae_options_free(&o);
+    }
+}
+END_TEST
+
+static bool of_one_call(const char *name) {
+    return strcmp(name, "out") == 0 || strcmp(name, "restart") == 0 || strcmp(name, "json") == 0 ||
+           strcmp(name, "quiet") == 0;
+}
+
+static void save_and_load(MaeCommand c, bool changed) {
+    size_t n;
+    const MaeOption *table = mae_option_table(&n);
+    const char *path = scratch_path("config-%d-%d.json", (int)c, (int)changed);
+    MaeOptions a, b;
+    MaeError err = {0};
+    char text[256], back[256];
+    mae_options_default(c, &a);
+    mae_options_default(c, &b);
+    for (size_t i = 0; i < n && changed; i++) {
+        if (!knows(&table[i], c)) continue;
+        other_value(&table[i], text, sizeof text);
+        ck_assert_int_eq(mae_option_set(&a, c, table[i].name, text, &err), MAE_OK);
+    }
+    ck_assert_msg(mae_options_save(&a, c, path, &err) == MAE_OK, "%s", err.message);
+    ck_assert_msg(mae_options_load(&b, c, path, &err) == MAE_OK, "%s", err.message);
+    for (size_t i = 0; i < n; i++) {
+        if (!knows(&table[i], c) || of_one_call(table[i].name)) continue;
+        mae_option_get(&a, &table[i], text, sizeof text);
+        mae_option_get(&b, &table[i], back, sizeof back);
+        ck_assert_msg(strcmp(text, back) == 0, "%s: %s became %s", table[i].name, text, back);
+        ck_assert_msg(b.given[i] == (changed || table[i].fallback), "%s", table[i].name);
+    }
+    mae_options_free(&a);
+    mae_options_free(&b);
+}
+
+START_TEST(test_save_and_load) {
+    save_and_load(commands[_i], true);
+    save_and_load(commands[_i], false);
+}
+END_TEST
+
+START_TEST(test_given_wins_over_file) {
+    const char *path = scratch_path("c.json");
+    MaeOptions o;
+    MaeError err = {0};
+    scratch_text(path, "{\"epochs\": 5, \"mask_ratio\": 0.5, \"image_size\": 64}");
+    mae_options_default(MAE_COMMAND_PRETRAIN, &o);
+    mae_option_set(&o, MAE_COMMAND_PRETRAIN, "epochs", "7", &err);
+    ck_assert_int_eq(mae_options_load(&o, MAE_COMMAND_PRETRAIN, path, &err), MAE_OK);
+    ck_assert_int_eq(o.epochs, 7);
+    ck_assert(o.mask_ratio == 0.5);
+    ck_assert_int_eq(o.image_size[1], 64);
+    mae_options_free(&o);
+}
+END_TEST
+
+static const struct {
+    MaeCommand command;
+    const char *name, *value, *says;
+} bad[] = {
+    {MAE_COMMAND_PRETRAIN, "epochs", "", "--epochs"},
+    {MAE_COMMAND_PRETRAIN, "epochs", "0", "must be 1 to"},
+    {MAE_COMMAND_PRETRAIN, "epochs", "3x", "--epochs 3x: not a whole number"},
+    {MAE_COMMAND_PRETRAIN, "epochs", " 3", "--epochs"},
+    {MAE_COMMAND_PRETRAIN, "epochs", "3.5", "--epochs 3.5"},
+    {MAE_COMMAND_PRETRAIN, "epochs", "99999999999999999999", "must be"},
+    {MAE_COMMAND_PRETRAIN, "base-lr", "nan", "--base-lr nan: not a number"},
+    {MAE_COMMAND_PRETRAIN, "base-lr", "inf", "--base-lr inf"},
+    {MAE_COMMAND_PRETRAIN, "base-lr", "1e999", "--base-lr 1e999: must be"},
+    {MAE_COMMAND_PRETRAIN, "base-lr", "0x1p-3", "not a number"},
+    {MAE_COMMAND_PRETRAIN, "base-lr", "-1", "must be 0 to"},
+    {MAE_COMMAND_PRETRAIN, "mask-ratio", "1.5", "--mask-ratio 1.5: must be 0 to 1"},
+    {MAE_COMMAND_PRETRAIN, "mask", "rand", "choose one of random, block, grid"},
+    {MAE_COMMAND_PRETRAIN, "image-size", "224x", "--image-size 224x"},
+    {MAE_COMMAND_PRETRAIN, "image-size", "224x320x3", "--image-size"},
+    {MAE_COMMAND_PRETRAIN, "image-size", "0x64", "--image-size 0x64"},
+    {MAE_COMMAND_PRETRAIN, "strict", "yes", "--strict yes: must be true or false"},
+    {MAE_COMMAND_PRETRAIN, "data", "", "--data: the value is empty"},
+    {MAE_COMMAND_PRETRAIN, "mask_ratio", "0.5", "did you mean --mask-ratio?"},
+    {MAE_COMMAND_PRETRAIN, "warmup-epoch", "1", "did you mean --warmup-epochs?"},
+    {MAE_COMMAND_PRETRAIN, "temperature", "1", "there is no option --temperature"},
+    {MAE_COMMAND_RECONSTRUCT, "embed-dim", "64", "the checkpoint says it"},
+    {MAE_COMMAND_KNN, "k", "0", "--k 0: must be 1"},
+};
+
+START_TEST(test_bad_values) {
+    MaeError err;
+    ck_assert_int_eq(set(bad[_i].command, bad[_i].name, bad[_i].value, &err), MAE_USAGE);
+    ck_assert_int_eq(err.status, MAE_USAGE);
+    ck_assert_msg(strstr(err.message, bad[_i].says), "\"%s\" lacks \"%s\"", err.message,
+                  bad[_i].says);
+    ck_assert_msg(strstr(err.message, bad[_i].name), "\"%s\" lacks the name", err.message);
+}
+END_TEST
+
+/* What no row takes, and each row's own limits. */
+START_TEST(test_every_row_refuses) {
+    size_t n;
+    const MaeOption *table = mae_option_table(&n);
+    char *huge = malloc(5001);
+    memset(huge, 'x', 5000);
+    huge[5000] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        MaeError err;
+        char value[64];
+        MaeCommand c = (MaeCommand)(table[i].commands & -table[i].commands);
+        ck_assert_int_eq(set(c, table[i].name, "", &err), MAE_USAGE);
+        ck_assert_msg(strstr(err.message, table[i].name), "%s", err.message);
+        ck_assert_int_eq(set(c, table[i].name, huge, &err), MAE_USAGE);
+        if (table[i].type != MAE_OPTION_INT && table[i].type != MAE_OPTION_REAL) continue;
+        snprintf(value, sizeof value, "%.0f", table[i].min - 1);
+        ck_assert_msg(set(c, table[i].name, value, &err) == MAE_USAGE, "%s", table[i].name);
+        snprintf(value, sizeof value, "%.0f", table[i].max + 1);
+        ck_assert_msg(set(c, table[i].name, value, &err) == MAE_USAGE, "%s", table[i].name);
+    }
+    free(huge);
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} bad_files[] = {
+    {"", "line 1"},
+    {"[1, 2]", "not a JSON object"},
+    {"{\"epochs\": 3", "line 1"},
+    {"{\"epochs\": 3, \"epochs\": 4}", "epochs"},
+    {"{\"epoch\": 3}", "unknown key \"epoch\"; did you mean \"epochs\"?"},
+    {"{\"mask_ration\": 3}", "did you mean \"mask_ratio\"?"},
+    {"{\"qwertyuiop\": 3}", "unknown key \"qwertyuiop\""},
+    {"{\"epochs\": \"3\"}", "\"epochs\" must be a whole number"},
+    {"{\"epochs\": 3.5}", "\"epochs\" must be a whole number"},
+    {"{\"epochs\": null}", "\"epochs\" must be a whole number"},
+    {"{\"epochs\": [3]}", "\"epochs\" must be a whole number"},
+    {"{\"strict\": 1}", "\"strict\" must be true or false"},
+    {"{\"mask\": 1}", "\"mask\" must be a string"},
+    {"{\"mask\": \"rand\"}", "choose one of"},
+    {"{\"epochs\": -3}", "--epochs -3: must be"},
+};
+
+START_TEST(test_bad_files) {
+    const char *path = scratch_path("bad.json");
+    MaeOptions o;
+    MaeError err = {0};
+    scratch_text(path, bad_files[_i].text);
+    mae_options_default(MAE_COMMAND_PRETRAIN, &o);
+    ck_assert_int_eq(mae_options_load(&o, MAE_COMMAND_PRETRAIN, path, &err), MAE_USAGE);
+    ck_assert_msg(strstr(err.message, bad_files[_i].says), "\"%s\" lacks \"%s\"", err.message,
+                  bad_files[_i].says);
+    ck_assert_msg(strstr(err.message, "bad.json"), "\"%s\" lacks the file", err.message);
+    mae_options_free(&o);
+}
+END_TEST
+
+START_TEST(test_hostile_files) {
+    const char *path = scratch_path("deep.json");
+    size_t depth = 100000;
+    char *text = malloc(depth + 1);
+    MaeOptions o;
+    MaeError err = {0};
+    memset(text, '[', depth);
+    text[depth] = '\0';
+    mae_options_default(MAE_COMMAND_PRETRAIN, &o);
+    scratch_text(path, text);
+    ck_assert_int_eq(mae_options_load(&o, MAE_COMMAND_PRETRAIN, path, &err), MAE_USAGE);
+    ck_assert_int_ne(mae_options_load(&o, MAE_COMMAND_PRETRAIN, scratch_path("none"), &err),
+                     MAE_OK);
+    text = realloc(text, (size_t)2 << 20);
+    memset(text, ' ', (size_t)2 << 20);
+    text[((size_t)2 << 20) - 1] = '\0';
+    scratch_text(path, text);
+    ck_assert_int_ne(mae_options_load(&o, MAE_COMMAND_PRETRAIN, path, &err), MAE_OK);
+    mae_options_free(&o);
+    free(text);
+}
+END_TEST
+
+Suite *suite_options(void);
+Suite *suite_options(void) {
+    Suite *s = suite_create("options");
+    TCase *table = tcase_create("table"), *files = tcase_create("files");
+    tcase_add_test(table, test_rows_are_sound);
+    tcase_add_test(table, test_defaults_parse);
+    tcase_add_test(table, test_published_recipe);
+    tcase_add_test(table, test_set_and_get);
+    tcase_add_test(table, test_every_row_refuses);
+    tcase_add_loop_test(table, test_bad_values, 0, (int)(sizeof bad / sizeof *bad));
+    tcase_add_checked_fixture(files, scratch_make, scratch_remove);
+    tcase_add_loop_test(files, test_save_and_load, 0, (int)N_COMMANDS);
+    tcase_add_test(files, test_given_wins_over_file);
+    tcase_add_loop_test(files, test_bad_files, 0, (int)(sizeof bad_files / sizeof *bad_files));
+    tcase_add_test(files, test_hostile_files);
+    suite_add_tcase(s, table);
+    suite_add_tcase(s, files);
+    return s;
+}

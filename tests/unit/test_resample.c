@@ -1,0 +1,178 @@
+/* Resampling against the stated rule written as plain double loops, on odd sizes, boxes and
+ * directions; windows against the whole; the golden crops are in test_augment.c. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "data/resample.h"
+#include "data/resample_axis.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_resample(void);
+
+static double kernel(double x) {
+    x = fabs(x);
+    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+}
+
+/* Output o of a line of n_in values (stride apart) brought to n_out. */
+static uint8_t plain_output(const uint8_t *line, int64_t stride, int64_t n_in, int64_t n_out,
+                            int64_t o) {
+    double scale = (double)n_in / (double)n_out, fs = scale > 1 ? scale : 1;
+    double centre = ((double)o + .5) * scale, total = 0;
+    int64_t lo = (int64_t)(centre - 2 * fs + .5), hi = (int64_t)(centre + 2 * fs + .5);
+    if (lo < 0) lo = 0;
+    if (hi > n_in) hi = n_in;
+    for (int64_t x = lo; x < hi; x++) total += kernel(((double)x - centre + .5) * (1 / fs));
+    int64_t sum = 1 << 21;
+    for (int64_t x = lo; x < hi; x++) {
+        double w = kernel(((double)x - centre + .5) * (1 / fs)) / total * 4194304.0;
+        sum += (int64_t)(w < 0 ? w - .5 : w + .5) * line[x * stride];
+    }
+    int64_t v = sum >> 22;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+/* Two passes, horizontal first; the result is malloc memory. */
+static uint8_t *plain(const Image *in, Box b, int64_t w, int64_t h) {
+    int64_t c = in->channels;
+    uint8_t *mid = malloc((size_t)(b.height * w * c)), *out = malloc((size_t)(h * w * c));
+    for (int64_t y = 0; y < b.height; y++)
+        for (int64_t x = 0; x < w; x++)
+            for (int64_t k = 0; k < c; k++) {
+                const uint8_t *line = in->pixels + ((b.top + y) * in->width + b.left) * c + k;
+                mid[(y * w + x) * c + k] = plain_output(line, c, b.width, w, x);
+            }
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w * c; x++)
+            out[y * w * c + x] = plain_output(mid + x, w * c, b.height, h, y);
+    free(mid);
+    return out;
+}
+
+static Image random_image(Rng *rng, int64_t width, int64_t height, int64_t channels) {
+    Image im;
+    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), STATUS_OK);
+    bool extreme = rng_below(rng, 2) == 0; /* black and white only: overshoot is clipped */
+    for (int64_t i = 0; i < width * height * channels; i++)
+        im.pixels[i] = (uint8_t)(extreme ? 255 * rng_below(rng, 2) : rng_below(rng, 256));
+    return im;
+}
+
+static void compare(const Image *in, Box box, int64_t w, int64_t h) {
+    Image out;
+    uint8_t *expected = plain(in, box, w, h);
+    ck_assert_int_eq(resample_crop(in, box, w, h, &out, NULL), STATUS_OK);
+    ck_assert_mem_eq(out.pixels, expected, (size_t)(w * h * in->channels));
+    free(expected);
+    image_free(&out);
+}
+
+START_TEST(fixed_sizes) {
+    static const int64_t sizes[][4] = {{1, 1, 1, 1},   {1, 1, 9, 7},   {9, 7, 1, 1},
+                                       {64, 48, 64, 48}, {33, 17, 33, 5}, {33, 17, 8, 17},
+                                       {300, 3, 2, 90}, {7, 201, 65, 3}, {2, 2, 3, 3}};
+    Rng rng = rng_make(1, RNG_SYNTHETIC, 0, 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const int64_t *s = sizes[i];
+        for (int64_t channels = 1; channels <= 3; channels += 2) {
+            Image in = random_image(&rng, s[0], s[1], channels);
+            compare(&in, (Box){0, 0, s[0], s[1]}, s[2], s[3]);
+            image_free(&in);
+        }
+    }
+}
+END_TEST
+
+static Box random_box(Rng *rng, int64_t width, int64_t height) {
+    Box b = {0, 0, 1 + rng_below(rng, width), 1 + rng_below(rng, height)};
+    b.left = rng_below(rng, width - b.width + 1);
+    b.top = rng_below(rng, height - b.height + 1);
+    return b;
+}
+
+START_TEST(random_sizes) {
+    Rng rng = rng_make(2, RNG_SYNTHETIC, 0, 0);
+    for (int i = 0; i < 200; i++) {
+        int64_t width = 1 + rng_below(&rng, 70), height = 1 + rng_below(&rng, 70);
+        Image in = random_image(&rng, width, height, i % 2 ? 3 : 1);
+        compare(&in, random_box(&rng, width, height), 1 + rng_below(&rng, 50),
+                1 + rng_below(&rng, 50));
+        image_free(&in);
+    }
+}
+END_TEST
+
+START_TEST(window_is_a_cut) {
+    Rng rng = rng_make(3, RNG_SYNTHETIC, 0, 0);
+    ResampleScratch scratch = {0};
+    for (int i = 0; i < 100; i++) {
+        int64_t w = 1 + rng_below(&rng, 60), h = 1 + rng_below(&rng, 60);
+        Image in = random_image(&rng, 1 + rng_below(&rng, 60), 1 + rng_below(&rng, 60), 3), whole;
+        Box box = random_box(&rng, in.width, in.height), cut = random_box(&rng, w, h);
+        uint8_t *part = malloc((size_t)(cut.width * cut.height * 3));
+        ck_assert_int_eq(resample_crop(&in, box, w, h, &whole, NULL), STATUS_OK);
+        ck_assert_int_eq(resample_window_into(&in, box, w, h, cut, part, &scratch, NULL),
+                         STATUS_OK);
+        for (int64_t y = 0; y < cut.height; y++)
+            ck_assert_mem_eq(part + y * cut.width * 3,
+                             whole.pixels + ((cut.top + y) * w + cut.left) * 3,
+                             (size_t)(cut.width * 3));
+        free(part);
+        image_free(&whole);
+        image_free(&in);
+    }
+    resample_scratch_free(&scratch);
+}
+END_TEST
+
+/* The vector loops against the plain ones, where there are any. */
+START_TEST(vector_loops_agree) {
+    if (!resample_has_avx2()) {
+        printf("SKIP no AVX2 here\n");
+        return;
+    }
+    enum { N = 5, STRIDE = 8, ROWS = 9, WIDTH = 20 };
+    Rng rng = rng_make(4, RNG_SYNTHETIC, 0, 0);
+    int32_t first[N], count[N], weight[N * STRIDE] = {0};
+    int16_t split[2 * N * STRIDE];
+    uint8_t in[ROWS * WIDTH * 3], a[ROWS * WIDTH * 3], b[ROWS * WIDTH * 3];
+    for (int trial = 0; trial < 100; trial++) {
+        for (int i = 0; i < N; i++) {
+            count[i] = 1 + (int32_t)rng_below(&rng, STRIDE);
+            first[i] = (int32_t)rng_below(&rng, ROWS + 1 - count[i]);
+            for (int t = 0; t < STRIDE; t++) {
+                int32_t v = t < count[i] ? (int32_t)rng_below(&rng, 2000001) - 1000000 : 0;
+                weight[i * STRIDE + t] = v;
+                split[2 * i * STRIDE + t / 4 * 8 + t % 4] = (int16_t)(v & 4095);
+                split[2 * i * STRIDE + t / 4 * 8 + 4 + t % 4] = (int16_t)((v - (v & 4095)) / 4096);
+            }
+        }
+        for (size_t i = 0; i < sizeof in; i++) in[i] = (uint8_t)rng_u32(&rng);
+        ResampleAxis axis = {N, STRIDE, first, count, weight, split};
+        resample_across(a, in, WIDTH * 3, in + sizeof in, ROWS, 3, &axis);
+        resample_across_avx2(b, in, WIDTH * 3, in + sizeof in, ROWS, &axis);
+        ck_assert_mem_eq(a, b, ROWS * N * 3);
+        for (int64_t bytes = 1; bytes <= WIDTH * 3; bytes += 7) {
+            resample_down(a, in, WIDTH * 3, bytes, &axis, trial % N);
+            resample_down_avx2(b, in, WIDTH * 3, bytes, &axis, trial % N);
+            ck_assert_mem_eq(a, b, (size_t)bytes);
+        }
+    }
+}
+END_TEST
+
+Suite *suite_resample(void) {
+    Suite *s = suite_create("resample");
+    TCase *c = tcase_create("resample");
+    tcase_add_test(c, fixed_sizes);
+    tcase_add_test(c, random_sizes);
+    tcase_add_test(c, window_is_a_cut);
+    tcase_add_test(c, vector_loops_agree);
+    suite_add_tcase(s, c);
+    return s;
+}

@@ -1,0 +1,265 @@
+/* safetensors: round trip, determinism, failing allocations, and headers that lie. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "formats/safetensors.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_safetensors(void);
+
+static char path[] = "/tmp/mae-safetensors-XXXXXX";
+
+static void enter(void) {
+    close(mkstemp(path));
+}
+
+static void leave(void) {
+    unlink(path);
+}
+
+static const uint8_t bytes_u8[] = {1, 2, 3};
+static const float floats[] = {1, -2, 3, -4, 5, -6};
+static const double doubles[] = {0.125, 8};
+static const uint16_t halves[] = {0x3F80};
+
+static const NamedTensor tensors[] = {
+    {"bytes", DTYPE_U8, {1, {3}}, bytes_u8, 3},
+    {"blocks.0.weight", DTYPE_F32, {2, {2, 3}}, floats, 24},
+    {"empty", DTYPE_F32, {2, {0, 3}}, NULL, 0},
+    {"scalar", DTYPE_BF16, {0, {0}}, halves, 2},
+    {"na\"me \xC3\xA9", DTYPE_F64, {1, {2}}, doubles, 16},
+};
+static const MetaEntry meta[] = {{"format", "pt"}, {"config", "{\"depth\": 12}"}};
+enum { N = sizeof tensors / sizeof tensors[0] };
+
+static void write_example(void) {
+    Error err = {0};
+    ck_assert_msg(safetensors_write(path, tensors, N, meta, 2, &err) == STATUS_OK, "%s",
+                  err.message);
+}
+
+START_TEST(round_trip) {
+    SafeTensors *s;
+    Error err = {0};
+    write_example();
+    ck_assert_msg(safetensors_open(path, &s, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_str_eq(safetensors_path(s), path);
+    ck_assert_uint_eq(safetensors_count(s), N);
+    for (int i = 0; i < N; i++) {
+        const NamedTensor *t;
+        ck_assert_int_eq(
+            safetensors_require(s, tensors[i].name, tensors[i].dtype, tensors[i].shape, &t, &err),
+            STATUS_OK);
+        ck_assert_uint_eq(t->bytes, tensors[i].bytes);
+        if (t->bytes > 0) ck_assert_int_eq(memcmp(t->data, tensors[i].data, t->bytes), 0);
+        ck_assert_uint_eq((uintptr_t)t->data % dtype_bytes(t->dtype), 0);
+    }
+    ck_assert_str_eq(safetensors_at(s, 0)->name, "na\"me \xC3\xA9");
+    ck_assert_str_eq(safetensors_at(s, N - 1)->name, "bytes");
+    ck_assert_uint_eq(safetensors_meta_count(s), 2);
+    ck_assert_str_eq(safetensors_meta_at(s, 0).key, "format");
+    ck_assert_str_eq(safetensors_meta(s, "config"), "{\"depth\": 12}");
+    ck_assert_ptr_null(safetensors_meta(s, "absent"));
+    ck_assert_ptr_null(safetensors_find(s, "absent"));
+    safetensors_close(s);
+    safetensors_close(NULL);
+}
+END_TEST
+
+START_TEST(same_input_same_bytes) {
+    uint8_t *first, *second;
+    size_t n_first, n_second;
+    write_example();
+    ck_assert_int_eq(file_read(path, 100000, &first, &n_first, NULL), STATUS_OK);
+    write_example();
+    ck_assert_int_eq(file_read(path, 100000, &second, &n_second, NULL), STATUS_OK);
+    ck_assert_uint_eq(n_first, n_second);
+    ck_assert_int_eq(memcmp(first, second, n_first), 0);
+    mem_free(first);
+    mem_free(second);
+}
+END_TEST
+
+START_TEST(require_names_file_tensor_and_shapes) {
+    SafeTensors *s;
+    const NamedTensor *t;
+    Error missing = {0}, wrong = {0};
+    write_example();
+    ck_assert_int_eq(safetensors_open(path, &s, NULL), STATUS_OK);
+    ck_assert_int_eq(safetensors_require(s, "head.bias", DTYPE_F32, SHAPE(10), &t, &missing),
+                     STATUS_FORMAT);
+    ck_assert_ptr_nonnull(strstr(missing.message, "'head.bias'"));
+    ck_assert_int_eq(safetensors_require(s, "blocks.0.weight", DTYPE_F32, SHAPE(3, 2), &t, &wrong),
+                     STATUS_SHAPE);
+    ck_assert_ptr_nonnull(strstr(wrong.message, path));
+    ck_assert_ptr_nonnull(strstr(wrong.message, "F32 [2,3], F32 [3,2] is needed"));
+    safetensors_close(s);
+}
+END_TEST
+
+START_TEST(writer_refuses) {
+    const NamedTensor twice[] = {tensors[0], tensors[0]};
+    NamedTensor bad = tensors[0];
+    ck_assert_int_eq(safetensors_write(path, twice, 2, NULL, 0, NULL), STATUS_FORMAT);
+    bad.name = "\xFF";
+    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL), STATUS_FORMAT);
+    bad.name = "__metadata__";
+    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL), STATUS_FORMAT);
+    const MetaEntry broken[] = {{"key", "\xFF"}};
+    ck_assert_int_eq(safetensors_write(path, tensors, N, broken, 1, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(safetensors_write(path, NULL, 0, NULL, 0, NULL), STATUS_OK);
+    SafeTensors *s;
+    ck_assert_int_eq(safetensors_open(path, &s, NULL), STATUS_OK);
+    ck_assert_uint_eq(safetensors_count(s), 0);
+    safetensors_close(s);
+}
+END_TEST
+
+START_TEST(every_failing_allocation_is_reported) {
+    write_example();
+    for (int n = 1, ok = 0; !ok; n++) {
+        SafeTensors *s = NULL;
+        mem_fail_after(n);
+        Status status = safetensors_open(path, &s, NULL);
+        mem_fail_after(0);
+        ok = status == STATUS_OK;
+        ck_assert(ok ? n > 4 : status == STATUS_MEMORY && s == NULL);
+        safetensors_close(s);
+    }
+    for (int n = 1, ok = 0; !ok; n++) {
+        mem_fail_after(n);
+        Status status = safetensors_write(path, tensors, N, meta, 2, NULL);
+        mem_fail_after(0);
+        ok = status == STATUS_OK;
+        ck_assert(ok ? n > 3 : status == STATUS_MEMORY);
+    }
+}
+END_TEST
+
+/* Length, header, `data_bytes` zeros, in memory of exactly that size, so that a reader that goes
+ * beyond it is caught by the sanitizers. */
+static Status parse_text(const char *header, uint64_t claimed, size_t data_bytes, Error *err) {
+    size_t n = strlen(header), bytes = 8 + n + data_bytes;
+    uint8_t *file = malloc(bytes);
+    memset(file, 0, bytes);
+    for (int i = 0; i < 8; i++) file[i] = (uint8_t)(claimed >> (8 * i));
+    memcpy(file + 8, header, n);
+    SafeTensors *s;
+    Status status = safetensors_parse("x.safetensors", file, bytes, &s, err);
+    if (status == STATUS_OK) safetensors_close(s);
+    free(file);
+    return status;
+}
+
+#define ENTRY(dtype, shape, offsets)                                                               \
+    "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
+
+static const struct {
+    const char *header;
+    size_t data_bytes;
+    const char *message; /* a part of it; NULL: is read */
+} headers[] = {
+    {"{}", 0, NULL},
+    {"{\"a\":" ENTRY("F32", "[2]", "[0,8]") "}  ", 8, NULL},
+    {"{\"a\":" ENTRY("F32", "[0]", "[8,8]") ",\"b\":" ENTRY("U8", "[8]", "[0,8]") "}", 8, NULL},
+    {"", 0, "header"},
+    {"[]", 0, "not a JSON object"},
+    {"{\"a\":", 0, "header"},
+    {"{} x", 0, "header"},
+    {"{\"a\":1}", 0, "'a' is not described"},
+    {"{\"a\":" ENTRY("F32", "[1]", "[0,4]") ",\"a\":" ENTRY("F32", "[1]", "[4,8]") "}", 8,
+     "duplicate"},
+    {"{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1,
+     "duplicate"},
+    {"{\"a\":" ENTRY("F8_E4M3", "[1]", "[0,1]") "}", 1, "'a' has the unknown dtype 'F8_E4M3'"},
+    {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "no dtype"},
+    {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "no shape"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "no data_offsets"},
+    {"{\"a\":" ENTRY("F32", "[1]", "[0,4,8]") "}", 4, "no data_offsets"},
+    {"{\"a\":" ENTRY("F32", "[2]", "[0,8]") "}", 7, "cut off"},
+    {"{\"a\":" ENTRY("F32", "[2]", "[8,0]") "}", 8, "cut off"},
+    {"{\"a\":" ENTRY("F32", "[2]", "[-8,0]") "}", 8, "cut off"},
+    {"{\"a\":" ENTRY("F32", "[2]", "[0,9223372036854775807]") "}", 8, "cut off"},
+    {"{\"a\":" ENTRY("F32", "[2]", "[0,99999999999999999999]") "}", 8, "header"},
+    {"{\"a\":" ENTRY("F32", "[2]", "[0,8.0]") "}", 8, "cut off"},
+    {"{\"a\":" ENTRY("F32", "[2]", "[0,7]") "}", 7, "7 bytes, its dtype and shape need 8"},
+    {"{\"a\":" ENTRY("F32", "[-1]", "[0,4]") "}", 4, "impossible shape"},
+    {"{\"a\":" ENTRY("F32", "[4294967296,4294967296]", "[0,4]") "}", 4, "impossible shape"},
+    {"{\"a\":" ENTRY("U8", "[1,1,1,1,1,1,1,1,1]", "[0,1]") "}", 1, "dimensions"},
+    {"{\"a\":" ENTRY("U8", "[4]", "[0,4]") ",\"b\":" ENTRY("U8", "[4]", "[3,7]") "}", 7,
+     "'b' overlaps 'a'"},
+    {"{\"a\":" ENTRY("U8", "[4]", "[0,4]") ",\"b\":" ENTRY("U8", "[4]", "[0,4]") "}", 4,
+     "'b' overlaps 'a'"},
+    {"{\"a\":" ENTRY("U8", "[4]", "[1,5]") "}", 5, "1 bytes before tensor 'a'"},
+    {"{\"a\":" ENTRY("U8", "[4]", "[0,4]") "}", 9, "last 5 bytes"},
+    {"{\"__metadata__\":[]}", 0, "__metadata__ is not an object"},
+    {"{\"__metadata__\":{\"k\":1}}", 0, "'k' is not a string"},
+};
+
+START_TEST(hostile_headers) {
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        Error err = {0};
+        Status status =
+            parse_text(headers[i].header, strlen(headers[i].header), headers[i].data_bytes, &err);
+        if (headers[i].message == NULL) {
+            ck_assert_msg(status == STATUS_OK, "%s: %s", headers[i].header, err.message);
+            continue;
+        }
+        ck_assert_msg(status != STATUS_OK, "read: %s", headers[i].header);
+        ck_assert_ptr_nonnull(strstr(err.message, "x.safetensors: "));
+        ck_assert_msg(strstr(err.message, headers[i].message) != NULL, "%s: %s", headers[i].header,
+                      err.message);
+    }
+}
+END_TEST
+
+START_TEST(hostile_lengths) {
+    SafeTensors *s;
+    Error err = {0};
+    ck_assert_int_eq(parse_text("{}", 3, 0, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(parse_text("{}", UINT64_MAX, 0, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(parse_text("{}", UINT64_MAX - 7, 0, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(parse_text("{}", 100000001, 0, &err), STATUS_FORMAT);
+    for (size_t n = 0; n < 8; n++)
+        ck_assert_int_eq(safetensors_parse("x", "\1\0\0\0\0\0\0", n, &s, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(safetensors_open(path, &s, NULL), STATUS_FORMAT); /* an empty file */
+    ck_assert_int_eq(safetensors_open("/no/such/file", &s, NULL), STATUS_IO);
+}
+END_TEST
+
+/* A file cut anywhere is refused, never read beyond. */
+START_TEST(every_truncation_fails) {
+    uint8_t *data;
+    size_t bytes;
+    write_example();
+    ck_assert_int_eq(file_read(path, 100000, &data, &bytes, NULL), STATUS_OK);
+    for (size_t n = 0; n < bytes; n++) {
+        uint8_t *part = malloc(n + 1);
+        memcpy(part, data, n);
+        SafeTensors *s;
+        ck_assert_int_ne(safetensors_parse("cut", part, n, &s, NULL), STATUS_OK);
+        free(part);
+    }
+    mem_free(data);
+}
+END_TEST
+
+Suite *suite_safetensors(void) {
+    Suite *s = suite_create("safetensors");
+    TCase *c = tcase_create("safetensors");
+    tcase_add_checked_fixture(c, enter, leave);
+    tcase_add_test(c, round_trip);
+    tcase_add_test(c, same_input_same_bytes);
+    tcase_add_test(c, require_names_file_tensor_and_shapes);
+    tcase_add_test(c, writer_refuses);
+    tcase_add_test(c, every_failing_allocation_is_reported);
+    tcase_add_test(c, hostile_headers);
+    tcase_add_test(c, hostile_lengths);
+    tcase_add_test(c, every_truncation_fails);
+    suite_add_tcase(s, c);
+    return s;
+}
