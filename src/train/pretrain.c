@@ -422,7 +422,7 @@ static Status skip_update(Run *r, Error *reason, Error *err)
                     "%d updates in a row were not finite (%s); training stopped, the last good "
                     "checkpoint is in %s. Lower --base-lr or --lr, or use --clip-grad 1",
                     r->failures, r->step->culprit, r->options.out);
-    if (r->failures == ROLL_BACK_AFTER) TRY(roll_back(r, err));
+    if (r->failures % ROLL_BACK_AFTER == 0) TRY(roll_back(r, err));
 done:
     return status;
 }
@@ -462,8 +462,8 @@ static Status end_epoch(Run *r, Error *err)
     if (p->epoch_count) TRY(runlog_write(r->log, &line, err));
     p->epoch_loss = 0;
     p->epoch_count = 0;
-    if (p->epoch % r->options.save_every == 0 || p->epoch == r->options.epochs)
-        TRY(save_epoch(r, err));
+    bool due = p->epoch % r->options.save_every == 0 || p->epoch == r->options.epochs;
+    if (due && r->failures == 0) TRY(save_epoch(r, err)); /* a good checkpoint is not given up */
 done:
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,13 +83,19 @@ static Status append(RunLog *l, json_t *object, Error *err)
     return fail(err, STATUS_IO, "%s: cannot be written: %s", l->path, strerror(reason));
 }
 
+/* JSON has no NaN: null. */
+static json_t *number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
 Status runlog_write(RunLog *l, const LogLine *line, Error *err)
 {
     return append(l,
-                  json_pack("{ss sI sf sf sf sf sf}", "kind", line->epoch_end ? "epoch" : "step",
-                            "step", (json_int_t)line->step, "epoch", line->epoch, "loss",
-                            line->loss, "lr", line->lr, "images_per_s", line->images_per_s,
-                            "grad_norm", line->gradient_norm),
+                  json_pack("{ss sI so so so so so}", "kind", line->epoch_end ? "epoch" : "step",
+                            "step", (json_int_t)line->step, "epoch", number(line->epoch), "loss",
+                            number(line->loss), "lr", number(line->lr), "images_per_s",
+                            number(line->images_per_s), "grad_norm", number(line->gradient_norm)),
                   err);
 }
 

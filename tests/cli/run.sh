@@ -331,10 +331,10 @@ end
 log_of() { sed 's/"images_per_s":[^,}]*//' "$1/log.jsonl"; }
 
 case_ 'threads and workers change no byte'
-pretrain 0 "$dir/one" --threads 1 --workers 0
+pretrain 0 "$dir/one" --epochs 4 --threads 1 --workers 0
 for how in '--threads 2 --workers 1' '--threads 1 --workers 2' '--threads 2 --workers 4'; do
     # shellcheck disable=SC2086 # a list of words
-    pretrain 0 "$dir/other" --restart $how
+    pretrain 0 "$dir/other" --epochs 4 --restart $how
     same "$dir/one/last.safetensors" "$dir/other/last.safetensors"
     same "$dir/one/reconstructions/4.png" "$dir/other/reconstructions/4.png"
     [ "$(log_of "$dir/one")" = "$(log_of "$dir/other")" ] || wrong "$how: another log"
@@ -344,13 +344,13 @@ end
 case_ 'killed at any moment and resumed, the same bytes'
 for delay in 0.05 0.1 0.15 0.2 0.3 0.4; do
     rm -rf "$dir/killed"
-    "$mae" pretrain --quiet --data $data --out "$dir/killed" $tiny $short --save-every 1 \
-        >/dev/null 2>&1 &
+    "$mae" pretrain --quiet --data $data --out "$dir/killed" $tiny $short --epochs 4 \
+        --save-every 1 >/dev/null 2>&1 &
     process=$!
     sleep "$delay"
     kill -9 $process 2>/dev/null
     wait $process 2>/dev/null
-    pretrain 0 "$dir/killed" --save-every 1
+    pretrain 0 "$dir/killed" --epochs 4 --save-every 1
     same "$dir/one/last.safetensors" "$dir/killed/last.safetensors"
     [ "$(log_of "$dir/one")" = "$(log_of "$dir/killed")" ] || wrong "$delay: another log"
 done
@@ -362,10 +362,11 @@ for variant in '--mask block' '--mask grid' '--target pixel' '--target pca --pca
     '--augment crop-fixed' '--augment crop-jitter' '--channels 1' '--image-size 32x48' \
     '--accumulate 2 --clip-grad 0.1' '--mask-ratio 0.5' '--device ref'; do
     # shellcheck disable=SC2086 # a list of words
-    pretrain 0 "$dir/variant" --restart $variant
+    pretrain 0 "$dir/variant" --epochs 2 --restart $variant
     run 0 reconstruct --model "$dir/variant/last.safetensors" --out "$dir/v.png" "$photo"
 done
-usage 'needs a tokenizer' pretrain --data $data --out "$dir/token" --target token
+run 1 pretrain --data $data --out "$dir/token" $tiny --target token
+err 'needs a tokenizer'
 end
 
 case_ 'reconstructions of chosen patches'

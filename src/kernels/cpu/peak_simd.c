@@ -33,7 +33,9 @@ static double time_run(int n_threads, int64_t n_calls) {
 double SIMD(peak_gflops)(int n_threads, double seconds_each, int runs) {
     int64_t n_calls = 1;
     double best = 0;
-    while (time_run(n_threads, n_calls) < seconds_each / 2) n_calls *= 2;
+    /* The faster of two: a thread that had to be woken must not end the search. */
+    while (fmin(time_run(n_threads, n_calls), time_run(n_threads, n_calls)) < seconds_each / 2)
+        n_calls *= 2;
     for (int run = 0; run < runs; run++) {
         double flops = 2.0 * VEC_LANES * ACCUMULATORS * PER_CALL * (double)n_calls * n_threads;
         double gflops = flops / time_run(n_threads, n_calls) * 1e-9;
