@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     MaeError err = {0};
     MaeModel *model = NULL;
     MaeModelInfo info = {0};

@@ -2,8 +2,7 @@
 #include <mae.h>
 #include <stdio.h>
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     MaeError err = {0};
     MaeModel *model = NULL;
     MaeOptions options;

@@ -10,11 +10,11 @@
  *     mae_reconstruction_free(&r);
  *     mae_model_free(model);
  *
- * Every function that can fail returns a MaeStatus (0 = MAE_OK) and, when it is not 0, leaves in *err
- * one message that says what, where, and what to do. The library never prints and never exits; what
- * it has to say goes through MaeEvents. Objects are made and freed by the functions named here; a
- * MaeModel is used from one thread at a time. Source of everything numerical: arXiv 2111.06377 and
- * its published implementation.
+ * Every function that can fail returns a MaeStatus (0 = MAE_OK) and, when it is not 0, leaves in
+ * *err one message that says what, where, and what to do. The library never prints and never exits;
+ * what it has to say goes through MaeEvents. Objects are made and freed by the functions named
+ * here; a MaeModel is used from one thread at a time. Source of everything numerical: arXiv
+ * 2111.06377 and its published implementation.
  */
 #ifndef MAE_H
 #define MAE_H
@@ -36,15 +36,15 @@ extern "C" {
 
 typedef enum MaeStatus {
     MAE_OK,
-    MAE_USAGE,       /* an option or argument that cannot be */
-    MAE_IO,          /* a file cannot be read or written */
-    MAE_FORMAT,      /* a file is not what it should be */
-    MAE_SHAPE,       /* tensors do not fit each other */
+    MAE_USAGE,  /* an option or argument that cannot be */
+    MAE_IO,     /* a file cannot be read or written */
+    MAE_FORMAT, /* a file is not what it should be */
+    MAE_SHAPE,  /* tensors do not fit each other */
     MAE_MEMORY,
     MAE_UNSUPPORTED,
-    MAE_EMPTY,       /* no images, no labels */
-    MAE_NONFINITE,   /* training diverged */
-    MAE_INTERRUPTED  /* stopped by request; everything is saved */
+    MAE_EMPTY,      /* no images, no labels */
+    MAE_NONFINITE,  /* training diverged */
+    MAE_INTERRUPTED /* stopped by request; everything is saved */
 } MaeStatus;
 
 typedef struct MaeError {
@@ -76,15 +76,15 @@ typedef enum MaeOptionType {
 } MaeOptionType;
 
 typedef struct MaeOption {
-    const char *name;        /* "mask-ratio": --mask-ratio on the command line, mask_ratio in JSON */
+    const char *name; /* "mask-ratio": --mask-ratio on the command line, mask_ratio in JSON */
     MaeOptionType type;
-    size_t offset;           /* into MaeOptions */
-    unsigned commands;       /* bits of MaeCommand that know it */
-    const char *fallback;    /* default as text; NULL: derived (help says from what) */
-    double min, max;         /* numbers, inclusive */
+    size_t offset;              /* into MaeOptions */
+    unsigned commands;          /* bits of MaeCommand that know it */
+    const char *fallback;       /* default as text; NULL: derived (help says from what) */
+    double min, max;            /* numbers, inclusive */
     const char *const *choices; /* NULL-terminated */
-    const char *group;       /* heading in the help: "Model", "Data", ... */
-    const char *argument;    /* placeholder in the help: "N", "FILE", "HxW" */
+    const char *group;          /* heading in the help: "Model", "Data", ... */
+    const char *argument;       /* placeholder in the help: "N", "FILE", "HxW" */
     const char *help;
 } MaeOption;
 
@@ -134,8 +134,8 @@ MAE_API const MaeOption *mae_option_table(size_t *count);
 /* Defaults of a command. Free with mae_options_free. */
 MAE_API void mae_options_default(MaeCommand command, MaeOptions *options);
 MAE_API void mae_options_free(MaeOptions *options);
-/* Sets one option from text. MAE_USAGE names the option, the value and what is allowed. A bool takes
- * "true" or "false"; name without dashes. */
+/* Sets one option from text. MAE_USAGE names the option, the value and what is allowed. A bool
+ * takes "true" or "false"; name without dashes. */
 MAE_API MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *name,
                                  const char *value, MaeError *err);
 /* The value as text, into buffer. */
@@ -165,18 +165,19 @@ typedef struct MaeEvents {
     volatile int *stop;
 } MaeEvents;
 
-/* --- pre-training ------------------------------------------------------------------------------ */
+/* --- pre-training ------------------------------------------------------------------------------
+ */
 
 typedef struct MaePlan {
-    char model[64];             /* "vit_base patch 16, 224x224" */
-    char data[256];             /* description of the source */
+    char model[64]; /* "vit_base patch 16, 224x224" */
+    char data[256]; /* description of the source */
     int64_t parameters, encoder_parameters, images, patches, kept_patches;
     int64_t effective_batch, steps_per_epoch, total_steps;
-    double lr;                  /* after scaling by batch / 256 */
-    double gflop_per_image;     /* of a training step */
+    double lr;              /* after scaling by batch / 256 */
+    double gflop_per_image; /* of a training step */
     int64_t bytes_parameters, bytes_optimizer, bytes_activations, bytes_total;
     double peak_gflops, seconds; /* measured peak; estimate at half of it */
-    int resumes;                /* RUN holds a run that would be continued */
+    int resumes;                 /* RUN holds a run that would be continued */
 } MaePlan;
 
 typedef struct MaeSummary {
@@ -188,12 +189,13 @@ typedef struct MaeSummary {
 
 /* What mae_pretrain would do, without doing it. Opens the data; needs no --out. */
 MAE_API MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err);
-/* Runs or resumes. Writes the run folder of options.out. Errors: USAGE (options that contradict each
- * other or the run folder), EMPTY, IO, FORMAT, MEMORY, NONFINITE, INTERRUPTED. */
+/* Runs or resumes. Writes the run folder of options.out. Errors: USAGE (options that contradict
+ * each other or the run folder), EMPTY, IO, FORMAT, MEMORY, NONFINITE, INTERRUPTED. */
 MAE_API MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                                MaeError *err);
 
-/* --- models ------------------------------------------------------------------------------------ */
+/* --- models ------------------------------------------------------------------------------------
+ */
 
 typedef struct MaeModel MaeModel;
 
@@ -218,10 +220,10 @@ MAE_API MaeStatus mae_model_save(const MaeModel *m, const char *path, MaeError *
 
 /* One row: masked | reconstruction | original, 8-bit RGB, [height, width, 3] interleaved. */
 typedef struct MaeReconstruction {
-    int64_t width, height;        /* of the picture */
+    int64_t width, height;             /* of the picture */
     int64_t panel_width, panel_height; /* of one panel */
     unsigned char *picture;
-    double loss;                  /* on the removed patches */
+    double loss; /* on the removed patches */
     int64_t kept;
 } MaeReconstruction;
 
@@ -270,7 +272,8 @@ typedef struct MaeBenchStep {
     double fraction_of_peak;
     int64_t bytes_planned, bytes_rss;
 } MaeBenchStep;
-/* Whole training steps (forward, backward, update) on synthetic data, and the FMA peak, in one run. */
+/* Whole training steps (forward, backward, update) on synthetic data, and the FMA peak, in one run.
+ */
 MAE_API MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err);
 
 typedef struct MaeBenchData {

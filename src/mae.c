@@ -11,18 +11,15 @@
 #include "train/drivers.h"
 #include "train/pretrain.h"
 
-const char *mae_version(void)
-{
+const char *mae_version(void) {
     return MAE_VERSION;
 }
 
-const char *mae_status_name(MaeStatus s)
-{
+const char *mae_status_name(MaeStatus s) {
     return status_name((Status)s);
 }
 
-static MaeStatus lower(Status status, const Error *e, MaeError *err)
-{
+static MaeStatus lower(Status status, const Error *e, MaeError *err) {
     if (err && status != STATUS_OK) {
         err->status = (MaeStatus)status;
         snprintf(err->message, sizeof err->message, "%s", e->message);
@@ -30,26 +27,23 @@ static MaeStatus lower(Status status, const Error *e, MaeError *err)
     return (MaeStatus)status;
 }
 
-static void to_events(void *user, LogLevel level, const char *line)
-{
+static void to_events(void *user, LogLevel level, const char *line) {
     const MaeEvents *events = user;
     events->log(events->user, (int)level, line);
 }
 
-static void listen(const MaeEvents *events)
-{
+static void listen(const MaeEvents *events) {
     bool hears = events && events->log;
     log_set_sink(hears ? to_events : NULL, hears ? (void *)(uintptr_t)events : NULL);
 }
 
-MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err)
-{
+MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err) {
     Error e = {0};
     return lower(pretrain_plan(o, out, &e), &e, err);
 }
 
-MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, MaeError *err)
-{
+MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+                       MaeError *err) {
     Error e = {0};
     listen(events);
     Status status = pretrain_run(o, events, out, &e);
@@ -58,64 +52,54 @@ MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary 
 }
 
 MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
-                         MaeError *err)
-{
+                         MaeError *err) {
     Error e = {0};
     return lower(model_load(path, device, threads, out, &e), &e, err);
 }
 
-MaeStatus mae_model_new(const MaeOptions *o, MaeModel **out, MaeError *err)
-{
+MaeStatus mae_model_new(const MaeOptions *o, MaeModel **out, MaeError *err) {
     Error e = {0};
     return lower(model_new(o, out, &e), &e, err);
 }
 
-void mae_model_free(MaeModel *m)
-{
+void mae_model_free(MaeModel *m) {
     model_free(m);
 }
 
-void mae_model_info(const MaeModel *m, MaeModelInfo *out)
-{
+void mae_model_info(const MaeModel *m, MaeModelInfo *out) {
     model_info(m, out);
 }
 
-MaeStatus mae_model_save(const MaeModel *m, const char *path, MaeError *err)
-{
+MaeStatus mae_model_save(const MaeModel *m, const char *path, MaeError *err) {
     Error e = {0};
     return lower(checkpoint_write(path, m->autoencoder, &m->notes, &e), &e, err);
 }
 
 MaeStatus mae_model_reconstruct(MaeModel *m, const char *image_path, const MaeOptions *o,
-                                MaeReconstruction *out, MaeError *err)
-{
+                                MaeReconstruction *out, MaeError *err) {
     Error e = {0};
     return lower(reconstruct_image(m, image_path, o, out, &e), &e, err);
 }
 
-void mae_reconstruction_free(MaeReconstruction *r)
-{
+void mae_reconstruction_free(MaeReconstruction *r) {
     mem_free(r->picture);
     r->picture = NULL;
 }
 
 MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, int count,
-                          const MaeOptions *o, double *loss, MaeError *err)
-{
+                          const MaeOptions *o, double *loss, MaeError *err) {
     Error e = {0};
     return lower(reconstruct_files(m, image_paths, count, o, loss, &e), &e, err);
 }
 
 MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o, float *out,
-                             MaeError *err)
-{
+                             MaeError *err) {
     Error e = {0};
     return lower(features_image(m, image_path, o, out, &e), &e, err);
 }
 
 MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events, int64_t *rows,
-                       MaeError *err)
-{
+                       MaeError *err) {
     Error e = {0};
     listen(events);
     Status status = features_file(m, o, events, rows, &e);
@@ -124,8 +108,7 @@ MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events
 }
 
 MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
-                  MaeError *err)
-{
+                  MaeError *err) {
     Error e = {0};
     listen(events);
     Status status = knn_run(m, o, events, out, &e);
@@ -133,33 +116,28 @@ MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, Mae
     return lower(status, &e, err);
 }
 
-MaeStatus mae_file_info(const char *path, char **json, MaeError *err)
-{
+MaeStatus mae_file_info(const char *path, char **json, MaeError *err) {
     Error e = {0};
     return lower(file_info(path, json, &e), &e, err);
 }
 
-void mae_text_free(char *text)
-{
+void mae_text_free(char *text) {
     mem_free(text);
 }
 
 MaeStatus mae_image_write(const char *path, int64_t width, int64_t height, const unsigned char *rgb,
-                          MaeError *err)
-{
+                          MaeError *err) {
     Error e = {0};
     Image im = {width, height, 3, (uint8_t *)(uintptr_t)rgb};
     return lower(image_write_png(path, &im, &e), &e, err);
 }
 
-MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err)
-{
+MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err) {
     Error e = {0};
     return lower(bench_step(o, out, &e), &e, err);
 }
 
-MaeStatus mae_bench_data(const MaeOptions *o, MaeBenchData *out, MaeError *err)
-{
+MaeStatus mae_bench_data(const MaeOptions *o, MaeBenchData *out, MaeError *err) {
     Error e = {0};
     return lower(bench_data(o, out, &e), &e, err);
 }

@@ -20,8 +20,10 @@ static int64_t round_half_even(double x) {
 static Box crop_fallback(int64_t width, int64_t height, double min_ratio, double max_ratio) {
     double ratio = (double)width / (double)height;
     int64_t w = width, h = height;
-    if (ratio < min_ratio) h = round_half_even((double)w / min_ratio);
-    else if (ratio > max_ratio) w = round_half_even((double)h * max_ratio);
+    if (ratio < min_ratio)
+        h = round_half_even((double)w / min_ratio);
+    else if (ratio > max_ratio)
+        w = round_half_even((double)h * max_ratio);
     return (Box){(width - w) / 2, (height - h) / 2, w, h};
 }
 
@@ -58,7 +60,7 @@ static Box draw_crop(const Augment *a, int64_t width, int64_t height, Rng *rng) 
         draws[i][1] = rng_range(rng, log(a->min_ratio), log(a->max_ratio));
     }
     bool fallback;
-    Box box = augment_crop_size(width, height, (const double (*)[2])draws, CROP_TRIES, a->min_ratio,
+    Box box = augment_crop_size(width, height, (const double(*)[2])draws, CROP_TRIES, a->min_ratio,
                                 a->max_ratio, &fallback);
     if (fallback) return box;
     box.top = rng_below(rng, height - box.height + 1);

@@ -9,7 +9,8 @@
 typedef enum AugmentKind {
     AUGMENT_EVAL,       /* shorter side to int(S*256/224) (S > 224: to S), centre crop */
     AUGMENT_NONE,       /* resize to the image size, aspect ignored; no flip: "none" */
-    AUGMENT_CROP_FIXED, /* resize shorter side to int(S*256/224), random crop of S, flip: "crop-fixed" */
+    AUGMENT_CROP_FIXED, /* resize shorter side to int(S*256/224), random crop of S, flip:
+                           "crop-fixed" */
     AUGMENT_CROP,       /* torchvision RandomResizedCrop + flip: "crop" */
     AUGMENT_CROP_JITTER /* the same + colour jitter 0.4/0.4/0.4/0.1: "crop-jitter" */
 } AugmentKind;

@@ -59,9 +59,12 @@ static Hsv hsv_from_rgb(const uint8_t *p) {
     float rc = (float)(most - r) / range, gc = (float)(most - g) / range;
     float bc = (float)(most - b) / range;
     float h;
-    if (r == most) h = bc - gc;
-    else if (g == most) h = (float)(2.0 + (double)rc - (double)bc);
-    else h = (float)(4.0 + (double)gc - (double)rc);
+    if (r == most)
+        h = bc - gc;
+    else if (g == most)
+        h = (float)(2.0 + (double)rc - (double)bc);
+    else
+        h = (float)(4.0 + (double)gc - (double)rc);
     h = (float)fmod((double)h / 6.0 + 1.0, 1.0);
     return (Hsv){(uint8_t)((double)h * 255.0), (uint8_t)((double)s * 255.0), (uint8_t)most};
 }

@@ -1,5 +1,6 @@
-/* Images on the host: 8-bit, interleaved, H x W x C with C = 3 (RGB) unless said otherwise. Decoding
- * gives what PIL's open().convert('RGB') gives (see the note at each format in image_decode.c). */
+/* Images on the host: 8-bit, interleaved, H x W x C with C = 3 (RGB) unless said otherwise.
+ * Decoding gives what PIL's open().convert('RGB') gives (see the note at each format in
+ * image_decode.c). */
 #ifndef DATA_IMAGE_H
 #define DATA_IMAGE_H
 

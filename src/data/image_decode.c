@@ -49,7 +49,8 @@ Status image_decode(const char *name, const void *bytes, size_t n, int channels,
     else
         TRY(fail(err, STATUS_FORMAT,
                  "%s: not an image in a known format; JPEG, PNG and WebP are supported, so convert "
-                 "or remove it", name));
+                 "or remove it",
+                 name));
     TRY(convert_channels(name, out, channels, err));
 done:
     if (status != STATUS_OK) image_free(out);

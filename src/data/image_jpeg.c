@@ -35,9 +35,9 @@ static void on_error(j_common_ptr common) {
 
 static void on_message(j_common_ptr common, int level) {
     int code = common->err->msg_code;
-    if (level < 0 && (code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE ||
-                      code == JWRN_ARITH_BAD_CODE || code == JWRN_JPEG_EOF ||
-                      code == JWRN_MUST_RESYNC))
+    if (level < 0 &&
+        (code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_ARITH_BAD_CODE ||
+         code == JWRN_JPEG_EOF || code == JWRN_MUST_RESYNC))
         on_error(common);
 }
 
@@ -111,8 +111,7 @@ static uint8_t multiply_255(unsigned x, unsigned y) {
 static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk, int64_t n) {
     for (int64_t i = 0; i < n; i++, rgb += 3, cmyk += 4) {
         unsigned white = cmyk[3];
-        for (int c = 0; c < 3; c++)
-            rgb[c] = (uint8_t)(white - multiply_255(255u - cmyk[c], white));
+        for (int c = 0; c < 3; c++) rgb[c] = (uint8_t)(white - multiply_255(255u - cmyk[c], white));
     }
 }
 

@@ -1,6 +1,6 @@
-/* Samples in order: worker threads decode and augment into a ring of batches that the consumer takes
- * in sequence. What a sample becomes depends only on (seed, epoch, index). With n_workers 0 the work
- * is done in loader_next.
+/* Samples in order: worker threads decode and augment into a ring of batches that the consumer
+ * takes in sequence. What a sample becomes depends only on (seed, epoch, index). With n_workers 0
+ * the work is done in loader_next.
  *
  * An unreadable image is replaced by the next readable one of the epoch's order (wrapping), named
  * once in the log and counted; strict makes it an error instead. */
@@ -14,15 +14,15 @@ typedef struct LoaderOptions {
     Augment augment;
     int64_t batch;
     int n_workers;
-    int64_t n_ahead;     /* batches in the ring, 0 = 4 */
+    int64_t n_ahead; /* batches in the ring, 0 = 4 */
     uint64_t seed;
-    bool shuffle;        /* rng_permute per epoch; otherwise 0,1,2,... */
-    bool drop_last;      /* otherwise the last batch of an epoch is shorter */
-    int64_t repeat;      /* each epoch visits every image this often (>= 1) with other draws */
+    bool shuffle;   /* rng_permute per epoch; otherwise 0,1,2,... */
+    bool drop_last; /* otherwise the last batch of an epoch is shorter */
+    int64_t repeat; /* each epoch visits every image this often (>= 1) with other draws */
     bool strict;
     int64_t start_epoch; /* resume: the first batch is batch start_batch of start_epoch */
     int64_t start_batch;
-    int64_t n_epochs;    /* ends after this epoch count (exclusive epoch number); 0 = never */
+    int64_t n_epochs; /* ends after this epoch count (exclusive epoch number); 0 = never */
 } LoaderOptions;
 
 typedef struct Batch {
@@ -34,12 +34,13 @@ typedef struct Batch {
 } Batch;
 
 typedef struct Loader Loader;
-/* The dataset must outlive the loader. Fails (EMPTY) when an epoch has no batch, saying what to change. */
+/* The dataset must outlive the loader. Fails (EMPTY) when an epoch has no batch, saying what to
+ * change. */
 Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err);
 int64_t loader_batches_per_epoch(const Loader *l);
 /* The next batch, valid until the next call. out->n == 0 at the end. */
 Status loader_next(Loader *l, Batch *out, Error *err);
 int64_t loader_unreadable(const Loader *l); /* distinct images that could not be read so far */
-void loader_close(Loader *l); /* stops and joins the workers; accepts NULL */
+void loader_close(Loader *l);               /* stops and joins the workers; accepts NULL */
 
 #endif

@@ -126,8 +126,7 @@ AVX2 static void down_16(uint8_t *dst, const uint8_t *src, int64_t src_stride, i
         down_pair(a, b, _mm256_set1_epi32(pair_low), _mm256_set1_epi32(pair_high), low, high);
     }
     __m256i v = _mm256_packs_epi32(down_finish(low[0], high[0]), down_finish(low[1], high[1]));
-    __m128i bytes =
-        _mm_packus_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     _mm_storeu_si128((__m128i *)(void *)dst, bytes);
 }
 

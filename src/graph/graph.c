@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-Graph *graph_new(Device *d)
-{
+Graph *graph_new(Device *d) {
     Graph *g = mem_alloc(sizeof *g);
     if (!g) return NULL;
     g->device = d;
@@ -15,8 +14,7 @@ Graph *graph_new(Device *d)
     return NULL;
 }
 
-void graph_free(Graph *g)
-{
+void graph_free(Graph *g) {
     if (!g) return;
     device_free(g->device, g->slab, g->slab_bytes);
     mem_free(g->values);
@@ -28,22 +26,19 @@ void graph_free(Graph *g)
 
 /* Building a graph takes kilobytes; a system without them is treated as a bug, so that models stay
  * readable. The slabs, which are large, report their failure. */
-static void *must(void *p)
-{
+static void *must(void *p) {
     ASSERT(p, "no memory for the description of a graph");
     return p;
 }
 
-static void grow(void **list, int *capacity, int count, size_t size)
-{
+static void grow(void **list, int *capacity, int count, size_t size) {
     if (count < *capacity) return;
     int wanted = *capacity ? 2 * *capacity : 64;
     *list = must(mem_realloc(*list, (size_t)*capacity * size, (size_t)wanted * size));
     *capacity = wanted;
 }
 
-static Value *new_value(Graph *g, const char *name, ValueKind kind, DType dtype, Shape shape)
-{
+static Value *new_value(Graph *g, const char *name, ValueKind kind, DType dtype, Shape shape) {
     ASSERT(!g->planned, "%s added to a planned graph", name);
     ValueNode *n = must(arena_alloc(g->arena, sizeof *n));
     n->value = (Value){.name = must(arena_strdup(g->arena, name)),
@@ -60,13 +55,11 @@ static Value *new_value(Graph *g, const char *name, ValueKind kind, DType dtype,
     return &n->value;
 }
 
-Value *graph_input(Graph *g, const char *name, DType dtype, Shape shape)
-{
+Value *graph_input(Graph *g, const char *name, DType dtype, Shape shape) {
     return new_value(g, name, VALUE_INPUT, dtype, shape);
 }
 
-Value *graph_param(Graph *g, Param *p)
-{
+Value *graph_param(Graph *g, Param *p) {
     ASSERT(p && p->placed, "graph_param before params_alloc");
     for (int i = 0; i < g->n_values; i++)
         if (g->values[i]->value.param == p) return &g->values[i]->value;
@@ -76,15 +69,13 @@ Value *graph_param(Graph *g, Param *p)
     return v;
 }
 
-Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad)
-{
+Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad) {
     Value *v = new_value(g, name, VALUE_ACTIVATION, DTYPE_F32, shape);
     v->needs_grad = needs_grad;
     return v;
 }
 
-Value *graph_find(const Graph *g, const char *name)
-{
+Value *graph_find(const Graph *g, const char *name) {
     for (int i = 0; i < g->n_values; i++) {
         Value *v = &g->values[i]->value;
         if (v->kind != VALUE_PARAM && strcmp(v->name, name) == 0) return v;
@@ -92,14 +83,12 @@ Value *graph_find(const Graph *g, const char *name)
     return NULL;
 }
 
-void graph_keep(Graph *g, Value *v)
-{
+void graph_keep(Graph *g, Value *v) {
     ASSERT(!g->planned, "%s kept after planning", v->name);
     node_of(v)->keep = true;
 }
 
-Op *graph_op(Graph *g, const OpClass *class, const char *name)
-{
+Op *graph_op(Graph *g, const OpClass *class, const char *name) {
     Op *op = must(arena_alloc(g->arena, sizeof *op));
     op->class = class;
     op->name = must(arena_strdup(g->arena, name));
@@ -110,37 +99,31 @@ Op *graph_op(Graph *g, const OpClass *class, const char *name)
     return op;
 }
 
-void op_input(Op *op, Value *v)
-{
+void op_input(Op *op, Value *v) {
     ASSERT(op->n_in < MAX_INPUTS, "%s has too many inputs", op->name);
     op->in[op->n_in++] = v ? node_of(v) : NULL;
     if (v && v->needs_grad && op->class->backward) op->back = true;
 }
 
-void op_output(Graph *g, Op *op, Value *v)
-{
+void op_output(Graph *g, Op *op, Value *v) {
     ASSERT(op->n_out < MAX_OUTPUTS, "%s has too many outputs", op->name);
     node_of(v)->producer = g->n_ops - 1;
     op->out[op->n_out++] = node_of(v);
 }
 
-int64_t node_dim(const ValueNode *n, int i)
-{
+int64_t node_dim(const ValueNode *n, int i) {
     return n->value.shape.dim[i];
 }
 
-int64_t node_last_dim(const ValueNode *n)
-{
+int64_t node_last_dim(const ValueNode *n) {
     return n->value.shape.dim[n->value.shape.n_dims - 1];
 }
 
-int64_t node_rows(const ValueNode *n)
-{
+int64_t node_rows(const ValueNode *n) {
     return shape_numel(n->value.shape) / node_last_dim(n);
 }
 
-void op_check(bool ok, const Op *op)
-{
+void op_check(bool ok, const Op *op) {
     char text[MAX_INPUTS][96] = {{0}};
     if (ok) return;
     for (int i = 0; i < op->n_in; i++)
@@ -149,20 +132,17 @@ void op_check(bool ok, const Op *op)
            text[1], text[2], text[3], text[4]);
 }
 
-Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad)
-{
+Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad) {
     Value *v = graph_activation(g, op->name, shape, needs_grad);
     op_output(g, op, v);
     return v;
 }
 
-static void *address(Graph *g, int buffer)
-{
+static void *address(Graph *g, int buffer) {
     return buffer == NO_BUFFER ? NULL : device_at(g->slab, g->buffers[buffer].offset);
 }
 
-static void resolve(Graph *g)
-{
+static void resolve(Graph *g) {
     for (int i = 0; i < g->n_values; i++) {
         ValueNode *n = g->values[i];
         Param *p = n->value.param;
@@ -178,65 +158,57 @@ static void resolve(Graph *g)
     }
 }
 
-Status graph_plan(Graph *g, GraphMode mode, Error *err)
-{
+Status graph_plan(Graph *g, GraphMode mode, Error *err) {
     ASSERT(!g->planned, "a graph is planned once");
     g->slab_bytes = plan_layout(g, mode);
     g->slab = device_alloc(g->device, g->slab_bytes);
     if (!g->slab)
-        return fail(err, STATUS_MEMORY,
-                    "no memory for %.1f MB of activations; use a smaller --batch (and --accumulate)",
-                    (double)g->slab_bytes / 1e6);
+        return fail(
+            err, STATUS_MEMORY,
+            "no memory for %.1f MB of activations; use a smaller --batch (and --accumulate)",
+            (double)g->slab_bytes / 1e6);
     g->planned = true;
     g->mode = mode;
     resolve(g);
     return STATUS_OK;
 }
 
-size_t graph_bytes(Graph *g, GraphMode mode)
-{
+size_t graph_bytes(Graph *g, GraphMode mode) {
     return g->planned ? g->slab_bytes : plan_layout(g, mode);
 }
 
-void graph_set_real(Graph *g, Value *v, const float *host)
-{
+void graph_set_real(Graph *g, Value *v, const float *host) {
     ASSERT(v->kind == VALUE_INPUT && v->dtype == DTYPE_F32, "%s is no real input", v->name);
     device_upload_real(g->device, v->data, host, shape_numel(v->shape));
 }
 
-void graph_set(Graph *g, Value *v, const void *host)
-{
+void graph_set(Graph *g, Value *v, const void *host) {
     ASSERT(v->kind == VALUE_INPUT && v->dtype != DTYPE_F32, "%s is no byte input", v->name);
     device_upload(g->device, v->data, host, (size_t)shape_numel(v->shape) * dtype_bytes(v->dtype));
 }
 
-void graph_get(Graph *g, const Value *v, float *host)
-{
+void graph_get(Graph *g, const Value *v, float *host) {
     ASSERT(v->kind != VALUE_ACTIVATION || ((const ValueNode *)(const void *)v)->keep,
            "%s is read without graph_keep", v->name);
     device_download_real(g->device, host, v->data, shape_numel(v->shape));
 }
 
-void graph_get_grad(Graph *g, const Value *v, float *host)
-{
+void graph_get_grad(Graph *g, const Value *v, float *host) {
     ASSERT(v->grad, "%s has no gradient", v->name);
     device_download_real(g->device, host, v->grad, shape_numel(v->shape));
 }
 
-void graph_set_grad(Graph *g, Value *v, const float *host)
-{
+void graph_set_grad(Graph *g, Value *v, const float *host) {
     ASSERT(v->grad && node_of(v)->keep, "%s: upstream gradient of a value not kept", v->name);
     device_upload_real(g->device, v->grad, host, shape_numel(v->shape));
 }
 
-void graph_forward(Graph *g)
-{
+void graph_forward(Graph *g) {
     ASSERT(g->planned, "graph_forward before graph_plan");
     for (int i = 0; i < g->n_ops; i++) g->ops[i]->class->forward(g, g->ops[i]);
 }
 
-static void report_ready(Graph *g, int i, GraphReady ready, void *user)
-{
+static void report_ready(Graph *g, int i, GraphReady ready, void *user) {
     const Op *op = g->ops[i];
     for (int k = 0; k < op->n_in; k++) {
         ValueNode *n = op->in[k];
@@ -248,8 +220,7 @@ static void report_ready(Graph *g, int i, GraphReady ready, void *user)
     }
 }
 
-void graph_backward(Graph *g, Value *root, GraphReady ready, void *user)
-{
+void graph_backward(Graph *g, Value *root, GraphReady ready, void *user) {
     ASSERT(g->planned && g->mode == GRAPH_TRAIN, "graph_backward without a training plan");
     ASSERT(root->needs_grad, "%s depends on no parameter", root->name);
     for (int i = node_of(root)->producer; i >= 0; i--) {
@@ -260,16 +231,14 @@ void graph_backward(Graph *g, Value *root, GraphReady ready, void *user)
     }
 }
 
-double graph_flops_forward(const Graph *g)
-{
+double graph_flops_forward(const Graph *g) {
     double sum = 0;
     for (int i = 0; i < g->n_ops; i++)
         if (g->ops[i]->class->flops) sum += g->ops[i]->class->flops(g->ops[i], false);
     return sum;
 }
 
-double graph_flops_step(const Graph *g)
-{
+double graph_flops_step(const Graph *g) {
     double sum = graph_flops_forward(g);
     for (int i = 0; i < g->n_ops; i++)
         if (g->ops[i]->class->flops && g->ops[i]->back)
@@ -277,8 +246,7 @@ double graph_flops_step(const Graph *g)
     return sum;
 }
 
-const Value *graph_first_nonfinite(Graph *g)
-{
+const Value *graph_first_nonfinite(Graph *g) {
     for (int i = 0; i < g->n_ops; i++)
         for (int k = 0; k < g->ops[i]->n_out; k++) {
             const ValueNode *n = g->ops[i]->out[k];

@@ -1,6 +1,6 @@
-/* Static graphs of coarse ops. A model is written once: parameters live in a Params, each graph over
- * them is built for one batch size, planned (every byte known, all memory taken), then run as often
- * as wanted without a further allocation. Builders check shapes and abort on a bug.
+/* Static graphs of coarse ops. A model is written once: parameters live in a Params, each graph
+ * over them is built for one batch size, planned (every byte known, all memory taken), then run as
+ * often as wanted without a further allocation. Builders check shapes and abort on a bug.
  *
  * Backward runs the ops in reverse. The first op that contributes to a value's gradient writes it,
  * later ones add (known when planning, so nothing is zeroed); the gradient of a residual input is
@@ -23,9 +23,9 @@ typedef struct Param {
     int64_t numel;
     bool trainable, placed;
     bool needs_grad; /* trainable, and gradients were asked for */
-    size_t offset; /* bytes into the slabs; trainable ones are in front */
-    void *data;    /* device addresses, set by params_alloc */
-    void *grad;    /* NULL unless gradients were asked for and the parameter is trainable */
+    size_t offset;   /* bytes into the slabs; trainable ones are in front */
+    void *data;      /* device addresses, set by params_alloc */
+    void *grad;      /* NULL unless gradients were asked for and the parameter is trainable */
 } Param;
 
 typedef struct Params Params;
@@ -86,8 +86,8 @@ void graph_get_grad(Graph *g, const Value *v, float *host);
 void graph_set_grad(Graph *g, Value *v, const float *host);
 
 void graph_forward(Graph *g);
-/* From the gradient of `root` (kept, needs_grad) to all parameters; after graph_forward. ready, when
- * given, is called as each parameter's gradient is complete (overlap of communication). */
+/* From the gradient of `root` (kept, needs_grad) to all parameters; after graph_forward. ready,
+ * when given, is called as each parameter's gradient is complete (overlap of communication). */
 typedef void (*GraphReady)(void *user, Param *p);
 void graph_backward(Graph *g, Value *root, GraphReady ready, void *user);
 
@@ -109,7 +109,8 @@ typedef struct LinearOptions {
 } LinearOptions;
 Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, LinearOptions o);
 Value *op_layernorm(Graph *g, const char *name, Value *x, Value *w, Value *b, double eps);
-Value *op_attention(Graph *g, const char *name, Value *qkv, int64_t heads); /* [B,T,3C] -> [B,T,C] */
+Value *op_attention(Graph *g, const char *name, Value *qkv,
+                    int64_t heads); /* [B,T,3C] -> [B,T,C] */
 /* u8 [B,h,w,C] -> [B,C,h,w]; mean and std (host, C values) are copied. */
 Value *op_image_normalize(Graph *g, const char *name, Value *pixels, const float *mean,
                           const float *std);
@@ -123,7 +124,7 @@ Value *op_tokens_restore(Graph *g, const char *name, Value *x, Value *token, Val
 Value *op_tokens_gather(Graph *g, const char *name, Value *x, Value *ids);
 Value *op_tokens_mean(Graph *g, const char *name, Value *x);
 /* Returns the loss [1]; per_patch [B,M] through *per_patch when not NULL. */
-Value *op_masked_mse(Graph *g, const char *name, Value *pred, Value *target, Value *mask, Value *ids,
-                     Value **per_patch);
+Value *op_masked_mse(Graph *g, const char *name, Value *pred, Value *target, Value *mask,
+                     Value *ids, Value **per_patch);
 
 #endif

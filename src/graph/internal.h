@@ -1,5 +1,5 @@
-/* What the files of graph/ share: nodes, ops, buffers. An op is a row of functions (OpClass) and its
- * operands; plan.c turns lifetimes into offsets, graph.c runs the list. */
+/* What the files of graph/ share: nodes, ops, buffers. An op is a row of functions (OpClass) and
+ * its operands; plan.c turns lifetimes into offsets, graph.c runs the list. */
 #ifndef GRAPH_INTERNAL_H
 #define GRAPH_INTERNAL_H
 
@@ -14,7 +14,7 @@
 typedef struct Op Op;
 
 typedef struct ValueNode {
-    Value value; /* first: a Value * of this graph is a ValueNode * */
+    Value value;  /* first: a Value * of this graph is a ValueNode * */
     int producer; /* op index, -1 for inputs and parameters */
     bool keep;
     bool contributed; /* while planning: its gradient has a writer already */
@@ -26,9 +26,9 @@ typedef struct OpClass {
     unsigned reads_inputs;  /* bit i: backward reads the data of input i */
     unsigned reads_outputs; /* the same for outputs */
     void (*forward)(Graph *g, Op *op);
-    void (*backward)(Graph *g, Op *op); /* NULL: nothing flows back */
-    size_t (*saved_bytes)(Graph *g, const Op *op, int i);             /* forward to backward */
-    size_t (*scratch_bytes)(Graph *g, const Op *op, bool backward);   /* within one call */
+    void (*backward)(Graph *g, Op *op);                             /* NULL: nothing flows back */
+    size_t (*saved_bytes)(Graph *g, const Op *op, int i);           /* forward to backward */
+    size_t (*scratch_bytes)(Graph *g, const Op *op, bool backward); /* within one call */
     double (*flops)(const Op *op, bool backward);
 } OpClass;
 
@@ -94,8 +94,7 @@ void op_check(bool ok, const Op *op);
 /* The op's first output, named like the op. */
 Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad);
 
-static inline ValueNode *node_of(Value *v)
-{
+static inline ValueNode *node_of(Value *v) {
     return (ValueNode *)(void *)v;
 }
 

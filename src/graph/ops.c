@@ -4,23 +4,20 @@
 
 #include "graph/internal.h"
 
-static bool has_shape(const ValueNode *n, Shape s)
-{
+static bool has_shape(const ValueNode *n, Shape s) {
     return n && shape_equal(n->value.shape, s);
 }
 
 /* --- linear: x, w, b, residual -> y ---------------------------------------------------------- */
 
-static void linear_forward(Graph *g, Op *op)
-{
+static void linear_forward(Graph *g, Op *op) {
     void *pre = op->flag ? op->saved[0] : NULL;
     KERNELS(g)->linear_forward(g->device, DATA(op->out[0]), pre, DATA(op->in[0]), DATA(op->in[1]),
-                         DATA(op->in[2]), DATA(op->in[3]), node_rows(op->in[0]), node_last_dim(op->in[0]),
-                         node_last_dim(op->out[0]));
+                               DATA(op->in[2]), DATA(op->in[3]), node_rows(op->in[0]),
+                               node_last_dim(op->in[0]), node_last_dim(op->out[0]));
 }
 
-static void linear_backward(Graph *g, Op *op)
-{
+static void linear_backward(Graph *g, Op *op) {
     const Kernels *k = KERNELS(g);
     ValueNode *x = op->in[0], *w = op->in[1], *b = op->in[2], *residual = op->in[3];
     void *dy = GRAD(op->out[0]);
@@ -37,26 +34,26 @@ static void linear_backward(Graph *g, Op *op)
         device_copy(g->device, GRAD(residual), dy, (size_t)(R * O) * k->real_bytes);
 }
 
-static size_t linear_saved(Graph *g, const Op *op, int i)
-{
+static size_t linear_saved(Graph *g, const Op *op, int i) {
     if (i != 0 || !op->flag) return 0;
     return (size_t)shape_numel(op->out[0]->value.shape) * KERNELS(g)->real_bytes;
 }
 
-static double linear_flops(const Op *op, bool backward)
-{
+static double linear_flops(const Op *op, bool backward) {
     double product = 2.0 * (double)node_rows(op->in[0]) * (double)node_last_dim(op->in[0]) *
                      (double)node_last_dim(op->out[0]);
     if (!backward) return product;
     return product * (op->in[0]->value.needs_grad + op->in[1]->value.needs_grad);
 }
 
-static const OpClass LINEAR = {.name = "linear", .reads_inputs = 1, .forward = linear_forward,
-                               .backward = linear_backward, .saved_bytes = linear_saved,
+static const OpClass LINEAR = {.name = "linear",
+                               .reads_inputs = 1,
+                               .forward = linear_forward,
+                               .backward = linear_backward,
+                               .saved_bytes = linear_saved,
                                .flops = linear_flops};
 
-Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, LinearOptions o)
-{
+Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, LinearOptions o) {
     Op *op = graph_op(g, &LINEAR, name);
     op_input(op, x);
     op_input(op, w);
@@ -77,41 +74,38 @@ Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, Linea
 
 /* --- layernorm: x, w, b -> y ------------------------------------------------------------------ */
 
-static void layernorm_forward(Graph *g, Op *op)
-{
+static void layernorm_forward(Graph *g, Op *op) {
     KERNELS(g)->layernorm_forward(g->device, DATA(op->out[0]), op->saved[0], op->saved[1],
-                            DATA(op->in[0]), DATA(op->in[1]), DATA(op->in[2]), node_rows(op->in[0]),
-                            node_last_dim(op->in[0]), op->eps);
+                                  DATA(op->in[0]), DATA(op->in[1]), DATA(op->in[2]),
+                                  node_rows(op->in[0]), node_last_dim(op->in[0]), op->eps);
 }
 
-static void layernorm_backward(Graph *g, Op *op)
-{
+static void layernorm_backward(Graph *g, Op *op) {
     ASSERT(op->in[0]->value.needs_grad, "%s: a layer norm of an input is not trained", op->name);
     KERNELS(g)->layernorm_backward(g->device, GRAD(op->in[0]), GRAD(op->in[1]), GRAD(op->in[2]),
-                             GRAD(op->out[0]), DATA(op->in[0]), op->saved[0], op->saved[1],
-                             DATA(op->in[1]), node_rows(op->in[0]), node_last_dim(op->in[0]),
-                             op->accumulate[0], op->scratch[1]);
+                                   GRAD(op->out[0]), DATA(op->in[0]), op->saved[0], op->saved[1],
+                                   DATA(op->in[1]), node_rows(op->in[0]), node_last_dim(op->in[0]),
+                                   op->accumulate[0], op->scratch[1]);
 }
 
-static size_t layernorm_saved(Graph *g, const Op *op, int i)
-{
+static size_t layernorm_saved(Graph *g, const Op *op, int i) {
     (void)i;
     return (size_t)node_rows(op->in[0]) * KERNELS(g)->real_bytes;
 }
 
-static size_t layernorm_scratch(Graph *g, const Op *op, bool backward)
-{
+static size_t layernorm_scratch(Graph *g, const Op *op, bool backward) {
     if (!backward) return 0;
     return KERNELS(g)->layernorm_scratch(g->device, node_rows(op->in[0]), node_last_dim(op->in[0]));
 }
 
-static const OpClass LAYERNORM = {.name = "layernorm", .reads_inputs = 1,
-                                  .forward = layernorm_forward, .backward = layernorm_backward,
+static const OpClass LAYERNORM = {.name = "layernorm",
+                                  .reads_inputs = 1,
+                                  .forward = layernorm_forward,
+                                  .backward = layernorm_backward,
                                   .saved_bytes = layernorm_saved,
                                   .scratch_bytes = layernorm_scratch};
 
-Value *op_layernorm(Graph *g, const char *name, Value *x, Value *w, Value *b, double eps)
-{
+Value *op_layernorm(Graph *g, const char *name, Value *x, Value *w, Value *b, double eps) {
     Op *op = graph_op(g, &LAYERNORM, name);
     op_input(op, x);
     op_input(op, w);
@@ -124,50 +118,50 @@ Value *op_layernorm(Graph *g, const char *name, Value *x, Value *w, Value *b, do
 
 /* --- attention: qkv[B,T,3C] -> o[B,T,C] ------------------------------------------------------- */
 
-static void attention_forward(Graph *g, Op *op)
-{
+static void attention_forward(Graph *g, Op *op) {
     int64_t C = node_last_dim(op->out[0]);
     KERNELS(g)->attention_forward(g->device, DATA(op->out[0]), op->saved[0], DATA(op->in[0]),
-                            node_dim(op->in[0], 0), node_dim(op->in[0], 1), op->n, C / op->n,
-                            op->scratch[0]);
+                                  node_dim(op->in[0], 0), node_dim(op->in[0], 1), op->n, C / op->n,
+                                  op->scratch[0]);
 }
 
-static void attention_backward(Graph *g, Op *op)
-{
+static void attention_backward(Graph *g, Op *op) {
     int64_t C = node_last_dim(op->out[0]);
     ASSERT(!op->accumulate[0], "%s: qkv has a second reader", op->name);
     KERNELS(g)->attention_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]), DATA(op->out[0]),
-                             op->saved[0], DATA(op->in[0]), node_dim(op->in[0], 0), node_dim(op->in[0], 1),
-                             op->n, C / op->n, op->scratch[1]);
+                                   op->saved[0], DATA(op->in[0]), node_dim(op->in[0], 0),
+                                   node_dim(op->in[0], 1), op->n, C / op->n, op->scratch[1]);
 }
 
-static size_t attention_saved(Graph *g, const Op *op, int i)
-{
+static size_t attention_saved(Graph *g, const Op *op, int i) {
     if (i != 0) return 0;
-    return (size_t)(node_dim(op->in[0], 0) * op->n * node_dim(op->in[0], 1)) * KERNELS(g)->real_bytes;
+    return (size_t)(node_dim(op->in[0], 0) * op->n * node_dim(op->in[0], 1)) *
+           KERNELS(g)->real_bytes;
 }
 
-static size_t attention_scratch(Graph *g, const Op *op, bool backward)
-{
+static size_t attention_scratch(Graph *g, const Op *op, bool backward) {
     (void)backward;
-    return KERNELS(g)->attention_scratch(g->device, node_dim(op->in[0], 0), node_dim(op->in[0], 1), op->n,
-                                   node_last_dim(op->out[0]) / op->n);
+    return KERNELS(g)->attention_scratch(g->device, node_dim(op->in[0], 0), node_dim(op->in[0], 1),
+                                         op->n, node_last_dim(op->out[0]) / op->n);
 }
 
-static double attention_flops(const Op *op, bool backward)
-{
+static double attention_flops(const Op *op, bool backward) {
     double T = (double)node_dim(op->in[0], 1);
-    double forward = 4.0 * (double)node_dim(op->in[0], 0) * T * T * (double)node_last_dim(op->out[0]);
+    double forward =
+        4.0 * (double)node_dim(op->in[0], 0) * T * T * (double)node_last_dim(op->out[0]);
     return backward ? 2 * forward : forward;
 }
 
-static const OpClass ATTENTION = {.name = "attention", .reads_inputs = 1, .reads_outputs = 1,
-                                  .forward = attention_forward, .backward = attention_backward,
+static const OpClass ATTENTION = {.name = "attention",
+                                  .reads_inputs = 1,
+                                  .reads_outputs = 1,
+                                  .forward = attention_forward,
+                                  .backward = attention_backward,
                                   .saved_bytes = attention_saved,
-                                  .scratch_bytes = attention_scratch, .flops = attention_flops};
+                                  .scratch_bytes = attention_scratch,
+                                  .flops = attention_flops};
 
-Value *op_attention(Graph *g, const char *name, Value *qkv, int64_t heads)
-{
+Value *op_attention(Graph *g, const char *name, Value *qkv, int64_t heads) {
     Op *op = graph_op(g, &ATTENTION, name);
     op_input(op, qkv);
     op->n = heads;
@@ -179,17 +173,15 @@ Value *op_attention(Graph *g, const char *name, Value *qkv, int64_t heads)
 
 /* --- images and patches: no gradient flows back ----------------------------------------------- */
 
-static void normalize_forward(Graph *g, Op *op)
-{
+static void normalize_forward(Graph *g, Op *op) {
     KERNELS(g)->image_normalize(g->device, DATA(op->out[0]), DATA(op->in[0]), op->mean, op->std,
-                          node_dim(op->in[0], 0), op->grid);
+                                node_dim(op->in[0], 0), op->grid);
 }
 
 static const OpClass IMAGE_NORMALIZE = {.name = "image_normalize", .forward = normalize_forward};
 
 Value *op_image_normalize(Graph *g, const char *name, Value *pixels, const float *mean,
-                          const float *std)
-{
+                          const float *std) {
     Op *op = graph_op(g, &IMAGE_NORMALIZE, name);
     op_input(op, pixels);
     op_check(pixels->shape.n_dims == 4 && pixels->dtype == DTYPE_U8, op);
@@ -204,24 +196,21 @@ Value *op_image_normalize(Graph *g, const char *name, Value *pixels, const float
     return op_result(g, op, SHAPE(d[0], d[3], d[1], d[2]), false);
 }
 
-static void gather_forward(Graph *g, Op *op)
-{
+static void gather_forward(Graph *g, Op *op) {
     KERNELS(g)->patch_gather(g->device, DATA(op->out[0]), DATA(op->in[0]), DATA(op->in[1]),
-                       node_dim(op->in[1], 0), node_dim(op->in[1], 1), op->grid);
+                             node_dim(op->in[1], 0), node_dim(op->in[1], 1), op->grid);
 }
 
-static void target_forward(Graph *g, Op *op)
-{
+static void target_forward(Graph *g, Op *op) {
     KERNELS(g)->patch_target(g->device, DATA(op->out[0]), DATA(op->in[0]), DATA(op->in[1]),
-                       node_dim(op->in[1], 0), node_dim(op->in[1], 1), op->grid, op->flag);
+                             node_dim(op->in[1], 0), node_dim(op->in[1], 1), op->grid, op->flag);
 }
 
 static const OpClass PATCH_GATHER = {.name = "patch_gather", .forward = gather_forward};
 static const OpClass PATCH_TARGET = {.name = "patch_target", .forward = target_forward};
 
 static Value *patch_op(Graph *g, const OpClass *class, const char *name, Value *images, Value *ids,
-                       int64_t patch, bool normalize)
-{
+                       int64_t patch, bool normalize) {
     Op *op = graph_op(g, class, name);
     op_input(op, images);
     op_input(op, ids);
@@ -233,13 +222,11 @@ static Value *patch_op(Graph *g, const OpClass *class, const char *name, Value *
     return op_result(g, op, SHAPE(d[0], ids->shape.dim[1], d[1] * patch * patch), false);
 }
 
-Value *op_patch_gather(Graph *g, const char *name, Value *images, Value *ids, int64_t patch)
-{
+Value *op_patch_gather(Graph *g, const char *name, Value *images, Value *ids, int64_t patch) {
     return patch_op(g, &PATCH_GATHER, name, images, ids, patch, false);
 }
 
 Value *op_patch_target(Graph *g, const char *name, Value *images, Value *ids, int64_t patch,
-                       bool normalize)
-{
+                       bool normalize) {
     return patch_op(g, &PATCH_TARGET, name, images, ids, patch, normalize);
 }

@@ -1,37 +1,35 @@
 /* Ops that assemble, shuffle and pool tokens, and the loss. */
 #include "graph/internal.h"
 
-static bool is_tokens(const Value *v)
-{
+static bool is_tokens(const Value *v) {
     return v->shape.n_dims == 3 && v->dtype == DTYPE_F32;
 }
 
-static bool is_ids(const Value *v, int64_t batch)
-{
+static bool is_ids(const Value *v, int64_t batch) {
     return v->shape.n_dims == 2 && v->dtype == DTYPE_I32 && v->shape.dim[0] == batch;
 }
 
 /* --- tokens_embed: x[B,M,C], cls, pos, ids -> y[B,1+M,C] -------------------------------------- */
 
-static void embed_forward(Graph *g, Op *op)
-{
+static void embed_forward(Graph *g, Op *op) {
     KERNELS(g)->tokens_embed_forward(g->device, DATA(op->out[0]), DATA(op->in[0]), DATA(op->in[1]),
-                               DATA(op->in[2]), DATA(op->in[3]), node_dim(op->in[0], 0),
-                               node_dim(op->in[0], 1), node_dim(op->in[0], 2));
+                                     DATA(op->in[2]), DATA(op->in[3]), node_dim(op->in[0], 0),
+                                     node_dim(op->in[0], 1), node_dim(op->in[0], 2));
 }
 
-static void embed_backward(Graph *g, Op *op)
-{
+static void embed_backward(Graph *g, Op *op) {
     KERNELS(g)->tokens_embed_backward(g->device, GRAD(op->in[0]), GRAD(op->in[1]), GRAD(op->in[2]),
-                                GRAD(op->out[0]), DATA(op->in[3]), node_dim(op->in[0], 0),
-                                node_dim(op->in[0], 1), node_dim(op->in[0], 2), op->accumulate[0]);
+                                      GRAD(op->out[0]), DATA(op->in[3]), node_dim(op->in[0], 0),
+                                      node_dim(op->in[0], 1), node_dim(op->in[0], 2),
+                                      op->accumulate[0]);
 }
 
-static const OpClass TOKENS_EMBED = {.name = "tokens_embed", .forward = embed_forward,
-                                     .backward = embed_backward, .reads_inputs = 8};
+static const OpClass TOKENS_EMBED = {.name = "tokens_embed",
+                                     .forward = embed_forward,
+                                     .backward = embed_backward,
+                                     .reads_inputs = 8};
 
-Value *op_tokens_embed(Graph *g, const char *name, Value *x, Value *cls, Value *pos, Value *ids)
-{
+Value *op_tokens_embed(Graph *g, const char *name, Value *x, Value *cls, Value *pos, Value *ids) {
     Op *op = graph_op(g, &TOKENS_EMBED, name);
     op_input(op, x);
     op_input(op, cls);
@@ -46,28 +44,27 @@ Value *op_tokens_embed(Graph *g, const char *name, Value *x, Value *cls, Value *
 
 /* --- tokens_restore: x[B,1+K,C], token, pos, restore[B,P] -> y[B,1+P,C] ----------------------- */
 
-static void restore_forward(Graph *g, Op *op)
-{
-    KERNELS(g)->tokens_restore_forward(g->device, DATA(op->out[0]), DATA(op->in[0]), DATA(op->in[1]),
-                                 DATA(op->in[2]), DATA(op->in[3]), node_dim(op->in[0], 0),
-                                 node_dim(op->in[0], 1) - 1, node_dim(op->out[0], 1) - 1,
-                                 node_dim(op->in[0], 2));
+static void restore_forward(Graph *g, Op *op) {
+    KERNELS(g)->tokens_restore_forward(g->device, DATA(op->out[0]), DATA(op->in[0]),
+                                       DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]),
+                                       node_dim(op->in[0], 0), node_dim(op->in[0], 1) - 1,
+                                       node_dim(op->out[0], 1) - 1, node_dim(op->in[0], 2));
 }
 
-static void restore_backward(Graph *g, Op *op)
-{
-    KERNELS(g)->tokens_restore_backward(g->device, GRAD(op->in[0]), GRAD(op->in[1]), GRAD(op->in[2]),
-                                  GRAD(op->out[0]), DATA(op->in[3]), node_dim(op->in[0], 0),
-                                  node_dim(op->in[0], 1) - 1, node_dim(op->out[0], 1) - 1,
-                                  node_dim(op->in[0], 2), op->accumulate[0]);
+static void restore_backward(Graph *g, Op *op) {
+    KERNELS(g)->tokens_restore_backward(
+        g->device, GRAD(op->in[0]), GRAD(op->in[1]), GRAD(op->in[2]), GRAD(op->out[0]),
+        DATA(op->in[3]), node_dim(op->in[0], 0), node_dim(op->in[0], 1) - 1,
+        node_dim(op->out[0], 1) - 1, node_dim(op->in[0], 2), op->accumulate[0]);
 }
 
-static const OpClass TOKENS_RESTORE = {.name = "tokens_restore", .forward = restore_forward,
-                                       .backward = restore_backward, .reads_inputs = 8};
+static const OpClass TOKENS_RESTORE = {.name = "tokens_restore",
+                                       .forward = restore_forward,
+                                       .backward = restore_backward,
+                                       .reads_inputs = 8};
 
 Value *op_tokens_restore(Graph *g, const char *name, Value *x, Value *token, Value *pos,
-                         Value *restore)
-{
+                         Value *restore) {
     Op *op = graph_op(g, &TOKENS_RESTORE, name);
     op_input(op, x);
     op_input(op, token);
@@ -82,82 +79,80 @@ Value *op_tokens_restore(Graph *g, const char *name, Value *x, Value *token, Val
 
 /* --- tokens_gather: x[B,1+P,C], ids[B,M] -> y[B,M,C] ------------------------------------------ */
 
-static void gather_forward(Graph *g, Op *op)
-{
+static void gather_forward(Graph *g, Op *op) {
     KERNELS(g)->tokens_gather_forward(g->device, DATA(op->out[0]), DATA(op->in[0]), DATA(op->in[1]),
-                                node_dim(op->in[0], 0), node_dim(op->in[1], 1), node_dim(op->in[0], 1) - 1,
-                                node_dim(op->in[0], 2));
+                                      node_dim(op->in[0], 0), node_dim(op->in[1], 1),
+                                      node_dim(op->in[0], 1) - 1, node_dim(op->in[0], 2));
 }
 
-static void gather_backward(Graph *g, Op *op)
-{
-    KERNELS(g)->tokens_gather_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]), DATA(op->in[1]),
-                                 node_dim(op->in[0], 0), node_dim(op->in[1], 1), node_dim(op->in[0], 1) - 1,
-                                 node_dim(op->in[0], 2), op->accumulate[0]);
+static void gather_backward(Graph *g, Op *op) {
+    KERNELS(g)->tokens_gather_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]),
+                                       DATA(op->in[1]), node_dim(op->in[0], 0),
+                                       node_dim(op->in[1], 1), node_dim(op->in[0], 1) - 1,
+                                       node_dim(op->in[0], 2), op->accumulate[0]);
 }
 
-static const OpClass TOKENS_GATHER = {.name = "tokens_gather", .forward = gather_forward,
-                                      .backward = gather_backward, .reads_inputs = 2};
+static const OpClass TOKENS_GATHER = {.name = "tokens_gather",
+                                      .forward = gather_forward,
+                                      .backward = gather_backward,
+                                      .reads_inputs = 2};
 
-Value *op_tokens_gather(Graph *g, const char *name, Value *x, Value *ids)
-{
+Value *op_tokens_gather(Graph *g, const char *name, Value *x, Value *ids) {
     Op *op = graph_op(g, &TOKENS_GATHER, name);
     op_input(op, x);
     op_input(op, ids);
     op_check(is_tokens(x) && is_ids(ids, x->shape.dim[0]), op);
     op_check(ids->shape.dim[1] < x->shape.dim[1], op);
     return op_result(g, op, SHAPE(x->shape.dim[0], ids->shape.dim[1], x->shape.dim[2]),
-                  x->needs_grad);
+                     x->needs_grad);
 }
 
 /* --- tokens_mean: x[B,T,C] -> y[B,C] ---------------------------------------------------------- */
 
-static void mean_forward(Graph *g, Op *op)
-{
-    KERNELS(g)->tokens_mean_forward(g->device, DATA(op->out[0]), DATA(op->in[0]), node_dim(op->in[0], 0),
-                              node_dim(op->in[0], 1), node_dim(op->in[0], 2));
+static void mean_forward(Graph *g, Op *op) {
+    KERNELS(g)->tokens_mean_forward(g->device, DATA(op->out[0]), DATA(op->in[0]),
+                                    node_dim(op->in[0], 0), node_dim(op->in[0], 1),
+                                    node_dim(op->in[0], 2));
 }
 
-static void mean_backward(Graph *g, Op *op)
-{
-    KERNELS(g)->tokens_mean_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]), node_dim(op->in[0], 0),
-                               node_dim(op->in[0], 1), node_dim(op->in[0], 2), op->accumulate[0]);
+static void mean_backward(Graph *g, Op *op) {
+    KERNELS(g)->tokens_mean_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]),
+                                     node_dim(op->in[0], 0), node_dim(op->in[0], 1),
+                                     node_dim(op->in[0], 2), op->accumulate[0]);
 }
 
-static const OpClass TOKENS_MEAN = {.name = "tokens_mean", .forward = mean_forward,
-                                    .backward = mean_backward};
+static const OpClass TOKENS_MEAN = {
+    .name = "tokens_mean", .forward = mean_forward, .backward = mean_backward};
 
-Value *op_tokens_mean(Graph *g, const char *name, Value *x)
-{
+Value *op_tokens_mean(Graph *g, const char *name, Value *x) {
     Op *op = graph_op(g, &TOKENS_MEAN, name);
     op_input(op, x);
     op_check(is_tokens(x) && x->shape.dim[1] > 1, op);
     return op_result(g, op, SHAPE(x->shape.dim[0], x->shape.dim[2]), x->needs_grad);
 }
 
-/* --- masked_mse: pred[B,M,V], target[B,M,V], mask[B,P], ids[B,M] -> loss[1], per_patch[B,M] ---- */
+/* --- masked_mse: pred[B,M,V], target[B,M,V], mask[B,P], ids[B,M] -> loss[1], per_patch[B,M] ----
+ */
 
-static void mse_forward(Graph *g, Op *op)
-{
+static void mse_forward(Graph *g, Op *op) {
     KERNELS(g)->masked_mse_forward(g->device, DATA(op->out[0]), DATA(op->out[1]), DATA(op->in[0]),
-                             DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]), node_dim(op->in[0], 0),
-                             node_dim(op->in[0], 1), node_dim(op->in[2], 1), node_dim(op->in[0], 2));
+                                   DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]),
+                                   node_dim(op->in[0], 0), node_dim(op->in[0], 1),
+                                   node_dim(op->in[2], 1), node_dim(op->in[0], 2));
 }
 
-static void mse_backward(Graph *g, Op *op)
-{
-    KERNELS(g)->masked_mse_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]), DATA(op->in[0]),
-                              DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]),
-                              node_dim(op->in[0], 0), node_dim(op->in[0], 1), node_dim(op->in[2], 1),
-                              node_dim(op->in[0], 2), op->accumulate[0]);
+static void mse_backward(Graph *g, Op *op) {
+    KERNELS(g)->masked_mse_backward(
+        g->device, GRAD(op->in[0]), GRAD(op->out[0]), DATA(op->in[0]), DATA(op->in[1]),
+        DATA(op->in[2]), DATA(op->in[3]), node_dim(op->in[0], 0), node_dim(op->in[0], 1),
+        node_dim(op->in[2], 1), node_dim(op->in[0], 2), op->accumulate[0]);
 }
 
-static const OpClass MASKED_MSE = {.name = "masked_mse", .forward = mse_forward,
-                                   .backward = mse_backward, .reads_inputs = 15};
+static const OpClass MASKED_MSE = {
+    .name = "masked_mse", .forward = mse_forward, .backward = mse_backward, .reads_inputs = 15};
 
-Value *op_masked_mse(Graph *g, const char *name, Value *pred, Value *target, Value *mask, Value *ids,
-                     Value **per_patch)
-{
+Value *op_masked_mse(Graph *g, const char *name, Value *pred, Value *target, Value *mask,
+                     Value *ids, Value **per_patch) {
     Op *op = graph_op(g, &MASKED_MSE, name);
     op_input(op, pred);
     op_input(op, target);
@@ -167,8 +162,8 @@ Value *op_masked_mse(Graph *g, const char *name, Value *pred, Value *target, Val
     op_check(is_ids(ids, pred->shape.dim[0]) && ids->shape.dim[1] == pred->shape.dim[1], op);
     op_check(mask->shape.n_dims == 2 && mask->shape.dim[0] == pred->shape.dim[0], op);
     Value *loss = op_result(g, op, SHAPE(1), pred->needs_grad);
-    Value *each = graph_activation(g, "loss_per_patch",
-                                   SHAPE(pred->shape.dim[0], pred->shape.dim[1]), false);
+    Value *each =
+        graph_activation(g, "loss_per_patch", SHAPE(pred->shape.dim[0], pred->shape.dim[1]), false);
     op_output(g, op, each);
     if (per_patch) *per_patch = each;
     return loss;

@@ -16,8 +16,7 @@ struct Params {
     size_t data_bytes, grad_bytes;
 };
 
-Params *params_new(Device *d)
-{
+Params *params_new(Device *d) {
     Params *p = mem_alloc(sizeof *p);
     if (!p) return NULL;
     p->device = d;
@@ -27,8 +26,7 @@ Params *params_new(Device *d)
     return NULL;
 }
 
-void params_free(Params *p)
-{
+void params_free(Params *p) {
     if (!p) return;
     device_free(p->device, p->data, p->data_bytes);
     device_free(p->device, p->grad, p->grad_bytes);
@@ -37,8 +35,7 @@ void params_free(Params *p)
     mem_free(p);
 }
 
-Param *params_add(Params *p, const char *name, Shape shape, bool trainable)
-{
+Param *params_add(Params *p, const char *name, Shape shape, bool trainable) {
     ASSERT(!p->data, "parameter %s added after params_alloc", name);
     if (p->count == p->capacity) {
         int64_t capacity = p->capacity ? 2 * p->capacity : 64;
@@ -56,8 +53,7 @@ Param *params_add(Params *p, const char *name, Shape shape, bool trainable)
     return q;
 }
 
-static size_t place(Params *p, bool trainable, size_t offset)
-{
+static size_t place(Params *p, bool trainable, size_t offset) {
     for (int64_t i = 0; i < p->count; i++) {
         Param *q = p->list[i];
         if (q->trainable != trainable) continue;
@@ -68,8 +64,7 @@ static size_t place(Params *p, bool trainable, size_t offset)
     return offset;
 }
 
-void params_place(Params *p, bool with_gradients)
-{
+void params_place(Params *p, bool with_gradients) {
     size_t trainable = place(p, true, 0);
     p->data_bytes = place(p, false, trainable);
     p->grad_bytes = with_gradients ? trainable : 0;
@@ -79,13 +74,11 @@ void params_place(Params *p, bool with_gradients)
     }
 }
 
-size_t params_bytes(const Params *p)
-{
+size_t params_bytes(const Params *p) {
     return p->data_bytes + p->grad_bytes;
 }
 
-Status params_alloc(Params *p, bool with_gradients, Error *err)
-{
+Status params_alloc(Params *p, bool with_gradients, Error *err) {
     params_place(p, with_gradients);
     p->data = device_alloc(p->device, p->data_bytes);
     if (p->data && with_gradients) p->grad = device_alloc(p->device, p->grad_bytes);
@@ -101,35 +94,29 @@ Status params_alloc(Params *p, bool with_gradients, Error *err)
     return STATUS_OK;
 }
 
-Param *params_find(const Params *p, const char *name)
-{
+Param *params_find(const Params *p, const char *name) {
     for (int64_t i = 0; i < p->count; i++)
         if (strcmp(p->list[i]->name, name) == 0) return p->list[i];
     return NULL;
 }
 
-int64_t params_count(const Params *p)
-{
+int64_t params_count(const Params *p) {
     return p->count;
 }
 
-Param *params_at(const Params *p, int64_t i)
-{
+Param *params_at(const Params *p, int64_t i) {
     ASSERT(i >= 0 && i < p->count, "parameter %lld of %lld", (long long)i, (long long)p->count);
     return p->list[i];
 }
 
-void params_set(Params *p, Param *q, const float *host)
-{
+void params_set(Params *p, Param *q, const float *host) {
     device_upload_real(p->device, q->data, host, q->numel);
 }
 
-void params_get(const Params *p, const Param *q, float *host)
-{
+void params_get(const Params *p, const Param *q, float *host) {
     device_download_real(p->device, host, q->data, q->numel);
 }
 
-void params_zero_grad(Params *p)
-{
+void params_zero_grad(Params *p) {
     if (p->grad) device_zero(p->device, p->grad, p->grad_bytes);
 }

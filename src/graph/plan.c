@@ -1,15 +1,14 @@
-/* Memory of a graph, decided before it runs. Every value, gradient, saved statistic and scratch area
- * is a buffer with a first and a last step; buffers whose steps do not overlap may share addresses.
- * Largest first, each goes to the lowest offset where it fits: for transformer graphs this is within
- * a percent of the largest sum of live bytes. */
+/* Memory of a graph, decided before it runs. Every value, gradient, saved statistic and scratch
+ * area is a buffer with a first and a last step; buffers whose steps do not overlap may share
+ * addresses. Largest first, each goes to the lowest offset where it fits: for transformer graphs
+ * this is within a percent of the largest sum of live bytes. */
 #include <stdlib.h>
 
 #include "graph/internal.h"
 
 #define ALIGN 64
 
-static int new_buffer(Graph *g, size_t bytes, int first, int last)
-{
+static int new_buffer(Graph *g, size_t bytes, int first, int last) {
     if (g->n_buffers == g->cap_buffers) {
         int capacity = g->cap_buffers ? 2 * g->cap_buffers : 256;
         Buffer *grown = mem_realloc(g->buffers, (size_t)g->cap_buffers * sizeof *grown,
@@ -23,27 +22,23 @@ static int new_buffer(Graph *g, size_t bytes, int first, int last)
     return g->n_buffers++;
 }
 
-static void extend(Graph *g, int buffer, int step)
-{
+static void extend(Graph *g, int buffer, int step) {
     Buffer *b = &g->buffers[buffer];
     if (step < b->first) b->first = step;
     if (step > b->last) b->last = step;
 }
 
-static size_t value_bytes(const Graph *g, const Value *v)
-{
+static size_t value_bytes(const Graph *g, const Value *v) {
     size_t size = v->dtype == DTYPE_F32 ? g->device->kernels.real_bytes : dtype_bytes(v->dtype);
     return (size_t)shape_numel(v->shape) * size;
 }
 
-static int backward_step(const Graph *g, int op)
-{
+static int backward_step(const Graph *g, int op) {
     return 2 * g->n_ops - 1 - op;
 }
 
 /* Data: from its producer to its last reader, the backward pass included when training. */
-static void place_data(Graph *g, GraphMode mode)
-{
+static void place_data(Graph *g, GraphMode mode) {
     int end = 2 * g->n_ops;
     for (int i = 0; i < g->n_values; i++) {
         ValueNode *n = g->values[i];
@@ -68,8 +63,7 @@ static void place_data(Graph *g, GraphMode mode)
 }
 
 /* A kept value owns its gradient for the whole pass; nothing shares it. */
-static void place_kept_grads(Graph *g)
-{
+static void place_kept_grads(Graph *g) {
     for (int i = 0; i < g->n_values; i++) {
         ValueNode *n = g->values[i];
         n->contributed = false;
@@ -80,8 +74,7 @@ static void place_kept_grads(Graph *g)
 
 /* The gradient of input k of an op: the first contribution in backward order makes the buffer (or
  * takes over that of the op's output, where the two are equal), later ones add. */
-static void place_input_grad(Graph *g, Op *op, int k, int step)
-{
+static void place_input_grad(Graph *g, Op *op, int k, int step) {
     ValueNode *n = op->in[k];
     if (!n || n->value.kind != VALUE_ACTIVATION || !n->value.needs_grad) return;
     op->accumulate[k] = n->contributed;
@@ -94,8 +87,7 @@ static void place_input_grad(Graph *g, Op *op, int k, int step)
         n->grad_buffer = new_buffer(g, value_bytes(g, &n->value), step, step);
 }
 
-static void place_grads(Graph *g)
-{
+static void place_grads(Graph *g) {
     place_kept_grads(g);
     for (int i = g->n_ops - 1; i >= 0; i--) {
         Op *op = g->ops[i];
@@ -107,8 +99,7 @@ static void place_grads(Graph *g)
     }
 }
 
-static void place_extras(Graph *g, GraphMode mode)
-{
+static void place_extras(Graph *g, GraphMode mode) {
     for (int i = 0; i < g->n_ops; i++) {
         Op *op = g->ops[i];
         const OpClass *c = op->class;
@@ -130,23 +121,20 @@ typedef struct Ranked {
     int buffer;
 } Ranked;
 
-static int larger_first(const void *a, const void *b)
-{
+static int larger_first(const void *a, const void *b) {
     const Ranked *x = a, *y = b;
     if (x->key != y->key) return x->key < y->key ? 1 : -1;
     return x->buffer - y->buffer;
 }
 
-static int lower_first(const void *a, const void *b)
-{
+static int lower_first(const void *a, const void *b) {
     const Ranked *x = a, *y = b;
     return x->key < y->key ? -1 : x->key > y->key;
 }
 
 /* Lowest offset at which buffer b misses all of the placed ones that live at the same time. */
 static size_t lowest_fit(Graph *g, const Buffer *b, const Ranked *placed, int n_placed,
-                         Ranked *overlap)
-{
+                         Ranked *overlap) {
     int n = 0;
     for (int i = 0; i < n_placed; i++) {
         const Buffer *p = &g->buffers[placed[i].buffer];
@@ -163,8 +151,7 @@ static size_t lowest_fit(Graph *g, const Buffer *b, const Ranked *placed, int n_
     return offset;
 }
 
-size_t plan_layout(Graph *g, GraphMode mode)
-{
+size_t plan_layout(Graph *g, GraphMode mode) {
     g->n_buffers = 0;
     place_data(g, mode);
     if (mode == GRAPH_TRAIN) place_grads(g);

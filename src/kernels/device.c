@@ -14,7 +14,8 @@ void ref64_fill_table(Kernels *k);
 
 enum { HUGE_PAGE = 2 << 20 };
 
-/* --- instruction sets --------------------------------------------------------------------------- */
+/* --- instruction sets ---------------------------------------------------------------------------
+ */
 
 typedef struct Isa {
     const char *name;
@@ -59,7 +60,8 @@ const char *const *device_isas(void) {
     return names;
 }
 
-/* --- opening ------------------------------------------------------------------------------------ */
+/* --- opening ------------------------------------------------------------------------------------
+ */
 
 static Status fill_device(Device *d, const char *name, const Isa *isa, Error *err) {
     if (!strcmp(name, "ref64")) {
@@ -103,13 +105,16 @@ done:
     return status;
 }
 
-void device_close(Device *d) { mem_free(d); }
+void device_close(Device *d) {
+    mem_free(d);
+}
 
-/* --- memory ------------------------------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------------------------------
+ */
 
-/* Large blocks are moved to huge pages: a training step walks all of them, and misses of the address
- * cache would show. The pages that zeroing touched are given back, so that the next touch brings
- * zeroed huge ones. Only a hint: where it fails, the old pages stay. */
+/* Large blocks are moved to huge pages: a training step walks all of them, and misses of the
+ * address cache would show. The pages that zeroing touched are given back, so that the next touch
+ * brings zeroed huge ones. Only a hint: where it fails, the old pages stay. */
 static void prefer_huge_pages(void *p, size_t bytes) {
 #ifdef MADV_HUGEPAGE
     uintptr_t first = ((uintptr_t)p + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
@@ -135,7 +140,9 @@ void device_free(Device *d, void *p, size_t bytes) {
     mem_free(p);
 }
 
-void *device_at(void *base, size_t offset_bytes) { return (char *)base + offset_bytes; }
+void *device_at(void *base, size_t offset_bytes) {
+    return (char *)base + offset_bytes;
+}
 
 void device_upload(Device *d, void *dst, const void *host, size_t bytes) {
     (void)d;
@@ -157,7 +164,9 @@ void device_zero(Device *d, void *dst, size_t bytes) {
     memset(dst, 0, bytes);
 }
 
-void device_sync(Device *d) { (void)d; }
+void device_sync(Device *d) {
+    (void)d;
+}
 
 void device_upload_real(Device *d, void *dst, const float *host, int64_t n) {
     if (d->kernels.real_bytes == sizeof(float)) {

@@ -8,8 +8,8 @@
 #include "kernels/kernels.h"
 
 struct Device {
-    const char *name;  /* "ref", "ref64", "cpu" */
-    const char *isa;   /* what was chosen at run time: "plain", "avx2", "avx512" */
+    const char *name; /* "ref", "ref64", "cpu" */
+    const char *isa;  /* what was chosen at run time: "plain", "avx2", "avx512" */
     int n_threads;
     Kernels kernels;
 };

@@ -7,8 +7,7 @@ extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a,
                     double *w, double *work, const int *lwork, int *iwork, const int *liwork,
                     int *info);
 
-Status eigen_symmetric(double *a, int64_t n, double *values, Error *err)
-{
+Status eigen_symmetric(double *a, int64_t n, double *values, Error *err) {
     int size = (int)n, info = 0, query = -1, integers = 0;
     double want = 0;
     if (n < 1 || n > 16384) return fail(err, STATUS_SHAPE, "PCA of %lld values", (long long)n);

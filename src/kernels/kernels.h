@@ -87,8 +87,8 @@ typedef struct Kernels {
     /* out[B,M,C*p*p] = the listed patches, order (channel, row, column): input of the embedding. */
     void (*patch_gather)(Device *d, void *out, const void *images, const int32_t *ids, int64_t B,
                          int64_t M, PatchGrid g);
-    /* out[B,M,p*p*C] = the listed patches, order (row, column, channel): the target. normalize: each
-     * patch minus its mean, over sqrt(unbiased variance + 1e-6), statistics in double. */
+    /* out[B,M,p*p*C] = the listed patches, order (row, column, channel): the target. normalize:
+     * each patch minus its mean, over sqrt(unbiased variance + 1e-6), statistics in double. */
     void (*patch_target)(Device *d, void *out, const void *images, const int32_t *ids, int64_t B,
                          int64_t M, PatchGrid g, bool normalize);
 

@@ -19,33 +19,28 @@ typedef struct Registry {
 #define NAME_BYTES 96 /* longest: "decoder_blocks.999.norm1.weight" */
 
 static void add(Registry *r, const char *prefix, const char *layer, const char *name, Shape shape,
-                bool trainable)
-{
+                bool trainable) {
     char full[NAME_BYTES];
     snprintf(full, sizeof full, "%.40s%.30s%.20s", prefix, layer, name);
     if (!params_add(r->params, full, shape, trainable)) r->ok = false;
 }
 
-static void add_norm(Registry *r, const char *prefix, const char *layer, int64_t C)
-{
+static void add_norm(Registry *r, const char *prefix, const char *layer, int64_t C) {
     add(r, prefix, layer, ".weight", SHAPE(C), true);
     add(r, prefix, layer, ".bias", SHAPE(C), true);
 }
 
-static void add_linear(Registry *r, const char *prefix, const char *layer, int64_t O, int64_t I)
-{
+static void add_linear(Registry *r, const char *prefix, const char *layer, int64_t O, int64_t I) {
     add(r, prefix, layer, ".weight", SHAPE(O, I), true);
     add(r, prefix, layer, ".bias", SHAPE(O), true);
 }
 
-static int64_t mlp_width(const ModelConfig *c, int64_t C)
-{
+static int64_t mlp_width(const ModelConfig *c, int64_t C) {
     return (int64_t)((double)C * c->mlp_ratio);
 }
 
 static void add_blocks(Registry *r, const ModelConfig *c, const char *stack, int64_t depth,
-                       int64_t C)
-{
+                       int64_t C) {
     for (int64_t i = 0; i < depth; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "%s.%lld.", stack, (long long)i);
@@ -58,8 +53,7 @@ static void add_blocks(Registry *r, const ModelConfig *c, const char *stack, int
     }
 }
 
-static void add_encoder(Registry *r, const ModelConfig *c)
-{
+static void add_encoder(Registry *r, const ModelConfig *c) {
     int64_t D = c->embed_dim, P = model_patches(c);
     add(r, "", "cls_token", "", SHAPE(1, 1, D), true);
     add(r, "", "pos_embed", "", SHAPE(1, 1 + P, D), false);
@@ -70,8 +64,7 @@ static void add_encoder(Registry *r, const ModelConfig *c)
     add_norm(r, "", "norm", D);
 }
 
-static void add_decoder(Registry *r, const ModelConfig *c)
-{
+static void add_decoder(Registry *r, const ModelConfig *c) {
     int64_t D = c->decoder_embed_dim, P = model_patches(c), V = model_prediction_values(c);
     if (!c->mask_token_in_encoder) add(r, "", "mask_token", "", SHAPE(1, 1, D), true);
     add_linear(r, "", "decoder_embed", D, c->embed_dim);
@@ -85,8 +78,7 @@ static void add_decoder(Registry *r, const ModelConfig *c)
     add(r, "", "pca.mean", "", SHAPE(model_patch_values(c)), false);
 }
 
-static Status set_positions(Autoencoder *a, const char *name, int64_t width, Error *err)
-{
+static Status set_positions(Autoencoder *a, const char *name, int64_t width, Error *err) {
     Param *p = params_find(a->params, name);
     float *table = mem_alloc_array((size_t)p->numel, sizeof *table);
     if (!table) return fail(err, STATUS_MEMORY, "no memory for %s", name);
@@ -97,8 +89,7 @@ static Status set_positions(Autoencoder *a, const char *name, int64_t width, Err
 }
 
 Status autoencoder_describe(Device *d, const ModelConfig *c, bool with_gradients, Autoencoder **out,
-                            Error *err)
-{
+                            Error *err) {
     Status status = STATUS_OK;
     Autoencoder *a = NULL;
     *out = NULL;
@@ -127,16 +118,14 @@ done:
 }
 
 Status autoencoder_new(Device *d, const ModelConfig *c, bool with_gradients, Autoencoder **out,
-                       Error *err)
-{
+                       Error *err) {
     Status status = STATUS_OK;
     Autoencoder *a = NULL;
     *out = NULL;
     TRY(autoencoder_describe(d, c, with_gradients, &a, err));
     TRY(params_alloc(a->params, with_gradients, err));
     TRY(set_positions(a, "pos_embed", c->embed_dim, err));
-    if (c->decoder_depth > 0)
-        TRY(set_positions(a, "decoder_pos_embed", c->decoder_embed_dim, err));
+    if (c->decoder_depth > 0) TRY(set_positions(a, "decoder_pos_embed", c->decoder_embed_dim, err));
     *out = a;
     a = NULL;
 done:
@@ -144,24 +133,21 @@ done:
     return status;
 }
 
-void autoencoder_free(Autoencoder *a)
-{
+void autoencoder_free(Autoencoder *a) {
     if (!a) return;
     params_free(a->params);
     mem_free(a);
 }
 
-static bool ends_with(const char *s, const char *end)
-{
+static bool ends_with(const char *s, const char *end) {
     size_t n = strlen(s), m = strlen(end);
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* The published rule for one parameter: Xavier-uniform linear and patch weights (the latter over its
- * flattened fan), tokens N(0, .02), norms 1 and 0, biases 0 but for the patch embedding, which keeps
- * the default of its framework. */
-static void initial_values(const ModelConfig *c, const Param *p, Rng *rng, float *out)
-{
+/* The published rule for one parameter: Xavier-uniform linear and patch weights (the latter over
+ * its flattened fan), tokens N(0, .02), norms 1 and 0, biases 0 but for the patch embedding, which
+ * keeps the default of its framework. */
+static void initial_values(const ModelConfig *c, const Param *p, Rng *rng, float *out) {
     double bound = 0;
     if (ends_with(p->name, "_token")) {
         for (int64_t i = 0; i < p->numel; i++) out[i] = (float)(0.02 * rng_normal(rng));
@@ -176,8 +162,7 @@ static void initial_values(const ModelConfig *c, const Param *p, Rng *rng, float
         out[i] = bound > 0 ? (float)rng_range(rng, -bound, bound) : constant;
 }
 
-Status autoencoder_init(Autoencoder *a, uint64_t seed, Error *err)
-{
+Status autoencoder_init(Autoencoder *a, uint64_t seed, Error *err) {
     for (int64_t i = 0; i < params_count(a->params); i++) {
         Param *p = params_at(a->params, i);
         if (!p->trainable) continue;
@@ -191,14 +176,12 @@ Status autoencoder_init(Autoencoder *a, uint64_t seed, Error *err)
     return STATUS_OK;
 }
 
-static bool is_decoder(const char *name)
-{
+static bool is_decoder(const char *name) {
     return strncmp(name, "decoder_", 8) == 0 || strcmp(name, "mask_token") == 0 ||
            strncmp(name, "pca.", 4) == 0;
 }
 
-int64_t autoencoder_parameters(const Autoencoder *a, bool encoder_only)
-{
+int64_t autoencoder_parameters(const Autoencoder *a, bool encoder_only) {
     int64_t sum = 0;
     for (int64_t i = 0; i < params_count(a->params); i++) {
         const Param *p = params_at(a->params, i);
@@ -214,8 +197,7 @@ typedef struct Builder {
     Graph *graph;
 } Builder;
 
-static Value *parameter(Builder *b, const char *prefix, const char *name)
-{
+static Value *parameter(Builder *b, const char *prefix, const char *name) {
     char full[128];
     snprintf(full, sizeof full, "%s%s", prefix, name);
     Param *p = params_find(b->model->params, full);
@@ -223,8 +205,7 @@ static Value *parameter(Builder *b, const char *prefix, const char *name)
     return graph_param(b->graph, p);
 }
 
-static Value *norm(Builder *b, const char *prefix, const char *name, Value *x)
-{
+static Value *norm(Builder *b, const char *prefix, const char *name, Value *x) {
     char full[64];
     snprintf(full, sizeof full, "%s%s", prefix, name);
     return op_layernorm(b->graph, full, x, parameter(b, full, ".weight"),
@@ -233,8 +214,7 @@ static Value *norm(Builder *b, const char *prefix, const char *name, Value *x)
 
 /* name: what the result is called when it is not the layer's own name. */
 static Value *linear(Builder *b, const char *prefix, const char *layer, const char *name, Value *x,
-                     LinearOptions o)
-{
+                     LinearOptions o) {
     char full[64];
     snprintf(full, sizeof full, "%s%s", prefix, layer);
     return op_linear(b->graph, name ? name : full, x, parameter(b, full, ".weight"),
@@ -242,8 +222,7 @@ static Value *linear(Builder *b, const char *prefix, const char *layer, const ch
 }
 
 /* Pre-norm transformer block. */
-static Value *block(Builder *b, const char *stack, int64_t i, Value *x, int64_t heads)
-{
+static Value *block(Builder *b, const char *stack, int64_t i, Value *x, int64_t heads) {
     char name[48], prefix[64], attn[64];
     snprintf(name, sizeof name, "%s.%lld", stack, (long long)i);
     snprintf(prefix, sizeof prefix, "%s.", name);
@@ -259,14 +238,12 @@ static Value *block(Builder *b, const char *stack, int64_t i, Value *x, int64_t 
     return linear(b, prefix, "mlp.fc2", name, h, residual);
 }
 
-static Value *blocks(Builder *b, const char *stack, int64_t depth, Value *x, int64_t heads)
-{
+static Value *blocks(Builder *b, const char *stack, int64_t depth, Value *x, int64_t heads) {
     for (int64_t i = 0; i < depth; i++) x = block(b, stack, i, x, heads);
     return x;
 }
 
-static void encoder(Builder *b, ForwardKind kind, AutoencoderGraph *out)
-{
+static void encoder(Builder *b, ForwardKind kind, AutoencoderGraph *out) {
     const ModelConfig *c = &b->model->config;
     Value *pos = parameter(b, "", "pos_embed"), *cls = parameter(b, "", "cls_token");
     bool with_mask_tokens = c->mask_token_in_encoder && kind != FORWARD_ENCODE;
@@ -281,8 +258,7 @@ static void encoder(Builder *b, ForwardKind kind, AutoencoderGraph *out)
 }
 
 /* With mask tokens in the encoder, its output is complete and in raster order already. */
-static void decoder(Builder *b, AutoencoderGraph *out)
-{
+static void decoder(Builder *b, AutoencoderGraph *out) {
     const ModelConfig *c = &b->model->config;
     Value *pos = parameter(b, "", "decoder_pos_embed");
     Value *x = linear(b, "", "decoder_embed", NULL, out->latent, (LinearOptions){0});
@@ -297,8 +273,7 @@ static void decoder(Builder *b, AutoencoderGraph *out)
     out->pred = linear(b, "", "decoder_pred", NULL, x, (LinearOptions){0});
 }
 
-static void loss(Builder *b, AutoencoderGraph *out)
-{
+static void loss(Builder *b, AutoencoderGraph *out) {
     const ModelConfig *c = &b->model->config;
     out->target = op_patch_target(b->graph, "target", out->images, out->ids_pred, c->patch,
                                   c->target == TARGET_NORM_PIX);
@@ -309,8 +284,7 @@ static void loss(Builder *b, AutoencoderGraph *out)
     graph_keep(b->graph, out->loss);
 }
 
-static void inputs(Builder *b, ForwardKind kind, bool float_images, AutoencoderGraph *out)
-{
+static void inputs(Builder *b, ForwardKind kind, bool float_images, AutoencoderGraph *out) {
     const ModelConfig *c = &b->model->config;
     Graph *g = b->graph;
     int64_t B = out->batch, P = model_patches(c), h = c->image_height, w = c->image_width;
@@ -328,12 +302,11 @@ static void inputs(Builder *b, ForwardKind kind, bool float_images, AutoencoderG
 }
 
 Status autoencoder_graph(Autoencoder *a, ForwardKind kind, int64_t batch, int64_t n_keep,
-                         bool float_images, AutoencoderGraph *out, Error *err)
-{
+                         bool float_images, AutoencoderGraph *out, Error *err) {
     const ModelConfig *c = &a->config;
     int64_t P = model_patches(c);
-    *out = (AutoencoderGraph){.batch = batch, .n_keep = n_keep,
-                              .n_pred = kind == FORWARD_TRAIN ? P - n_keep : P};
+    *out = (AutoencoderGraph){
+        .batch = batch, .n_keep = n_keep, .n_pred = kind == FORWARD_TRAIN ? P - n_keep : P};
     ASSERT(batch > 0, "a graph for %lld images", (long long)batch);
     if (kind != FORWARD_ENCODE && c->decoder_depth < 1)
         return fail(err, STATUS_UNSUPPORTED, "the model has no decoder");
@@ -356,7 +329,6 @@ Status autoencoder_graph(Autoencoder *a, ForwardKind kind, int64_t batch, int64_
     return STATUS_OK;
 }
 
-Value *autoencoder_stage(const AutoencoderGraph *g, const char *name)
-{
+Value *autoencoder_stage(const AutoencoderGraph *g, const char *name) {
     return graph_find(g->graph, name);
 }

@@ -30,8 +30,8 @@ Status model_check(const ModelConfig *c, Error *err);
 
 int64_t model_grid_height(const ModelConfig *c);
 int64_t model_grid_width(const ModelConfig *c);
-int64_t model_patches(const ModelConfig *c);          /* P */
-int64_t model_patch_values(const ModelConfig *c);     /* p*p*C */
+int64_t model_patches(const ModelConfig *c);           /* P */
+int64_t model_patch_values(const ModelConfig *c);      /* p*p*C */
 int64_t model_prediction_values(const ModelConfig *c); /* V: p*p*C or the PCA components */
 
 /* int(P * (1 - ratio)) in double, as published. */

@@ -7,32 +7,40 @@ static const struct Preset {
     const char *name;
     int64_t patch, embed_dim, depth, heads, decoder_embed_dim, decoder_depth, decoder_heads;
 } PRESETS[] = {
-    {"vit_tiny", 16, 192, 12, 3, 192, 4, 3},     {"vit_small", 16, 384, 12, 6, 256, 8, 8},
-    {"vit_base", 16, 768, 12, 12, 512, 8, 16},   {"vit_large", 16, 1024, 24, 16, 512, 8, 16},
+    {"vit_tiny", 16, 192, 12, 3, 192, 4, 3},    {"vit_small", 16, 384, 12, 6, 256, 8, 8},
+    {"vit_base", 16, 768, 12, 12, 512, 8, 16},  {"vit_large", 16, 1024, 24, 16, 512, 8, 16},
     {"vit_huge", 14, 1280, 32, 16, 512, 8, 16},
 };
 
-Status model_preset(const char *name, ModelConfig *out, Error *err)
-{
+Status model_preset(const char *name, ModelConfig *out, Error *err) {
     for (size_t i = 0; i < sizeof PRESETS / sizeof *PRESETS; i++) {
         const struct Preset *p = &PRESETS[i];
         if (strcmp(p->name, name) != 0) continue;
-        *out = (ModelConfig){.image_height = 224, .image_width = 224, .channels = 3,
-                             .patch = p->patch, .embed_dim = p->embed_dim, .depth = p->depth,
-                             .heads = p->heads, .decoder_embed_dim = p->decoder_embed_dim,
+        *out = (ModelConfig){.image_height = 224,
+                             .image_width = 224,
+                             .channels = 3,
+                             .patch = p->patch,
+                             .embed_dim = p->embed_dim,
+                             .depth = p->depth,
+                             .heads = p->heads,
+                             .decoder_embed_dim = p->decoder_embed_dim,
                              .decoder_depth = p->decoder_depth,
-                             .decoder_heads = p->decoder_heads, .mlp_ratio = 4, .norm_eps = 1e-6,
-                             .target = TARGET_NORM_PIX, .pca_components = 96,
-                             .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
+                             .decoder_heads = p->decoder_heads,
+                             .mlp_ratio = 4,
+                             .norm_eps = 1e-6,
+                             .target = TARGET_NORM_PIX,
+                             .pca_components = 96,
+                             .mean = {0.485f, 0.456f, 0.406f},
+                             .std = {0.229f, 0.224f, 0.225f}};
         return STATUS_OK;
     }
-    return fail(err, STATUS_USAGE,
-                "model %s is not known; choose vit_tiny, vit_small, vit_base, vit_large or vit_huge",
-                name);
+    return fail(
+        err, STATUS_USAGE,
+        "model %s is not known; choose vit_tiny, vit_small, vit_base, vit_large or vit_huge", name);
 }
 
-static Status check_width(const char *what, int64_t width, int64_t heads, int64_t depth, Error *err)
-{
+static Status check_width(const char *what, int64_t width, int64_t heads, int64_t depth,
+                          Error *err) {
     if (width < 4 || width % 4 || width > 65536)
         return fail(err, STATUS_USAGE,
                     "%s width %lld: must be a multiple of 4 (sin-cos positions) of at most 65536",
@@ -45,8 +53,7 @@ static Status check_width(const char *what, int64_t width, int64_t heads, int64_
     return STATUS_OK;
 }
 
-Status model_check(const ModelConfig *c, Error *err)
-{
+Status model_check(const ModelConfig *c, Error *err) {
     if (c->channels < 1 || c->channels > MAX_CHANNELS)
         return fail(err, STATUS_USAGE, "%lld channels: must be 1 to %d", (long long)c->channels,
                     MAX_CHANNELS);
@@ -58,8 +65,8 @@ Status model_check(const ModelConfig *c, Error *err)
                     (long long)c->image_height, (long long)c->image_width, (long long)c->patch);
     Status status = check_width("encoder", c->embed_dim, c->heads, c->depth, err);
     if (status == STATUS_OK && c->decoder_depth > 0)
-        status = check_width("decoder", c->decoder_embed_dim, c->decoder_heads, c->decoder_depth,
-                             err);
+        status =
+            check_width("decoder", c->decoder_embed_dim, c->decoder_heads, c->decoder_depth, err);
     if (status != STATUS_OK) return status;
     if (!(c->mlp_ratio > 0 && c->mlp_ratio <= 64) || c->mlp_ratio * (double)c->embed_dim < 1)
         return fail(err, STATUS_USAGE, "MLP ratio %g: must be above 0 and at most 64",
@@ -70,32 +77,27 @@ Status model_check(const ModelConfig *c, Error *err)
                     (long long)c->pca_components, (long long)model_patch_values(c));
     for (int64_t i = 0; i < c->channels; i++)
         if (!(c->std[i] > 0))
-            return fail(err, STATUS_USAGE, "pixel standard deviation of channel %lld is not positive",
-                        (long long)i);
+            return fail(err, STATUS_USAGE,
+                        "pixel standard deviation of channel %lld is not positive", (long long)i);
     return STATUS_OK;
 }
 
-int64_t model_grid_height(const ModelConfig *c)
-{
+int64_t model_grid_height(const ModelConfig *c) {
     return c->image_height / c->patch;
 }
 
-int64_t model_grid_width(const ModelConfig *c)
-{
+int64_t model_grid_width(const ModelConfig *c) {
     return c->image_width / c->patch;
 }
 
-int64_t model_patches(const ModelConfig *c)
-{
+int64_t model_patches(const ModelConfig *c) {
     return model_grid_height(c) * model_grid_width(c);
 }
 
-int64_t model_patch_values(const ModelConfig *c)
-{
+int64_t model_patch_values(const ModelConfig *c) {
     return c->patch * c->patch * c->channels;
 }
 
-int64_t model_prediction_values(const ModelConfig *c)
-{
+int64_t model_prediction_values(const ModelConfig *c) {
     return c->target == TARGET_PCA ? c->pca_components : model_patch_values(c);
 }

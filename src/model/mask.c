@@ -7,21 +7,18 @@
 #include "base/memory.h"
 #include "model/autoencoder.h"
 
-int64_t mask_keep_count(int64_t n_patches, double ratio)
-{
+int64_t mask_keep_count(int64_t n_patches, double ratio) {
     return (int64_t)((double)n_patches * (1 - ratio));
 }
 
-int64_t mask_n_keep(MaskKind kind, const ModelConfig *c, double ratio)
-{
+int64_t mask_n_keep(MaskKind kind, const ModelConfig *c, double ratio) {
     if (kind == MASK_GRID) return mask_grid(model_grid_height(c), model_grid_width(c), NULL);
     return mask_keep_count(model_patches(c), ratio);
 }
 
 /* Bits of a float in an order that an unsigned comparison agrees with, then the index: sorting
  * these is a stable sort of the noise. */
-static uint64_t sort_key(float noise, int64_t i)
-{
+static uint64_t sort_key(float noise, int64_t i) {
     uint32_t bits;
     memcpy(&bits, &noise, sizeof bits);
     if (bits == 0x80000000u) bits = 0; /* -0 ties with 0 */
@@ -29,8 +26,7 @@ static uint64_t sort_key(float noise, int64_t i)
     return (uint64_t)bits << 32 | (uint64_t)i;
 }
 
-static void sift_down(uint64_t *heap, int64_t i, int64_t n)
-{
+static void sift_down(uint64_t *heap, int64_t i, int64_t n) {
     for (int64_t child; (child = 2 * i + 1) < n; i = child) {
         if (child + 1 < n && heap[child] < heap[child + 1]) child++;
         if (heap[i] >= heap[child]) return;
@@ -41,8 +37,7 @@ static void sift_down(uint64_t *heap, int64_t i, int64_t n)
 }
 
 /* Heap sort: in place, so that a training step allocates nothing. */
-static void sort_keys(uint64_t *keys, int64_t n)
-{
+static void sort_keys(uint64_t *keys, int64_t n) {
     for (int64_t i = n / 2 - 1; i >= 0; i--) sift_down(keys, i, n);
     for (int64_t i = n - 1; i > 0; i--) {
         uint64_t t = keys[0];
@@ -53,8 +48,7 @@ static void sort_keys(uint64_t *keys, int64_t n)
 }
 
 static void emit(const uint64_t *keys, int64_t n_patches, int64_t n_keep, int32_t *ids_keep,
-                 int32_t *ids_restore, float *mask)
-{
+                 int32_t *ids_restore, float *mask) {
     for (int64_t i = 0; i < n_patches; i++) {
         int32_t patch = (int32_t)(keys[i] & 0xffffffffu);
         if (ids_keep && i < n_keep) ids_keep[i] = patch;
@@ -64,8 +58,7 @@ static void emit(const uint64_t *keys, int64_t n_patches, int64_t n_keep, int32_
 }
 
 void mask_from_noise(const float *noise, int64_t n_patches, int64_t n_keep, int32_t *ids_keep,
-                     int32_t *ids_restore, float *mask)
-{
+                     int32_t *ids_restore, float *mask) {
     uint64_t *keys = mem_alloc_array((size_t)n_patches, sizeof *keys);
     ASSERT(keys, "no memory to sort %lld patches", (long long)n_patches);
     for (int64_t i = 0; i < n_patches; i++) keys[i] = sort_key(noise[i], i);
@@ -75,8 +68,7 @@ void mask_from_noise(const float *noise, int64_t n_patches, int64_t n_keep, int3
 }
 
 void mask_from_keep(const int32_t *keep, int64_t n_keep, int64_t n_patches, int32_t *ids_restore,
-                    float *mask)
-{
+                    float *mask) {
     for (int64_t i = 0; i < n_patches; i++) mask[i] = 1;
     for (int64_t i = 0; i < n_keep; i++) mask[keep[i]] = 0;
     int32_t removed = (int32_t)n_keep;
@@ -85,8 +77,7 @@ void mask_from_keep(const int32_t *keep, int64_t n_keep, int64_t n_patches, int3
     for (int64_t i = 0; i < n_keep; i++) ids_restore[keep[i]] = (int32_t)i;
 }
 
-int64_t mask_grid(int64_t rows, int64_t columns, int32_t *ids_keep)
-{
+int64_t mask_grid(int64_t rows, int64_t columns, int32_t *ids_keep) {
     int64_t n = 0;
     for (int64_t y = 0; y < rows; y += 2)
         for (int64_t x = 0; x < columns; x += 2, n++)
@@ -95,8 +86,7 @@ int64_t mask_grid(int64_t rows, int64_t columns, int32_t *ids_keep)
 }
 
 /* One rectangle of BEiT: returns how many patches became masked, 0 after ten vain tries. */
-static int64_t add_block(int64_t rows, int64_t columns, int64_t room, Rng *rng, float *mask)
-{
+static int64_t add_block(int64_t rows, int64_t columns, int64_t room, Rng *rng, float *mask) {
     const double log_aspect = log(1 / 0.3);
     for (int attempt = 0; attempt < 10; attempt++) {
         double area = rng_range(rng, 16, (double)room);
@@ -116,8 +106,7 @@ static int64_t add_block(int64_t rows, int64_t columns, int64_t room, Rng *rng, 
 }
 
 /* Turns a random patch of state `from` into `to`, among the `count` that are `from`. */
-static void flip_one(float *mask, int64_t n, float from, float to, int64_t count, Rng *rng)
-{
+static void flip_one(float *mask, int64_t n, float from, float to, int64_t count, Rng *rng) {
     int64_t pick = rng_below(rng, count);
     for (int64_t i = 0; i < n; i++)
         if (mask[i] == from && pick-- == 0) {
@@ -126,8 +115,7 @@ static void flip_one(float *mask, int64_t n, float from, float to, int64_t count
         }
 }
 
-void mask_block(int64_t rows, int64_t columns, int64_t n_mask, Rng *rng, float *mask)
-{
+void mask_block(int64_t rows, int64_t columns, int64_t n_mask, Rng *rng, float *mask) {
     int64_t n = rows * columns, count = 0;
     for (int64_t i = 0; i < n; i++) mask[i] = 0;
     while (count < n_mask) {
@@ -139,8 +127,7 @@ void mask_block(int64_t rows, int64_t columns, int64_t n_mask, Rng *rng, float *
 }
 
 static void draw_random(const ModelConfig *c, int64_t n_keep, Rng *rng, int32_t *ids_keep,
-                        int32_t *ids_restore, float *mask, uint64_t *keys)
-{
+                        int32_t *ids_restore, float *mask, uint64_t *keys) {
     int64_t P = model_patches(c);
     for (int64_t i = 0; i < P; i++) keys[i] = sort_key(rng_uniform_f32(rng), i);
     sort_keys(keys, P);
@@ -149,8 +136,7 @@ static void draw_random(const ModelConfig *c, int64_t n_keep, Rng *rng, int32_t 
 
 /* Block and grid masks enter in raster order: kept patches first, then removed ones. */
 static void draw_raster(MaskKind kind, const ModelConfig *c, int64_t n_keep, Rng *rng,
-                        int32_t *ids_keep, int32_t *ids_restore, float *mask, uint64_t *keys)
-{
+                        int32_t *ids_keep, int32_t *ids_restore, float *mask, uint64_t *keys) {
     int64_t P = model_patches(c), columns = model_grid_width(c);
     float *removed = (float *)(void *)keys; /* first half of the scratch; keys follow from it */
     if (kind == MASK_BLOCK)
@@ -172,8 +158,7 @@ static void draw_raster(MaskKind kind, const ModelConfig *c, int64_t n_keep, Rng
 
 void mask_draw(MaskKind kind, const ModelConfig *c, double ratio, uint64_t seed, uint64_t epoch,
                uint64_t sample, int32_t *ids_keep, int32_t *ids_restore, float *mask,
-               uint64_t *scratch)
-{
+               uint64_t *scratch) {
     int64_t P = model_patches(c), n_keep = mask_n_keep(kind, c, ratio);
     uint64_t *keys = scratch ? scratch : mem_alloc_array((size_t)P, sizeof *keys);
     ASSERT(keys, "no memory to mask %lld patches", (long long)P);

@@ -4,8 +4,7 @@
 
 #include "model/autoencoder.h"
 
-static void sincos_half(float *out, int64_t half, double position)
-{
+static void sincos_half(float *out, int64_t half, double position) {
     int64_t quarter = half / 2;
     for (int64_t k = 0; k < quarter; k++) {
         double angle = position * (1 / pow(10000, (double)k / (double)quarter));
@@ -14,8 +13,7 @@ static void sincos_half(float *out, int64_t half, double position)
     }
 }
 
-void pos_embed_sincos(float *out, int64_t width, int64_t rows, int64_t columns)
-{
+void pos_embed_sincos(float *out, int64_t width, int64_t rows, int64_t columns) {
     ASSERT(width % 4 == 0, "sin-cos positions of width %lld", (long long)width);
     memset(out, 0, (size_t)width * sizeof *out);
     for (int64_t y = 0; y < rows; y++)
@@ -27,8 +25,7 @@ void pos_embed_sincos(float *out, int64_t width, int64_t rows, int64_t columns)
 }
 
 /* Four taps at output place o of n, in float as torch computes them. */
-static void taps(int64_t o, int64_t in, int64_t out, int64_t index[4], float weight[4])
-{
+static void taps(int64_t o, int64_t in, int64_t out, int64_t index[4], float weight[4]) {
     const float a = -0.75f;
     float scale = (float)in / (float)out;
     float x = scale * ((float)o + 0.5f) - 0.5f;
@@ -43,8 +40,7 @@ static void taps(int64_t o, int64_t in, int64_t out, int64_t index[4], float wei
 }
 
 void pos_embed_interpolate(float *out, int64_t out_rows, int64_t out_columns, const float *in,
-                           int64_t in_rows, int64_t in_columns, int64_t width)
-{
+                           int64_t in_rows, int64_t in_columns, int64_t width) {
     memcpy(out, in, (size_t)width * sizeof *out);
     for (int64_t y = 0; y < out_rows; y++)
         for (int64_t x = 0; x < out_columns; x++) {

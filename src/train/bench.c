@@ -12,27 +12,25 @@
 
 #define MAX_REPETITIONS 1000
 
-static int ascending(const void *a, const void *b)
-{
+static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
 }
 
 /* Seconds sorted ascending; median of them. */
-static double median(double *seconds, int64_t n)
-{
+static double median(double *seconds, int64_t n) {
     qsort(seconds, (size_t)n, sizeof *seconds, ascending);
     return n % 2 ? seconds[n / 2] : 0.5 * (seconds[n / 2 - 1] + seconds[n / 2]);
 }
 
-static int64_t repetitions(const MaeOptions *o)
-{
-    return o->repetitions < 1 ? 5 : o->repetitions > MAX_REPETITIONS ? MAX_REPETITIONS : o->repetitions;
+static int64_t repetitions(const MaeOptions *o) {
+    return o->repetitions < 1                 ? 5
+           : o->repetitions > MAX_REPETITIONS ? MAX_REPETITIONS
+                                              : o->repetitions;
 }
 
 static Status one_step(TrainStep *s, const uint8_t *pixels, const int64_t *samples, int64_t i,
-                       Error *err)
-{
+                       Error *err) {
     double loss;
     step_set_batch(s, pixels, (uint64_t)i, samples);
     Status status = step_micro_batch(s, &loss, err);
@@ -42,8 +40,7 @@ static Status one_step(TrainStep *s, const uint8_t *pixels, const int64_t *sampl
 /* The peak is taken before and after the steps; the better one counts, so a slow moment of the
  * machine does not flatter the step. */
 static Status time_steps(TrainStep *s, Device *d, const MaeOptions *o, double *seconds,
-                         double *peak, Error *err)
-{
+                         double *peak, Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &s->model->config;
     size_t bytes = (size_t)(o->batch * c->image_height * c->image_width * c->channels);
@@ -70,8 +67,7 @@ done:
     return status;
 }
 
-Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err)
-{
+Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err) {
     Status status = STATUS_OK;
     ModelConfig c;
     Device *d = NULL;
@@ -87,8 +83,11 @@ Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err)
     TRY(autoencoder_new(d, &c, true, &a, err));
     TRY(autoencoder_init(a, (uint64_t)o->seed, err));
     TRY(optimizer_new(d, a->params, (AdamWOptions){0.9, 0.95, 1e-8, 0.05}, &optimizer, err));
-    StepOptions so = {.batch = o->batch, .accumulate = 1, .mask = (MaskKind)o->mask,
-                      .mask_ratio = o->mask_ratio, .seed = (uint64_t)o->seed};
+    StepOptions so = {.batch = o->batch,
+                      .accumulate = 1,
+                      .mask = (MaskKind)o->mask,
+                      .mask_ratio = o->mask_ratio,
+                      .seed = (uint64_t)o->seed};
     TRY(step_new(a, optimizer, so, &s, err));
     TRY(time_steps(s, d, o, seconds, &peak, err));
     double middle = median(seconds, n), flops = step_flops_per_image(s);
@@ -102,9 +101,9 @@ Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err)
                           .gflop_per_image = flops * 1e-9,
                           .gflops = flops * (double)o->batch / middle * 1e-9,
                           .peak_gflops = peak,
-                          .bytes_planned = (int64_t)(params_bytes(a->params) +
-                                                     optimizer_bytes(a->params, d) +
-                                                     graph_bytes(s->graph.graph, GRAPH_TRAIN)),
+                          .bytes_planned =
+                              (int64_t)(params_bytes(a->params) + optimizer_bytes(a->params, d) +
+                                        graph_bytes(s->graph.graph, GRAPH_TRAIN)),
                           .bytes_rss = process_rss_bytes()};
     out->fraction_of_peak = out->gflops / peak;
     snprintf(out->model, sizeof out->model, "%s patch %lld, %lldx%lld", notes.preset,
@@ -117,8 +116,7 @@ done:
     return status;
 }
 
-Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err)
-{
+Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err) {
     Status status = STATUS_OK;
     ModelConfig c;
     Dataset *d = NULL;
@@ -140,7 +138,8 @@ Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err)
     double middle = median(seconds, n);
     *out = (MaeBenchData){.images_per_s_median = 4 * (double)o->batch / middle,
                           .images_per_s_best = 4 * (double)o->batch / seconds[0],
-                          .images = 4 * n * o->batch, .workers = setup_workers(o)};
+                          .images = 4 * n * o->batch,
+                          .workers = setup_workers(o)};
 done:
     loader_close(loader);
     dataset_close(d);

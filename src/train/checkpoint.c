@@ -29,33 +29,28 @@ typedef struct Meta {
     bool ok;
 } Meta;
 
-static void put(Meta *m, const char *key, const char *value)
-{
+static void put(Meta *m, const char *key, const char *value) {
     ASSERT(m->n < MAX_META, "more than %d metadata entries", MAX_META);
     if (!value) m->ok = false;
     m->entry[m->n++] = (MetaEntry){key, value};
 }
 
-static void put_int(Meta *m, const char *key, int64_t v)
-{
+static void put_int(Meta *m, const char *key, int64_t v) {
     put(m, key, arena_printf(m->arena, "%" PRId64, v));
 }
 
-static void put_real(Meta *m, const char *key, double v)
-{
+static void put_real(Meta *m, const char *key, double v) {
     put(m, key, arena_printf(m->arena, "%.17g", v));
 }
 
-static void put_floats(Meta *m, const char *key, const float *v, int64_t n)
-{
+static void put_floats(Meta *m, const char *key, const float *v, int64_t n) {
     char *text = arena_strdup(m->arena, "");
     for (int64_t i = 0; i < n && text; i++)
         text = arena_printf(m->arena, "%s%s%.9g", text, i ? "," : "", (double)v[i]);
     put(m, key, text);
 }
 
-static void put_config(Meta *m, const ModelConfig *c)
-{
+static void put_config(Meta *m, const ModelConfig *c) {
     put(m, "format", FORMAT_NAME);
     put_int(m, "format_version", FORMAT_VERSION);
     put_int(m, "image_height", c->image_height);
@@ -77,8 +72,7 @@ static void put_config(Meta *m, const ModelConfig *c)
     put_floats(m, "pixel_std", c->std, c->channels);
 }
 
-static void put_notes(Meta *m, const CheckpointNotes *n)
-{
+static void put_notes(Meta *m, const CheckpointNotes *n) {
     put(m, "model", n->preset);
     put(m, "mask", MASKS[n->mask]);
     put_real(m, "mask_ratio", n->mask_ratio);
@@ -94,24 +88,21 @@ typedef struct TensorList {
     Arena *arena;
 } TensorList;
 
-static Status list_new(TensorList *l, const Params *p, int per_param, Error *err)
-{
+static Status list_new(TensorList *l, const Params *p, int per_param, Error *err) {
     *l = (TensorList){.arena = arena_new()};
     l->tensor = mem_alloc_array((size_t)params_count(p) * (size_t)per_param, sizeof *l->tensor);
     if (l->arena && l->tensor) return STATUS_OK;
     return fail(err, STATUS_MEMORY, "no memory to write a checkpoint");
 }
 
-static void list_free(TensorList *l)
-{
+static void list_free(TensorList *l) {
     for (size_t i = 0; i < l->n; i++) mem_free((void *)(uintptr_t)l->tensor[i].data);
     mem_free(l->tensor);
     arena_free(l->arena);
 }
 
 static Status list_add(TensorList *l, Device *d, const char *prefix, const Param *p,
-                       const void *address, Error *err)
-{
+                       const void *address, Error *err) {
     size_t bytes = (size_t)p->numel * sizeof(float);
     float *host = mem_alloc(bytes);
     const char *name = arena_printf(l->arena, "%s%s", prefix, p->name);
@@ -125,8 +116,7 @@ static Status list_add(TensorList *l, Device *d, const char *prefix, const Param
 }
 
 Status checkpoint_write(const char *path, const Autoencoder *a, const CheckpointNotes *notes,
-                        Error *err)
-{
+                        Error *err) {
     Status status = STATUS_OK;
     TensorList list = {0};
     TRY(list_new(&list, a->params, 1, err));
@@ -147,8 +137,7 @@ done:
     return status;
 }
 
-static void put_progress(Meta *m, const Progress *p, int64_t updates)
-{
+static void put_progress(Meta *m, const Progress *p, int64_t updates) {
     put(m, "format", FORMAT_NAME " state");
     put_int(m, "format_version", FORMAT_VERSION);
     put_int(m, "step", p->step);
@@ -165,8 +154,7 @@ static void put_progress(Meta *m, const Progress *p, int64_t updates)
 }
 
 static Status write_state(const char *path, const Autoencoder *a, Optimizer *o, const Progress *p,
-                          Error *err)
-{
+                          Error *err) {
     Status status = STATUS_OK;
     TensorList list = {0};
     TRY(list_new(&list, a->params, 2, err));
@@ -190,16 +178,14 @@ done:
 
 /* --- metadata in ------------------------------------------------------------------------------ */
 
-static Status need(const SafeTensors *f, const char *key, const char **out, Error *err)
-{
+static Status need(const SafeTensors *f, const char *key, const char **out, Error *err) {
     *out = safetensors_meta(f, key);
     if (*out) return STATUS_OK;
     return fail(err, STATUS_FORMAT, "%s: metadata has no \"%s\"; it is not a checkpoint of mae.c",
                 safetensors_path(f), key);
 }
 
-static Status get_int(const SafeTensors *f, const char *key, int64_t *out, Error *err)
-{
+static Status get_int(const SafeTensors *f, const char *key, int64_t *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
     if (status != STATUS_OK) return status;
@@ -212,8 +198,7 @@ static Status get_int(const SafeTensors *f, const char *key, int64_t *out, Error
     return STATUS_OK;
 }
 
-static Status get_real(const SafeTensors *f, const char *key, double *out, Error *err)
-{
+static Status get_real(const SafeTensors *f, const char *key, double *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
     if (status != STATUS_OK) return status;
@@ -226,8 +211,7 @@ static Status get_real(const SafeTensors *f, const char *key, double *out, Error
 }
 
 static Status get_word(const SafeTensors *f, const char *key, const char *const *words, int n,
-                       int *out, Error *err)
-{
+                       int *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
     if (status != STATUS_OK) return status;
@@ -237,8 +221,7 @@ static Status get_word(const SafeTensors *f, const char *key, const char *const 
                 safetensors_path(f), key, text);
 }
 
-static Status get_floats(const SafeTensors *f, const char *key, float *out, int64_t n, Error *err)
-{
+static Status get_floats(const SafeTensors *f, const char *key, float *out, int64_t n, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
     if (status != STATUS_OK) return status;
@@ -253,8 +236,7 @@ static Status get_floats(const SafeTensors *f, const char *key, float *out, int6
     return STATUS_OK;
 }
 
-static Status config_from_meta(const SafeTensors *f, ModelConfig *c, Error *err)
-{
+static Status config_from_meta(const SafeTensors *f, ModelConfig *c, Error *err) {
     Status status = STATUS_OK;
     int target = 0;
     int64_t flag = 0;
@@ -286,8 +268,7 @@ done:
     return status;
 }
 
-static Status notes_from_meta(const SafeTensors *f, CheckpointNotes *n, Error *err)
-{
+static Status notes_from_meta(const SafeTensors *f, CheckpointNotes *n, Error *err) {
     Status status = STATUS_OK;
     int mask = 0;
     const char *preset;
@@ -303,34 +284,34 @@ done:
     return status;
 }
 
-Status checkpoint_config(const SafeTensors *file, ModelConfig *c, CheckpointNotes *notes, Error *err)
-{
+Status checkpoint_config(const SafeTensors *file, ModelConfig *c, CheckpointNotes *notes,
+                         Error *err) {
     const char *format = safetensors_meta(file, "format");
     if (!format || strcmp(format, FORMAT_NAME) != 0)
-        return fail(err, STATUS_FORMAT,
-                    "%s: not a checkpoint of mae.c (metadata \"format\" is %s); it does not say what "
-                    "the model is",
-                    safetensors_path(file), format ? format : "missing");
+        return fail(
+            err, STATUS_FORMAT,
+            "%s: not a checkpoint of mae.c (metadata \"format\" is %s); it does not say what "
+            "the model is",
+            safetensors_path(file), format ? format : "missing");
     int64_t version;
     Status status = get_int(file, "format_version", &version, err);
     if (status != STATUS_OK) return status;
     if (version != FORMAT_VERSION)
-        return fail(err, STATUS_UNSUPPORTED, "%s: format version %" PRId64 ", this program reads %d",
-                    safetensors_path(file), version, FORMAT_VERSION);
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: format version %" PRId64 ", this program reads %d", safetensors_path(file),
+                    version, FORMAT_VERSION);
     status = config_from_meta(file, c, err);
     return status == STATUS_OK ? notes_from_meta(file, notes, err) : status;
 }
 
 /* --- tensors in ------------------------------------------------------------------------------- */
 
-static bool is_float(DType t)
-{
+static bool is_float(DType t) {
     return t == DTYPE_F32 || t == DTYPE_F16 || t == DTYPE_BF16 || t == DTYPE_F64;
 }
 
 static Status read_tensor(const SafeTensors *f, const char *name, const Param *p, Device *d,
-                          void *address, Error *err)
-{
+                          void *address, Error *err) {
     char want[96], have[96];
     const NamedTensor *t = safetensors_find(f, name);
     if (!t)
@@ -351,8 +332,7 @@ static Status read_tensor(const SafeTensors *f, const char *name, const Param *p
     return STATUS_OK;
 }
 
-Status checkpoint_load_weights(const SafeTensors *file, Autoencoder *a, Error *err)
-{
+Status checkpoint_load_weights(const SafeTensors *file, Autoencoder *a, Error *err) {
     for (size_t i = 0; i < safetensors_count(file); i++) {
         char shape[96];
         const NamedTensor *t = safetensors_at(file, i);
@@ -369,8 +349,7 @@ Status checkpoint_load_weights(const SafeTensors *file, Autoencoder *a, Error *e
 }
 
 Status checkpoint_load(const char *path, Device *d, Autoencoder **out, CheckpointNotes *notes,
-                       Error *err)
-{
+                       Error *err) {
     Status status = STATUS_OK;
     SafeTensors *file = NULL;
     Autoencoder *a = NULL;
@@ -393,21 +372,18 @@ done:
 #define WEIGHTS ".safetensors"
 #define STATE ".state.safetensors"
 
-static Status run_path(const char *run, const char *stem, const char *end, char **out, Error *err)
-{
+static Status run_path(const char *run, const char *stem, const char *end, char **out, Error *err) {
     *out = mem_printf("%s/%s%s", run, stem, end);
     return *out ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a path in %s", run);
 }
 
-static Status move(const char *from, const char *to, Error *err)
-{
+static Status move(const char *from, const char *to, Error *err) {
     if (rename(from, to) == 0) return STATUS_OK;
     return fail(err, STATUS_IO, "%s: cannot be renamed to %s: %s", from, to, strerror(errno));
 }
 
 Status checkpoint_save_run(const char *run, const Autoencoder *a, const CheckpointNotes *notes,
-                           Optimizer *o, const Progress *p, Error *err)
-{
+                           Optimizer *o, const Progress *p, Error *err) {
     Status status = STATUS_OK;
     char *next = NULL, *next_state = NULL, *last = NULL, *last_state = NULL;
     TRY(run_path(run, "next", WEIGHTS, &next, err));
@@ -427,8 +403,7 @@ done:
 }
 
 /* -1 when the file cannot be read or says nothing. */
-static int64_t step_of(const char *path)
-{
+static int64_t step_of(const char *path) {
     SafeTensors *f = NULL;
     Error ignored = {0};
     int64_t step = -1;
@@ -441,8 +416,7 @@ static int64_t step_of(const char *path)
 
 /* A crash between the renames leaves new weights beside old state, the new state still under its
  * first name; finishing the replacement makes them a pair. */
-static void repair(const char *run)
-{
+static void repair(const char *run) {
     Error ignored = {0};
     char *last = NULL, *state = NULL, *next = NULL;
     if (run_path(run, "last", WEIGHTS, &last, &ignored) == STATUS_OK &&
@@ -459,8 +433,7 @@ static void repair(const char *run)
     mem_free(next);
 }
 
-bool checkpoint_run_exists(const char *run)
-{
+bool checkpoint_run_exists(const char *run) {
     Error ignored = {0};
     char *last = NULL;
     repair(run);
@@ -469,8 +442,7 @@ bool checkpoint_run_exists(const char *run)
     return there;
 }
 
-static Status read_progress(const SafeTensors *f, Progress *p, int64_t *updates, Error *err)
-{
+static Status read_progress(const SafeTensors *f, Progress *p, int64_t *updates, Error *err) {
     Status status = STATUS_OK;
     int64_t seed = 0;
     *p = (Progress){0};
@@ -492,8 +464,7 @@ done:
     return status;
 }
 
-static Status read_moments(const SafeTensors *f, Autoencoder *a, Optimizer *o, Error *err)
-{
+static Status read_moments(const SafeTensors *f, Autoencoder *a, Optimizer *o, Error *err) {
     for (int64_t i = 0; i < params_count(a->params); i++) {
         const Param *p = params_at(a->params, i);
         if (!p->trainable) continue;
@@ -508,8 +479,7 @@ static Status read_moments(const SafeTensors *f, Autoencoder *a, Optimizer *o, E
     return STATUS_OK;
 }
 
-Status checkpoint_load_run(const char *run, Autoencoder *a, Optimizer *o, Progress *p, Error *err)
-{
+Status checkpoint_load_run(const char *run, Autoencoder *a, Optimizer *o, Progress *p, Error *err) {
     Status status = STATUS_OK;
     char *last = NULL, *state = NULL;
     SafeTensors *weights = NULL, *moments = NULL;

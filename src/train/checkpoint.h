@@ -1,6 +1,6 @@
-/* Checkpoints: weights under the published names with metadata that says what the model is; training
- * state (moments, counters) in a second file. Both are replaced together: written as next.*, then
- * renamed; a crash between the two renames is repaired when resuming. */
+/* Checkpoints: weights under the published names with metadata that says what the model is;
+ * training state (moments, counters) in a second file. Both are replaced together: written as
+ * next.*, then renamed; a crash between the two renames is repaired when resuming. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 
@@ -28,7 +28,8 @@ typedef struct CheckpointNotes {
 Status checkpoint_write(const char *path, const Autoencoder *a, const CheckpointNotes *notes,
                         Error *err);
 /* Model description of an open file, from the metadata of this project. */
-Status checkpoint_config(const SafeTensors *file, ModelConfig *c, CheckpointNotes *notes, Error *err);
+Status checkpoint_config(const SafeTensors *file, ModelConfig *c, CheckpointNotes *notes,
+                         Error *err);
 /* Every parameter of a from the file (F32, F16 or BF16). A missing or foreign tensor, or another
  * shape, is an error that names it and both shapes. */
 Status checkpoint_load_weights(const SafeTensors *file, Autoencoder *a, Error *err);

@@ -13,10 +13,10 @@
 
 #define FEATURE_BATCH 64
 
-/* --- one image --------------------------------------------------------------------------------- */
+/* --- one image ---------------------------------------------------------------------------------
+ */
 
-Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err)
-{
+Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &m->autoencoder->config;
     Image image = {0};
@@ -38,7 +38,8 @@ done:
     return status;
 }
 
-/* --- to a file --------------------------------------------------------------------------------- */
+/* --- to a file ---------------------------------------------------------------------------------
+ */
 
 typedef struct FileSink {
     Dataset *dataset;
@@ -47,8 +48,7 @@ typedef struct FileSink {
     int64_t width;
 } FileSink;
 
-static Status to_file(void *user, const float *features, const Batch *b, Error *err)
-{
+static Status to_file(void *user, const float *features, const Batch *b, Error *err) {
     FileSink *s = user;
     Status status = npy_writer_append(s->npy, features, b->n * s->width, err);
     for (int64_t i = 0; i < b->n && status == STATUS_OK; i++) {
@@ -60,16 +60,14 @@ static Status to_file(void *user, const float *features, const Batch *b, Error *
 }
 
 /* PATH.npy -> PATH.txt */
-static char *names_path(const char *path)
-{
+static char *names_path(const char *path) {
     size_t n = strlen(path);
     if (n > 4 && strcmp(path + n - 4, ".npy") == 0) n -= 4;
     return mem_printf("%.*s.txt", (int)n, path);
 }
 
 Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, int64_t *rows,
-                     Error *err)
-{
+                     Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &m->autoencoder->config;
     Encoder *e = NULL;
@@ -98,7 +96,8 @@ done:
     return status;
 }
 
-/* --- k-NN -------------------------------------------------------------------------------------- */
+/* --- k-NN --------------------------------------------------------------------------------------
+ */
 
 typedef struct Bank {
     Dataset *dataset;
@@ -107,8 +106,7 @@ typedef struct Bank {
     int64_t n, filled, width;
 } Bank;
 
-static Status to_bank(void *user, const float *features, const Batch *b, Error *err)
-{
+static Status to_bank(void *user, const float *features, const Batch *b, Error *err) {
     Bank *bank = user;
     (void)err;
     memcpy(bank->features + bank->filled * bank->width, features,
@@ -118,25 +116,24 @@ static Status to_bank(void *user, const float *features, const Batch *b, Error *
     return STATUS_OK;
 }
 
-static void bank_free(Bank *b)
-{
+static void bank_free(Bank *b) {
     mem_free(b->features);
     mem_free(b->labels);
     dataset_close(b->dataset);
 }
 
 static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, const char *source,
-                        int64_t limit, Encoder *e, const MaeEvents *events, Error *err)
-{
+                        int64_t limit, Encoder *e, const MaeEvents *events, Error *err) {
     Status status = STATUS_OK;
     Augment augment;
     b->width = m->autoencoder->config.embed_dim;
     TRY(setup_dataset(o, source, m->autoencoder->config.channels, &b->dataset, err));
     if (dataset_n_classes(b->dataset) < 1) {
-        status = fail(err, STATUS_EMPTY,
-                      "%s has no labels; k-NN needs a folder per class, a list with labels, CIFAR or "
-                      "shards with .cls",
-                      source);
+        status =
+            fail(err, STATUS_EMPTY,
+                 "%s has no labels; k-NN needs a folder per class, a list with labels, CIFAR or "
+                 "shards with .cls",
+                 source);
         goto done;
     }
     TRY(setup_eval_augment(b->dataset, &m->autoencoder->config, &augment, err));
@@ -154,8 +151,7 @@ done:
     return status;
 }
 
-static Status same_classes(const Bank *a, const Bank *b, Error *err)
-{
+static Status same_classes(const Bank *a, const Bank *b, Error *err) {
     int n = dataset_n_classes(a->dataset), m = dataset_n_classes(b->dataset);
     if (n != m)
         return fail(err, STATUS_SHAPE, "--data has %d classes, --val has %d: they must be the same",
@@ -167,8 +163,7 @@ static Status same_classes(const Bank *a, const Bank *b, Error *err)
     return STATUS_OK;
 }
 
-Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err)
-{
+Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err) {
     Status status = STATUS_OK;
     Bank memory = {0}, queries = {0};
     Encoder *e = NULL;
@@ -188,8 +183,11 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
                     queries.n, memory.width, n_classes, o->k, o->temperature, predicted, err));
     int64_t right = 0;
     for (int64_t i = 0; i < queries.n; i++) right += predicted[i] == queries.labels[i];
-    *out = (MaeKnn){.accuracy = (double)right / (double)queries.n, .memory = memory.n,
-                    .queries = queries.n, .k = o->k, .classes = n_classes};
+    *out = (MaeKnn){.accuracy = (double)right / (double)queries.n,
+                    .memory = memory.n,
+                    .queries = queries.n,
+                    .k = o->k,
+                    .classes = n_classes};
 done:
     bank_free(&memory);
     bank_free(&queries);

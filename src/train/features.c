@@ -14,8 +14,7 @@ struct Encoder {
     float *host;     /* [B,D] or [B,T,D] */
 };
 
-Status encoder_new(Autoencoder *a, int64_t batch, bool pool_cls, Encoder **out, Error *err)
-{
+Status encoder_new(Autoencoder *a, int64_t batch, bool pool_cls, Encoder **out, Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &a->config;
     int64_t P = model_patches(c);
@@ -33,8 +32,8 @@ Status encoder_new(Autoencoder *a, int64_t batch, bool pool_cls, Encoder **out, 
     e->host = mem_alloc_array((size_t)shape_numel(result->shape), sizeof *e->host);
     ids = mem_alloc_array((size_t)(batch * P), sizeof *ids);
     if (!e->pixels || !e->host || !ids) {
-        status = fail(err, STATUS_MEMORY, "no memory for features of %lld images",
-                      (long long)batch);
+        status =
+            fail(err, STATUS_MEMORY, "no memory for features of %lld images", (long long)batch);
         goto done;
     }
     for (int64_t i = 0; i < batch * P; i++) ids[i] = (int32_t)(i % P);
@@ -47,8 +46,7 @@ done:
     return status;
 }
 
-void encoder_free(Encoder *e)
-{
+void encoder_free(Encoder *e) {
     if (!e) return;
     graph_free(e->graph.graph);
     mem_free(e->pixels);
@@ -56,13 +54,11 @@ void encoder_free(Encoder *e)
     mem_free(e);
 }
 
-int64_t encoder_batch(const Encoder *e)
-{
+int64_t encoder_batch(const Encoder *e) {
     return e->graph.batch;
 }
 
-void encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out)
-{
+void encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out) {
     AutoencoderGraph *g = &e->graph;
     size_t image = (size_t)(shape_numel(g->pixels->shape) / g->batch);
     int64_t D = e->model->config.embed_dim, T = g->latent->shape.dim[1];
@@ -77,32 +73,36 @@ void encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out)
         memcpy(out + i * D, e->host + i * stride, (size_t)D * sizeof *out);
 }
 
-static bool stopped(const MaeEvents *events)
-{
+static bool stopped(const MaeEvents *events) {
     return events && events->stop && *events->stop;
 }
 
-static void report(const MaeEvents *events, int64_t done, int64_t total, double start)
-{
+static void report(const MaeEvents *events, int64_t done, int64_t total, double start) {
     if (!events || !events->progress) return;
     double seconds = clock_seconds() - start;
     double rate = seconds > 0 ? (double)done / seconds : 0;
-    MaeProgress p = {.step = done, .total_steps = total, .images_per_s = rate, .phase = "features",
+    MaeProgress p = {.step = done,
+                     .total_steps = total,
+                     .images_per_s = rate,
+                     .phase = "features",
                      .eta_s = rate > 0 ? (double)(total - done) / rate : 0};
     events->progress(events->user, &p);
 }
 
 Status features_stream(Encoder *e, Dataset *d, const Augment *augment, int workers, int64_t limit,
-                       const MaeEvents *events, FeatureSink sink, void *user, Error *err)
-{
+                       const MaeEvents *events, FeatureSink sink, void *user, Error *err) {
     Status status = STATUS_OK;
     Loader *loader = NULL;
     float *features = NULL;
     int64_t total = dataset_count(d), done_count = 0;
     double start = clock_seconds();
     if (limit > 0 && limit < total) total = limit;
-    LoaderOptions options = {.augment = *augment, .batch = encoder_batch(e), .n_workers = workers,
-                             .repeat = 1, .n_epochs = 1, .strict = true};
+    LoaderOptions options = {.augment = *augment,
+                             .batch = encoder_batch(e),
+                             .n_workers = workers,
+                             .repeat = 1,
+                             .n_epochs = 1,
+                             .strict = true};
     size_t n = (size_t)(encoder_batch(e) * e->model->config.embed_dim);
     features = mem_alloc_array(n, sizeof *features);
     if (!features) return fail(err, STATUS_MEMORY, "no memory for features");

@@ -8,8 +8,7 @@
 
 #define BLOCK 256
 
-void knn_normalize(float *x, int64_t n, int64_t width)
-{
+void knn_normalize(float *x, int64_t n, int64_t width) {
     for (int64_t i = 0; i < n; i++) {
         float *row = x + i * width;
         double sum = 0;
@@ -20,8 +19,7 @@ void knn_normalize(float *x, int64_t n, int64_t width)
 }
 
 /* The k most similar, kept sorted by insertion: k is small. */
-static int64_t nearest(const float *similarity, int64_t n, int64_t k, int64_t *index)
-{
+static int64_t nearest(const float *similarity, int64_t n, int64_t k, int64_t *index) {
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
         if (count == k && !(similarity[i] > similarity[index[k - 1]])) continue;
@@ -33,8 +31,7 @@ static int64_t nearest(const float *similarity, int64_t n, int64_t k, int64_t *i
 }
 
 static int vote(const float *similarity, const int64_t *index, int64_t count, const int *labels,
-                int n_classes, double temperature, double *votes)
-{
+                int n_classes, double temperature, double *votes) {
     int best = 0;
     memset(votes, 0, (size_t)n_classes * sizeof *votes);
     for (int64_t i = 0; i < count; i++)
@@ -46,10 +43,10 @@ static int vote(const float *similarity, const int64_t *index, int64_t count, co
 
 Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_memory,
                    const float *queries, int64_t n_queries, int64_t width, int n_classes, int64_t k,
-                   double temperature, int *predicted, Error *err)
-{
+                   double temperature, int *predicted, Error *err) {
     size_t real = d->kernels.real_bytes;
-    size_t memory_bytes = (size_t)(n_memory * width) * real, block_bytes = (size_t)(BLOCK * width) * real;
+    size_t memory_bytes = (size_t)(n_memory * width) * real,
+           block_bytes = (size_t)(BLOCK * width) * real;
     size_t similarity_bytes = (size_t)(BLOCK * n_memory) * real;
     void *w = device_alloc(d, memory_bytes), *x = device_alloc(d, block_bytes);
     void *y = device_alloc(d, similarity_bytes);
@@ -66,7 +63,8 @@ Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_
         for (int64_t i = 0; i < n; i++) {
             const float *similarity = host + i * n_memory;
             int64_t count = nearest(similarity, n_memory, k, index);
-            predicted[q + i] = vote(similarity, index, count, labels, n_classes, temperature, votes);
+            predicted[q + i] =
+                vote(similarity, index, count, labels, n_classes, temperature, votes);
         }
     }
     device_free(d, w, memory_bytes);
@@ -75,6 +73,7 @@ Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_
     mem_free(host);
     mem_free(index);
     mem_free(votes);
-    return ok ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for neighbours of %lld features",
-                                 (long long)n_memory);
+    return ok ? STATUS_OK
+              : fail(err, STATUS_MEMORY, "no memory for neighbours of %lld features",
+                     (long long)n_memory);
 }

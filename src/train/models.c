@@ -11,8 +11,7 @@
 
 static const char *const TARGETS[] = {"pixel", "norm-pix", "pca"};
 
-Status model_load(const char *path, const char *device, int threads, MaeModel **out, Error *err)
-{
+Status model_load(const char *path, const char *device, int threads, MaeModel **out, Error *err) {
     Status status = STATUS_OK;
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
@@ -30,8 +29,7 @@ done:
     return status;
 }
 
-Status model_new(const MaeOptions *o, MaeModel **out, Error *err)
-{
+Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
     Status status = STATUS_OK;
     ModelConfig c;
     MaeModel *m = mem_alloc(sizeof *m);
@@ -49,16 +47,14 @@ done:
     return status;
 }
 
-void model_free(MaeModel *m)
-{
+void model_free(MaeModel *m) {
     if (!m) return;
     autoencoder_free(m->autoencoder);
     device_close(m->device);
     mem_free(m);
 }
 
-void model_info(const MaeModel *m, MaeModelInfo *out)
-{
+void model_info(const MaeModel *m, MaeModelInfo *out) {
     const ModelConfig *c = &m->autoencoder->config;
     *out = (MaeModelInfo){.image_height = c->image_height,
                           .image_width = c->image_width,
@@ -80,10 +76,10 @@ void model_info(const MaeModel *m, MaeModelInfo *out)
     snprintf(out->target, sizeof out->target, "%s", TARGETS[c->target]);
 }
 
-/* --- a file as JSON ---------------------------------------------------------------------------- */
+/* --- a file as JSON ----------------------------------------------------------------------------
+ */
 
-static json_t *tensor_list(const SafeTensors *f, int64_t *total)
-{
+static json_t *tensor_list(const SafeTensors *f, int64_t *total) {
     json_t *list = json_array();
     for (size_t i = 0; i < safetensors_count(f); i++) {
         const NamedTensor *t = safetensors_at(f, i);
@@ -97,8 +93,7 @@ static json_t *tensor_list(const SafeTensors *f, int64_t *total)
     return list;
 }
 
-Status file_info(const char *path, char **json, Error *err)
-{
+Status file_info(const char *path, char **json, Error *err) {
     Status status = STATUS_OK;
     SafeTensors *f = NULL;
     ModelConfig c;

@@ -15,8 +15,7 @@ struct Optimizer {
     size_t bytes;               /* of each */
 };
 
-static size_t moment_bytes(const Params *p, const Device *d)
-{
+static size_t moment_bytes(const Params *p, const Device *d) {
     size_t end = 0;
     for (int64_t i = 0; i < params_count(p); i++) {
         const Param *q = params_at(p, i);
@@ -26,13 +25,11 @@ static size_t moment_bytes(const Params *p, const Device *d)
     return end;
 }
 
-size_t optimizer_bytes(const Params *p, const Device *d)
-{
+size_t optimizer_bytes(const Params *p, const Device *d) {
     return 2 * moment_bytes(p, d);
 }
 
-Status optimizer_new(Device *d, Params *p, AdamWOptions options, Optimizer **out, Error *err)
-{
+Status optimizer_new(Device *d, Params *p, AdamWOptions options, Optimizer **out, Error *err) {
     Optimizer *o = mem_alloc(sizeof *o);
     *out = o;
     if (!o) return fail(err, STATUS_MEMORY, "no memory for an optimiser");
@@ -49,21 +46,18 @@ Status optimizer_new(Device *d, Params *p, AdamWOptions options, Optimizer **out
                 2e-6 * (double)moment_bytes(p, d));
 }
 
-void optimizer_free(Optimizer *o)
-{
+void optimizer_free(Optimizer *o) {
     if (!o) return;
     device_free(o->device, o->exp_avg, o->bytes);
     device_free(o->device, o->exp_avg_sq, o->bytes);
     mem_free(o);
 }
 
-bool optimizer_decays(const Param *p)
-{
+bool optimizer_decays(const Param *p) {
     return p->shape.n_dims > 1;
 }
 
-double optimizer_gradient_norm(Optimizer *o)
-{
+double optimizer_gradient_norm(Optimizer *o) {
     double sum = 0;
     for (int64_t i = 0; i < params_count(o->params); i++) {
         const Param *p = params_at(o->params, i);
@@ -72,8 +66,7 @@ double optimizer_gradient_norm(Optimizer *o)
     return sqrt(sum);
 }
 
-void optimizer_step(Optimizer *o, double lr, double gradient_scale)
-{
+void optimizer_step(Optimizer *o, double lr, double gradient_scale) {
     o->updates++;
     AdamW a = {.lr = lr,
                .beta1 = o->options.beta1,
@@ -91,22 +84,18 @@ void optimizer_step(Optimizer *o, double lr, double gradient_scale)
     }
 }
 
-int64_t optimizer_updates(const Optimizer *o)
-{
+int64_t optimizer_updates(const Optimizer *o) {
     return o->updates;
 }
 
-void optimizer_set_updates(Optimizer *o, int64_t n)
-{
+void optimizer_set_updates(Optimizer *o, int64_t n) {
     o->updates = n;
 }
 
-void *optimizer_exp_avg(Optimizer *o, const Param *p)
-{
+void *optimizer_exp_avg(Optimizer *o, const Param *p) {
     return device_at(o->exp_avg, p->offset);
 }
 
-void *optimizer_exp_avg_sq(Optimizer *o, const Param *p)
-{
+void *optimizer_exp_avg_sq(Optimizer *o, const Param *p) {
     return device_at(o->exp_avg_sq, p->offset);
 }

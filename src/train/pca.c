@@ -12,22 +12,19 @@ typedef struct Moments {
     PatchGrid grid;
     int64_t batch, patches, values, count; /* count: patches seen */
     void *pixels, *images, *rows, *ids, *second, *first;
-    float *host;      /* [n*n] */
+    float *host; /* [n*n] */
     double *covariance, *eigenvalues, *mean;
 } Moments;
 
-static size_t real_bytes(const Moments *m, int64_t n)
-{
+static size_t real_bytes(const Moments *m, int64_t n) {
     return (size_t)n * m->device->kernels.real_bytes;
 }
 
-static int64_t image_values(const Moments *m)
-{
+static int64_t image_values(const Moments *m) {
     return m->grid.channels * m->grid.height * m->grid.width;
 }
 
-static void moments_free(Moments *m)
-{
+static void moments_free(Moments *m) {
     int64_t rows = m->batch * m->patches, n = m->values;
     device_free(m->device, m->pixels, (size_t)(m->batch * image_values(m)));
     device_free(m->device, m->images, real_bytes(m, m->batch * image_values(m)));
@@ -41,8 +38,7 @@ static void moments_free(Moments *m)
     mem_free(m->mean);
 }
 
-static Status moments_new(Moments *m, Error *err)
-{
+static Status moments_new(Moments *m, Error *err) {
     int64_t rows = m->batch * m->patches, n = m->values;
     m->pixels = device_alloc(m->device, (size_t)(m->batch * image_values(m)));
     m->images = device_alloc(m->device, real_bytes(m, m->batch * image_values(m)));
@@ -60,11 +56,11 @@ static Status moments_new(Moments *m, Error *err)
     for (int64_t i = 0; ok && i < rows; i++) ids[i] = (int32_t)(i % m->patches);
     if (ok) device_upload(m->device, m->ids, ids, (size_t)rows * sizeof *ids);
     mem_free(ids);
-    return ok ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a PCA of %lld values", (long long)n);
+    return ok ? STATUS_OK
+              : fail(err, STATUS_MEMORY, "no memory for a PCA of %lld values", (long long)n);
 }
 
-static void moments_add(Moments *m, const ModelConfig *c, const Batch *b)
-{
+static void moments_add(Moments *m, const ModelConfig *c, const Batch *b) {
     const Kernels *k = &m->device->kernels;
     device_upload(m->device, m->pixels, b->pixels, (size_t)(b->n * image_values(m)));
     k->image_normalize(m->device, m->images, m->pixels, c->mean, c->std, b->n, m->grid);
@@ -74,8 +70,7 @@ static void moments_add(Moments *m, const ModelConfig *c, const Batch *b)
     m->count += b->n * m->patches;
 }
 
-static Status solve(Moments *m, Error *err)
-{
+static Status solve(Moments *m, Error *err) {
     int64_t n = m->values;
     device_download_real(m->device, m->host, m->first, n);
     for (int64_t i = 0; i < n; i++) m->mean[i] = (double)m->host[i] / (double)m->count;
@@ -88,8 +83,7 @@ static Status solve(Moments *m, Error *err)
 }
 
 /* Largest first; the sign of a component is free: its largest element is made positive. */
-static void store(const Moments *m, Autoencoder *a)
-{
+static void store(const Moments *m, Autoencoder *a) {
     int64_t n = m->values, V = model_prediction_values(&a->config);
     float *weight = m->host;
     for (int64_t v = 0; v < V; v++) {
@@ -97,8 +91,7 @@ static void store(const Moments *m, Autoencoder *a)
         double largest = 0;
         for (int64_t i = 0; i < n; i++)
             if (row[i] * row[i] > largest * largest) largest = row[i];
-        for (int64_t i = 0; i < n; i++)
-            weight[v * n + i] = (float)(largest < 0 ? -row[i] : row[i]);
+        for (int64_t i = 0; i < n; i++) weight[v * n + i] = (float)(largest < 0 ? -row[i] : row[i]);
     }
     params_set(a->params, params_find(a->params, "pca.weight"), weight);
     for (int64_t v = 0; v < V; v++) {
@@ -112,8 +105,7 @@ static void store(const Moments *m, Autoencoder *a)
     params_set(a->params, params_find(a->params, "pca.mean"), m->host);
 }
 
-Status pca_fit(Autoencoder *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err)
-{
+Status pca_fit(Autoencoder *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &a->config;
     Loader *loader = NULL;

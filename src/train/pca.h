@@ -1,4 +1,5 @@
-/* The PCA target of Table 1d: largest principal components of the patches of the training images. */
+/* The PCA target of Table 1d: largest principal components of the patches of the training images.
+ */
 #ifndef TRAIN_PCA_H
 #define TRAIN_PCA_H
 

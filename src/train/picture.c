@@ -13,15 +13,14 @@
 struct Painter {
     Autoencoder *model;
     AutoencoderGraph graph;
-    float *pred, *patches; /* [P,V], [P,p*p*C]: prediction, and the same as normalised pixels */
-    float *truth;          /* [P,p*p*C] normalised pixels of the image */
+    float *pred, *patches;   /* [P,V], [P,p*p*C]: prediction, and the same as normalised pixels */
+    float *truth;            /* [P,p*p*C] normalised pixels of the image */
     double *mean, *variance; /* [P] of the truth, or interpolated */
-    float *basis, *centre; /* PCA */
+    float *basis, *centre;   /* PCA */
     int32_t *ids_all;
 };
 
-static Status alloc_host(Painter *p, Error *err)
-{
+static Status alloc_host(Painter *p, Error *err) {
     const ModelConfig *c = &p->model->config;
     size_t P = (size_t)model_patches(c), n = (size_t)model_patch_values(c);
     size_t V = (size_t)model_prediction_values(c);
@@ -42,8 +41,7 @@ static Status alloc_host(Painter *p, Error *err)
     return STATUS_OK;
 }
 
-Status painter_new(Autoencoder *a, int64_t n_keep, Painter **out, Error *err)
-{
+Status painter_new(Autoencoder *a, int64_t n_keep, Painter **out, Error *err) {
     Status status = STATUS_OK;
     Painter *p = mem_alloc(sizeof *p);
     *out = NULL;
@@ -60,8 +58,7 @@ done:
     return status;
 }
 
-void painter_free(Painter *p)
-{
+void painter_free(Painter *p) {
     if (!p) return;
     graph_free(p->graph.graph);
     mem_free(p->pred);
@@ -75,26 +72,22 @@ void painter_free(Painter *p)
     mem_free(p);
 }
 
-int64_t painter_panel_gap(void)
-{
+int64_t painter_panel_gap(void) {
     return GAP;
 }
 
-void painter_row_size(const Painter *p, int64_t *width, int64_t *height)
-{
+void painter_row_size(const Painter *p, int64_t *width, int64_t *height) {
     *width = 3 * p->model->config.image_width + 2 * GAP;
     *height = p->model->config.image_height;
 }
 
 /* Pixel (y, x) of patch i, order (row, column, channel). */
-static int64_t pixel_of(const ModelConfig *c, int64_t i, int64_t y, int64_t x)
-{
+static int64_t pixel_of(const ModelConfig *c, int64_t i, int64_t y, int64_t x) {
     int64_t columns = model_grid_width(c);
     return ((i / columns * c->patch + y) * c->image_width + i % columns * c->patch + x);
 }
 
-static void read_truth(Painter *p, const uint8_t *pixels)
-{
+static void read_truth(Painter *p, const uint8_t *pixels) {
     const ModelConfig *c = &p->model->config;
     int64_t P = model_patches(c), n = model_patch_values(c);
     for (int64_t i = 0; i < P; i++) {
@@ -115,8 +108,7 @@ static void read_truth(Painter *p, const uint8_t *pixels)
 }
 
 /* Statistics of removed patches as the inverse-square-distance mean of the visible ones. */
-static void interpolate_statistics(Painter *p, const float *mask)
-{
+static void interpolate_statistics(Painter *p, const float *mask) {
     const ModelConfig *c = &p->model->config;
     int64_t P = model_patches(c), columns = model_grid_width(c);
     for (int64_t i = 0; i < P; i++) {
@@ -137,8 +129,7 @@ static void interpolate_statistics(Painter *p, const float *mask)
 }
 
 /* Prediction -> normalised pixels, by target. */
-static void invert_target(Painter *p)
-{
+static void invert_target(Painter *p) {
     const ModelConfig *c = &p->model->config;
     int64_t P = model_patches(c), n = model_patch_values(c), V = model_prediction_values(c);
     if (c->target == TARGET_PCA) {
@@ -162,8 +153,7 @@ static void invert_target(Painter *p)
 }
 
 /* Values of one pixel to RGB: grey is repeated, channels after the third are not shown. */
-static void put_pixel(const ModelConfig *c, uint8_t *rgb, const float *values)
-{
+static void put_pixel(const ModelConfig *c, uint8_t *rgb, const float *values) {
     for (int k = 0; k < 3; k++) {
         int64_t channel = k < c->channels ? k : 0;
         float v = (values[channel] * c->std[channel] + c->mean[channel]) * 255;
@@ -172,8 +162,7 @@ static void put_pixel(const ModelConfig *c, uint8_t *rgb, const float *values)
 }
 
 static void draw_panel(Painter *p, int panel, const float *patches, const float *hidden,
-                       uint8_t *dst)
-{
+                       uint8_t *dst) {
     const ModelConfig *c = &p->model->config;
     int64_t P = model_patches(c), n = model_patch_values(c), width, height;
     painter_row_size(p, &width, &height);
@@ -192,8 +181,7 @@ static void draw_panel(Painter *p, int panel, const float *patches, const float 
 
 void painter_draw(Painter *p, const uint8_t *pixels, const int32_t *ids_keep,
                   const int32_t *ids_restore, const float *mask, PictureOptions o, uint8_t *dst,
-                  double *loss)
-{
+                  double *loss) {
     const ModelConfig *c = &p->model->config;
     AutoencoderGraph *g = &p->graph;
     int64_t P = model_patches(c), n = model_patch_values(c), width, height;

@@ -1,5 +1,5 @@
-/* See pretrain.h. A Run is opened (pieces made, checkpoint read), goes through batches, and is closed;
- * it stops only between updates, so that what is saved continues bit for bit. */
+/* See pretrain.h. A Run is opened (pieces made, checkpoint read), goes through batches, and is
+ * closed; it stops only between updates, so that what is saved continues bit for bit. */
 #include "train/pretrain.h"
 
 #include <inttypes.h>
@@ -43,8 +43,8 @@ typedef struct Run {
     double lr_peak, lr, peak_gflops;
     double start, images; /* of this process */
     double last_log_time, last_log_images;
-    int failures;      /* updates in a row that were not finite */
-    bool poisoned;     /* the rest of this update's micro-batches is left out */
+    int failures;  /* updates in a row that were not finite */
+    bool poisoned; /* the rest of this update's micro-batches is left out */
     bool resumed;
     double last_loss;
     char picture[1024];
@@ -52,17 +52,16 @@ typedef struct Run {
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static Status check_options(const MaeOptions *o, Error *err)
-{
-    if (!o->out || !*o->out) return fail(err, STATUS_USAGE, "no run folder; name one with --out RUN");
+static Status check_options(const MaeOptions *o, Error *err) {
+    if (!o->out || !*o->out)
+        return fail(err, STATUS_USAGE, "no run folder; name one with --out RUN");
     if (o->mask_ratio >= 1 || o->mask_ratio < 0)
         return fail(err, STATUS_USAGE, "--mask-ratio %g: must be at least 0 and below 1",
                     o->mask_ratio);
     return STATUS_OK;
 }
 
-static Status compare(const char *what, int64_t here, int64_t there, const char *run, Error *err)
-{
+static Status compare(const char *what, int64_t here, int64_t there, const char *run, Error *err) {
     if (here == there) return STATUS_OK;
     return fail(err, STATUS_USAGE,
                 "%s holds a run with %s %" PRId64 ", asked for is %" PRId64
@@ -72,8 +71,7 @@ static Status compare(const char *what, int64_t here, int64_t there, const char 
 
 /* The model of a run folder cannot change under way. */
 static Status check_same_model(const ModelConfig *a, const ModelConfig *b, const char *run,
-                               Error *err)
-{
+                               Error *err) {
     Status status = STATUS_OK;
     TRY(compare("image height", a->image_height, b->image_height, run, err));
     TRY(compare("image width", a->image_width, b->image_width, run, err));
@@ -92,8 +90,7 @@ done:
     return status;
 }
 
-static Status check_run_folder(Run *r, Error *err)
-{
+static Status check_run_folder(Run *r, Error *err) {
     Status status = STATUS_OK;
     SafeTensors *file = NULL;
     ModelConfig there;
@@ -109,8 +106,7 @@ done:
     return status;
 }
 
-static Status start_weights(Run *r, Error *err)
-{
+static Status start_weights(Run *r, Error *err) {
     Status status = STATUS_OK;
     SafeTensors *file = NULL;
     TRY(autoencoder_init(r->model, (uint64_t)r->options.seed, err));
@@ -119,8 +115,9 @@ static Status start_weights(Run *r, Error *err)
         TRY(safetensors_open(r->options.init, &file, err));
         TRY(checkpoint_load_weights(file, r->model, err));
     } else if (r->config.target == TARGET_PCA) {
-        log_line(LOG_INFO, "fitting %" PRId64 " principal components of the patches of %" PRId64
-                           " images", r->config.pca_components, r->options.pca_images);
+        log_line(LOG_INFO,
+                 "fitting %" PRId64 " principal components of the patches of %" PRId64 " images",
+                 r->config.pca_components, r->options.pca_images);
         LoaderOptions l = setup_loader(&r->options, &r->config);
         TRY(pca_fit(r->model, r->dataset, l, r->options.pca_images, err));
     }
@@ -129,8 +126,7 @@ done:
     return status;
 }
 
-static Status open_weights(Run *r, Error *err)
-{
+static Status open_weights(Run *r, Error *err) {
     Status status = STATUS_OK;
     if (!r->resumed) return start_weights(r, err);
     TRY(checkpoint_load_run(r->options.out, r->model, r->optimizer, &r->progress, err));
@@ -142,8 +138,7 @@ done:
     return status;
 }
 
-static Status open_loader(Run *r, Error *err)
-{
+static Status open_loader(Run *r, Error *err) {
     LoaderOptions l = setup_loader(&r->options, &r->config);
     l.start_epoch = r->progress.epoch;
     l.start_batch = r->progress.batch;
@@ -157,12 +152,14 @@ static Status open_loader(Run *r, Error *err)
                 r->batches_per_epoch, r->options.batch, r->options.accumulate);
 }
 
-static Status open_step(Run *r, Error *err)
-{
+static Status open_step(Run *r, Error *err) {
     Status status = STATUS_OK;
     const MaeOptions *o = &r->options;
-    StepOptions s = {.batch = o->batch, .accumulate = o->accumulate, .mask = (MaskKind)o->mask,
-                     .mask_ratio = o->mask_ratio, .clip_grad = o->clip_grad,
+    StepOptions s = {.batch = o->batch,
+                     .accumulate = o->accumulate,
+                     .mask = (MaskKind)o->mask,
+                     .mask_ratio = o->mask_ratio,
+                     .clip_grad = o->clip_grad,
                      .seed = (uint64_t)o->seed};
     AdamWOptions adamw = {o->beta1, o->beta2, 1e-8, o->weight_decay};
     TRY(optimizer_new(r->device, r->model->params, adamw, &r->optimizer, err));
@@ -172,8 +169,7 @@ done:
 }
 
 /* The first images of the data, always the same, are what the pictures show. */
-static Status open_pictures(Run *r, Error *err)
-{
+static Status open_pictures(Run *r, Error *err) {
     Status status = STATUS_OK;
     Augment augment;
     ResampleScratch scratch = {0};
@@ -190,8 +186,8 @@ static Status open_pictures(Run *r, Error *err)
         Sample s;
         Error unreadable = {0};
         if (dataset_fetch(r->dataset, i, &s, &unreadable) != STATUS_OK) continue;
-        status = augment_apply(&augment, &s.image, 0, 0, 0, r->samples + image * (size_t)r->n_samples,
-                               &scratch, err);
+        status = augment_apply(&augment, &s.image, 0, 0, 0,
+                               r->samples + image * (size_t)r->n_samples, &scratch, err);
         dataset_release(&s);
         if (status != STATUS_OK) goto done;
         r->n_samples++;
@@ -201,8 +197,7 @@ done:
     return status;
 }
 
-static Status open_folder(Run *r, Error *err)
-{
+static Status open_folder(Run *r, Error *err) {
     Status status = STATUS_OK;
     MaeError e = {0};
     char *pictures = mem_printf("%s/reconstructions", r->options.out);
@@ -225,8 +220,7 @@ done:
     return status;
 }
 
-static Status open_options(Run *r, const MaeOptions *o, Error *err)
-{
+static Status open_options(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
     TRY(check_options(o, err));
     if (o->restart) TRY(runfolder_clear(o->out, err));
@@ -240,8 +234,7 @@ done:
     return status;
 }
 
-static Status run_open(Run *r, const MaeOptions *o, Error *err)
-{
+static Status run_open(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
     TRY(open_options(r, o, err));
     TRY(setup_device(&r->options, &r->device, err));
@@ -259,8 +252,7 @@ done:
     return status;
 }
 
-static void run_close(Run *r)
-{
+static void run_close(Run *r) {
     runlog_close(r->log);
     loader_close(r->loader);
     painter_free(r->painter);
@@ -275,16 +267,14 @@ static void run_close(Run *r)
 
 /* --- saving ----------------------------------------------------------------------------------- */
 
-static Status save_run(Run *r, Error *err)
-{
+static Status save_run(Run *r, Error *err) {
     r->notes.epochs = r->progress.epoch;
     r->notes.step = r->progress.step;
     return checkpoint_save_run(r->options.out, r->model, &r->notes, r->optimizer, &r->progress,
                                err);
 }
 
-static Status save_picture(Run *r, Error *err)
-{
+static Status save_picture(Run *r, Error *err) {
     Status status = STATUS_OK;
     Image picture = {0};
     int64_t width, height, P = model_patches(&r->config);
@@ -302,8 +292,8 @@ static Status save_picture(Run *r, Error *err)
     for (int64_t i = 0; i < r->n_samples; i++) {
         mask_draw((MaskKind)r->options.mask, &r->config, r->options.mask_ratio,
                   (uint64_t)r->options.seed, 0, (uint64_t)i, ids, ids + P, mask, NULL);
-        painter_draw(r->painter, r->samples + i * stride, ids, ids + P, mask,
-                     (PictureOptions){0}, picture.pixels + i * row * width * 3, NULL);
+        painter_draw(r->painter, r->samples + i * stride, ids, ids + P, mask, (PictureOptions){0},
+                     picture.pixels + i * row * width * 3, NULL);
     }
     snprintf(r->picture, sizeof r->picture, "%.900s/reconstructions/%" PRId64 ".png",
              r->options.out, r->progress.epoch);
@@ -315,11 +305,10 @@ done:
     return status;
 }
 
-static Status save_epoch(Run *r, Error *err)
-{
+static Status save_epoch(Run *r, Error *err) {
     Status status = STATUS_OK;
-    char *path = mem_printf("%s/checkpoint-%" PRId64 ".safetensors", r->options.out,
-                            r->progress.epoch);
+    char *path =
+        mem_printf("%s/checkpoint-%" PRId64 ".safetensors", r->options.out, r->progress.epoch);
     if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
     TRY(save_run(r, err));
     TRY(checkpoint_write(path, r->model, &r->notes, err));
@@ -332,20 +321,17 @@ done:
 
 /* --- one update ------------------------------------------------------------------------------- */
 
-static double images_per_second(const Run *r)
-{
+static double images_per_second(const Run *r) {
     double seconds = clock_seconds() - r->start;
     return seconds > 0 ? r->images / seconds : 0;
 }
 
-static int64_t total_steps(const Run *r)
-{
+static int64_t total_steps(const Run *r) {
     int64_t n = r->options.epochs * (r->batches_per_epoch / r->options.accumulate);
     return r->options.steps > 0 && r->options.steps < n ? r->options.steps : n;
 }
 
-static void report(Run *r, double loss)
-{
+static void report(Run *r, double loss) {
     if (!r->events || !r->events->progress) return;
     double rate = images_per_second(r), flops = step_flops_per_image(r->step);
     double left = (double)(total_steps(r) - r->progress.step) *
@@ -365,8 +351,7 @@ static void report(Run *r, double loss)
     r->events->progress(r->events->user, &p);
 }
 
-static Status log_step(Run *r, Error *err)
-{
+static Status log_step(Run *r, Error *err) {
     Progress *p = &r->progress;
     if (p->log_count < r->options.log_every) return STATUS_OK;
     double now = clock_seconds();
@@ -383,8 +368,7 @@ static Status log_step(Run *r, Error *err)
     return runlog_write(r->log, &line, err);
 }
 
-static Status count_update(Run *r, double loss, Error *err)
-{
+static Status count_update(Run *r, double loss, Error *err) {
     Progress *p = &r->progress;
     r->failures = 0;
     r->last_loss = loss;
@@ -399,8 +383,7 @@ static Status count_update(Run *r, double loss, Error *err)
 }
 
 /* Weights and moments of the last save; counters go on, so that other data come next. */
-static Status roll_back(Run *r, Error *err)
-{
+static Status roll_back(Run *r, Error *err) {
     Progress saved;
     if (!checkpoint_run_exists(r->options.out)) return STATUS_OK;
     Status status = checkpoint_load_run(r->options.out, r->model, r->optimizer, &saved, err);
@@ -409,8 +392,7 @@ static Status roll_back(Run *r, Error *err)
     return status;
 }
 
-static Status skip_update(Run *r, Error *reason, Error *err)
-{
+static Status skip_update(Run *r, Error *reason, Error *err) {
     Status status = STATUS_OK;
     r->progress.skipped++;
     r->failures++;
@@ -427,8 +409,7 @@ done:
     return status;
 }
 
-static Status train_batch(Run *r, const Batch *b, Error *err)
-{
+static Status train_batch(Run *r, const Batch *b, Error *err) {
     double loss;
     Error reason = {0};
     if (b->index % r->options.accumulate == 0) {
@@ -448,16 +429,18 @@ static Status train_batch(Run *r, const Batch *b, Error *err)
     return status == STATUS_OK ? STATUS_OK : skip_update(r, &reason, err);
 }
 
-static Status end_epoch(Run *r, Error *err)
-{
+static Status end_epoch(Run *r, Error *err) {
     Progress *p = &r->progress;
     Status status = STATUS_OK;
     step_discard(r->step); /* micro-batches that do not fill an update, as published */
     p->epoch++;
     p->batch = 0;
-    LogLine line = {.epoch_end = true, .step = p->step, .epoch = (double)p->epoch,
+    LogLine line = {.epoch_end = true,
+                    .step = p->step,
+                    .epoch = (double)p->epoch,
                     .loss = p->epoch_count ? p->epoch_loss / (double)p->epoch_count : NAN,
-                    .lr = r->lr, .images_per_s = images_per_second(r),
+                    .lr = r->lr,
+                    .images_per_s = images_per_second(r),
                     .gradient_norm = r->step->last_norm};
     if (p->epoch_count) TRY(runlog_write(r->log, &line, err));
     p->epoch_loss = 0;
@@ -470,19 +453,16 @@ done:
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-static bool stop_requested(const Run *r)
-{
+static bool stop_requested(const Run *r) {
     return r->events && r->events->stop && *r->events->stop;
 }
 
-static bool finished(const Run *r)
-{
+static bool finished(const Run *r) {
     return r->progress.epoch >= r->options.epochs ||
            (r->options.steps > 0 && r->progress.step >= r->options.steps);
 }
 
-static Status interrupted(Run *r, Error *err)
-{
+static Status interrupted(Run *r, Error *err) {
     Status status = save_run(r, err);
     if (status != STATUS_OK) return status;
     return fail(err, STATUS_INTERRUPTED,
@@ -490,8 +470,7 @@ static Status interrupted(Run *r, Error *err)
                 r->progress.step, r->options.out);
 }
 
-static Status loop(Run *r, Error *err)
-{
+static Status loop(Run *r, Error *err) {
     Status status = STATUS_OK;
     Batch b;
     while (!finished(r)) {
@@ -508,8 +487,7 @@ done:
     return status;
 }
 
-static void summarize(Run *r, MaeSummary *s)
-{
+static void summarize(Run *r, MaeSummary *s) {
     *s = (MaeSummary){.steps = r->progress.step,
                       .epochs = r->progress.epoch,
                       .images = (int64_t)r->images,
@@ -525,8 +503,7 @@ static void summarize(Run *r, MaeSummary *s)
                  s->unreadable);
 }
 
-Status pretrain_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err)
-{
+Status pretrain_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
     Status status = STATUS_OK;
     Run r = {.events = events};
     TRY(run_open(&r, o, err));
@@ -540,8 +517,7 @@ done:
 
 /* --- the plan --------------------------------------------------------------------------------- */
 
-static void plan_schedule(const MaeOptions *o, const Dataset *d, MaePlan *p)
-{
+static void plan_schedule(const MaeOptions *o, const Dataset *d, MaePlan *p) {
     p->images = dataset_count(d);
     snprintf(p->data, sizeof p->data, "%s", dataset_describe(d));
     p->effective_batch = o->batch * o->accumulate;
@@ -551,8 +527,8 @@ static void plan_schedule(const MaeOptions *o, const Dataset *d, MaePlan *p)
     p->lr = setup_lr(o);
 }
 
-static Status plan_model(const MaeOptions *o, const ModelConfig *c, Device *d, MaePlan *p, Error *err)
-{
+static Status plan_model(const MaeOptions *o, const ModelConfig *c, Device *d, MaePlan *p,
+                         Error *err) {
     Status status = STATUS_OK;
     Autoencoder *a = NULL;
     AutoencoderGraph g = {0};
@@ -577,8 +553,7 @@ done:
     return status;
 }
 
-Status pretrain_plan(const MaeOptions *o, MaePlan *out, Error *err)
-{
+Status pretrain_plan(const MaeOptions *o, MaePlan *out, Error *err) {
     Status status = STATUS_OK;
     MaeOptions merged = {0};
     ModelConfig c;

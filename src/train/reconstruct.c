@@ -14,15 +14,13 @@ typedef struct Masks {
     int64_t n_keep;
 } Masks;
 
-static void masks_free(Masks *m)
-{
+static void masks_free(Masks *m) {
     mem_free(m->keep);
     mem_free(m->restore);
     mem_free(m->mask);
 }
 
-static Status masks_new(Masks *m, int64_t P, Error *err)
-{
+static Status masks_new(Masks *m, int64_t P, Error *err) {
     m->keep = mem_alloc_array((size_t)P, sizeof *m->keep);
     m->restore = mem_alloc_array((size_t)P, sizeof *m->restore);
     m->mask = mem_alloc_array((size_t)P, sizeof *m->mask);
@@ -31,8 +29,7 @@ static Status masks_new(Masks *m, int64_t P, Error *err)
 }
 
 /* "3,17,20": each once, all in [0, P). mask is used to see repetitions. */
-static Status parse_keep(const char *text, int64_t P, Masks *m, Error *err)
-{
+static Status parse_keep(const char *text, int64_t P, Masks *m, Error *err) {
     memset(m->mask, 0, (size_t)P * sizeof *m->mask);
     for (const char *s = text;; s++) {
         char *end;
@@ -42,9 +39,10 @@ static Status parse_keep(const char *text, int64_t P, Masks *m, Error *err)
             return fail(err, STATUS_USAGE, "--keep %.60s: numbers of patches separated by commas",
                         text);
         if (id < 0 || id >= P)
-            return fail(err, STATUS_USAGE, "--keep: patch %lld; the image has patches 0 to %lld", id,
-                        (long long)P - 1);
-        if (m->mask[id] > 0) return fail(err, STATUS_USAGE, "--keep: patch %lld is there twice", id);
+            return fail(err, STATUS_USAGE, "--keep: patch %lld; the image has patches 0 to %lld",
+                        id, (long long)P - 1);
+        if (m->mask[id] > 0)
+            return fail(err, STATUS_USAGE, "--keep: patch %lld is there twice", id);
         m->mask[id] = 1;
         m->keep[m->n_keep++] = (int32_t)id;
         if (!*end) break;
@@ -54,21 +52,18 @@ static Status parse_keep(const char *text, int64_t P, Masks *m, Error *err)
     return STATUS_OK;
 }
 
-static double ratio_of(const MaeModel *m, const MaeOptions *o)
-{
+static double ratio_of(const MaeModel *m, const MaeOptions *o) {
     return o->mask_ratio >= 0 ? o->mask_ratio : m->notes.mask_ratio;
 }
 
-static Status count_keep(const MaeModel *m, const MaeOptions *o, Masks *masks, Error *err)
-{
+static Status count_keep(const MaeModel *m, const MaeOptions *o, Masks *masks, Error *err) {
     const ModelConfig *c = &m->autoencoder->config;
     if (o->keep_patches) return parse_keep(o->keep_patches, model_patches(c), masks, err);
     masks->n_keep = mask_n_keep((MaskKind)o->mask, c, ratio_of(m, o));
     return STATUS_OK;
 }
 
-static Status draw_masks(const MaeModel *m, const MaeOptions *o, int64_t index, Masks *masks)
-{
+static Status draw_masks(const MaeModel *m, const MaeOptions *o, int64_t index, Masks *masks) {
     if (o->keep_patches) return STATUS_OK;
     mask_draw((MaskKind)o->mask, &m->autoencoder->config, ratio_of(m, o), (uint64_t)o->seed, 0,
               (uint64_t)index, masks->keep, masks->restore, masks->mask, NULL);
@@ -76,13 +71,13 @@ static Status draw_masks(const MaeModel *m, const MaeOptions *o, int64_t index, 
 }
 
 /* As the published demonstration: the whole image to the model's size. */
-static Status load_pixels(const ModelConfig *c, const char *path, Image *out, Error *err)
-{
+static Status load_pixels(const ModelConfig *c, const char *path, Image *out, Error *err) {
     Status status = STATUS_OK;
     Image full = {0};
     if (c->channels != 1 && c->channels != 3)
-        return fail(err, STATUS_UNSUPPORTED, "%s: image files give 1 or 3 channels, the model has %lld",
-                    path, (long long)c->channels);
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: image files give 1 or 3 channels, the model has %lld", path,
+                    (long long)c->channels);
     TRY(image_load(path, (int)c->channels, &full, err));
     TRY(resample_crop(&full, (Box){0, 0, full.width, full.height}, c->image_width, c->image_height,
                       out, err));
@@ -99,14 +94,14 @@ typedef struct Session {
     int64_t width, height; /* of a row */
 } Session;
 
-static Status session_open(Session *s, Error *err)
-{
+static Status session_open(Session *s, Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &s->model->autoencoder->config;
     if (c->decoder_depth < 1)
-        return fail(err, STATUS_UNSUPPORTED,
-                    "this checkpoint has no decoder (encoder only), so it cannot reconstruct; use one "
-                    "written by mae pretrain");
+        return fail(
+            err, STATUS_UNSUPPORTED,
+            "this checkpoint has no decoder (encoder only), so it cannot reconstruct; use one "
+            "written by mae pretrain");
     TRY(masks_new(&s->masks, model_patches(c), err));
     TRY(count_keep(s->model, s->options, &s->masks, err));
     TRY(painter_new(s->model->autoencoder, s->masks.n_keep, &s->painter, err));
@@ -115,15 +110,13 @@ done:
     return status;
 }
 
-static void session_close(Session *s)
-{
+static void session_close(Session *s) {
     painter_free(s->painter);
     masks_free(&s->masks);
 }
 
 static Status session_draw(Session *s, const char *path, int64_t index, uint8_t *dst, double *loss,
-                           Error *err)
-{
+                           Error *err) {
     Status status = STATUS_OK;
     Image image = {0};
     PictureOptions p = {.paste = s->options->paste != 0, .interpolated = s->options->stats == 1};
@@ -137,8 +130,7 @@ done:
 }
 
 Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, MaeReconstruction *out,
-                         Error *err)
-{
+                         Error *err) {
     Status status = STATUS_OK;
     Session s = {.model = m, .options = o};
     *out = (MaeReconstruction){0};
@@ -164,8 +156,7 @@ done:
 }
 
 Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const MaeOptions *o,
-                         double *loss, Error *err)
-{
+                         double *loss, Error *err) {
     Status status = STATUS_OK;
     Session s = {.model = m, .options = o};
     Image picture = {0};

@@ -12,13 +12,12 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-static Status lift(MaeStatus status, const MaeError *e, Error *err)
-{
+static Status lift(MaeStatus status, const MaeError *e, Error *err) {
     return status == MAE_OK ? STATUS_OK : fail(err, (Status)status, "%s", e->message);
 }
 
-Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out, Error *err)
-{
+Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out,
+                              Error *err) {
     size_t count;
     const MaeOption *table = mae_option_table(&count);
     MaeError e = {0};
@@ -34,8 +33,7 @@ Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptio
 }
 
 Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeOptions *out,
-                               Error *err)
-{
+                               Error *err) {
     MaeError e = {0};
     Status status = runfolder_copy_options(given, command, out, err);
     if (status != STATUS_OK) return status;
@@ -47,8 +45,7 @@ Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeO
 }
 
 /* N of "checkpoint-N.safetensors", -1 for other names. */
-static int64_t checkpoint_number(const char *name)
-{
+static int64_t checkpoint_number(const char *name) {
     const char *digits = name + 11;
     char *end;
     if (strncmp(name, "checkpoint-", 11) != 0 || *digits < '0' || *digits > '9') return -1;
@@ -57,8 +54,7 @@ static int64_t checkpoint_number(const char *name)
     return errno == 0 && strcmp(end, ".safetensors") == 0 ? n : -1;
 }
 
-static Status remove_numbered(const char *run, int64_t n, Error *err)
-{
+static Status remove_numbered(const char *run, int64_t n, Error *err) {
     char *path = mem_printf("%s/checkpoint-%" PRId64 ".safetensors", run, n);
     if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
     Status status = file_remove(path, err);
@@ -66,8 +62,7 @@ static Status remove_numbered(const char *run, int64_t n, Error *err)
     return status;
 }
 
-Status runfolder_prune(const char *run, int64_t keep, Error *err)
-{
+Status runfolder_prune(const char *run, int64_t keep, Error *err) {
     for (;;) {
         int64_t oldest = -1, count = 0;
         DIR *dir = opendir(run);
@@ -86,11 +81,10 @@ Status runfolder_prune(const char *run, int64_t keep, Error *err)
     }
 }
 
-Status runfolder_clear(const char *run, Error *err)
-{
-    static const char *const files[] = {"last.safetensors",       "last.state.safetensors",
-                                        "next.safetensors",       "next.state.safetensors",
-                                        "log.jsonl",              "config.json",
+Status runfolder_clear(const char *run, Error *err) {
+    static const char *const files[] = {"last.safetensors", "last.state.safetensors",
+                                        "next.safetensors", "next.state.safetensors",
+                                        "log.jsonl",        "config.json",
                                         "summary.json"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *path = mem_printf("%s/%s", run, files[i]);
@@ -102,15 +96,14 @@ Status runfolder_clear(const char *run, Error *err)
     return runfolder_prune(run, 0, err);
 }
 
-Status runfolder_write_summary(const char *run, const MaeSummary *s, Error *err)
-{
+Status runfolder_write_summary(const char *run, const MaeSummary *s, Error *err) {
     char *path = mem_printf("%s/summary.json", run);
-    json_t *object = json_pack(
-        "{sI sI sI sI sI sf sf sf ss ss}", "steps", (json_int_t)s->steps, "epochs",
-        (json_int_t)s->epochs, "images", (json_int_t)s->images, "unreadable",
-        (json_int_t)s->unreadable, "skipped_steps", (json_int_t)s->skipped_steps, "loss", s->loss,
-        "seconds", s->seconds, "images_per_s", s->images_per_s, "checkpoint", s->checkpoint,
-        "picture", s->picture);
+    json_t *object =
+        json_pack("{sI sI sI sI sI sf sf sf ss ss}", "steps", (json_int_t)s->steps, "epochs",
+                  (json_int_t)s->epochs, "images", (json_int_t)s->images, "unreadable",
+                  (json_int_t)s->unreadable, "skipped_steps", (json_int_t)s->skipped_steps, "loss",
+                  s->loss, "seconds", s->seconds, "images_per_s", s->images_per_s, "checkpoint",
+                  s->checkpoint, "picture", s->picture);
     char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
     Status status = path && text ? file_write_all(path, text, strlen(text), err)
                                  : fail(err, STATUS_MEMORY, "no memory for summary.json");

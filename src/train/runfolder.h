@@ -12,7 +12,8 @@
 Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeOptions *out,
                                Error *err);
 /* A copy with derived strings of its own. */
-Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out, Error *err);
+Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out,
+                              Error *err);
 /* Removes checkpoint-N.safetensors but for the `keep` highest N. */
 Status runfolder_prune(const char *run, int64_t keep, Error *err);
 /* With --restart: removes the files of the old run (nothing else). */

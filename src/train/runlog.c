@@ -17,8 +17,7 @@ struct RunLog {
 };
 
 /* A torn last line (killed while writing) does not parse and is dropped with what follows. */
-static bool keep_line(const char *line, size_t n, int64_t keep_step)
-{
+static bool keep_line(const char *line, size_t n, int64_t keep_step) {
     json_t *object = json_loadb(line, n, 0, NULL);
     json_t *step = json_object_get(object, "step");
     bool keep = json_is_integer(step) && json_integer_value(step) <= keep_step;
@@ -26,8 +25,7 @@ static bool keep_line(const char *line, size_t n, int64_t keep_step)
     return keep;
 }
 
-static Status rewrite(const char *path, int64_t keep_step, Error *err)
-{
+static Status rewrite(const char *path, int64_t keep_step, Error *err) {
     Status status = STATUS_OK;
     uint8_t *data = NULL;
     size_t bytes = 0, kept = 0;
@@ -47,8 +45,7 @@ done:
     return status;
 }
 
-Status runlog_open(const char *path, int64_t keep_step, RunLog **out, Error *err)
-{
+Status runlog_open(const char *path, int64_t keep_step, RunLog **out, Error *err) {
     RunLog *l = NULL;
     *out = NULL;
     Status status = rewrite(path, keep_step, err);
@@ -61,8 +58,8 @@ Status runlog_open(const char *path, int64_t keep_step, RunLog **out, Error *err
     }
     l->file = fopen(path, "a");
     if (!l->file) {
-        status = fail(err, STATUS_IO, "%s: cannot be opened for writing: %s", path,
-                      strerror(errno));
+        status =
+            fail(err, STATUS_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
         runlog_close(l);
         return status;
     }
@@ -70,8 +67,7 @@ Status runlog_open(const char *path, int64_t keep_step, RunLog **out, Error *err
     return STATUS_OK;
 }
 
-static Status append(RunLog *l, json_t *object, Error *err)
-{
+static Status append(RunLog *l, json_t *object, Error *err) {
     if (!object) return fail(err, STATUS_MEMORY, "no memory for a line of %s", l->path);
     char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);
@@ -84,13 +80,11 @@ static Status append(RunLog *l, json_t *object, Error *err)
 }
 
 /* JSON has no NaN: null. */
-static json_t *number(double v)
-{
+static json_t *number(double v) {
     return isfinite(v) ? json_real(v) : json_null();
 }
 
-Status runlog_write(RunLog *l, const LogLine *line, Error *err)
-{
+Status runlog_write(RunLog *l, const LogLine *line, Error *err) {
     return append(l,
                   json_pack("{ss sI so so so so so}", "kind", line->epoch_end ? "epoch" : "step",
                             "step", (json_int_t)line->step, "epoch", number(line->epoch), "loss",
@@ -99,16 +93,13 @@ Status runlog_write(RunLog *l, const LogLine *line, Error *err)
                   err);
 }
 
-Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err)
-{
-    return append(l,
-                  json_pack("{ss sI ss}", "kind", "event", "step", (json_int_t)step, "message",
-                            message),
-                  err);
+Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err) {
+    return append(
+        l, json_pack("{ss sI ss}", "kind", "event", "step", (json_int_t)step, "message", message),
+        err);
 }
 
-void runlog_close(RunLog *l)
-{
+void runlog_close(RunLog *l) {
     if (!l) return;
     if (l->file) fclose(l->file);
     mem_free(l->path);

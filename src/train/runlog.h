@@ -1,5 +1,5 @@
-/* RUN/log.jsonl: a JSON object a line, appended and flushed; a resumed run first drops the lines that
- * lie after its checkpoint. */
+/* RUN/log.jsonl: a JSON object a line, appended and flushed; a resumed run first drops the lines
+ * that lie after its checkpoint. */
 #ifndef TRAIN_RUNLOG_H
 #define TRAIN_RUNLOG_H
 

@@ -1,4 +1,5 @@
-/* From options to objects: model configuration, augmentation, device, data. Shared by the drivers. */
+/* From options to objects: model configuration, augmentation, device, data. Shared by the drivers.
+ */
 #ifndef TRAIN_SETUP_H
 #define TRAIN_SETUP_H
 

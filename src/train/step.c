@@ -7,8 +7,7 @@
 
 #include "base/memory.h"
 
-Status step_new(Autoencoder *a, Optimizer *o, StepOptions options, TrainStep **out, Error *err)
-{
+Status step_new(Autoencoder *a, Optimizer *o, StepOptions options, TrainStep **out, Error *err) {
     Status status = STATUS_OK;
     TrainStep *s = mem_alloc(sizeof *s);
     *out = NULL;
@@ -38,8 +37,7 @@ done:
     return status;
 }
 
-void step_free(TrainStep *s)
-{
+void step_free(TrainStep *s) {
     if (!s) return;
     graph_free(s->graph.graph);
     mem_free(s->ids_keep);
@@ -51,8 +49,7 @@ void step_free(TrainStep *s)
 }
 
 /* Removed patches in the order of ids_restore: what is predicted. */
-static void upload_masks(TrainStep *s)
-{
+static void upload_masks(TrainStep *s) {
     AutoencoderGraph *g = &s->graph;
     int64_t P = model_patches(&s->model->config);
     for (int64_t b = 0; b < g->batch; b++)
@@ -66,8 +63,7 @@ static void upload_masks(TrainStep *s)
     graph_set_real(g->graph, g->mask, s->mask);
 }
 
-void step_set_batch(TrainStep *s, const uint8_t *pixels, uint64_t epoch, const int64_t *samples)
-{
+void step_set_batch(TrainStep *s, const uint8_t *pixels, uint64_t epoch, const int64_t *samples) {
     AutoencoderGraph *g = &s->graph;
     int64_t P = model_patches(&s->model->config);
     for (int64_t b = 0; b < g->batch; b++)
@@ -78,8 +74,7 @@ void step_set_batch(TrainStep *s, const uint8_t *pixels, uint64_t epoch, const i
     graph_set(g->graph, g->pixels, pixels);
 }
 
-void step_set_float_batch(TrainStep *s, const float *images, const float *noise)
-{
+void step_set_float_batch(TrainStep *s, const float *images, const float *noise) {
     AutoencoderGraph *g = &s->graph;
     int64_t P = model_patches(&s->model->config);
     for (int64_t b = 0; b < g->batch; b++)
@@ -89,22 +84,19 @@ void step_set_float_batch(TrainStep *s, const float *images, const float *noise)
     graph_set_real(g->graph, g->images, images);
 }
 
-void step_discard(TrainStep *s)
-{
+void step_discard(TrainStep *s) {
     s->micro_batches = 0;
     s->loss_sum = 0;
     params_zero_grad(s->model->params);
 }
 
-static bool all_finite(TrainStep *s, const void *x, int64_t n)
-{
+static bool all_finite(TrainStep *s, const void *x, int64_t n) {
     Device *d = s->model->device;
     return isfinite(d->kernels.sum_squares(d, x, n));
 }
 
 /* A weight that is not finite explains everything after it; then activations in forward order. */
-static void find_culprit(TrainStep *s)
-{
+static void find_culprit(TrainStep *s) {
     Params *p = s->model->params;
     for (int64_t i = 0; i < params_count(p); i++) {
         const Param *q = params_at(p, i);
@@ -117,8 +109,7 @@ static void find_culprit(TrainStep *s)
 }
 
 /* Backward runs from the last parameter to the first, so the last one in the list went first. */
-static void find_gradient_culprit(TrainStep *s)
-{
+static void find_gradient_culprit(TrainStep *s) {
     Params *p = s->model->params;
     for (int64_t i = params_count(p) - 1; i >= 0; i--) {
         const Param *q = params_at(p, i);
@@ -129,14 +120,12 @@ static void find_gradient_culprit(TrainStep *s)
     snprintf(s->culprit, sizeof s->culprit, "gradient norm");
 }
 
-static Status not_finite(TrainStep *s, Error *err)
-{
+static Status not_finite(TrainStep *s, Error *err) {
     step_discard(s);
     return fail(err, STATUS_NONFINITE, "not finite: %s", s->culprit);
 }
 
-Status step_micro_batch(TrainStep *s, double *loss, Error *err)
-{
+Status step_micro_batch(TrainStep *s, double *loss, Error *err) {
     const float one = 1;
     float value;
     AutoencoderGraph *g = &s->graph;
@@ -154,13 +143,11 @@ Status step_micro_batch(TrainStep *s, double *loss, Error *err)
     return STATUS_OK;
 }
 
-bool step_is_due(const TrainStep *s)
-{
+bool step_is_due(const TrainStep *s) {
     return s->micro_batches >= s->options.accumulate;
 }
 
-Status step_update(TrainStep *s, double lr, double *loss, Error *err)
-{
+Status step_update(TrainStep *s, double lr, double *loss, Error *err) {
     ASSERT(s->micro_batches > 0, "update without a gradient");
     double scale = 1.0 / (double)s->micro_batches;
     *loss = s->loss_sum * scale;
@@ -176,7 +163,6 @@ Status step_update(TrainStep *s, double lr, double *loss, Error *err)
     return STATUS_OK;
 }
 
-double step_flops_per_image(const TrainStep *s)
-{
+double step_flops_per_image(const TrainStep *s) {
     return graph_flops_step(s->graph.graph) / (double)s->graph.batch;
 }

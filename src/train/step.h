@@ -36,8 +36,8 @@ void step_set_batch(TrainStep *s, const uint8_t *pixels, uint64_t epoch, const i
 /* The same from normalised images [B,C,h,w] and noise [B,P]. */
 void step_set_float_batch(TrainStep *s, const float *images, const float *noise);
 
-/* Forward and backward of the batch that was set; *loss is its loss. NONFINITE: the gradients of the
- * whole update are dropped, culprit says which tensor went first. */
+/* Forward and backward of the batch that was set; *loss is its loss. NONFINITE: the gradients of
+ * the whole update are dropped, culprit says which tensor went first. */
 Status step_micro_batch(TrainStep *s, double *loss, Error *err);
 /* True when `accumulate` micro-batches are in. */
 bool step_is_due(const TrainStep *s);

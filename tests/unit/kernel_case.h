@@ -16,11 +16,11 @@ typedef void (*KernelCall)(Device *d, void **p, const Case *c);
 
 struct Case {
     KernelCall call;
-    int64_t dim[6];       /* as the call reads them */
-    int flags;            /* likewise */
+    int64_t dim[6]; /* as the call reads them */
+    int flags;      /* likewise */
     bool accumulate;
-    double growth;        /* allowed error in units of float epsilon, relative to max(1, value) */
-    bool nan_expected;    /* where ref64 gives NaN, so must the others */
+    double growth;     /* allowed error in units of float epsilon, relative to max(1, value) */
+    bool nan_expected; /* where ref64 gives NaN, so must the others */
     const int32_t *ids;
     int n;
     struct {

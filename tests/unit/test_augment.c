@@ -15,9 +15,18 @@
 Suite *suite_augment(void);
 
 static Augment make_augment(AugmentKind kind, int64_t size) {
-    return (Augment){.kind = kind, .height = size, .width = size, .min_scale = 0.2, .max_scale = 1,
-                     .min_ratio = 3.0 / 4, .max_ratio = 4.0 / 3, .flip = 0.5, .brightness = 0.4,
-                     .contrast = 0.4, .saturation = 0.4, .hue = 0.1};
+    return (Augment){.kind = kind,
+                     .height = size,
+                     .width = size,
+                     .min_scale = 0.2,
+                     .max_scale = 1,
+                     .min_ratio = 3.0 / 4,
+                     .max_ratio = 4.0 / 3,
+                     .flip = 0.5,
+                     .brightness = 0.4,
+                     .contrast = 0.4,
+                     .saturation = 0.4,
+                     .hue = 0.1};
 }
 
 /* NULL when there are no golden files. */
@@ -61,7 +70,7 @@ static void check_crop_row(const json_t *row) {
             draws[i][k] = json_number_value(json_array_get(json_array_get(list, (size_t)i), k));
     bool fallback;
     Box b = augment_crop_size(integer(row, "width"), integer(row, "height"),
-                              (const double (*)[2])draws, n, 3.0 / 4, 4.0 / 3, &fallback);
+                              (const double(*)[2])draws, n, 3.0 / 4, 4.0 / 3, &fallback);
     ck_assert_int_eq(b.width, integer(row, "w"));
     ck_assert_int_eq(b.height, integer(row, "h"));
     ck_assert_int_eq(fallback, integer(row, "fallback"));

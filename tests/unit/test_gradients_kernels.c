@@ -1,5 +1,6 @@
-/* Every backward row of ref64 against central differences of its forward row, with a random upstream
- * gradient u: the derivative of sum(u * out) by every element of every differentiable input.
+/* Every backward row of ref64 against central differences of its forward row, with a random
+ * upstream gradient u: the derivative of sum(u * out) by every element of every differentiable
+ * input.
  *
  * With h = 1e-5 the differences are off by about h^2 times a third derivative (1e-10 here) and by
  * double epsilon over h (1e-11); 1e-7 of max(1, value) leaves room for sums and finds any error in
@@ -85,9 +86,12 @@ static void check_pair(Pair *p, Rng *rng) {
     device_close(d);
 }
 
-static double *zeros(int64_t n) { return calloc((size_t)n, sizeof(double)); }
+static double *zeros(int64_t n) {
+    return calloc((size_t)n, sizeof(double));
+}
 
-/* --- linear, gelu ------------------------------------------------------------------------------- */
+/* --- linear, gelu -------------------------------------------------------------------------------
+ */
 
 static void linear(Device *d, Pair *p, double *out) {
     d->kernels.linear_forward(d, out, NULL, p->x[0], p->x[1], p->x[2], NULL, p->dim[0], p->dim[1],
@@ -127,7 +131,8 @@ START_TEST(linear_and_gelu) {
 }
 END_TEST
 
-/* --- layernorm ---------------------------------------------------------------------------------- */
+/* --- layernorm ----------------------------------------------------------------------------------
+ */
 
 static void layernorm(Device *d, Pair *p, double *out) {
     d->kernels.layernorm_forward(d, out, p->saved[0], p->saved[1], p->x[0], p->x[1], p->x[2],
@@ -150,7 +155,8 @@ START_TEST(layernorm_pair) {
 }
 END_TEST
 
-/* --- attention ---------------------------------------------------------------------------------- */
+/* --- attention ----------------------------------------------------------------------------------
+ */
 
 static void attention(Device *d, Pair *p, double *out) {
     const int64_t *n = p->dim;
@@ -185,11 +191,12 @@ START_TEST(attention_pair) {
 }
 END_TEST
 
-/* --- tokens ------------------------------------------------------------------------------------- */
+/* --- tokens -------------------------------------------------------------------------------------
+ */
 
 static void embed(Device *d, Pair *p, double *out) {
-    d->kernels.tokens_embed_forward(d, out, p->x[0], p->x[1], p->x[2], p->ids, p->dim[0],
-                                    p->dim[1], p->dim[3]);
+    d->kernels.tokens_embed_forward(d, out, p->x[0], p->x[1], p->x[2], p->ids, p->dim[0], p->dim[1],
+                                    p->dim[3]);
 }
 
 static void embed_back(Device *d, Pair *p, const double *u) {
@@ -257,7 +264,8 @@ START_TEST(tokens_pairs) {
 }
 END_TEST
 
-/* --- loss --------------------------------------------------------------------------------------- */
+/* --- loss ---------------------------------------------------------------------------------------
+ */
 
 /* fixed holds target[B,M,V], then mask[B,P]. */
 static void mse(Device *d, Pair *p, double *out) {
@@ -268,9 +276,8 @@ static void mse(Device *d, Pair *p, double *out) {
 
 static void mse_back(Device *d, Pair *p, const double *u) {
     const int64_t *n = p->dim;
-    d->kernels.masked_mse_backward(d, p->dx[0], u, p->x[0], p->fixed,
-                                   p->fixed + n[0] * n[1] * n[3], p->ids, n[0], n[1], n[2], n[3],
-                                   true);
+    d->kernels.masked_mse_backward(d, p->dx[0], u, p->x[0], p->fixed, p->fixed + n[0] * n[1] * n[3],
+                                   p->ids, n[0], n[1], n[2], n[3], true);
 }
 
 START_TEST(masked_mse_pair) {

@@ -1,7 +1,7 @@
 /* Every row of every table of this machine against ref64, on shapes that include 1 and odd sizes.
  *
- * Tolerances are float epsilon x growth. A sum of n terms of size 1, added one after another, may be
- * off by about n/2 epsilon, which is the growth given for sums; a few elementary operations give
+ * Tolerances are float epsilon x growth. A sum of n terms of size 1, added one after another, may
+ * be off by about n/2 epsilon, which is the growth given for sums; a few elementary operations give
  * single digits; where logits of size L are exponentiated, their rounding counts L times. */
 #include "kernel_case.h" /* before check.h, which has a macro `fail` */
 
@@ -13,9 +13,12 @@
 
 Suite *suite_kernels(void);
 
-static Rng rng_of_test(uint64_t seed) { return rng_make(seed, RNG_SYNTHETIC, 0, 0); }
+static Rng rng_of_test(uint64_t seed) {
+    return rng_make(seed, RNG_SYNTHETIC, 0, 0);
+}
 
-/* --- linear ------------------------------------------------------------------------------------- */
+/* --- linear -------------------------------------------------------------------------------------
+ */
 
 enum { BIAS = 1, RESIDUAL = 2, IN_PLACE = 4, PRE = 8 };
 
@@ -52,8 +55,8 @@ END_TEST
 static void call_linear_backward(Device *d, void **p, const Case *c) {
     d->kernels.linear_backward_input(d, p[0], p[3], p[4], c->dim[0], c->dim[1], c->dim[2],
                                      c->accumulate);
-    d->kernels.linear_backward_weight(d, p[1], c->flags & BIAS ? p[2] : NULL, p[3], p[5],
-                                      c->dim[0], c->dim[1], c->dim[2]);
+    d->kernels.linear_backward_weight(d, p[1], c->flags & BIAS ? p[2] : NULL, p[3], p[5], c->dim[0],
+                                      c->dim[1], c->dim[2]);
 }
 
 START_TEST(linear_backward) {
@@ -74,7 +77,8 @@ START_TEST(linear_backward) {
 }
 END_TEST
 
-/* --- gelu --------------------------------------------------------------------------------------- */
+/* --- gelu ---------------------------------------------------------------------------------------
+ */
 
 static void call_gelu_backward(Device *d, void **p, const Case *c) {
     d->kernels.gelu_backward(d, c->flags & IN_PLACE ? p[1] : p[0], p[1], p[2], c->dim[0]);
@@ -100,7 +104,8 @@ START_TEST(gelu_backward) {
 }
 END_TEST
 
-/* --- layernorm ---------------------------------------------------------------------------------- */
+/* --- layernorm ----------------------------------------------------------------------------------
+ */
 
 static const int64_t NORM_SHAPES[][2] = {{1, 1}, {1, 5}, {7, 33}, {130, 48}, {70, 512}, {2100, 3}};
 enum { N_NORM_SHAPES = sizeof NORM_SHAPES / sizeof *NORM_SHAPES };
@@ -139,7 +144,8 @@ START_TEST(layernorm) {
 }
 END_TEST
 
-/* --- attention ---------------------------------------------------------------------------------- */
+/* --- attention ----------------------------------------------------------------------------------
+ */
 
 static const int64_t ATTENTION_SHAPES[][4] = {
     {1, 1, 1, 1}, {2, 7, 3, 5}, {3, 6, 2, 16}, {1, 49, 1, 17}, {1, 50, 2, 64}, {2, 197, 2, 32},
@@ -179,8 +185,8 @@ START_TEST(attention_random) {
 }
 END_TEST
 
-/* All keys equal e, all queries about -f e, so that every logit is about -100: exp of it alone would
- * be 0. The rounding of the logits, 100 epsilon, reaches p, and T of them are summed. */
+/* All keys equal e, all queries about -f e, so that every logit is about -100: exp of it alone
+ * would be 0. The rounding of the logits, 100 epsilon, reaches p, and T of them are summed. */
 START_TEST(attention_anti_aligned) {
     Rng rng = rng_of_test((uint64_t)_i);
     Case c;
@@ -222,7 +228,8 @@ START_TEST(attention_nan) {
 }
 END_TEST
 
-/* --- images and patches ------------------------------------------------------------------------- */
+/* --- images and patches -------------------------------------------------------------------------
+ */
 
 static const PatchGrid GRIDS[] = {{1, 4, 4, 4}, {3, 12, 18, 3}, {3, 32, 16, 16}, {2, 5, 7, 1}};
 enum { N_GRIDS = sizeof GRIDS / sizeof *GRIDS };
@@ -244,8 +251,8 @@ static void call_patches(Device *d, void **p, const Case *c) {
     d->kernels.patch_target(d, p[2], p[3], c->ids, c->dim[0], c->dim[2], g, true);
 }
 
-/* Copies are exact; a normalised patch is computed in double and rounded once. The grid of one-pixel
- * patches and the single channel check the index arithmetic. */
+/* Copies are exact; a normalised patch is computed in double and rounded once. The grid of
+ * one-pixel patches and the single channel check the index arithmetic. */
 START_TEST(images_and_patches) {
     Rng rng = rng_of_test((uint64_t)_i);
     PatchGrid g = GRIDS[_i];
@@ -265,10 +272,14 @@ START_TEST(images_and_patches) {
 }
 END_TEST
 
-/* --- tokens ------------------------------------------------------------------------------------- */
+/* --- tokens -------------------------------------------------------------------------------------
+ */
 
-static const int64_t TOKEN_SHAPES[][4] = { /* B, kept or listed, P, C */
-    {1, 1, 1, 1}, {2, 3, 7, 5}, {3, 49, 196, 72}, {40, 4, 4, 130}};
+static const int64_t TOKEN_SHAPES[][4] = {/* B, kept or listed, P, C */
+                                          {1, 1, 1, 1},
+                                          {2, 3, 7, 5},
+                                          {3, 49, 196, 72},
+                                          {40, 4, 4, 130}};
 enum { N_TOKEN_SHAPES = sizeof TOKEN_SHAPES / sizeof *TOKEN_SHAPES };
 
 static void call_embed(Device *d, void **p, const Case *c) {
@@ -340,7 +351,8 @@ START_TEST(tokens) {
 }
 END_TEST
 
-/* --- loss, elementwise, optimiser ---------------------------------------------------------------- */
+/* --- loss, elementwise, optimiser ----------------------------------------------------------------
+ */
 
 static void call_masked_mse(Device *d, void **p, const Case *c) {
     const Kernels *k = &d->kernels;
@@ -381,8 +393,14 @@ static void call_elementwise(Device *d, void **p, const Case *c) {
     float sum = (float)k->sum_squares(d, p[2], c->dim[0]);
     device_upload_real(d, p[4], &sum, 1);
     k->adamw(d, p[5], p[2], p[6], p[7], c->dim[0],
-             (AdamW){.lr = 0.01, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.05,
-                     .correction1 = 0.19, .correction2 = 0.0975, .gradient_scale = 0.5});
+             (AdamW){.lr = 0.01,
+                     .beta1 = 0.9,
+                     .beta2 = 0.95,
+                     .eps = 1e-8,
+                     .weight_decay = 0.05,
+                     .correction1 = 0.19,
+                     .correction2 = 0.0975,
+                     .gradient_scale = 0.5});
 }
 
 START_TEST(elementwise_and_adamw) {
@@ -424,7 +442,8 @@ START_TEST(sum_squares_extremes) {
 }
 END_TEST
 
-/* --- device ------------------------------------------------------------------------------------- */
+/* --- device -------------------------------------------------------------------------------------
+ */
 
 START_TEST(device_errors) {
     Device *d = NULL;

@@ -73,9 +73,9 @@ static void compare(const Image *in, Box box, int64_t w, int64_t h) {
 }
 
 START_TEST(fixed_sizes) {
-    static const int64_t sizes[][4] = {{1, 1, 1, 1},   {1, 1, 9, 7},   {9, 7, 1, 1},
+    static const int64_t sizes[][4] = {{1, 1, 1, 1},     {1, 1, 9, 7},    {9, 7, 1, 1},
                                        {64, 48, 64, 48}, {33, 17, 33, 5}, {33, 17, 8, 17},
-                                       {300, 3, 2, 90}, {7, 201, 65, 3}, {2, 2, 3, 3}};
+                                       {300, 3, 2, 90},  {7, 201, 65, 3}, {2, 2, 3, 3}};
     Rng rng = rng_make(1, RNG_SYNTHETIC, 0, 0);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const int64_t *s = sizes[i];

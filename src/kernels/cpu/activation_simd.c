@@ -21,4 +21,6 @@ static void gelu_backward(Device *d, void *dx, const void *dy, const void *pre, 
     }
 }
 
-void SIMD(fill_activation)(Kernels *k) { k->gelu_backward = gelu_backward; }
+void SIMD(fill_activation)(Kernels *k) {
+    k->gelu_backward = gelu_backward;
+}

@@ -13,18 +13,19 @@
 
 enum { MR = 6, BLOCK = 8 * MR };
 
-/* --- small products ----------------------------------------------------------------------------- */
+/* --- small products -----------------------------------------------------------------------------
+ */
 
-/* Element (row i, k) of the left operand is at[i * row + k * column]: also serves transposed ones. */
+/* Element (row i, k) of the left operand is at[i * row + k * column]: also serves transposed ones.
+ */
 typedef struct Left {
     const float *at;
     int64_t row, column;
 } Left;
 
 /* c[MR, n_vecs * VEC_LANES] = or += a b over K; n_vecs is a constant where this is inlined. */
-static inline __attribute__((always_inline)) void micro(float *c, int64_t width, Left a,
-                                                        const float *b, int64_t K, int n_vecs,
-                                                        bool add) {
+static inline __attribute__((always_inline)) void
+micro(float *c, int64_t width, Left a, const float *b, int64_t K, int n_vecs, bool add) {
     Vec sum[MR][2];
     for (int i = 0; i < MR; i++) {
         for (int j = 0; j < n_vecs; j++) {
@@ -62,7 +63,8 @@ static void multiply(float *c, Left a, const float *b, int64_t M, int64_t width,
     }
 }
 
-/* --- packing ------------------------------------------------------------------------------------ */
+/* --- packing ------------------------------------------------------------------------------------
+ */
 
 /* Shapes of the packed matrices: rows and widths that the micro-kernel can take. */
 typedef struct Shape {
@@ -96,14 +98,22 @@ static Work work_of_thread(const Shape *s, void *scratch) {
     float *at = scratch;
 #endif
     int64_t n = s->Tp * s->Dp;
-    return (Work){.q = at, .k = at + n, .kt = at + 2 * n, .v = at + 3 * n, .vt = at + 4 * n,
-                  .dout = at + 5 * n, .dk = at + 6 * n, .dv = at + 7 * n, .p = at + 8 * n,
-                  .ds = at + 8 * n + BLOCK * s->Tp, .o = at + 8 * n + 2 * BLOCK * s->Tp};
+    return (Work){.q = at,
+                  .k = at + n,
+                  .kt = at + 2 * n,
+                  .v = at + 3 * n,
+                  .vt = at + 4 * n,
+                  .dout = at + 5 * n,
+                  .dk = at + 6 * n,
+                  .dv = at + 7 * n,
+                  .p = at + 8 * n,
+                  .ds = at + 8 * n + BLOCK * s->Tp,
+                  .o = at + 8 * n + 2 * BLOCK * s->Tp};
 }
 
 /* to[rows,width] = factor * from[T,D], zero outside; rows of from lie step apart. */
-static void pack(float *to, int64_t rows, int64_t width, const float *from, int64_t step,
-                 int64_t T, int64_t D, float factor) {
+static void pack(float *to, int64_t rows, int64_t width, const float *from, int64_t step, int64_t T,
+                 int64_t D, float factor) {
     memset(to + T * width, 0, (size_t)((rows - T) * width) * sizeof(float));
     for (int64_t t = 0; t < T; t++) {
 #pragma omp simd
@@ -130,10 +140,11 @@ static void unpack(float *to, int64_t step, const float *from, int64_t width, in
     }
 }
 
-/* --- forward ------------------------------------------------------------------------------------ */
+/* --- forward ------------------------------------------------------------------------------------
+ */
 
-/* The largest of s[n], s aligned; a NaN is passed over, its exp shows it. Written with masks because
- * no compiler here turns a maximum that respects NaN into vector code. */
+/* The largest of s[n], s aligned; a NaN is passed over, its exp shows it. Written with masks
+ * because no compiler here turns a maximum that respects NaN into vector code. */
 static float maximum(const float *s, int64_t n) {
     typedef int32_t Mask __attribute__((vector_size(sizeof(Vec))));
     Vec most = (Vec){0} - INFINITY;
@@ -192,7 +203,8 @@ static void attention_forward(Device *d, void *o, void *lse, const void *qkv, in
     }
 }
 
-/* --- backward ----------------------------------------------------------------------------------- */
+/* --- backward -----------------------------------------------------------------------------------
+ */
 
 /* p = exp(p - lse); ds = p * (ds - sum), where ds comes in as do v^T. */
 static void backward_row(float *p, float *ds, float lse, float sum, int64_t n) {

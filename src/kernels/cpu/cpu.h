@@ -8,8 +8,9 @@
 
 #include "kernels/device.h"
 
-/* Threads for a loop of about `work` elementary operations: below a few microseconds a second thread
- * costs more than it brings, above all on a busy machine, where it may have to wait for its turn. */
+/* Threads for a loop of about `work` elementary operations: below a few microseconds a second
+ * thread costs more than it brings, above all on a busy machine, where it may have to wait for its
+ * turn. */
 static inline int team(const Device *d, double work) {
     return work < 2e5 ? 1 : d->n_threads;
 }

@@ -16,8 +16,8 @@ static double squared_error(const float *a, const float *b, int64_t n) {
 }
 
 static void masked_mse_forward(Device *d, void *loss, void *per_patch_, const void *pred_,
-                               const void *target_, const void *mask, const int32_t *ids,
-                               int64_t B, int64_t M, int64_t P, int64_t V) {
+                               const void *target_, const void *mask, const int32_t *ids, int64_t B,
+                               int64_t M, int64_t P, int64_t V) {
     float *per_patch = per_patch_;
     const float *pred = pred_, *target = target_;
 #pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * M * V)))
@@ -44,8 +44,8 @@ static void backward_row(float *dpred, const float *pred, const float *target, f
 }
 
 static void masked_mse_backward(Device *d, void *dpred, const void *dloss, const void *pred,
-                                const void *target, const void *mask, const int32_t *ids,
-                                int64_t B, int64_t M, int64_t P, int64_t V, bool accumulate) {
+                                const void *target, const void *mask, const int32_t *ids, int64_t B,
+                                int64_t M, int64_t P, int64_t V, bool accumulate) {
     double sum_of_weights = 0;
     for (int64_t i = 0; i < B * M; i++) sum_of_weights += weight(mask, ids, i, M, P);
     double scale = (double)*(const float *)dloss / sum_of_weights * 2 / (double)V;

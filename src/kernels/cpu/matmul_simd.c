@@ -1,8 +1,8 @@
 /* Linear layers on oneDNN's sgemm.
  *
- * The result is cut into tiles by its shape alone. Each tile is one single-threaded library call, so
- * the number of threads cannot change a bit; bias, residual and GELU follow while the tile is still
- * in cache. Column sums for the bias gradient are further pieces of work beside the tiles. */
+ * The result is cut into tiles by its shape alone. Each tile is one single-threaded library call,
+ * so the number of threads cannot change a bit; bias, residual and GELU follow while the tile is
+ * still in cache. Column sums for the bias gradient are further pieces of work beside the tiles. */
 #include <dnnl.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -58,8 +58,8 @@ static void one_thread_per_call(void) {
 /* c[m,n] = a b + beta c, where a, b are stored transposed if 'T'. */
 static void product(char transa, char transb, Tile size, int64_t k, const float *a, int64_t lda,
                     const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-    dnnl_status_t status = dnnl_sgemm(transa, transb, size.rows, size.columns, k, 1.0f, a, lda, b,
-                                      ldb, beta, c, ldc);
+    dnnl_status_t status =
+        dnnl_sgemm(transa, transb, size.rows, size.columns, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
     ASSERT(status == dnnl_success, "dnnl_sgemm returned %d", (int)status);
 }
 
@@ -81,13 +81,12 @@ static void epilogue_row(float *y, float *pre, const float *b, const float *resi
 }
 
 static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, const void *w_,
-                           const void *b_, const void *residual_, int64_t R, int64_t I,
-                           int64_t O) {
+                           const void *b_, const void *residual_, int64_t R, int64_t I, int64_t O) {
     float *y = y_, *pre = pre_, *sum = pre ? pre : y;
     const float *x = x_, *w = w_, *b = b_, *residual = residual_;
     bool in_place = residual == sum; /* the product adds to the residual directly */
     Tiles tiles = tiles_for(R, O);
-#pragma omp parallel num_threads(team(d, (double)R * (double)I * (double)O / 16))
+#pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
     {
         one_thread_per_call();
 #pragma omp for schedule(dynamic)
@@ -109,7 +108,7 @@ static void linear_backward_input(Device *d, void *dx_, const void *dy_, const v
     float *dx = dx_;
     const float *dy = dy_, *w = w_;
     Tiles tiles = tiles_for(R, I);
-#pragma omp parallel num_threads(team(d, (double)R * (double)I * (double)O / 16))
+#pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
     {
         one_thread_per_call();
 #pragma omp for schedule(dynamic)
@@ -135,13 +134,13 @@ static void add_column_sums(float *sums, const float *a, int64_t ld, int64_t R, 
     for (int64_t c = 0; c < n; c++) sums[c] = (float)((double)sums[c] + total[c]);
 }
 
-static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *dy_,
-                                   const void *x_, int64_t R, int64_t I, int64_t O) {
+static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *dy_, const void *x_,
+                                   int64_t R, int64_t I, int64_t O) {
     float *dw = dw_, *db = db_;
     const float *dy = dy_, *x = x_;
     Tiles tiles = tiles_for(O, I);
     int64_t n_sums = db ? (O + SUM_COLUMNS - 1) / SUM_COLUMNS : 0;
-#pragma omp parallel num_threads(team(d, (double)R * (double)I * (double)O / 16))
+#pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
     {
         one_thread_per_call();
 #pragma omp for schedule(dynamic)
@@ -152,8 +151,8 @@ static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *
                 continue;
             }
             Tile t = tile_at(&tiles, i);
-            product('T', 'N', t, R, dy + t.row, O, x + t.column, I, 1.0f,
-                    dw + t.row * I + t.column, I);
+            product('T', 'N', t, R, dy + t.row, O, x + t.column, I, 1.0f, dw + t.row * I + t.column,
+                    I);
         }
     }
 }

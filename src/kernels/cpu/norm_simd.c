@@ -9,7 +9,9 @@ static int64_t chunk_rows(int64_t R) {
     return rows < MIN_CHUNK_ROWS ? MIN_CHUNK_ROWS : rows;
 }
 
-static int64_t n_chunks(int64_t R) { return (R + chunk_rows(R) - 1) / chunk_rows(R); }
+static int64_t n_chunks(int64_t R) {
+    return (R + chunk_rows(R) - 1) / chunk_rows(R);
+}
 
 static float sum_row(const float *x, int64_t C) {
     float s = 0;
@@ -18,7 +20,8 @@ static float sum_row(const float *x, int64_t C) {
     return s;
 }
 
-/* Squares of differences to the mean: no cancellation when |mean| is much larger than the spread. */
+/* Squares of differences to the mean: no cancellation when |mean| is much larger than the spread.
+ */
 static float sum_squared_differences(const float *x, float mean, int64_t C) {
     float s = 0;
 #pragma omp simd reduction(+ : s)

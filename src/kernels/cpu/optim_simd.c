@@ -1,5 +1,5 @@
-/* AdamW in float, one pass over p, g, m, v; see ref/optim.c. The step is bound by memory, so the two
- * divisions cost nothing. */
+/* AdamW in float, one pass over p, g, m, v; see ref/optim.c. The step is bound by memory, so the
+ * two divisions cost nothing. */
 #include "kernels/cpu/simd.h"
 
 enum { CHUNK = 16384 };
@@ -40,4 +40,6 @@ static void adamw(Device *d, void *p, const void *g, void *m, void *v, int64_t n
     }
 }
 
-void SIMD(fill_optim)(Kernels *k) { k->adamw = adamw; }
+void SIMD(fill_optim)(Kernels *k) {
+    k->adamw = adamw;
+}

@@ -1,6 +1,6 @@
 /* What the *_simd.c files share: symbol names per instruction set, a vector type as wide as the
- * registers, and exp and the normal distribution as straight-line float code that the compiler turns
- * into vector code inside `#pragma omp simd` loops. NaN propagates through all of them. */
+ * registers, and exp and the normal distribution as straight-line float code that the compiler
+ * turns into vector code inside `#pragma omp simd` loops. NaN propagates through all of them. */
 #ifndef KERNELS_CPU_SIMD_H
 #define KERNELS_CPU_SIMD_H
 
@@ -33,8 +33,12 @@ void SIMD(fill_optim)(Kernels *k);
 /* One register of floats; its address is a multiple of its size. */
 typedef float Vec __attribute__((vector_size(VEC_LANES * 4), may_alias));
 
-static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+static inline int64_t min_i64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static inline int64_t round_up(int64_t n, int64_t to) {
+    return (n + to - 1) / to * to;
+}
 
 /* exp(x) within 2 ulp for -87.3 <= x <= 88; 0 below, exp(88) above. x = n log 2 + r; 2^n is made of
  * bits, exp(r) is a polynomial. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low

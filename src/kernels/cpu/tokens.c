@@ -1,12 +1,14 @@
-/* Moving rows of tokens, by threads over rows; see ref/tokens.c. Sums over rows (of dcls, dtoken and
- * dpos) are split by columns instead: each thread adds all rows in order. */
+/* Moving rows of tokens, by threads over rows; see ref/tokens.c. Sums over rows (of dcls, dtoken
+ * and dpos) are split by columns instead: each thread adds all rows in order. */
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
 
 enum { COLUMNS = 64 }; /* of a piece of work where rows are summed */
 
-static int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t min_i64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
 
 /* y = a + b, or a when b is NULL. */
 static void sum_row(float *y, const float *a, const float *b, int64_t C) {

@@ -13,4 +13,6 @@ static void gelu_backward(Device *d, void *dx_, const void *dy_, const void *pre
     }
 }
 
-void REF(fill_activation)(Kernels *k) { k->gelu_backward = gelu_backward; }
+void REF(fill_activation)(Kernels *k) {
+    k->gelu_backward = gelu_backward;
+}

@@ -1,8 +1,8 @@
 /* Attention (Vaswani et al., arXiv 1706.03762). For every image and head, with one row of q, k, v
  * per token:   s = q k^T / sqrt(D),   p = softmax of each row of s,   o = p v.
  *
- * Only the logarithm of the softmax denominator is kept; the backward pass computes p again from it.
- * Backward, for each query row t:   dp = do v^T,   ds = p * (dp - sum(dp * p)),   and since the
+ * Only the logarithm of the softmax denominator is kept; the backward pass computes p again from
+ * it. Backward, for each query row t:   dp = do v^T,   ds = p * (dp - sum(dp * p)),   and since the
  * rows of o are p v, sum(dp * p) = sum(do * o). Then dq = ds k, dk = ds^T q (both / sqrt(D)) and
  * dv = p^T do. The scratch holds a row of p or ds, and dk, dv of one head, all in double. */
 #include "kernels/ref/ref.h"

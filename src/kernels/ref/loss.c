@@ -8,8 +8,8 @@ static double weight(const void *mask, const int32_t *ids, int64_t i, int64_t M,
 }
 
 static void masked_mse_forward(Device *d, void *loss, void *per_patch_, const void *pred_,
-                               const void *target_, const void *mask, const int32_t *ids,
-                               int64_t B, int64_t M, int64_t P, int64_t V) {
+                               const void *target_, const void *mask, const int32_t *ids, int64_t B,
+                               int64_t M, int64_t P, int64_t V) {
     (void)d;
     const real *pred = pred_, *target = target_;
     double sum = 0, sum_of_weights = 0;
@@ -34,8 +34,8 @@ static void masked_mse_backward(Device *d, void *dpred_, const void *dloss, cons
     double sum_of_weights = 0;
     for (int64_t i = 0; i < B * M; i++) sum_of_weights += weight(mask, ids, i, M, P);
     for (int64_t i = 0; i < B * M; i++) {
-        double factor = (double)*(const real *)dloss * weight(mask, ids, i, M, P) /
-                        sum_of_weights * 2 / (double)V;
+        double factor = (double)*(const real *)dloss * weight(mask, ids, i, M, P) / sum_of_weights *
+                        2 / (double)V;
         for (int64_t v = i * V; v < (i + 1) * V; v++) {
             put((real *)dpred_ + v, factor * ((double)pred[v] - (double)target[v]), accumulate);
         }

@@ -3,8 +3,7 @@
 #include "kernels/ref/ref.h"
 
 static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, const void *w_,
-                           const void *b_, const void *residual_, int64_t R, int64_t I,
-                           int64_t O) {
+                           const void *b_, const void *residual_, int64_t R, int64_t I, int64_t O) {
     (void)d;
     real *y = y_, *pre = pre_;
     const real *x = x_, *w = w_, *b = b_, *residual = residual_;
@@ -33,8 +32,8 @@ static void linear_backward_input(Device *d, void *dx_, const void *dy_, const v
     }
 }
 
-static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *dy_,
-                                   const void *x_, int64_t R, int64_t I, int64_t O) {
+static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *dy_, const void *x_,
+                                   int64_t R, int64_t I, int64_t O) {
     (void)d;
     real *dw = dw_, *db = db_;
     const real *dy = dy_, *x = x_;

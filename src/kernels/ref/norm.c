@@ -44,9 +44,8 @@ static void backward_row(real *dx, const real *dy, const real *x, const real *w,
 }
 
 static void layernorm_backward(Device *d, void *dx_, void *dw_, void *db_, const void *dy_,
-                               const void *x_, const void *mean_, const void *rstd_,
-                               const void *w_, int64_t R, int64_t C, bool accumulate,
-                               void *scratch) {
+                               const void *x_, const void *mean_, const void *rstd_, const void *w_,
+                               int64_t R, int64_t C, bool accumulate, void *scratch) {
     (void)d;
     (void)scratch;
     const real *dy = dy_, *x = x_, *mean = mean_, *rstd = rstd_;

@@ -1,5 +1,5 @@
-/* AdamW (Loshchilov and Hutter, arXiv 1711.05101), in the order of torch.optim.AdamW: the decay acts
- * on the parameter before the step and does not pass through the moments. */
+/* AdamW (Loshchilov and Hutter, arXiv 1711.05101), in the order of torch.optim.AdamW: the decay
+ * acts on the parameter before the step and does not pass through the moments. */
 #include "kernels/ref/ref.h"
 
 static void adamw(Device *d, void *p_, const void *g_, void *m_, void *v_, int64_t n, AdamW a) {
@@ -17,4 +17,6 @@ static void adamw(Device *d, void *p_, const void *g_, void *m_, void *v_, int64
     }
 }
 
-void REF(fill_optim)(Kernels *k) { k->adamw = adamw; }
+void REF(fill_optim)(Kernels *k) {
+    k->adamw = adamw;
+}

@@ -1,6 +1,6 @@
-/* The reference kernels are compiled twice, for float (REF_NAME=ref) and for double (ref64), so that
- * one text is tutorial, oracle for every faster version, and ground for gradient checks. `real` is
- * the element type, REF(x) gives a symbol its prefix. Sums are taken in double. */
+/* The reference kernels are compiled twice, for float (REF_NAME=ref) and for double (ref64), so
+ * that one text is tutorial, oracle for every faster version, and ground for gradient checks.
+ * `real` is the element type, REF(x) gives a symbol its prefix. Sums are taken in double. */
 #ifndef KERNELS_REF_REF_H
 #define KERNELS_REF_REF_H
 
@@ -27,7 +27,9 @@ void REF(fill_elementwise)(Kernels *k);
 void REF(fill_optim)(Kernels *k);
 
 /* Phi(x), the standard normal distribution: gelu(x) = x Phi(x). */
-static inline double normal_cdf(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
+static inline double normal_cdf(double x) {
+    return 0.5 * erfc(-x * 0.70710678118654752440);
+}
 
 /* Writes, or adds, one element of a gradient of activations. */
 static inline void put(real *x, double value, bool accumulate) {
