@@ -198,7 +198,7 @@ $(DIR)/mae.pc: force
 	@{ echo 'prefix=$(PREFIX)'; echo 'libdir=$(LIBDIR)'; echo 'includedir=$${prefix}/include'; \
 	   echo; echo 'Name: mae'; echo 'Description: masked autoencoders for images'; \
 	   echo 'Version: $(VERSION)'; echo 'Requires.private: $(PACKAGES)'; \
-	   echo 'Libs: -L$${libdir} -lmae'; echo 'Libs.private: $(OPENMP) -lm -lpthread'; \
+	   echo 'Libs: -L$${libdir} -lmae'; echo 'Libs.private: $(strip $(MATMUL_LIBS)) $(OPENMP) -lm -lpthread'; \
 	   echo 'Cflags: -I$${includedir}'; } > $@
 
 install: all $(DIR)/mae.pc
