@@ -34,14 +34,18 @@ knn() {
         --max-side 256
 }
 
-rm -rf "$run" "$work/untrained"
-# One update at learning rate 0 is the untrained model; it also shows how long an image takes here.
+rm -rf "$run" "$work/untrained" "$work/trial"
+# One update at learning rate 0 is the untrained model; a short trial shows how fast this machine is.
 # shellcheck disable=SC2086 # lists of words
 build/mae pretrain --quiet --out "$work/untrained" $model $data $recipe --steps 1 > /dev/null
 # shellcheck disable=SC2086
-epochs=$(build/mae plan pretrain --json $model $data $recipe --epochs 1 |
-    sed 's/.*"seconds":\([0-9.e+-]*\).*/\1/' | awk -v m="$minutes" \
-    '{n = int(m * 60 / ($1 * 1.25 + 0.05)); if (n < 4) n = 4; print n}')
+rate=$(build/mae pretrain --quiet --json --out "$work/trial" $model $data $recipe --steps 40 |
+    sed 's/.*"images_per_s":\([0-9.e+-]*\).*/\1/')
+# shellcheck disable=SC2086
+updates=$(build/mae plan pretrain --json $model $data $recipe --epochs 1 |
+    sed 's/.*"total_steps":\([0-9]*\).*/\1/')
+epochs=$(awk -v m="$minutes" -v r="$rate" -v u="$updates" \
+    'BEGIN {n = int(m * 60 * r / (u * 64)); if (n < 4) n = 4; print n}')
 # shellcheck disable=SC2086
 build/mae pretrain --out "$run" $model $data $recipe --epochs "$epochs"
 

@@ -246,7 +246,7 @@ static Status run_open(Run *r, const MaeOptions *o, Error *err) {
     TRY(open_pictures(r, err));
     TRY(open_folder(r, err));
     r->lr_peak = setup_lr(&r->options);
-    r->peak_gflops = device_peak_gflops(r->device, 0.01, 5);
+    r->peak_gflops = device_peak_gflops(r->device, 0.05, 4);
     r->start = r->last_log_time = clock_seconds();
 done:
     return status;
@@ -568,7 +568,7 @@ Status pretrain_plan(const MaeOptions *o, MaePlan *out, Error *err) {
     TRY(setup_dataset(&merged, merged.data, c.channels, &dataset, err));
     plan_schedule(&merged, dataset, out);
     TRY(plan_model(&merged, &c, device, out, err));
-    out->peak_gflops = device_peak_gflops(device, 0.01, 5);
+    out->peak_gflops = device_peak_gflops(device, 0.05, 4);
     out->seconds = (double)(out->total_steps * out->effective_batch) * out->gflop_per_image /
                    (0.5 * out->peak_gflops);
 done:
