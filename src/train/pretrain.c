@@ -220,6 +220,18 @@ done:
     return status;
 }
 
+/* Sizes that came from the preset are written out, so that config.json says all. */
+static void resolve_sizes(MaeOptions *o, const ModelConfig *c)
+{
+    o->patch = c->patch;
+    o->embed_dim = c->embed_dim;
+    o->depth = c->depth;
+    o->heads = c->heads;
+    o->decoder_embed_dim = c->decoder_embed_dim;
+    o->decoder_depth = c->decoder_depth;
+    o->decoder_heads = c->decoder_heads;
+}
+
 static Status open_options(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
     TRY(check_options(o, err));
@@ -228,6 +240,7 @@ static Status open_options(Run *r, const MaeOptions *o, Error *err) {
     TRY(r->resumed ? runfolder_merge_options(o, MAE_COMMAND_PRETRAIN, &r->options, err)
                    : runfolder_copy_options(o, MAE_COMMAND_PRETRAIN, &r->options, err));
     TRY(setup_model_config(&r->options, &r->config, err));
+    resolve_sizes(&r->options, &r->config);
     if (r->resumed) TRY(check_run_folder(r, err));
     setup_notes(&r->options, &r->notes);
 done:
@@ -242,11 +255,11 @@ static Status run_open(Run *r, const MaeOptions *o, Error *err) {
     TRY(autoencoder_new(r->device, &r->config, true, &r->model, err));
     TRY(open_step(r, err));
     TRY(open_weights(r, err));
+    r->peak_gflops = device_peak_gflops(r->device, 0.05, 4); /* before the loader's threads work */
     TRY(open_loader(r, err));
     TRY(open_pictures(r, err));
     TRY(open_folder(r, err));
     r->lr_peak = setup_lr(&r->options);
-    r->peak_gflops = device_peak_gflops(r->device, 0.05, 4);
     r->start = r->last_log_time = clock_seconds();
 done:
     return status;
