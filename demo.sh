@@ -52,7 +52,9 @@ build/mae pretrain --out "$run" $model $data $recipe --epochs "$epochs"
 # shellcheck disable=SC2046 # file names of a few photos
 find "$photos" -type f \( -iname '*.jpg' -o -iname '*.jpeg' -o -iname '*.png' -o -iname '*.webp' \) |
     sort | head -n 6 | tr '\n' '\0' |
-    xargs -0 build/mae reconstruct --model "$run/last.safetensors" --out "$work/reconstruction.png"
-echo "untrained encoder: $(knn "$work/untrained/last.safetensors")"
-echo "trained encoder:   $(knn "$run/last.safetensors")"
+    xargs -0 build/mae reconstruct --paste --model "$run/last.safetensors" --out "$work/reconstruction.png"
+accuracy() { knn "$1" | sed -n 's/^accuracy *//p'; }
+echo "Which photo is this tile from? (k-NN on features)"
+echo "  untrained encoder: $(accuracy "$work/untrained/last.safetensors")"
+echo "  trained encoder:   $(accuracy "$run/last.safetensors")"
 echo "Look at $work/reconstruction.png: masked | reconstructed | original."
