@@ -221,8 +221,7 @@ done:
 }
 
 /* Sizes that came from the preset are written out, so that config.json says all. */
-static void resolve_sizes(MaeOptions *o, const ModelConfig *c)
-{
+static void resolve_sizes(MaeOptions *o, const ModelConfig *c) {
     o->patch = c->patch;
     o->embed_dim = c->embed_dim;
     o->depth = c->depth;
