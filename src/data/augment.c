@@ -44,6 +44,14 @@ Box augment_crop_size(int64_t width, int64_t height, const double (*draws)[2], i
     return crop_fallback(width, height, min_ratio, max_ratio);
 }
 
+Box augment_crop_once_size(int64_t width, int64_t height, const double draw[2]) {
+    double target = (double)width * (double)height * draw[0];
+    double aspect = (float)exp((double)(float)draw[1]); /* float as in augment_crop_size */
+    int64_t w = round_half_even(fmin(sqrt(target * aspect), (double)width));
+    int64_t h = round_half_even(fmin(sqrt(target / aspect), (double)height));
+    return (Box){0, 0, w > 0 ? w : 1, h > 0 ? h : 1};
+}
+
 void augment_resized_size(const Augment *a, int64_t width, int64_t height, int64_t *out_width,
                           int64_t *out_height) {
     int64_t size = a->width > a->height ? a->width : a->height;
@@ -63,6 +71,16 @@ static Box draw_crop(const Augment *a, int64_t width, int64_t height, Rng *rng) 
     Box box = augment_crop_size(width, height, (const double(*)[2])draws, CROP_TRIES, a->min_ratio,
                                 a->max_ratio, &fallback);
     if (fallback) return box;
+    box.top = rng_below(rng, height - box.height + 1);
+    box.left = rng_below(rng, width - box.width + 1);
+    return box;
+}
+
+static Box draw_once(const Augment *a, int64_t width, int64_t height, Rng *rng) {
+    double draw[2];
+    draw[0] = rng_range(rng, a->min_scale, a->max_scale);
+    draw[1] = rng_range(rng, log(a->min_ratio), log(a->max_ratio));
+    Box box = augment_crop_once_size(width, height, draw);
     box.top = rng_below(rng, height - box.height + 1);
     box.left = rng_below(rng, width - box.width + 1);
     return box;
@@ -93,6 +111,7 @@ Box augment_draw(const Augment *a, int64_t width, int64_t height, Rng *rng, bool
     case AUGMENT_CROP_FIXED: box = draw_fixed(a, width, height, rng); break;
     case AUGMENT_CROP:
     case AUGMENT_CROP_JITTER: box = draw_crop(a, width, height, rng); break;
+    case AUGMENT_CROP_ONCE: box = draw_once(a, width, height, rng); break;
     }
     *flip = rng_uniform(rng) < a->flip;
     return box;
@@ -150,10 +169,35 @@ Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t 
     }
     Image out = {a->width, a->height, in->channels, dst};
     if (flip) flip_rows(&out);
-    if (a->kind == AUGMENT_CROP_JITTER) {
+    if (a->jitter || a->kind == AUGMENT_CROP_JITTER) {
         rng = rng_make(seed, RNG_JITTER, epoch, index);
         jitter(a, &out, &rng);
     }
+    rng = rng_make(seed, RNG_RANDAUGMENT, epoch, index);
+    TRY(randaugment_apply(&a->randaugment, &out, &rng, scratch, err));
+    if (a->severity > 0) {
+        uint64_t stream =
+            (uint64_t)a->corruption * (CORRUPTION_SEVERITIES + 1) + (uint64_t)a->severity;
+        rng = rng_make(seed, RNG_CORRUPT, stream, index);
+        TRY(corrupt_apply(a->corruption, a->severity, &out, &rng, err));
+    }
 done:
     return status;
+}
+
+void augment_normalize(const Augment *a, const uint8_t *pixels, int64_t channels, const float *mean,
+                       const float *std, uint64_t seed, uint64_t epoch, uint64_t index,
+                       float *dst) {
+    int64_t n = a->height * a->width;
+    for (int64_t c = 0; c < channels; c++) {
+        float table[256];
+        for (int v = 0; v < 256; v++) {
+            float unit = (float)v / 255.0f;
+            float centred = unit - mean[c];
+            table[v] = centred / std[c];
+        }
+        for (int64_t i = 0; i < n; i++) dst[c * n + i] = table[pixels[i * channels + c]];
+    }
+    Rng rng = rng_make(seed, RNG_ERASE, epoch, index);
+    erase_apply(&a->erase, dst, channels, a->height, a->width, &rng);
 }

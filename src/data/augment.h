@@ -4,15 +4,19 @@
 #define DATA_AUGMENT_H
 
 #include "base/rng.h"
+#include "data/corrupt.h"
+#include "data/erase.h"
+#include "data/randaugment.h"
 #include "data/resample.h"
 
 typedef enum AugmentKind {
-    AUGMENT_EVAL,       /* shorter side to int(S*256/224) (S > 224: to S), centre crop */
-    AUGMENT_NONE,       /* resize to the image size, aspect ignored; no flip: "none" */
-    AUGMENT_CROP_FIXED, /* resize shorter side to int(S*256/224), random crop of S, flip:
-                           "crop-fixed" */
-    AUGMENT_CROP,       /* torchvision RandomResizedCrop + flip: "crop" */
-    AUGMENT_CROP_JITTER /* the same + colour jitter 0.4/0.4/0.4/0.1: "crop-jitter" */
+    AUGMENT_EVAL,        /* shorter side to int(S*256/224) (S > 224: to S), centre crop */
+    AUGMENT_NONE,        /* resize to the image size, aspect ignored; no flip: "none" */
+    AUGMENT_CROP_FIXED,  /* resize shorter side to int(S*256/224), random crop of S, flip:
+                            "crop-fixed" */
+    AUGMENT_CROP,        /* torchvision RandomResizedCrop + flip: "crop" */
+    AUGMENT_CROP_JITTER, /* the same + colour jitter 0.4/0.4/0.4/0.1: "crop-jitter" */
+    AUGMENT_CROP_ONCE /* the linear probe's crop + flip: one draw, its sides clamped to the image */
 } AugmentKind;
 
 typedef struct Augment {
@@ -21,7 +25,14 @@ typedef struct Augment {
     double min_scale, max_scale;
     double min_ratio, max_ratio; /* 3/4, 4/3 */
     double flip;                 /* probability, 0.5 */
+    /* Of the colour jitter, which any kind does when jitter is set and AUGMENT_CROP_JITTER always;
+       a strength of 0 leaves that one out. */
     double brightness, contrast, saturation, hue;
+    bool jitter;
+    RandAugment randaugment; /* after flip and jitter; n_ops 0 = off */
+    Erase erase;             /* of the normalised image; probability 0 = off */
+    Corruption corruption;   /* last, on the finished 8-bit image */
+    int severity;            /* 1..5, 0 = off */
 } Augment;
 
 /* torchvision RandomResizedCrop.get_params: up to n_draws (area fraction, log aspect) pairs are
@@ -29,6 +40,10 @@ typedef struct Augment {
  * left = top = 0 and *fallback, or the centred box when falling back. */
 Box augment_crop_size(int64_t width, int64_t height, const double (*draws)[2], int n_draws,
                       double min_ratio, double max_ratio, bool *fallback);
+
+/* The published crop of the linear probe (util/crop.py, RandomResizedCrop without tries): one draw
+ * (area fraction, log aspect); left = top = 0. */
+Box augment_crop_once_size(int64_t width, int64_t height, const double draw[2]);
 
 /* Box and flip of one sample. The box is in pixels of the input, but for AUGMENT_EVAL and
  * AUGMENT_CROP_FIXED in pixels of the input resized to augment_resized_size. */
@@ -43,9 +58,18 @@ void augment_brightness(Image *im, double factor);
 void augment_contrast(Image *im, double factor);
 void augment_saturation(Image *im, double factor);
 void augment_hue(Image *im, double factor); /* -0.5..0.5 */
+/* PIL's ImageEnhance.Sharpness, from smooth (0) over unchanged (1) to sharper; copy is im's pixels
+ * once more. */
+void augment_sharpness(Image *im, double factor, const uint8_t *copy);
 
-/* Whole pipeline of sample (seed, epoch, index) into dst[height*width*C]. */
+/* Sample (seed, epoch, index) into dst[height*width*C]: crop, flip, jitter, RandAugment,
+ * corruption. */
 Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
                      uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err);
+
+/* The rest of the pipeline, dst[C,height,width] from pixels[height,width,C]: (pixel / 255 - mean) /
+ * std in float32, the same bits as the kernel image_normalize, then erasing. */
+void augment_normalize(const Augment *a, const uint8_t *pixels, int64_t channels, const float *mean,
+                       const float *std, uint64_t seed, uint64_t epoch, uint64_t index, float *dst);
 
 #endif

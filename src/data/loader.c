@@ -13,12 +13,14 @@
 #include "base/memory.h"
 
 #define DEFAULT_AHEAD 4
+#define MAX_CHANNELS 4
 #define MAX_VIRTUAL ((int64_t)1 << 47) /* rng_make's limit on sample numbers, with room */
 
 typedef struct Slot {
     int64_t epoch, index, n;
     int64_t n_done;
     uint8_t *pixels;
+    float *images; /* NULL: not wanted */
     int64_t *samples;
     int *labels;
     int64_t failed_item; /* -1: none; otherwise the first item that failed, and why */
@@ -28,6 +30,8 @@ typedef struct Slot {
 struct Loader {
     Dataset *dataset;
     LoaderOptions options;
+    float mean[MAX_CHANNELS], std[MAX_CHANNELS];
+    int64_t count;     /* images */
     int64_t total;     /* virtual samples in an epoch */
     int64_t per_epoch; /* batches */
     int64_t n_batches; /* until the end, counted from the first one; INT64_MAX: no end */
@@ -43,7 +47,7 @@ struct Loader {
     int64_t taken;                 /* batches handed to the consumer */
     int64_t returned;              /* batches it has given back, taken or taken - 1 */
     bool stop;
-    uint8_t *unreadable; /* [dataset_count] */
+    uint8_t *unreadable; /* [count] */
     int64_t n_unreadable;
 
     pthread_t *threads;
@@ -82,7 +86,7 @@ static bool is_image_fault(Status s) {
 /* The image at a place of the epoch's order, or the next readable one after it. */
 static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, int64_t *sample,
                              Sample *out, Error *err) {
-    int64_t count = dataset_count(l->dataset);
+    int64_t count = l->count;
     Error first = {0};
     for (int64_t k = 0; k < l->total; k++) {
         Error error = {0};
@@ -102,16 +106,24 @@ static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, int64_t
 
 static Status make_sample(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
                           Error *err) {
-    int64_t virtual_index = 0;
+    int64_t virtual_index = 0, position = slot->index * l->options.batch + item;
     Sample sample = {0};
-    Status status = fetch_readable(l, slot->epoch, slot->index * l->options.batch + item,
-                                   &virtual_index, &sample, err);
+    if (l->options.indices_only) {
+        slot->samples[item] = virtual_sample(l, slot->epoch, position);
+        slot->labels[item] = dataset_label(l->dataset, slot->samples[item] % l->count);
+        return STATUS_OK;
+    }
+    Status status = fetch_readable(l, slot->epoch, position, &virtual_index, &sample, err);
     if (status != STATUS_OK) return status;
     slot->samples[item] = virtual_index;
-    slot->labels[item] = dataset_label(l->dataset, virtual_index % dataset_count(l->dataset));
+    slot->labels[item] = dataset_label(l->dataset, virtual_index % l->count);
+    uint8_t *pixels = slot->pixels + (size_t)item * l->sample_bytes;
     status = augment_apply(&l->options.augment, &sample.image, l->options.seed,
-                           (uint64_t)slot->epoch, (uint64_t)virtual_index,
-                           slot->pixels + (size_t)item * l->sample_bytes, scratch, err);
+                           (uint64_t)slot->epoch, (uint64_t)virtual_index, pixels, scratch, err);
+    if (status == STATUS_OK && slot->images)
+        augment_normalize(&l->options.augment, pixels, sample.image.channels, l->mean, l->std,
+                          l->options.seed, (uint64_t)slot->epoch, (uint64_t)virtual_index,
+                          slot->images + (size_t)item * l->sample_bytes);
     dataset_release(&sample);
     return status;
 }
@@ -204,7 +216,13 @@ Status loader_next(Loader *l, Batch *out, Error *err) {
     /* A failed batch is not counted as taken: asking again gives the same failure. */
     if (slot->failed_item >= 0) return fail(err, slot->error.status, "%s", slot->error.message);
     l->taken++;
-    *out = (Batch){slot->epoch, slot->index, slot->n, slot->pixels, slot->samples, slot->labels};
+    *out = (Batch){.epoch = slot->epoch,
+                   .index = slot->index,
+                   .n = slot->n,
+                   .pixels = slot->pixels,
+                   .samples = slot->samples,
+                   .labels = slot->labels,
+                   .images = slot->images};
     return STATUS_OK;
 }
 
@@ -218,7 +236,7 @@ static Status no_memory(Error *err) {
 
 static Status count_batches(Loader *l, Error *err) {
     const LoaderOptions *o = &l->options;
-    int64_t count = dataset_count(l->dataset);
+    int64_t count = l->count;
     if (count > MAX_VIRTUAL / o->repeat)
         return fail(err, STATUS_UNSUPPORTED, "loader: %lld images repeated %lld times are too many",
                     (long long)count, (long long)o->repeat);
@@ -244,9 +262,10 @@ static Status make_slots(Loader *l, int channels, Error *err) {
     const LoaderOptions *o = &l->options;
     size_t batch = (size_t)o->batch;
     l->sample_bytes = (size_t)(o->augment.height * o->augment.width * channels);
+    if (o->indices_only) l->sample_bytes = 1;
     l->n_slots = o->n_workers ? o->n_ahead : 1;
     l->slots = mem_alloc_array((size_t)l->n_slots, sizeof *l->slots);
-    l->unreadable = mem_alloc((size_t)dataset_count(l->dataset));
+    l->unreadable = mem_alloc((size_t)l->count);
     if (!l->slots || !l->unreadable) return no_memory(err);
     for (int64_t k = 0; k < l->n_slots; k++) {
         Slot *slot = &l->slots[k];
@@ -255,8 +274,18 @@ static Status make_slots(Loader *l, int channels, Error *err) {
         slot->samples = mem_alloc_array(batch, sizeof *slot->samples);
         slot->labels = mem_alloc_array(batch, sizeof *slot->labels);
         if (!slot->pixels || !slot->samples || !slot->labels) return no_memory(err);
+        if (!o->mean) continue;
+        slot->images = mem_alloc_array(batch * l->sample_bytes, sizeof *slot->images);
+        if (!slot->images) return no_memory(err);
     }
     return STATUS_OK;
+}
+
+static void copy_statistics(Loader *l, int channels) {
+    if (!l->options.mean) return;
+    ASSERT(channels <= MAX_CHANNELS, "channels %d", channels);
+    memcpy(l->mean, l->options.mean, (size_t)channels * sizeof *l->mean);
+    memcpy(l->std, l->options.std, (size_t)channels * sizeof *l->std);
 }
 
 /* Signals are for the thread that called us. */
@@ -287,15 +316,19 @@ Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err) 
                options.n_ahead >= 0 && options.start_epoch >= 0 && options.start_batch >= 0 &&
                options.augment.height >= 1 && options.augment.width >= 1,
            "batch %lld, repeat %lld", (long long)options.batch, (long long)options.repeat);
+    ASSERT(!options.mean == !options.std, "mean and std belong together");
     Loader *l = mem_alloc(sizeof *l);
     *out = NULL;
     if (!l) return no_memory(err);
     l->dataset = d;
     l->options = options;
+    l->count = dataset_count(d);
+    if (options.limit > 0 && options.limit < l->count) l->count = options.limit;
     if (l->options.n_ahead == 0) l->options.n_ahead = DEFAULT_AHEAD;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->room, NULL);
     pthread_cond_init(&l->ready, NULL);
+    copy_statistics(l, dataset_channels(d));
     TRY(count_batches(l, err));
     TRY(make_slots(l, dataset_channels(d), err));
     TRY(start_workers(l, err));
@@ -327,6 +360,7 @@ void loader_close(Loader *l) {
     for (int k = 0; k < l->n_threads; k++) pthread_join(l->threads[k], NULL);
     for (int64_t k = 0; l->slots && k < l->n_slots; k++) {
         mem_free(l->slots[k].pixels);
+        mem_free(l->slots[k].images);
         mem_free(l->slots[k].samples);
         mem_free(l->slots[k].labels);
     }

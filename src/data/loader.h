@@ -20,9 +20,13 @@ typedef struct LoaderOptions {
     bool drop_last; /* otherwise the last batch of an epoch is shorter */
     int64_t repeat; /* each epoch visits every image this often (>= 1) with other draws */
     bool strict;
+    int64_t limit;       /* the first images of the data only, 0 = all */
+    bool indices_only;   /* samples and labels, no pixels: for features that are there already */
     int64_t start_epoch; /* resume: the first batch is batch start_batch of start_epoch */
     int64_t start_batch;
     int64_t n_epochs; /* ends after this epoch count (exclusive epoch number); 0 = never */
+    /* [C], copied; both or neither: batches also have normalised images, augment.erase applied. */
+    const float *mean, *std;
 } LoaderOptions;
 
 typedef struct Batch {
@@ -31,6 +35,7 @@ typedef struct Batch {
     const uint8_t *pixels;  /* [n, height, width, C] */
     const int64_t *samples; /* [n] virtual sample index: position in [0, count*repeat) */
     const int *labels;      /* [n], -1 = none */
+    float *images;          /* [n, C, height, width], the consumer's to change; NULL without mean */
 } Batch;
 
 typedef struct Loader Loader;

@@ -88,6 +88,24 @@ START_TEST(crop_size_golden) {
 }
 END_TEST
 
+START_TEST(crop_once_golden) {
+    json_t *j = golden_json("augment/crop_params.json");
+    if (!j) return;
+    json_t *rows = json_object_get(json_object_get(j, "rows"), "mae_util_crop");
+    ck_assert_uint_gt(json_array_size(rows), 0);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const json_t *pair = json_array_get(json_object_get(row, "draws"), 0);
+        const double draw[2] = {json_number_value(json_array_get(pair, 0)),
+                                json_number_value(json_array_get(pair, 1))};
+        Box b = augment_crop_once_size(integer(row, "width"), integer(row, "height"), draw);
+        ck_assert_int_eq(b.width, integer(row, "w"));
+        ck_assert_int_eq(b.height, integer(row, "h"));
+    }
+    json_decref(j);
+}
+END_TEST
+
 static Image photo(const json_t *row) {
     char name[128], path[512];
     Image im = {0};
@@ -232,7 +250,8 @@ START_TEST(draws_stay_inside) {
     int n_flips = 0;
     for (uint64_t i = 0; i < 5000; i++) {
         int64_t w = sizes[i % 5][0], h = sizes[i % 5][1];
-        Augment a = make_augment(i % 2 ? AUGMENT_CROP : AUGMENT_CROP_FIXED, 32);
+        static const AugmentKind kinds[] = {AUGMENT_CROP_FIXED, AUGMENT_CROP, AUGMENT_CROP_ONCE};
+        Augment a = make_augment(kinds[i % 3], 32);
         bool flip;
         Rng rng = rng_make(9, RNG_CROP, 0, i);
         Box b = augment_draw(&a, w, h, &rng, &flip);
@@ -248,11 +267,11 @@ END_TEST
 
 START_TEST(same_key_same_pixels) {
     enum { S = 24, N = S * S * 3 };
-    static const AugmentKind kinds[] = {AUGMENT_EVAL, AUGMENT_NONE, AUGMENT_CROP_FIXED,
-                                        AUGMENT_CROP, AUGMENT_CROP_JITTER};
+    static const AugmentKind kinds[] = {AUGMENT_EVAL, AUGMENT_NONE,        AUGMENT_CROP_FIXED,
+                                        AUGMENT_CROP, AUGMENT_CROP_JITTER, AUGMENT_CROP_ONCE};
     ResampleScratch scratch = {0};
     uint8_t first[N], again[N], other[N];
-    for (size_t k = 0; k < 5; k++)
+    for (size_t k = 0; k < 6; k++)
         for (int64_t channels = 1; channels <= 3; channels += 2) {
             Image in = ramp(61, 47, channels);
             Augment a = make_augment(kinds[k], S);
@@ -269,16 +288,79 @@ START_TEST(same_key_same_pixels) {
 }
 END_TEST
 
+static void apply(const Augment *a, const Image *in, uint8_t *dst) {
+    ResampleScratch scratch = {0};
+    ck_assert_int_eq(augment_apply(a, in, 5, 1, 8, dst, &scratch, NULL), STATUS_OK);
+    resample_scratch_free(&scratch);
+}
+
+/* Strengths alone do nothing; the flag makes a crop the crop with jitter. */
+START_TEST(jitter_is_a_flag) {
+    enum { S = 24, N = S * S * 3 };
+    uint8_t plain[N], kind[N], flag[N];
+    Image in = ramp(61, 47, 3);
+    Augment a = make_augment(AUGMENT_CROP, S);
+    apply(&a, &in, plain);
+    a.jitter = true;
+    apply(&a, &in, flag);
+    a = make_augment(AUGMENT_CROP_JITTER, S);
+    apply(&a, &in, kind);
+    ck_assert_mem_eq(flag, kind, N);
+    ck_assert_mem_ne(flag, plain, N);
+    a.brightness = a.contrast = a.saturation = a.hue = 0;
+    apply(&a, &in, kind);
+    ck_assert_mem_eq(kind, plain, N);
+    image_free(&in);
+}
+END_TEST
+
+/* RandAugment works on the finished crop, with a stream of its own. */
+START_TEST(randaugment_comes_last) {
+    enum { S = 24, N = S * S * 3 };
+    uint8_t want[N], got[N];
+    Image in = ramp(61, 47, 3), crop = {S, S, 3, want};
+    ResampleScratch scratch = {0};
+    Augment a = make_augment(AUGMENT_CROP_JITTER, S);
+    apply(&a, &in, want);
+    a.randaugment = (RandAugment){2, 9, 0.5, true, 1};
+    apply(&a, &in, got);
+    ck_assert_mem_ne(got, want, N);
+    Rng rng = rng_make(5, RNG_RANDAUGMENT, 1, 8);
+    ck_assert_int_eq(randaugment_apply(&a.randaugment, &crop, &rng, &scratch, NULL), STATUS_OK);
+    ck_assert_mem_eq(got, want, N);
+    resample_scratch_free(&scratch);
+    image_free(&in);
+}
+END_TEST
+
+/* The middle of a constant image stays, and a single bright pixel spreads by PIL's kernel. */
+START_TEST(sharpness_kernel) {
+    uint8_t copy[25] = {0};
+    Image im = {5, 5, 1, (uint8_t[25]){0}};
+    copy[12] = 130;
+    augment_sharpness(&im, 0, copy);
+    for (int y = 0; y < 5; y++)
+        for (int x = 0; x < 5; x++) {
+            bool near = abs(x - 2) < 2 && abs(y - 2) < 2;
+            ck_assert_int_eq(im.pixels[5 * y + x], x == 2 && y == 2 ? 50 : near ? 10 : 0);
+        }
+}
+END_TEST
+
 Suite *suite_augment(void) {
     Suite *s = suite_create("augment");
     TCase *c = tcase_create("augment");
     tcase_add_test(c, crop_size_golden);
+    tcase_add_test(c, crop_once_golden);
     tcase_add_test(c, resized_crops_golden);
     tcase_add_test(c, eval_golden);
     tcase_add_test(c, colour_golden);
     tcase_add_test(c, flip_mirrors);
     tcase_add_test(c, draws_stay_inside);
     tcase_add_test(c, same_key_same_pixels);
+    tcase_add_test(c, jitter_is_a_flag);
+    tcase_add_test(c, randaugment_comes_last);
+    tcase_add_test(c, sharpness_kernel);
     suite_add_tcase(s, c);
     return s;
 }

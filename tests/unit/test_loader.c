@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "data/loader.h"
+#include "kernels/device.h"
 #include "scratch.h"
 
 #include <check.h> /* last: it has a macro named fail */
@@ -104,6 +105,100 @@ START_TEST(same_for_any_number_of_workers) {
     }
     free(first);
     free(other);
+    dataset_close(d);
+}
+END_TEST
+
+/* ---- normalised images ---- */
+
+static const float MEAN[3] = {0.485f, 0.456f, 0.406f}, STD[3] = {0.229f, 0.224f, 0.225f};
+
+/* RandAugment and erasing, as in fine-tuning. */
+static LoaderOptions fine_tuning(int64_t batch, int n_workers) {
+    LoaderOptions o = options_for(batch, n_workers);
+    o.n_epochs = 2;
+    o.augment.randaugment = (RandAugment){2, 9, 0.5, true, 0.5};
+    o.augment.erase = (Erase){0.5, 0.02, 1.0 / 3, 0.3, 1, ERASE_PIXEL};
+    return o;
+}
+
+/* The images of all batches, one after the other; pixels must not depend on them. */
+static int64_t record_images(Dataset *d, LoaderOptions o, const Record *want, float *out) {
+    const float mean[3] = {MEAN[0], MEAN[1], MEAN[2]}, std[3] = {STD[0], STD[1], STD[2]};
+    int64_t n = 0;
+    o.mean = mean;
+    o.std = std;
+    Loader *l = open_loader(d, o);
+    for (Batch b = next(l); b.n > 0; b = next(l))
+        for (int64_t i = 0; i < b.n; i++, n++) {
+            ck_assert_ptr_nonnull(b.images);
+            ck_assert_mem_eq(b.pixels + i * SAMPLE_BYTES, want[n].pixels, SAMPLE_BYTES);
+            memcpy(out + n * SAMPLE_BYTES, b.images + i * SAMPLE_BYTES, SAMPLE_BYTES * sizeof *out);
+            for (int64_t k = 0; k < SAMPLE_BYTES; k++) b.images[i * SAMPLE_BYTES + k] = -1;
+        }
+    loader_close(l);
+    return n;
+}
+
+/* Without erasing the bits of the kernel, which the model applies to pixels otherwise. */
+START_TEST(images_are_the_kernels) {
+    enum { N = 2 * 23 };
+    Device *device = NULL;
+    PatchGrid grid = {.height = SIDE, .width = SIDE, .channels = 3, .patch = 1};
+    Dataset *d = open_source("synthetic:23x20x20");
+    Record *r = calloc(N + 1, sizeof *r);
+    float *got = calloc(N * SAMPLE_BYTES, sizeof *got), *want = calloc(SAMPLE_BYTES, sizeof *want);
+    LoaderOptions o = fine_tuning(5, 2);
+    o.augment.erase.probability = 0;
+    ck_assert_int_eq(record_all(d, o, r, N + 1), N);
+    ck_assert_int_eq(record_images(d, o, r, got), N);
+    ck_assert_int_eq(device_open("ref", 1, NULL, &device, NULL), STATUS_OK);
+    for (int64_t i = 0; i < N; i++) {
+        device->kernels.image_normalize(device, want, r[i].pixels, MEAN, STD, 1, grid);
+        ck_assert_mem_eq(got + i * SAMPLE_BYTES, want, SAMPLE_BYTES * sizeof *want);
+    }
+    device_close(device);
+    free(r);
+    free(got);
+    free(want);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(images_same_for_any_number_of_workers) {
+    enum { N = 2 * 23 };
+    Dataset *d = open_source("synthetic:23x20x20");
+    Record *r = calloc(N + 1, sizeof *r);
+    size_t bytes = N * SAMPLE_BYTES * sizeof(float);
+    float *first = calloc(1, bytes), *other = calloc(1, bytes);
+    LoaderOptions o = fine_tuning(5, 0);
+    ck_assert_int_eq(record_all(d, o, r, N + 1), N);
+    ck_assert_int_eq(record_images(d, o, r, first), N);
+    for (int workers = 1; workers <= 4; workers++) {
+        o.n_workers = workers;
+        o.n_ahead = workers % 3;
+        ck_assert_int_eq(record_images(d, o, r, other), N);
+        ck_assert_mem_eq(first, other, bytes);
+    }
+    o.augment.erase.probability = 0;
+    record_images(d, o, r, other);
+    int n_erased = 0;
+    for (int i = 0; i < N; i++)
+        n_erased += memcmp(first + i * SAMPLE_BYTES, other + i * SAMPLE_BYTES,
+                           SAMPLE_BYTES * sizeof *first) != 0;
+    ck_assert(n_erased > N / 4 && n_erased < N * 3 / 4); /* 23 of 46, within 3.4 deviations */
+    free(r);
+    free(first);
+    free(other);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(no_images_unless_asked) {
+    Dataset *d = open_source("synthetic:6x20x20");
+    Loader *l = open_loader(d, options_for(2, 1));
+    ck_assert_ptr_null(next(l).images);
+    loader_close(l);
     dataset_close(d);
 }
 END_TEST
@@ -302,6 +397,9 @@ START_TEST(memory_runs_out) {
     for (int n = 1; n < 200; n++) {
         LoaderOptions o = options_for(2, 2);
         o.n_epochs = 1;
+        o.augment.randaugment = (RandAugment){9, 9, 0, true, 1};
+        o.mean = MEAN;
+        o.std = STD;
         Error err = {0};
         Loader *l = NULL;
         Batch b = {.n = 1};
@@ -325,6 +423,9 @@ Suite *suite_loader(void) {
     TCase *c = tcase_create("loader");
     tcase_add_checked_fixture(c, scratch_make, scratch_remove);
     tcase_add_test(c, same_for_any_number_of_workers);
+    tcase_add_test(c, images_are_the_kernels);
+    tcase_add_test(c, images_same_for_any_number_of_workers);
+    tcase_add_test(c, no_images_unless_asked);
     tcase_add_test(c, resume_is_the_tail);
     tcase_add_test(c, repeat_and_order);
     tcase_add_test(c, unreadable_is_replaced);
