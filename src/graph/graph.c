@@ -91,6 +91,7 @@ void graph_keep(Graph *g, Value *v) {
 Op *graph_op(Graph *g, const OpClass *class, const char *name) {
     Op *op = must(arena_alloc(g->arena, sizeof *op));
     op->class = class;
+    op->reads_inputs = class->reads_inputs;
     op->name = must(arena_strdup(g->arena, name));
     void *list = g->ops;
     grow(&list, &g->cap_ops, g->n_ops, sizeof *g->ops);
@@ -136,6 +137,17 @@ Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad) {
     Value *v = graph_activation(g, op->name, shape, needs_grad);
     op_output(g, op, v);
     return v;
+}
+
+void op_pass_gradient(Graph *g, const Op *op, ValueNode *n, bool accumulate) {
+    const Kernels *k = KERNELS(g);
+    void *dy = GRAD(op->out[0]);
+    int64_t count = shape_numel(n->value.shape);
+    if (!n->value.needs_grad || GRAD(n) == dy) return;
+    if (accumulate)
+        k->add(g->device, GRAD(n), dy, count);
+    else
+        device_copy(g->device, GRAD(n), dy, (size_t)count * k->real_bytes);
 }
 
 static void *address(Graph *g, int buffer) {

@@ -101,7 +101,9 @@ double graph_flops_step(const Graph *g);
 const Value *graph_first_nonfinite(Graph *g);
 
 /* --- ops -------------------------------------------------------------------------------------- */
-/* Shapes as in kernels/kernels.h. A leading [B,T] may stand where R is written. */
+/* Shapes as in kernels/kernels.h. A leading [B,T] may stand where R is written. A result needs a
+ * gradient when an operand does; what no trained parameter lies below (inputs, frozen blocks) costs
+ * no backward work, and its values live no longer than when inferring. */
 
 typedef struct LinearOptions {
     bool gelu;
@@ -126,5 +128,16 @@ Value *op_tokens_mean(Graph *g, const char *name, Value *x);
 /* Returns the loss [1]; per_patch [B,M] through *per_patch when not NULL. */
 Value *op_masked_mse(Graph *g, const char *name, Value *pred, Value *target, Value *mask,
                      Value *ids, Value **per_patch);
+/* residual + scale[b] * x, the sum a block of an image is skipped or kept in (stochastic depth).
+ * x, residual [B,T,C]; scale [B] has no gradient. */
+Value *op_scaled_residual(Graph *g, const char *name, Value *x, Value *residual, Value *scale);
+Value *op_tokens_cls(Graph *g, const char *name, Value *x); /* [B,T,C] -> [B,C] */
+/* logits, targets [B,C] -> loss [1]; targets have no gradient. */
+Value *op_soft_cross_entropy(Graph *g, const char *name, Value *logits, Value *targets);
+/* x[B,C], mean[C], var[C], count[1] -> [B,C]. mean, var and count are parameters that are not
+ * trained; with `train` every graph_forward updates them and normalises by the batch (B >= 2),
+ * without it they normalise. x has no gradient. */
+Value *op_batchnorm(Graph *g, const char *name, Value *x, Value *mean, Value *var, Value *count,
+                    double eps, double momentum, bool train);
 
 #endif

@@ -23,7 +23,7 @@ typedef struct ValueNode {
 
 typedef struct OpClass {
     const char *name;
-    unsigned reads_inputs;  /* bit i: backward reads the data of input i */
+    unsigned reads_inputs;  /* bit i: backward reads the data of input i; Op may take some off */
     unsigned reads_outputs; /* the same for outputs */
     void (*forward)(Graph *g, Op *op);
     void (*backward)(Graph *g, Op *op);                             /* NULL: nothing flows back */
@@ -40,13 +40,14 @@ struct Op {
     ValueNode *out[MAX_OUTPUTS];
     int n_out;
     bool back;                   /* takes part in the backward pass */
+    unsigned reads_inputs;       /* of its class, but for what frozen operands leave unread */
     bool accumulate[MAX_INPUTS]; /* gradient of input i: add (true) or write */
     bool shared[MAX_INPUTS];     /* gradient of input i equals that of output 0 and may be it */
     int saved_buffer[MAX_SAVED], forward_scratch, backward_scratch;
     void *saved[MAX_SAVED], *scratch[2];
     /* attributes; which are used depends on the class */
     int64_t n;
-    double eps;
+    double eps, momentum;
     bool flag;
     PatchGrid grid;
     float *mean, *std;
@@ -91,6 +92,8 @@ int64_t node_last_dim(const ValueNode *n);
 int64_t node_rows(const ValueNode *n); /* product of the leading dims */
 /* Aborts with the op's name and the shapes of its operands unless ok. */
 void op_check(bool ok, const Op *op);
+/* For a residual operand n: its gradient (+)= that of output 0, unless they share memory. */
+void op_pass_gradient(Graph *g, const Op *op, ValueNode *n, bool accumulate);
 /* The op's first output, named like the op. */
 Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad);
 

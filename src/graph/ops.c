@@ -23,15 +23,11 @@ static void linear_backward(Graph *g, Op *op) {
     void *dy = GRAD(op->out[0]);
     int64_t R = node_rows(x), I = node_last_dim(x), O = node_last_dim(op->out[0]);
     if (op->flag) k->gelu_backward(g->device, dy, dy, op->saved[0], R * O);
-    if (w->value.needs_grad)
+    if (w->value.needs_grad || (b && b->value.needs_grad))
         k->linear_backward_weight(g->device, GRAD(w), GRAD(b), dy, DATA(x), R, I, O);
     if (x->value.needs_grad)
         k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), R, I, O, op->accumulate[0]);
-    if (!residual || !residual->value.needs_grad || GRAD(residual) == dy) return;
-    if (op->accumulate[3])
-        k->add(g->device, GRAD(residual), dy, R * O);
-    else
-        device_copy(g->device, GRAD(residual), dy, (size_t)(R * O) * k->real_bytes);
+    if (residual) op_pass_gradient(g, op, residual, op->accumulate[3]);
 }
 
 static size_t linear_saved(Graph *g, const Op *op, int i) {
@@ -68,8 +64,8 @@ Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, Linea
     shape.dim[shape.n_dims - 1] = O;
     op_check(!o.residual || shape_equal(o.residual->shape, shape), op);
     op_check(!(o.gelu && o.residual), op);
-    bool grad = x->needs_grad || w->needs_grad || (o.residual && o.residual->needs_grad);
-    return op_result(g, op, shape, grad);
+    if (!w->needs_grad) op->reads_inputs = 0;
+    return op_result(g, op, shape, op->back);
 }
 
 /* --- layernorm: x, w, b -> y ------------------------------------------------------------------ */
@@ -81,7 +77,6 @@ static void layernorm_forward(Graph *g, Op *op) {
 }
 
 static void layernorm_backward(Graph *g, Op *op) {
-    ASSERT(op->in[0]->value.needs_grad, "%s: a layer norm of an input is not trained", op->name);
     KERNELS(g)->layernorm_backward(g->device, GRAD(op->in[0]), GRAD(op->in[1]), GRAD(op->in[2]),
                                    GRAD(op->out[0]), DATA(op->in[0]), op->saved[0], op->saved[1],
                                    DATA(op->in[1]), node_rows(op->in[0]), node_last_dim(op->in[0]),
@@ -113,7 +108,7 @@ Value *op_layernorm(Graph *g, const char *name, Value *x, Value *w, Value *b, do
     op->eps = eps;
     Shape row = SHAPE(node_last_dim(op->in[0]));
     op_check(has_shape(op->in[1], row) && has_shape(op->in[2], row), op);
-    return op_result(g, op, x->shape, x->needs_grad);
+    return op_result(g, op, x->shape, op->back);
 }
 
 /* --- attention: qkv[B,T,3C] -> o[B,T,C] ------------------------------------------------------- */

@@ -53,7 +53,7 @@ static void place_data(Graph *g, GraphMode mode) {
         bool back = mode == GRAPH_TRAIN && op->back;
         for (int k = 0; k < op->n_in; k++) {
             if (!op->in[k] || op->in[k]->data_buffer == NO_BUFFER) continue;
-            bool read = back && (op->class->reads_inputs >> k & 1);
+            bool read = back && (op->reads_inputs >> k & 1);
             extend(g, op->in[k]->data_buffer, read ? backward_step(g, i) : i);
         }
         for (int k = 0; k < op->n_out; k++)

@@ -12,7 +12,7 @@
 void ref_fill_table(Kernels *k);
 void ref64_fill_table(Kernels *k);
 
-enum { HUGE_PAGE = 2 << 20 };
+enum { HUGE_PAGE = 2 << 20, SWAP_BLOCK = 4096 };
 
 /* --- instruction sets ---------------------------------------------------------------------------
  */
@@ -162,6 +162,17 @@ void device_copy(Device *d, void *dst, const void *src, size_t bytes) {
 void device_zero(Device *d, void *dst, size_t bytes) {
     (void)d;
     memset(dst, 0, bytes);
+}
+
+void device_swap(Device *d, void *a_, void *b_, size_t bytes) {
+    (void)d;
+    char *a = a_, *b = b_, block[SWAP_BLOCK];
+    for (size_t at = 0; at < bytes; at += SWAP_BLOCK) {
+        size_t n = bytes - at < SWAP_BLOCK ? bytes - at : SWAP_BLOCK;
+        memcpy(block, a + at, n);
+        memcpy(a + at, b + at, n);
+        memcpy(b + at, block, n);
+    }
 }
 
 void device_sync(Device *d) {

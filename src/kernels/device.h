@@ -31,6 +31,8 @@ void device_upload(Device *d, void *dst, const void *host, size_t bytes);
 void device_download(Device *d, void *host, const void *src, size_t bytes);
 void device_copy(Device *d, void *dst, const void *src, size_t bytes);
 void device_zero(Device *d, void *dst, size_t bytes);
+/* Exchanges the contents of two areas that do not overlap; takes no memory. */
+void device_swap(Device *d, void *a, void *b, size_t bytes);
 void device_sync(Device *d);
 /* The same with conversion between host float32 and the device's real. */
 void device_upload_real(Device *d, void *dst, const float *host, int64_t n);

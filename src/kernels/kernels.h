@@ -46,7 +46,8 @@ typedef struct Kernels {
     /* dx[R,I] (+)= dy[R,O] w */
     void (*linear_backward_input)(Device *d, void *dx, const void *dy, const void *w, int64_t R,
                                   int64_t I, int64_t O, bool accumulate);
-    /* dw[O,I] += dy^T x; db[O] += column sums of dy, unless db is NULL. */
+    /* dw[O,I] += dy^T x; db[O] += column sums of dy. Either may be NULL; x is not read then when
+     * dw is. */
     void (*linear_backward_weight)(Device *d, void *dw, void *db, const void *dy, const void *x,
                                    int64_t R, int64_t I, int64_t O);
 
@@ -61,10 +62,20 @@ typedef struct Kernels {
      * mean[R], rstd[R] are saved. */
     void (*layernorm_forward)(Device *d, void *y, void *mean, void *rstd, const void *x,
                               const void *w, const void *b, int64_t R, int64_t C, double eps);
+    /* dx[R,C] (+)=, dw[C] +=, db[C] +=; what is frozen is NULL. */
     void (*layernorm_backward)(Device *d, void *dx, void *dw, void *db, const void *dy,
                                const void *x, const void *mean, const void *rstd, const void *w,
                                int64_t R, int64_t C, bool accumulate, void *scratch);
     size_t (*layernorm_scratch)(const Device *d, int64_t R, int64_t C); /* bytes, backward */
+    /* Batch normalisation without weights. Per column of x[B,C], B >= 2: y = (x - mean) /
+     * sqrt(var + eps) with the mean and biased variance of the batch; running_mean[C] and
+     * running_var[C] become (1-momentum) * old + momentum * (mean, unbiased variance) of the batch;
+     * count[1] += 1. y may be x. There is no backward row: what lies below is frozen. */
+    void (*batchnorm_train)(Device *d, void *y, void *running_mean, void *running_var, void *count,
+                            const void *x, int64_t B, int64_t C, double eps, double momentum);
+    /* The same with the running mean and variance in place of the batch's. y may be x. */
+    void (*batchnorm_infer)(Device *d, void *y, const void *running_mean, const void *running_var,
+                            const void *x, int64_t B, int64_t C, double eps);
 
     /* --- attention: every image and head on its own ------------------------------------------- */
 
@@ -120,6 +131,20 @@ typedef struct Kernels {
     void (*tokens_mean_forward)(Device *d, void *y, const void *x, int64_t B, int64_t T, int64_t C);
     void (*tokens_mean_backward)(Device *d, void *dx, const void *dy, int64_t B, int64_t T,
                                  int64_t C, bool accumulate);
+    /* y[B,C] = x[b,0] of x[B,T,C]. Backward writes zeros to the other tokens unless accumulate. */
+    void (*tokens_cls_forward)(Device *d, void *y, const void *x, int64_t B, int64_t T, int64_t C);
+    void (*tokens_cls_backward)(Device *d, void *dx, const void *dy, int64_t B, int64_t T,
+                                int64_t C, bool accumulate);
+
+    /* --- residual: stochastic depth (arXiv 1603.09382), scale[B] is 0 or 1/keep ----------------
+     */
+
+    /* y[B,n] = residual + scale[b] * x[B,n], n elements an image. y may be residual or x. */
+    void (*scaled_residual_forward)(Device *d, void *y, const void *x, const void *residual,
+                                    const void *scale, int64_t B, int64_t n);
+    /* dx[B,n] (+)= scale[b] * dy; the gradient of the residual is dy. */
+    void (*scaled_residual_backward)(Device *d, void *dx, const void *dy, const void *scale,
+                                     int64_t B, int64_t n, bool accumulate);
 
     /* --- loss --------------------------------------------------------------------------------- */
 
@@ -132,18 +157,34 @@ typedef struct Kernels {
     void (*masked_mse_backward)(Device *d, void *dpred, const void *dloss, const void *pred,
                                 const void *target, const void *mask, const int32_t *ids, int64_t B,
                                 int64_t M, int64_t P, int64_t V, bool accumulate);
+    /* Targets are any numbers, usually a distribution per image (labels smoothed or mixed).
+     * loss[1] = -mean over images of sum_c targets[B,C] * log_softmax(logits[B,C]), sums in double;
+     * probability[B,C] = softmax(logits), saved. */
+    void (*soft_cross_entropy_forward)(Device *d, void *loss, void *probability, const void *logits,
+                                       const void *targets, int64_t B, int64_t C);
+    /* dlogits (+)= dloss[1] / B * (probability * sum_c(targets) - targets). */
+    void (*soft_cross_entropy_backward)(Device *d, void *dlogits, const void *dloss,
+                                        const void *probability, const void *targets, int64_t B,
+                                        int64_t C, bool accumulate);
 
     /* --- elementwise and optimiser ------------------------------------------------------------ */
 
     void (*fill)(Device *d, void *x, double value, int64_t n);
-    void (*add)(Device *d, void *y, const void *x, int64_t n); /* y += x */
-    void (*scale)(Device *d, void *x, double s, int64_t n);    /* x *= s */
+    void (*add)(Device *d, void *y, const void *x, int64_t n);                  /* y += x */
+    void (*scale)(Device *d, void *x, double s, int64_t n);                     /* x *= s */
+    void (*add_scaled)(Device *d, void *y, const void *x, double s, int64_t n); /* y += s*x */
     /* Sum of squares in double; not finite exactly when an element is not (or the sum overflows).
      * Waits for the device. */
     double (*sum_squares)(Device *d, const void *x, int64_t n);
     /* As torch.optim.AdamW: p *= 1 - lr*wd; m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g*g;
      * p -= lr/correction1 * m / (sqrt(v)/sqrt(correction2) + eps). */
     void (*adamw)(Device *d, void *p, const void *g, void *m, void *v, int64_t n, AdamW a);
+    /* As torch.optim.SGD without dampening: m = momentum*m + gradient_scale*g; p -= lr*m. m, the
+     * momentum buffer, is zero at first. */
+    void (*sgd)(Device *d, void *p, const void *g, void *m, int64_t n, double lr, double momentum,
+                double gradient_scale);
+    /* The running average of weights: e = decay*e + (1-decay)*p. */
+    void (*average)(Device *d, void *e, const void *p, double decay, int64_t n);
 } Kernels;
 
 #endif

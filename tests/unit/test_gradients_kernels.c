@@ -294,6 +294,62 @@ START_TEST(masked_mse_pair) {
 }
 END_TEST
 
+/* fixed holds targets[B,C], of any sum. */
+static void cross_entropy(Device *d, Pair *p, double *out) {
+    d->kernels.soft_cross_entropy_forward(d, out, p->saved[0], p->x[0], p->fixed, p->dim[0],
+                                          p->dim[1]);
+}
+
+static void cross_entropy_back(Device *d, Pair *p, const double *u) {
+    d->kernels.soft_cross_entropy_backward(d, p->dx[0], u, p->saved[0], p->fixed, p->dim[0],
+                                           p->dim[1], true);
+}
+
+START_TEST(soft_cross_entropy_pair) {
+    Rng rng = rng_make(6, RNG_SYNTHETIC, 0, 0);
+    int64_t B = 4, C = 7;
+    Pair p = {.forward = cross_entropy, .backward = cross_entropy_back, .dim = {B, C}, .n_out = 1};
+    p.n[0] = B * C;
+    p.saved[0] = zeros(B * C);
+    p.fixed = random_doubles(&rng, B * C);
+    check_pair(&p, &rng);
+}
+END_TEST
+
+/* --- the class token and stochastic depth -------------------------------------------------------
+ */
+
+static void cls(Device *d, Pair *p, double *out) {
+    d->kernels.tokens_cls_forward(d, out, p->x[0], p->dim[0], p->dim[1], p->dim[2]);
+}
+
+static void cls_back(Device *d, Pair *p, const double *u) {
+    d->kernels.tokens_cls_backward(d, p->dx[0], u, p->dim[0], p->dim[1], p->dim[2], true);
+}
+
+/* fixed holds scale[B]. */
+static void scaled(Device *d, Pair *p, double *out) {
+    d->kernels.scaled_residual_forward(d, out, p->x[0], p->x[1], p->fixed, p->dim[0], p->dim[1]);
+}
+
+static void scaled_back(Device *d, Pair *p, const double *u) {
+    d->kernels.scaled_residual_backward(d, p->dx[0], u, p->fixed, p->dim[0], p->dim[1], true);
+    d->kernels.add(d, p->dx[1], u, p->n_out);
+}
+
+START_TEST(cls_and_scaled_residual_pairs) {
+    Rng rng = rng_make(7, RNG_SYNTHETIC, 0, 0);
+    int64_t B = 3, T = 4, C = 5;
+    Pair p = {.forward = cls, .backward = cls_back, .dim = {B, T, C}, .n_out = B * C};
+    p.n[0] = B * T * C;
+    check_pair(&p, &rng);
+    p = (Pair){.forward = scaled, .backward = scaled_back, .dim = {B, T * C}, .n_out = B * T * C};
+    p.n[0] = p.n[1] = p.n_out;
+    p.fixed = random_doubles(&rng, B);
+    check_pair(&p, &rng);
+}
+END_TEST
+
 Suite *suite_gradients_kernels(void) {
     Suite *s = suite_create("gradients_kernels");
     TCase *t = tcase_create("gradients_kernels");
@@ -302,6 +358,8 @@ Suite *suite_gradients_kernels(void) {
     tcase_add_test(t, attention_pair);
     tcase_add_test(t, tokens_pairs);
     tcase_add_test(t, masked_mse_pair);
+    tcase_add_test(t, soft_cross_entropy_pair);
+    tcase_add_test(t, cls_and_scaled_residual_pairs);
     suite_add_tcase(s, t);
     return s;
 }

@@ -139,14 +139,15 @@ static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *
     float *dw = dw_, *db = db_;
     const float *dy = dy_, *x = x_;
     Tiles tiles = tiles_for(O, I);
+    int64_t n_tiles = dw ? tiles.n : 0;
     int64_t n_sums = db ? (O + SUM_COLUMNS - 1) / SUM_COLUMNS : 0;
 #pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
     {
         one_thread_per_call();
 #pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < tiles.n + n_sums; i++) {
-            if (i >= tiles.n) {
-                int64_t column = (i - tiles.n) * SUM_COLUMNS;
+        for (int64_t i = 0; i < n_tiles + n_sums; i++) {
+            if (i >= n_tiles) {
+                int64_t column = (i - n_tiles) * SUM_COLUMNS;
                 add_column_sums(db + column, dy + column, O, R, min_i64(SUM_COLUMNS, O - column));
                 continue;
             }

@@ -49,7 +49,7 @@ static void layernorm_forward(Device *d, void *y, void *mean, void *rstd, const 
     }
 }
 
-/* One row; dw, db are the sums of its chunk. */
+/* One row; dw, db are the sums of its chunk. dx may be NULL. */
 static void backward_row(float *dx, float *dw, float *db, const float *dy, const float *x,
                          const float *w, float mean, float rstd, int64_t C, bool accumulate) {
     float sum_g = 0, sum_gn = 0;
@@ -61,6 +61,7 @@ static void backward_row(float *dx, float *dw, float *db, const float *dy, const
         dw[c] += dy[c] * n;
         db[c] += dy[c];
     }
+    if (!dx) return;
     float average_g = sum_g / (float)C, average_gn = sum_gn / (float)C;
     if (accumulate) {
 #pragma omp simd
@@ -87,7 +88,7 @@ static void layernorm_backward(Device *d, void *dx, void *dw, void *db, const vo
         float *part = sums + i * 2 * C;
         memset(part, 0, (size_t)(2 * C) * sizeof(float));
         for (int64_t r = i * rows; r < min_i64((i + 1) * rows, R); r++) {
-            backward_row((float *)dx + r * C, part, part + C, (const float *)dy + r * C,
+            backward_row(dx ? (float *)dx + r * C : NULL, part, part + C, (const float *)dy + r * C,
                          (const float *)x + r * C, w, ((const float *)mean)[r],
                          ((const float *)rstd)[r], C, accumulate);
         }
@@ -97,6 +98,7 @@ static void layernorm_backward(Device *d, void *dx, void *dw, void *db, const vo
         for (int64_t c = 0; c < 2 * C; c++) sums[c] += sums[i * 2 * C + c];
     }
     for (int64_t i = 0; i < 2; i++) {
+        if (!total[i]) continue;
 #pragma omp simd
         for (int64_t c = 0; c < C; c++) total[i][c] += sums[i * C + c];
     }

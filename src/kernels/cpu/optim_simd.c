@@ -1,5 +1,5 @@
-/* AdamW in float, one pass over p, g, m, v; see ref/optim.c. The step is bound by memory, so the
- * two divisions cost nothing. */
+/* Optimisers in float, one pass over their arrays; see ref/optim.c. They are bound by memory, so
+ * the two divisions of AdamW cost nothing. */
 #include "kernels/cpu/simd.h"
 
 enum { CHUNK = 16384 };
@@ -40,6 +40,39 @@ static void adamw(Device *d, void *p, const void *g, void *m, void *v, int64_t n
     }
 }
 
+static void sgd_chunk(float *p, const float *g, float *m, int64_t n, float rate, float keep,
+                      float factor) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        m[i] = keep * m[i] + factor * g[i];
+        p[i] -= rate * m[i];
+    }
+}
+
+static void sgd(Device *d, void *p, const void *g, void *m, int64_t n, double lr, double momentum,
+                double gradient_scale) {
+#pragma omp parallel for schedule(static) num_threads(team(d, 2.0 * (double)n))
+    for (int64_t at = 0; at < n; at += CHUNK) {
+        sgd_chunk((float *)p + at, (const float *)g + at, (float *)m + at, min_i64(CHUNK, n - at),
+                  (float)lr, (float)momentum, (float)gradient_scale);
+    }
+}
+
+static void average_chunk(float *e, const float *p, int64_t n, float keep, float rest) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) e[i] = keep * e[i] + rest * p[i];
+}
+
+static void average(Device *d, void *e, const void *p, double decay, int64_t n) {
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)n))
+    for (int64_t at = 0; at < n; at += CHUNK) {
+        average_chunk((float *)e + at, (const float *)p + at, min_i64(CHUNK, n - at), (float)decay,
+                      (float)(1 - decay));
+    }
+}
+
 void SIMD(fill_optim)(Kernels *k) {
     k->adamw = adamw;
+    k->sgd = sgd;
+    k->average = average;
 }

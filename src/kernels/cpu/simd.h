@@ -17,8 +17,10 @@
 void SIMD(fill_matmul)(Kernels *k);
 void SIMD(fill_activation)(Kernels *k);
 void SIMD(fill_norm)(Kernels *k);
+void SIMD(fill_batchnorm)(Kernels *k);
 void SIMD(fill_attention)(Kernels *k);
 void SIMD(fill_loss)(Kernels *k);
+void SIMD(fill_cross_entropy)(Kernels *k);
 void SIMD(fill_elementwise)(Kernels *k);
 void SIMD(fill_optim)(Kernels *k);
 

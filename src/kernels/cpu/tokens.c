@@ -160,6 +160,23 @@ static void tokens_mean_backward(Device *d, void *dx_, const void *dy_, int64_t 
     }
 }
 
+static void tokens_cls_forward(Device *d, void *y, const void *x, int64_t B, int64_t T, int64_t C) {
+    (void)d;
+    for (int64_t b = 0; b < B; b++) {
+        sum_row((float *)y + b * C, (const float *)x + b * T * C, NULL, C);
+    }
+}
+
+static void tokens_cls_backward(Device *d, void *dx_, const void *dy, int64_t B, int64_t T,
+                                int64_t C, bool accumulate) {
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * T * C)))
+    for (int64_t b = 0; b < B; b++) {
+        float *dx = (float *)dx_ + b * T * C;
+        put_row(dx, (const float *)dy + b * C, C, accumulate);
+        if (!accumulate) memset(dx + C, 0, (size_t)((T - 1) * C) * sizeof(float));
+    }
+}
+
 void cpu_fill_tokens(Kernels *k) {
     k->tokens_embed_forward = tokens_embed_forward;
     k->tokens_embed_backward = tokens_embed_backward;
@@ -169,4 +186,6 @@ void cpu_fill_tokens(Kernels *k) {
     k->tokens_gather_backward = tokens_gather_backward;
     k->tokens_mean_forward = tokens_mean_forward;
     k->tokens_mean_backward = tokens_mean_backward;
+    k->tokens_cls_forward = tokens_cls_forward;
+    k->tokens_cls_backward = tokens_cls_backward;
 }

@@ -1,4 +1,4 @@
-/* One loop over n elements each. */
+/* One loop over all elements each. */
 #include "kernels/ref/ref.h"
 
 static void fill(Device *d, void *x, double value, int64_t n) {
@@ -16,6 +16,30 @@ static void scale(Device *d, void *x, double s, int64_t n) {
     for (int64_t i = 0; i < n; i++) ((real *)x)[i] = (real)((double)((real *)x)[i] * s);
 }
 
+static void add_scaled(Device *d, void *y, const void *x, double s, int64_t n) {
+    (void)d;
+    for (int64_t i = 0; i < n; i++) put((real *)y + i, s * (double)((const real *)x)[i], true);
+}
+
+static void scaled_residual_forward(Device *d, void *y, const void *x, const void *residual,
+                                    const void *scale_, int64_t B, int64_t n) {
+    (void)d;
+    for (int64_t i = 0; i < B * n; i++) {
+        double s = (double)((const real *)scale_)[i / n];
+        double sum = (double)((const real *)residual)[i] + s * (double)((const real *)x)[i];
+        ((real *)y)[i] = (real)sum;
+    }
+}
+
+static void scaled_residual_backward(Device *d, void *dx, const void *dy, const void *scale_,
+                                     int64_t B, int64_t n, bool accumulate) {
+    (void)d;
+    for (int64_t i = 0; i < B * n; i++) {
+        double s = (double)((const real *)scale_)[i / n];
+        put((real *)dx + i, s * (double)((const real *)dy)[i], accumulate);
+    }
+}
+
 static double sum_squares(Device *d, const void *x_, int64_t n) {
     (void)d;
     const real *x = x_;
@@ -28,5 +52,8 @@ void REF(fill_elementwise)(Kernels *k) {
     k->fill = fill;
     k->add = add;
     k->scale = scale;
+    k->add_scaled = add_scaled;
+    k->scaled_residual_forward = scaled_residual_forward;
+    k->scaled_residual_backward = scaled_residual_backward;
     k->sum_squares = sum_squares;
 }

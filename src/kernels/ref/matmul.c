@@ -38,7 +38,7 @@ static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *
     real *dw = dw_, *db = db_;
     const real *dy = dy_, *x = x_;
     for (int64_t o = 0; o < O; o++) {
-        for (int64_t i = 0; i < I; i++) {
+        for (int64_t i = 0; dw && i < I; i++) {
             double s = 0;
             for (int64_t r = 0; r < R; r++) s += (double)dy[r * O + o] * (double)x[r * I + i];
             put(&dw[o * I + i], s, true);

@@ -49,19 +49,19 @@ static void layernorm_backward(Device *d, void *dx_, void *dw_, void *db_, const
     (void)d;
     (void)scratch;
     const real *dy = dy_, *x = x_, *mean = mean_, *rstd = rstd_;
-    for (int64_t r = 0; r < R; r++) {
+    for (int64_t r = 0; dx_ && r < R; r++) {
         backward_row((real *)dx_ + r * C, dy + r * C, x + r * C, w_, (double)mean[r],
                      (double)rstd[r], C, accumulate);
     }
-    for (int64_t c = 0; c < C; c++) {
+    for (int64_t c = 0; (dw_ || db_) && c < C; c++) {
         double dw = 0, db = 0;
         for (int64_t r = 0; r < R; r++) {
             double n = ((double)x[r * C + c] - (double)mean[r]) * (double)rstd[r];
             dw += (double)dy[r * C + c] * n;
             db += (double)dy[r * C + c];
         }
-        put((real *)dw_ + c, dw, true);
-        put((real *)db_ + c, db, true);
+        if (dw_) put((real *)dw_ + c, dw, true);
+        if (db_) put((real *)db_ + c, db, true);
     }
 }
 

@@ -19,10 +19,12 @@ void REF(fill_table)(Kernels *k);
 void REF(fill_matmul)(Kernels *k);
 void REF(fill_activation)(Kernels *k);
 void REF(fill_norm)(Kernels *k);
+void REF(fill_batchnorm)(Kernels *k);
 void REF(fill_attention)(Kernels *k);
 void REF(fill_patch)(Kernels *k);
 void REF(fill_tokens)(Kernels *k);
 void REF(fill_loss)(Kernels *k);
+void REF(fill_cross_entropy)(Kernels *k);
 void REF(fill_elementwise)(Kernels *k);
 void REF(fill_optim)(Kernels *k);
 

@@ -10,10 +10,12 @@ void REF(fill_table)(Kernels *k) {
     REF(fill_matmul)(k);
     REF(fill_activation)(k);
     REF(fill_norm)(k);
+    REF(fill_batchnorm)(k);
     REF(fill_attention)(k);
     REF(fill_patch)(k);
     REF(fill_tokens)(k);
     REF(fill_loss)(k);
+    REF(fill_cross_entropy)(k);
     REF(fill_elementwise)(k);
     REF(fill_optim)(k);
 }

@@ -127,6 +127,26 @@ static void tokens_mean_backward(Device *d, void *dx_, const void *dy_, int64_t 
     }
 }
 
+static void tokens_cls_forward(Device *d, void *y, const void *x, int64_t B, int64_t T, int64_t C) {
+    (void)d;
+    for (int64_t b = 0; b < B; b++) {
+        for (int64_t c = 0; c < C; c++) {
+            ((real *)y)[b * C + c] = ((const real *)x)[b * T * C + c];
+        }
+    }
+}
+
+static void tokens_cls_backward(Device *d, void *dx, const void *dy, int64_t B, int64_t T,
+                                int64_t C, bool accumulate) {
+    (void)d;
+    for (int64_t i = 0; i < B * T; i++) {
+        for (int64_t c = 0; c < C; c++) {
+            double value = i % T ? 0.0 : (double)((const real *)dy)[i / T * C + c];
+            put((real *)dx + i * C + c, value, accumulate);
+        }
+    }
+}
+
 void REF(fill_tokens)(Kernels *k) {
     k->tokens_embed_forward = tokens_embed_forward;
     k->tokens_embed_backward = tokens_embed_backward;
@@ -136,4 +156,6 @@ void REF(fill_tokens)(Kernels *k) {
     k->tokens_gather_backward = tokens_gather_backward;
     k->tokens_mean_forward = tokens_mean_forward;
     k->tokens_mean_backward = tokens_mean_backward;
+    k->tokens_cls_forward = tokens_cls_forward;
+    k->tokens_cls_backward = tokens_cls_backward;
 }

@@ -1,0 +1,140 @@
+/* Ops of fine-tuning and probing: stochastic depth, the class token, the loss of labels, and the
+ * batch norm of a linear probe. */
+#include "graph/internal.h"
+
+/* --- scaled_residual: x[B,T,C], residual[B,T,C], scale[B] -> y[B,T,C] ------------------------- */
+
+static int64_t per_image(const ValueNode *n) {
+    return shape_numel(n->value.shape) / node_dim(n, 0);
+}
+
+static void scaled_forward(Graph *g, Op *op) {
+    KERNELS(g)->scaled_residual_forward(g->device, DATA(op->out[0]), DATA(op->in[0]),
+                                        DATA(op->in[1]), DATA(op->in[2]), node_dim(op->in[0], 0),
+                                        per_image(op->in[0]));
+}
+
+/* x first: the gradient of the residual may be that of the result, and x reads it. */
+static void scaled_backward(Graph *g, Op *op) {
+    const Kernels *k = KERNELS(g);
+    ValueNode *x = op->in[0], *residual = op->in[1];
+    void *dy = GRAD(op->out[0]);
+    int64_t B = node_dim(x, 0), n = per_image(x);
+    if (x->value.needs_grad)
+        k->scaled_residual_backward(g->device, GRAD(x), dy, DATA(op->in[2]), B, n,
+                                    op->accumulate[0]);
+    op_pass_gradient(g, op, residual, op->accumulate[1]);
+}
+
+static const OpClass SCALED_RESIDUAL = {.name = "scaled_residual",
+                                        .forward = scaled_forward,
+                                        .backward = scaled_backward,
+                                        .reads_inputs = 4};
+
+Value *op_scaled_residual(Graph *g, const char *name, Value *x, Value *residual, Value *scale) {
+    Op *op = graph_op(g, &SCALED_RESIDUAL, name);
+    op_input(op, x);
+    op_input(op, residual);
+    op_input(op, scale);
+    op->shared[1] = true;
+    op_check(x->shape.n_dims == 3 && shape_equal(residual->shape, x->shape), op);
+    op_check(shape_equal(scale->shape, SHAPE(x->shape.dim[0])) && !scale->needs_grad, op);
+    if (!x->needs_grad) op->reads_inputs = 0;
+    return op_result(g, op, x->shape, op->back);
+}
+
+/* --- tokens_cls: x[B,T,C] -> y[B,C] ----------------------------------------------------------- */
+
+static void cls_forward(Graph *g, Op *op) {
+    KERNELS(g)->tokens_cls_forward(g->device, DATA(op->out[0]), DATA(op->in[0]),
+                                   node_dim(op->in[0], 0), node_dim(op->in[0], 1),
+                                   node_dim(op->in[0], 2));
+}
+
+static void cls_backward(Graph *g, Op *op) {
+    KERNELS(g)->tokens_cls_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]),
+                                    node_dim(op->in[0], 0), node_dim(op->in[0], 1),
+                                    node_dim(op->in[0], 2), op->accumulate[0]);
+}
+
+static const OpClass TOKENS_CLS = {
+    .name = "tokens_cls", .forward = cls_forward, .backward = cls_backward};
+
+Value *op_tokens_cls(Graph *g, const char *name, Value *x) {
+    Op *op = graph_op(g, &TOKENS_CLS, name);
+    op_input(op, x);
+    op_check(x->shape.n_dims == 3, op);
+    return op_result(g, op, SHAPE(x->shape.dim[0], x->shape.dim[2]), op->back);
+}
+
+/* --- soft_cross_entropy: logits[B,C], targets[B,C] -> loss[1] --------------------------------- */
+
+static void entropy_forward(Graph *g, Op *op) {
+    KERNELS(g)->soft_cross_entropy_forward(g->device, DATA(op->out[0]), op->saved[0],
+                                           DATA(op->in[0]), DATA(op->in[1]), node_dim(op->in[0], 0),
+                                           node_dim(op->in[0], 1));
+}
+
+static void entropy_backward(Graph *g, Op *op) {
+    KERNELS(g)->soft_cross_entropy_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]),
+                                            op->saved[0], DATA(op->in[1]), node_dim(op->in[0], 0),
+                                            node_dim(op->in[0], 1), op->accumulate[0]);
+}
+
+static size_t entropy_saved(Graph *g, const Op *op, int i) {
+    return i ? 0 : (size_t)shape_numel(op->in[0]->value.shape) * KERNELS(g)->real_bytes;
+}
+
+static const OpClass SOFT_CROSS_ENTROPY = {.name = "soft_cross_entropy",
+                                           .forward = entropy_forward,
+                                           .backward = entropy_backward,
+                                           .reads_inputs = 2,
+                                           .saved_bytes = entropy_saved};
+
+Value *op_soft_cross_entropy(Graph *g, const char *name, Value *logits, Value *targets) {
+    Op *op = graph_op(g, &SOFT_CROSS_ENTROPY, name);
+    op_input(op, logits);
+    op_input(op, targets);
+    op_check(logits->shape.n_dims == 2 && shape_equal(logits->shape, targets->shape), op);
+    op_check(!targets->needs_grad, op);
+    return op_result(g, op, SHAPE(1), op->back);
+}
+
+/* --- batchnorm: x[B,C], mean[C], var[C], count[1] -> y[B,C]: no gradient flows back ------------
+ */
+
+static void batchnorm_forward(Graph *g, Op *op) {
+    const Kernels *k = KERNELS(g);
+    void *y = DATA(op->out[0]), *mean = DATA(op->in[1]), *var = DATA(op->in[2]);
+    const void *x = DATA(op->in[0]);
+    int64_t B = node_dim(op->in[0], 0), C = node_dim(op->in[0], 1);
+    if (op->flag)
+        k->batchnorm_train(g->device, y, mean, var, DATA(op->in[3]), x, B, C, op->eps,
+                           op->momentum);
+    else
+        k->batchnorm_infer(g->device, y, mean, var, x, B, C, op->eps);
+}
+
+static const OpClass BATCHNORM = {.name = "batchnorm", .forward = batchnorm_forward};
+
+static bool is_statistic(const Value *v, int64_t n) {
+    return v->kind == VALUE_PARAM && !v->needs_grad && shape_equal(v->shape, SHAPE(n));
+}
+
+Value *op_batchnorm(Graph *g, const char *name, Value *x, Value *mean, Value *var, Value *count,
+                    double eps, double momentum, bool train) {
+    Op *op = graph_op(g, &BATCHNORM, name);
+    op_input(op, x);
+    op_input(op, mean);
+    op_input(op, var);
+    op_input(op, count);
+    op->eps = eps;
+    op->momentum = momentum;
+    op->flag = train;
+    op_check(x->shape.n_dims == 2 && !x->needs_grad && (!train || x->shape.dim[0] > 1), op);
+    int64_t C = x->shape.dim[1];
+    op_check(is_statistic(mean, C) && is_statistic(var, C), op);
+    op_check(count->kind == VALUE_PARAM && !count->needs_grad && shape_numel(count->shape) == 1,
+             op);
+    return op_result(g, op, x->shape, false);
+}
