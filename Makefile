@@ -40,7 +40,8 @@ LIBS          := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) $(MATMUL_
 CHECK_CFLAGS  := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 CHECK_LIBS    := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 
-WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+             -Wfloat-conversion
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_FLAGS  = -std=c11 $(CFLAGS) $(OPENMP) -D_GNU_SOURCE $(WARNINGS) $(SAN_FLAGS) -fPIC \
              -fno-semantic-interposition -MMD -MP

@@ -22,6 +22,10 @@ extern const Command COMMANDS[];
 
 int cmd_pretrain(int argc, char **argv);
 int cmd_reconstruct(int argc, char **argv);
+int cmd_finetune(int argc, char **argv);
+int cmd_probe(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
+int cmd_classify(int argc, char **argv);
 int cmd_knn(int argc, char **argv);
 int cmd_features(int argc, char **argv);
 int cmd_info(int argc, char **argv);

@@ -63,7 +63,11 @@ typedef enum MaeCommand {
     MAE_COMMAND_KNN = 4,
     MAE_COMMAND_FEATURES = 8,
     MAE_COMMAND_BENCH = 16,
-    MAE_COMMAND_INFO = 32
+    MAE_COMMAND_INFO = 32,
+    MAE_COMMAND_FINETUNE = 64,
+    MAE_COMMAND_PROBE = 128,
+    MAE_COMMAND_EVAL = 256,
+    MAE_COMMAND_CLASSIFY = 512
 } MaeCommand;
 
 typedef enum MaeOptionType {
@@ -103,7 +107,8 @@ typedef struct MaeOptions {
     int mask_token_in_encoder;
     /* data */
     char *data, *val, *init;
-    int augment; /* none crop-fixed crop crop-jitter */
+    double val_share;
+    int augment; /* none crop-fixed crop crop-jitter crop-once */
     double min_scale;
     int64_t repeat, workers, cache_mb, max_side;
     int strict;
@@ -111,6 +116,18 @@ typedef struct MaeOptions {
     int64_t epochs, steps, batch, accumulate;
     double base_lr, lr, warmup_epochs, weight_decay, beta1, beta2, min_lr, clip_grad;
     int64_t seed, save_every, keep, log_every;
+    int64_t eval_every;
+    int optimizer; /* adamw lars sgd */
+    double momentum;
+    /* fine-tuning, probing */
+    double tune_blocks; /* negative: all */
+    int head_pool;      /* mean cls */
+    double drop_path, layer_decay, ema;
+    char *randaugment;
+    double color_jitter, erase_prob, mixup, cutmix, mix_prob, mix_switch_prob, label_smoothing;
+    int erase_mode; /* pixel rand const */
+    int mix_mode;   /* batch pair elem */
+    int cache_features;
     /* where and how */
     char *out, *checkpoint; /* --out, --model CKPT of the commands that read one */
     int restart;
@@ -120,14 +137,19 @@ typedef struct MaeOptions {
     char *keep_patches; /* --keep 3,17,... */
     int paste, stats;   /* stats: true interpolated */
     /* features, knn */
-    int pool; /* mean cls */
+    int pool;      /* mean cls all */
+    int64_t block; /* counted from 1; 0: after the final norm */
+    char *attention;
     int64_t k, limit, val_limit;
     double temperature;
+    /* eval, classify */
+    char *classes, *corruptions, *baseline, *confusion;
+    int64_t top;
     /* bench */
     int64_t repetitions;
     /* output */
     int json, quiet;
-    unsigned char given[128]; /* by index into the table: set explicitly */
+    unsigned char given[192]; /* by index into the table: set explicitly */
 } MaeOptions;
 
 MAE_API const MaeOption *mae_option_table(size_t *count);
@@ -153,7 +175,7 @@ typedef struct MaeProgress {
     int64_t step, total_steps, epoch, total_epochs;
     double epoch_fraction, loss, lr, gradient_norm;
     double images_per_s, eta_s, fraction_of_peak;
-    const char *phase; /* "train", "features", "pca" */
+    const char *phase; /* "train", "validate", "features", "evaluate" */
 } MaeProgress;
 
 typedef struct MaeEvents {
@@ -165,7 +187,7 @@ typedef struct MaeEvents {
     volatile int *stop;
 } MaeEvents;
 
-/* --- pre-training ------------------------------------------------------------------------------
+/* --- training ----------------------------------------------------------------------------------
  */
 
 typedef struct MaePlan {
@@ -185,6 +207,10 @@ typedef struct MaeSummary {
     double loss, seconds, images_per_s;
     char checkpoint[1024];
     char picture[1024]; /* last reconstruction picture, may be empty */
+    /* classifiers: the last validation, and the best one, which best.safetensors holds; shares of
+     * 1, -1 = not measured; ema: the averaged weights */
+    double top1, top5, val_loss, ema_top1, best_top1;
+    int64_t best_epoch;
 } MaeSummary;
 
 /* What mae_pretrain would do, without doing it. Opens the data; needs no --out. */
@@ -193,6 +219,13 @@ MAE_API MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err);
  * each other or the run folder), EMPTY, IO, FORMAT, MEMORY, NONFINITE, INTERRUPTED. */
 MAE_API MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                                MaeError *err);
+/* Fine-tunes a classifier, whole (o->tune_blocks < 0), in part, or from scratch (o->init "none").
+ */
+MAE_API MaeStatus mae_finetune(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+                               MaeError *err);
+/* Trains a linear layer on the frozen encoder. */
+MAE_API MaeStatus mae_probe(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+                            MaeError *err);
 
 /* --- models ------------------------------------------------------------------------------------
  */
@@ -207,6 +240,7 @@ typedef struct MaeModelInfo {
     double mlp_ratio, mask_ratio;
     int64_t parameters, patches, epochs;
     int has_decoder;
+    int64_t classes; /* 0: no classifier */
 } MaeModelInfo;
 
 /* A checkpoint written by this library. device: "cpu" or "ref"; threads 0 = all. */
@@ -253,6 +287,55 @@ typedef struct MaeKnn {
  * o->val, both labelled. */
 MAE_API MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
                           MaeError *err);
+
+/* --- classifiers ------------------------------------------------------------------------------ */
+
+#define MAE_MAX_CORRUPTIONS 15
+#define MAE_SEVERITIES 5
+
+typedef struct MaeCorruption {
+    char name[32];
+    double error[MAE_SEVERITIES]; /* share of images whose top-1 is wrong */
+    double mean_error;            /* over the severities */
+    double relative_error;        /* sum of the errors over that of the baseline; -1: none */
+} MaeCorruption;
+
+typedef struct MaeClassResult {
+    const char *name;
+    int64_t images, right;
+    const int64_t *predicted; /* [model classes]: how often it was taken for which */
+} MaeClassResult;
+
+typedef struct MaeEvaluation {
+    int64_t images;
+    double top1, top5; /* shares of 1 */
+    double loss;       /* mean of -log p(label) */
+    int64_t n_classes, n_model_classes;
+    MaeClassResult *classes;        /* [n_classes], those of the data */
+    const char *const *model_names; /* [n_model_classes], NULL: not known */
+    int n_corruptions;
+    MaeCorruption corruptions[MAE_MAX_CORRUPTIONS];
+    double mean_corruption_error; /* of relative errors where there is a baseline, else of errors */
+    char baseline[256];           /* "" without corruptions, "none", "alexnet" or the file */
+    void *memory;
+} MaeEvaluation;
+
+/* Top-1, top-5 and loss on the labelled images o->val, each exactly once; with o->corruptions also
+ * under corruption; o->classes names the classes that count. Free with mae_evaluation_free.
+ * UNSUPPORTED: not a classifier. SHAPE: classes that do not belong to the model. */
+MAE_API MaeStatus mae_eval(MaeModel *m, const MaeOptions *o, const MaeEvents *events,
+                           MaeEvaluation *out, MaeError *err);
+MAE_API void mae_evaluation_free(MaeEvaluation *e); /* accepts a zeroed one */
+
+typedef struct MaeClass {
+    int64_t index;
+    double probability;
+    char name[256]; /* the number when the checkpoint has no names */
+} MaeClass;
+
+/* The `count` most probable classes of one image, best first; returns how many in *n. */
+MAE_API MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int count, MaeClass *out,
+                                     int *n, MaeError *err);
 
 /* --- files and measurements ------------------------------------------------------------------ */
 

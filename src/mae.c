@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "data/image.h"
 #include "train/drivers.h"
+#include "train/finetune.h"
 #include "train/pretrain.h"
 
 const char *mae_version(void) {
@@ -51,6 +52,23 @@ MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary 
     return lower(status, &e, err);
 }
 
+MaeStatus mae_finetune(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+                       MaeError *err) {
+    Error e = {0};
+    listen(events);
+    Status status = finetune_run(o, events, out, &e);
+    listen(NULL);
+    return lower(status, &e, err);
+}
+
+MaeStatus mae_probe(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, MaeError *err) {
+    Error e = {0};
+    listen(events);
+    Status status = probe_run(o, events, out, &e);
+    listen(NULL);
+    return lower(status, &e, err);
+}
+
 MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
                          MaeError *err) {
     Error e = {0};
@@ -72,7 +90,7 @@ void mae_model_info(const MaeModel *m, MaeModelInfo *out) {
 
 MaeStatus mae_model_save(const MaeModel *m, const char *path, MaeError *err) {
     Error e = {0};
-    return lower(checkpoint_write(path, m->autoencoder, &m->notes, &e), &e, err);
+    return lower(checkpoint_write(path, m->vit, &m->notes, &e), &e, err);
 }
 
 MaeStatus mae_model_reconstruct(MaeModel *m, const char *image_path, const MaeOptions *o,
@@ -114,6 +132,25 @@ MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, Mae
     Status status = knn_run(m, o, events, out, &e);
     listen(NULL);
     return lower(status, &e, err);
+}
+
+MaeStatus mae_eval(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEvaluation *out,
+                   MaeError *err) {
+    Error e = {0};
+    listen(events);
+    Status status = eval_run(m, o, events, out, &e);
+    listen(NULL);
+    return lower(status, &e, err);
+}
+
+void mae_evaluation_free(MaeEvaluation *e) {
+    eval_free(e);
+}
+
+MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int count, MaeClass *out, int *n,
+                             MaeError *err) {
+    Error e = {0};
+    return lower(classify_image(m, image_path, count, out, n, &e), &e, err);
 }
 
 MaeStatus mae_file_info(const char *path, char **json, MaeError *err) {

@@ -8,13 +8,19 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/rng.h"
 #include "data/resample.h"
 #include "data/source.h"
+
+/* No epoch of training has this number. */
+#define SPLIT_EPOCH UINT32_MAX
 
 struct Dataset {
     Source **sources;
     int64_t *first; /* [n_sources + 1], index of each source's first sample */
     int n_sources;
+    int64_t *chosen; /* [n_chosen] samples of the sources, ascending; NULL: all */
+    int64_t n_chosen;
     const Source *classes; /* whose class names hold; NULL: no labels */
     char *description;
     DatasetOptions options;
@@ -102,6 +108,26 @@ static Status describe(Dataset *d, bool differ, Error *err) {
     return d->description ? STATUS_OK : source_no_memory(err);
 }
 
+/* Which samples are held out depends on the seed and on how many there are. */
+static Status split(Dataset *d, Error *err) {
+    int64_t total = d->first[d->n_sources];
+    double share = d->options.split_share;
+    int64_t n_out = (int64_t)(share * (double)total + 0.5);
+    if (!(share > 0)) return STATUS_OK;
+    if (n_out < 1 || n_out >= total)
+        return fail(err, STATUS_EMPTY, "%s: holding out a share of %g leaves nothing on one side",
+                    d->description, share);
+    int64_t *chosen = mem_alloc_array((size_t)total, sizeof *chosen), n = 0;
+    if (!chosen) return source_no_memory(err);
+    for (int64_t i = 0; i < total; i++) {
+        bool out = rng_permute(d->options.split_seed, SPLIT_EPOCH, total, i) < n_out;
+        if (out == d->options.held_out) chosen[n++] = i;
+    }
+    d->chosen = chosen;
+    d->n_chosen = n;
+    return STATUS_OK;
+}
+
 Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err) {
     Status status = STATUS_OK;
     bool differ = false;
@@ -114,6 +140,7 @@ Status dataset_open(const char *source, DatasetOptions options, Dataset **out, E
     TRY(add_sources(d, source, err));
     agree_on_classes(d, &differ);
     TRY(describe(d, differ, err));
+    TRY(split(d, err));
     if (options.cache_bytes > 0) {
         d->cache = mem_alloc_array((size_t)dataset_count(d), sizeof *d->cache);
         if (!d->cache) TRY(source_no_memory(err));
@@ -130,6 +157,7 @@ void dataset_close(Dataset *d) {
     if (d->cache)
         for (int64_t i = 0; i < dataset_count(d); i++) image_free(&d->cache[i]);
     mem_free(d->cache);
+    mem_free(d->chosen);
     for (int k = 0; k < d->n_sources; k++) source_close(d->sources[k]);
     mem_free(d->sources);
     mem_free(d->first);
@@ -139,7 +167,7 @@ void dataset_close(Dataset *d) {
 }
 
 int64_t dataset_count(const Dataset *d) {
-    return d->first[d->n_sources];
+    return d->chosen ? d->n_chosen : d->first[d->n_sources];
 }
 
 int dataset_channels(const Dataset *d) {
@@ -161,6 +189,7 @@ static const Source *locate(const Dataset *d, int64_t index, int64_t *local) {
     int k = 0;
     ASSERT(index >= 0 && index < dataset_count(d), "sample %lld of %lld", (long long)index,
            (long long)dataset_count(d));
+    if (d->chosen) index = d->chosen[index];
     while (index >= d->first[k + 1]) k++;
     *local = index - d->first[k];
     return d->sources[k];

@@ -22,6 +22,11 @@ typedef struct DatasetOptions {
     int channels;        /* 3 or 1 */
     int64_t cache_bytes; /* decoded images kept in memory, 0 = none; first come, never evicted */
     int64_t max_side;    /* > 0: shrink on load so that the shorter side is at most this */
+    /* > 0: a share of the samples, drawn by split_seed, is held out; the dataset is the others, or,
+     * with held_out, exactly those. */
+    double split_share;
+    bool held_out;
+    uint64_t split_seed;
 } DatasetOptions;
 
 Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err);

@@ -1,38 +1,10 @@
-/* The masked autoencoder of the paper: parameters under the published names, and graphs over them.
+/* The masked autoencoder of the paper: masks, and graphs over a Vit that has a decoder.
  * Encoder: patch embedding of the kept patches, cls token, fixed sin-cos positions, blocks, norm.
  * Decoder: embedding, mask tokens, positions, blocks, norm, prediction. */
 #ifndef MODEL_AUTOENCODER_H
 #define MODEL_AUTOENCODER_H
 
-#include "base/rng.h"
-#include "graph/graph.h"
-
-typedef enum TargetKind { TARGET_PIXEL, TARGET_NORM_PIX, TARGET_PCA } TargetKind;
-
-#define MAX_CHANNELS 16
-
-typedef struct ModelConfig {
-    int64_t image_height, image_width, channels, patch;
-    int64_t embed_dim, depth, heads;
-    int64_t decoder_embed_dim, decoder_depth, decoder_heads; /* decoder_depth 0: no decoder */
-    double mlp_ratio;
-    double norm_eps; /* 1e-6 */
-    TargetKind target;
-    int64_t pca_components;     /* 96, for TARGET_PCA */
-    bool mask_token_in_encoder; /* Table 1c */
-    float mean[MAX_CHANNELS], std[MAX_CHANNELS];
-} ModelConfig;
-
-/* name: vit_tiny, vit_small, vit_base, vit_large, vit_huge; image 224, ImageNet mean and std. */
-Status model_preset(const char *name, ModelConfig *out, Error *err);
-/* Everything a user can get wrong, with a message that says what would be right. */
-Status model_check(const ModelConfig *c, Error *err);
-
-int64_t model_grid_height(const ModelConfig *c);
-int64_t model_grid_width(const ModelConfig *c);
-int64_t model_patches(const ModelConfig *c);           /* P */
-int64_t model_patch_values(const ModelConfig *c);      /* p*p*C */
-int64_t model_prediction_values(const ModelConfig *c); /* V: p*p*C or the PCA components */
+#include "model/vit.h"
 
 /* int(P * (1 - ratio)) in double, as published. */
 int64_t mask_keep_count(int64_t n_patches, double ratio);
@@ -57,33 +29,6 @@ int64_t mask_grid(int64_t rows, int64_t columns, int32_t *ids_keep);
 /* BEiT's block masking, then filled or trimmed at random to exactly n_mask removed patches. */
 void mask_block(int64_t rows, int64_t columns, int64_t n_mask, Rng *rng, float *mask);
 
-/* Sin-cos positions [1+rows*columns, width] with a zero row for cls, in double, cast to float:
- * first half of the width encodes the column, second the row, each sines then cosines. */
-void pos_embed_sincos(float *out, int64_t width, int64_t rows, int64_t columns);
-/* [1+A*B, width] -> [1+C*D, width], bicubic a = -0.75, half-pixel centres, border clamped, no
- * antialiasing (torch interpolate); the cls row is copied. */
-void pos_embed_interpolate(float *out, int64_t out_rows, int64_t out_columns, const float *in,
-                           int64_t in_rows, int64_t in_columns, int64_t width);
-
-typedef struct Autoencoder {
-    ModelConfig config;
-    Device *device;
-    Params *params;
-} Autoencoder;
-
-/* Parameters registered under the published names and allocated, not yet initialised (positions
- * are). with_gradients for training. */
-Status autoencoder_new(Device *d, const ModelConfig *c, bool with_gradients, Autoencoder **out,
-                       Error *err);
-/* The same without taking memory, for sums before anything starts. */
-Status autoencoder_describe(Device *d, const ModelConfig *c, bool with_gradients, Autoencoder **out,
-                            Error *err);
-void autoencoder_free(Autoencoder *a); /* accepts NULL; not the device */
-/* The published initialisation, keyed by seed and parameter. */
-Status autoencoder_init(Autoencoder *a, uint64_t seed, Error *err);
-/* Parameters that are trained / all, as the papers count them. */
-int64_t autoencoder_parameters(const Autoencoder *a, bool encoder_only);
-
 /* What a graph computes. */
 typedef enum ForwardKind {
     FORWARD_TRAIN, /* loss; prediction for the removed patches only */
@@ -106,8 +51,8 @@ typedef struct AutoencoderGraph {
 } AutoencoderGraph;
 
 /* Built, not yet planned. float_images: images are given normalised instead of as pixels. */
-Status autoencoder_graph(Autoencoder *a, ForwardKind kind, int64_t batch, int64_t n_keep,
-                         bool float_images, AutoencoderGraph *out, Error *err);
+Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep, bool float_images,
+                         AutoencoderGraph *out, Error *err);
 /* Finds a stage of the published code by its name ("blocks.0", "decoder_norm"; "patch_embed" has
  * the kept patches only). Keep it before planning to read it afterwards. */
 Value *autoencoder_stage(const AutoencoderGraph *g, const char *name); /* NULL: none */

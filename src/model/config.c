@@ -1,7 +1,7 @@
 /* Sizes of the published models and what may be varied. */
 #include <string.h>
 
-#include "model/autoencoder.h"
+#include "model/vit.h"
 
 static const struct Preset {
     const char *name;
@@ -75,6 +75,8 @@ Status model_check(const ModelConfig *c, Error *err) {
         (c->pca_components < 1 || c->pca_components > model_patch_values(c)))
         return fail(err, STATUS_USAGE, "%lld PCA components of a patch of %lld values",
                     (long long)c->pca_components, (long long)model_patch_values(c));
+    if (c->head != HEAD_NONE && (c->classes < 1 || c->classes > 1000000))
+        return fail(err, STATUS_USAGE, "%lld classes: must be 1 to 1000000", (long long)c->classes);
     for (int64_t i = 0; i < c->channels; i++)
         if (!(c->std[i] > 0))
             return fail(err, STATUS_USAGE,

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/autoencoder.h"
+#include "model/vit.h"
 
 static void sincos_half(float *out, int64_t half, double position) {
     int64_t quarter = half / 2;

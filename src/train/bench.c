@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "train/drivers.h"
+#include "train/masked_batch.h"
 #include "train/setup.h"
 #include "train/step.h"
 
@@ -29,18 +30,18 @@ static int64_t repetitions(const MaeOptions *o) {
                                               : o->repetitions;
 }
 
-static Status one_step(TrainStep *s, const uint8_t *pixels, const int64_t *samples, int64_t i,
-                       Error *err) {
+static Status one_step(TrainStep *s, MaskedBatch *m, const uint8_t *pixels, const int64_t *samples,
+                       int64_t i, Error *err) {
     double loss;
-    step_set_batch(s, pixels, (uint64_t)i, samples);
+    masked_batch_set(m, pixels, (uint64_t)i, samples);
     Status status = step_micro_batch(s, &loss, err);
     return status == STATUS_OK ? step_update(s, 1e-6, &loss, err) : status;
 }
 
 /* The peak is taken before and after the steps; the better one counts, so a slow moment of the
  * machine does not flatter the step. */
-static Status time_steps(TrainStep *s, Device *d, const MaeOptions *o, double *seconds,
-                         double *peak, Error *err) {
+static Status time_steps(TrainStep *s, MaskedBatch *m, Device *d, const MaeOptions *o,
+                         double *seconds, double *peak, Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &s->model->config;
     size_t bytes = (size_t)(o->batch * c->image_height * c->image_width * c->channels);
@@ -53,11 +54,11 @@ static Status time_steps(TrainStep *s, Device *d, const MaeOptions *o, double *s
     Rng rng = rng_make((uint64_t)o->seed, RNG_SYNTHETIC, 0, 0);
     for (size_t i = 0; i < bytes; i++) pixels[i] = (uint8_t)rng_u32(&rng);
     for (int64_t i = 0; i < o->batch; i++) samples[i] = i;
-    TRY(one_step(s, pixels, samples, 0, err)); /* pages, caches */
+    TRY(one_step(s, m, pixels, samples, 0, err)); /* pages, caches */
     *peak = device_peak_gflops(d, 0.2, 3);
     for (int64_t i = 0; i < repetitions(o); i++) {
         double start = clock_seconds();
-        TRY(one_step(s, pixels, samples, i + 1, err));
+        TRY(one_step(s, m, pixels, samples, i + 1, err));
         seconds[i] = clock_seconds() - start;
     }
     *peak = fmax(*peak, device_peak_gflops(d, 0.2, 3));
@@ -71,47 +72,53 @@ Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err) {
     Status status = STATUS_OK;
     ModelConfig c;
     Device *d = NULL;
-    Autoencoder *a = NULL;
+    Vit *a = NULL;
     Optimizer *optimizer = NULL;
     TrainStep *s = NULL;
+    MaskedBatch *m = NULL;
+    StepOptions so = {.batch = o->batch, .accumulate = 1};
+    OptimizerOptions adamw = {
+        .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .groups = {.weight_decay = 0.05}};
     double seconds[MAX_REPETITIONS], peak = 0;
     int64_t n = repetitions(o);
     CheckpointNotes notes;
     setup_notes(o, &notes);
     TRY(setup_model_config(o, &c, err));
     TRY(setup_device(o, &d, err));
-    TRY(autoencoder_new(d, &c, true, &a, err));
-    TRY(autoencoder_init(a, (uint64_t)o->seed, err));
-    TRY(optimizer_new(d, a->params, (AdamWOptions){0.9, 0.95, 1e-8, 0.05}, &optimizer, err));
-    StepOptions so = {.batch = o->batch,
-                      .accumulate = 1,
-                      .mask = (MaskKind)o->mask,
-                      .mask_ratio = o->mask_ratio,
-                      .seed = (uint64_t)o->seed};
-    TRY(step_new(a, optimizer, so, &s, err));
-    TRY(time_steps(s, d, o, seconds, &peak, err));
+    TRY(vit_new(d, &c, true, TUNE_ALL, &a, err));
+    TRY(vit_init(a, (uint64_t)o->seed, err));
+    TRY(optimizer_new(d, a->params, adamw, &optimizer, err));
+    MaskedOptions mo = {.batch = o->batch,
+                        .mask = (MaskKind)o->mask,
+                        .mask_ratio = o->mask_ratio,
+                        .seed = (uint64_t)o->seed};
+    TRY(masked_batch_new(a, mo, &m, err));
+    TRY(step_new(a, m->graph.graph, m->graph.loss, optimizer, so, &s, err));
+    TRY(time_steps(s, m, d, o, seconds, &peak, err));
     double middle = median(seconds, n), flops = step_flops_per_image(s);
-    *out = (MaeBenchStep){.batch = o->batch,
-                          .threads = d->n_threads,
-                          .steps = n,
-                          .device = o->device == 0 ? "cpu" : "ref",
-                          .precision = "fp32",
-                          .images_per_s_median = (double)o->batch / middle,
-                          .images_per_s_best = (double)o->batch / seconds[0],
-                          .gflop_per_image = flops * 1e-9,
-                          .gflops = flops * (double)o->batch / middle * 1e-9,
-                          .peak_gflops = peak,
-                          .bytes_planned =
-                              (int64_t)(params_bytes(a->params) + optimizer_bytes(a->params, d) +
-                                        graph_bytes(s->graph.graph, GRAPH_TRAIN)),
-                          .bytes_rss = process_rss_bytes()};
+    *out =
+        (MaeBenchStep){.batch = o->batch,
+                       .threads = d->n_threads,
+                       .steps = n,
+                       .device = o->device == 0 ? "cpu" : "ref",
+                       .precision = "fp32",
+                       .images_per_s_median = (double)o->batch / middle,
+                       .images_per_s_best = (double)o->batch / seconds[0],
+                       .gflop_per_image = flops * 1e-9,
+                       .gflops = flops * (double)o->batch / middle * 1e-9,
+                       .peak_gflops = peak,
+                       .bytes_planned = (int64_t)(params_bytes(a->params) +
+                                                  optimizer_bytes(a->params, d, OPTIMIZER_ADAMW) +
+                                                  graph_bytes(s->graph, GRAPH_TRAIN)),
+                       .bytes_rss = process_rss_bytes()};
     out->fraction_of_peak = out->gflops / peak;
     snprintf(out->model, sizeof out->model, "%s patch %lld, %lldx%lld", notes.preset,
              (long long)c.patch, (long long)c.image_height, (long long)c.image_width);
 done:
     step_free(s);
+    masked_batch_free(m);
     optimizer_free(optimizer);
-    autoencoder_free(a);
+    vit_free(a);
     device_close(d);
     return status;
 }

@@ -4,11 +4,13 @@
 
 #include "mae.h"
 #include "train/checkpoint.h"
+#include "train/evaluate.h"
 
 struct MaeModel {
     Device *device;
-    Autoencoder *autoencoder;
+    Vit *vit;
     CheckpointNotes notes;
+    Evaluator *evaluator; /* of one image, made when first needed */
 };
 
 Status model_load(const char *path, const char *device, int threads, MaeModel **out, Error *err);
@@ -25,6 +27,11 @@ Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float 
 Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, int64_t *rows,
                      Error *err);
 Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err);
+
+Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEvaluation *out,
+                Error *err);
+void eval_free(MaeEvaluation *e);
+Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, int *n, Error *err);
 
 Status file_info(const char *path, char **json, Error *err);
 Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err);

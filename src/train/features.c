@@ -5,16 +5,17 @@
 
 #include "base/memory.h"
 #include "base/threads.h"
+#include "train/events.h"
 
 struct Encoder {
-    Autoencoder *model;
+    Vit *model;
     AutoencoderGraph graph;
     bool pool_cls;
     uint8_t *pixels; /* a whole batch; short batches are filled up with zeros */
     float *host;     /* [B,D] or [B,T,D] */
 };
 
-Status encoder_new(Autoencoder *a, int64_t batch, bool pool_cls, Encoder **out, Error *err) {
+Status encoder_new(Vit *a, int64_t batch, bool pool_cls, Encoder **out, Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &a->config;
     int64_t P = model_patches(c);
@@ -73,22 +74,6 @@ void encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out) {
         memcpy(out + i * D, e->host + i * stride, (size_t)D * sizeof *out);
 }
 
-static bool stopped(const MaeEvents *events) {
-    return events && events->stop && *events->stop;
-}
-
-static void report(const MaeEvents *events, int64_t done, int64_t total, double start) {
-    if (!events || !events->progress) return;
-    double seconds = clock_seconds() - start;
-    double rate = seconds > 0 ? (double)done / seconds : 0;
-    MaeProgress p = {.step = done,
-                     .total_steps = total,
-                     .images_per_s = rate,
-                     .phase = "features",
-                     .eta_s = rate > 0 ? (double)(total - done) / rate : 0};
-    events->progress(events->user, &p);
-}
-
 Status features_stream(Encoder *e, Dataset *d, const Augment *augment, int workers, int64_t limit,
                        const MaeEvents *events, FeatureSink sink, void *user, Error *err) {
     Status status = STATUS_OK;
@@ -115,8 +100,8 @@ Status features_stream(Encoder *e, Dataset *d, const Augment *augment, int worke
         encoder_run(e, b.pixels, b.n, features);
         TRY(sink(user, features, &b, err));
         done_count += b.n;
-        report(events, done_count, total, start);
-        if (stopped(events)) {
+        events_images(events, "features", done_count, total, start);
+        if (events_stop(events)) {
             status = fail(err, STATUS_INTERRUPTED, "stopped after %lld of %lld images",
                           (long long)done_count, (long long)total);
             goto done;

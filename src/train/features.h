@@ -8,7 +8,7 @@
 
 typedef struct Encoder Encoder;
 /* pool_cls: the cls token instead of the mean of the patch tokens. */
-Status encoder_new(Autoencoder *a, int64_t batch, bool pool_cls, Encoder **out, Error *err);
+Status encoder_new(Vit *a, int64_t batch, bool pool_cls, Encoder **out, Error *err);
 void encoder_free(Encoder *e); /* accepts NULL */
 int64_t encoder_batch(const Encoder *e);
 /* n <= batch images u8 [n,h,w,C] -> out[n, embed_dim]. */

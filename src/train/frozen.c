@@ -18,22 +18,15 @@
 
 Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err) {
     Status status = STATUS_OK;
-    const ModelConfig *c = &m->autoencoder->config;
-    Image image = {0};
+    const ModelConfig *c = &m->vit->config;
     Encoder *e = NULL;
-    ResampleScratch scratch = {0};
     uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
-    Augment a = {.kind = AUGMENT_EVAL, .height = c->image_height, .width = c->image_width};
     if (!pixels) return fail(err, STATUS_MEMORY, "no memory for an image");
-    TRY(image_load(path, (int)c->channels, &image, err));
-    if (image.width == c->image_width && image.height == c->image_height) a.kind = AUGMENT_NONE;
-    TRY(augment_apply(&a, &image, 0, 0, 0, pixels, &scratch, err));
-    TRY(encoder_new(m->autoencoder, 1, o->pool == 1, &e, err));
+    TRY(setup_eval_image(path, c, pixels, err));
+    TRY(encoder_new(m->vit, 1, o->pool == 1, &e, err));
     encoder_run(e, pixels, 1, out);
 done:
-    resample_scratch_free(&scratch);
     encoder_free(e);
-    image_free(&image);
     mem_free(pixels);
     return status;
 }
@@ -69,7 +62,7 @@ static char *names_path(const char *path) {
 Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, int64_t *rows,
                      Error *err) {
     Status status = STATUS_OK;
-    const ModelConfig *c = &m->autoencoder->config;
+    const ModelConfig *c = &m->vit->config;
     Encoder *e = NULL;
     Augment augment;
     FileSink s = {.width = c->embed_dim};
@@ -78,7 +71,7 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     if (!names) return fail(err, STATUS_MEMORY, "no memory for a path");
     TRY(setup_dataset(o, o->data, c->channels, &s.dataset, err));
     TRY(setup_eval_augment(s.dataset, c, &augment, err));
-    TRY(encoder_new(m->autoencoder, FEATURE_BATCH, o->pool == 1, &e, err));
+    TRY(encoder_new(m->vit, FEATURE_BATCH, o->pool == 1, &e, err));
     int64_t n = dataset_count(s.dataset);
     if (o->limit > 0 && o->limit < n) n = o->limit;
     TRY(npy_writer_open(o->out, SHAPE(n, c->embed_dim), &s.npy, err));
@@ -126,8 +119,8 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, const char *s
                         int64_t limit, Encoder *e, const MaeEvents *events, Error *err) {
     Status status = STATUS_OK;
     Augment augment;
-    b->width = m->autoencoder->config.embed_dim;
-    TRY(setup_dataset(o, source, m->autoencoder->config.channels, &b->dataset, err));
+    b->width = m->vit->config.embed_dim;
+    TRY(setup_dataset(o, source, m->vit->config.channels, &b->dataset, err));
     if (dataset_n_classes(b->dataset) < 1) {
         status =
             fail(err, STATUS_EMPTY,
@@ -136,7 +129,7 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, const char *s
                  source);
         goto done;
     }
-    TRY(setup_eval_augment(b->dataset, &m->autoencoder->config, &augment, err));
+    TRY(setup_eval_augment(b->dataset, &m->vit->config, &augment, err));
     b->n = dataset_count(b->dataset);
     if (limit > 0 && limit < b->n) b->n = limit;
     b->features = mem_alloc_array((size_t)(b->n * b->width), sizeof *b->features);
@@ -169,7 +162,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
     Encoder *e = NULL;
     int *predicted = NULL;
     if (!o->val) return fail(err, STATUS_USAGE, "no queries; name them with --val SRC");
-    TRY(encoder_new(m->autoencoder, FEATURE_BATCH, o->pool == 1, &e, err));
+    TRY(encoder_new(m->vit, FEATURE_BATCH, o->pool == 1, &e, err));
     TRY(bank_fill(&memory, m, o, o->data, o->limit, e, events, err));
     TRY(bank_fill(&queries, m, o, o->val, o->val_limit, e, events, err));
     TRY(same_classes(&memory, &queries, err));

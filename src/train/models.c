@@ -21,7 +21,7 @@ Status model_load(const char *path, const char *device, int threads, MaeModel **
         goto done;
     }
     TRY(device_open(device, threads, NULL, &m->device, err));
-    TRY(checkpoint_load(path, m->device, &m->autoencoder, &m->notes, err));
+    TRY(checkpoint_load(path, m->device, &m->vit, &m->notes, err));
     *out = m;
     m = NULL;
 done:
@@ -37,8 +37,8 @@ Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
     if (!m) return fail(err, STATUS_MEMORY, "no memory for a model");
     TRY(setup_model_config(o, &c, err));
     TRY(setup_device(o, &m->device, err));
-    TRY(autoencoder_new(m->device, &c, false, &m->autoencoder, err));
-    TRY(autoencoder_init(m->autoencoder, (uint64_t)o->seed, err));
+    TRY(vit_new(m->device, &c, false, TUNE_ALL, &m->vit, err));
+    TRY(vit_init(m->vit, (uint64_t)o->seed, err));
     setup_notes(o, &m->notes);
     *out = m;
     m = NULL;
@@ -49,13 +49,15 @@ done:
 
 void model_free(MaeModel *m) {
     if (!m) return;
-    autoencoder_free(m->autoencoder);
+    evaluator_free(m->evaluator);
+    vit_free(m->vit);
+    checkpoint_notes_free(&m->notes);
     device_close(m->device);
     mem_free(m);
 }
 
 void model_info(const MaeModel *m, MaeModelInfo *out) {
-    const ModelConfig *c = &m->autoencoder->config;
+    const ModelConfig *c = &m->vit->config;
     *out = (MaeModelInfo){.image_height = c->image_height,
                           .image_width = c->image_width,
                           .channels = c->channels,
@@ -68,10 +70,11 @@ void model_info(const MaeModel *m, MaeModelInfo *out) {
                           .decoder_heads = c->decoder_heads,
                           .mlp_ratio = c->mlp_ratio,
                           .mask_ratio = m->notes.mask_ratio,
-                          .parameters = autoencoder_parameters(m->autoencoder, false),
+                          .parameters = vit_parameters(m->vit),
                           .patches = model_patches(c),
                           .epochs = m->notes.epochs,
-                          .has_decoder = c->decoder_depth > 0};
+                          .has_decoder = c->decoder_depth > 0,
+                          .classes = c->head == HEAD_NONE ? 0 : c->classes};
     snprintf(out->name, sizeof out->name, "%s", m->notes.preset);
     snprintf(out->target, sizeof out->target, "%s", TARGETS[c->target]);
 }
@@ -97,7 +100,7 @@ Status file_info(const char *path, char **json, Error *err) {
     Status status = STATUS_OK;
     SafeTensors *f = NULL;
     ModelConfig c;
-    CheckpointNotes notes;
+    CheckpointNotes notes = {0};
     Error foreign = {0};
     int64_t total = 0;
     json_t *root = json_object(), *meta = json_object();
@@ -123,6 +126,7 @@ Status file_info(const char *path, char **json, Error *err) {
     free(text);
     if (!*json) status = fail(err, STATUS_MEMORY, "no memory to describe %s", path);
 done:
+    checkpoint_notes_free(&notes);
     json_decref(root);
     json_decref(meta);
     safetensors_close(f);

@@ -2,18 +2,23 @@
 #include "train/optimizer.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/memory.h"
+
+#define MAX_MOMENTS 2
 
 struct Optimizer {
     Device *device;
     Params *params;
-    AdamWOptions options;
+    OptimizerOptions options;
     int64_t updates;
-    void *exp_avg, *exp_avg_sq; /* laid out like the trainable parameters */
-    size_t bytes;               /* of each */
+    void *moment[MAX_MOMENTS]; /* laid out like the trainable parameters */
+    size_t bytes;              /* of each */
 };
+
+static int n_moments(OptimizerKind kind) {
+    return kind == OPTIMIZER_ADAMW ? 2 : 1;
+}
 
 static size_t moment_bytes(const Params *p, const Device *d) {
     size_t end = 0;
@@ -25,36 +30,38 @@ static size_t moment_bytes(const Params *p, const Device *d) {
     return end;
 }
 
-size_t optimizer_bytes(const Params *p, const Device *d) {
-    return 2 * moment_bytes(p, d);
+size_t optimizer_bytes(const Params *p, const Device *d, OptimizerKind kind) {
+    return (size_t)n_moments(kind) * moment_bytes(p, d);
 }
 
-Status optimizer_new(Device *d, Params *p, AdamWOptions options, Optimizer **out, Error *err) {
+Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err) {
     Optimizer *o = mem_alloc(sizeof *o);
-    *out = o;
+    bool ok = true;
+    *out = NULL;
     if (!o) return fail(err, STATUS_MEMORY, "no memory for an optimiser");
     o->device = d;
     o->params = p;
     o->options = options;
     o->bytes = moment_bytes(p, d);
-    o->exp_avg = device_alloc(d, o->bytes);
-    o->exp_avg_sq = device_alloc(d, o->bytes);
-    if (o->exp_avg && o->exp_avg_sq) return STATUS_OK;
+    for (int i = 0; i < n_moments(options.kind) && ok; i++)
+        ok = (o->moment[i] = device_alloc(d, o->bytes)) != NULL;
+    if (ok) {
+        *out = o;
+        return STATUS_OK;
+    }
     optimizer_free(o);
-    *out = NULL;
     return fail(err, STATUS_MEMORY, "no memory for %.1f MB of optimiser state",
-                2e-6 * (double)moment_bytes(p, d));
+                1e-6 * (double)optimizer_bytes(p, d, options.kind));
 }
 
 void optimizer_free(Optimizer *o) {
     if (!o) return;
-    device_free(o->device, o->exp_avg, o->bytes);
-    device_free(o->device, o->exp_avg_sq, o->bytes);
+    for (int i = 0; i < MAX_MOMENTS; i++) device_free(o->device, o->moment[i], o->bytes);
     mem_free(o);
 }
 
-bool optimizer_decays(const Param *p) {
-    return p->shape.n_dims > 1;
+ParamGroup optimizer_group(const Optimizer *o, const Param *p) {
+    return param_group(&o->options.groups, p->name, p->shape.n_dims);
 }
 
 double optimizer_gradient_norm(Optimizer *o) {
@@ -66,21 +73,50 @@ double optimizer_gradient_norm(Optimizer *o) {
     return sqrt(sum);
 }
 
+static void step_adamw(Optimizer *o, const Param *p, double lr, double gradient_scale) {
+    const OptimizerOptions *x = &o->options;
+    ParamGroup group = optimizer_group(o, p);
+    AdamW a = {.lr = lr * group.lr_scale,
+               .beta1 = x->beta1,
+               .beta2 = x->beta2,
+               .eps = x->eps,
+               .correction1 = 1 - pow(x->beta1, (double)o->updates),
+               .correction2 = 1 - pow(x->beta2, (double)o->updates),
+               .gradient_scale = gradient_scale,
+               .weight_decay = group.weight_decay};
+    o->device->kernels.adamw(o->device, p->data, p->grad, optimizer_moment(o, 0, p),
+                             optimizer_moment(o, 1, p), p->numel, a);
+}
+
+/* |p| and |g| decide the rate; where one of them is zero it stays what it is. */
+static double lars_rate(Optimizer *o, const Param *p) {
+    Device *d = o->device;
+    double weight = sqrt(d->kernels.sum_squares(d, p->data, p->numel));
+    double gradient = sqrt(d->kernels.sum_squares(d, p->grad, p->numel));
+    return weight > 0 && gradient > 0 ? o->options.trust * weight / gradient : 1;
+}
+
+static void step_momentum(Optimizer *o, const Param *p, double lr, double gradient_scale) {
+    Device *d = o->device;
+    ParamGroup group = optimizer_group(o, p);
+    double rate = 1;
+    if (gradient_scale != 1) d->kernels.scale(d, p->grad, gradient_scale, p->numel);
+    if (group.weight_decay > 0)
+        d->kernels.add_scaled(d, p->grad, p->data, group.weight_decay, p->numel);
+    if (o->options.kind == OPTIMIZER_LARS && p->shape.n_dims > 1) rate = lars_rate(o, p);
+    d->kernels.sgd(d, p->data, p->grad, optimizer_moment(o, 0, p), p->numel, lr * group.lr_scale,
+                   o->options.momentum, rate);
+}
+
 void optimizer_step(Optimizer *o, double lr, double gradient_scale) {
     o->updates++;
-    AdamW a = {.lr = lr,
-               .beta1 = o->options.beta1,
-               .beta2 = o->options.beta2,
-               .eps = o->options.eps,
-               .correction1 = 1 - pow(o->options.beta1, (double)o->updates),
-               .correction2 = 1 - pow(o->options.beta2, (double)o->updates),
-               .gradient_scale = gradient_scale};
     for (int64_t i = 0; i < params_count(o->params); i++) {
         const Param *p = params_at(o->params, i);
         if (!p->grad) continue;
-        a.weight_decay = optimizer_decays(p) ? o->options.weight_decay : 0;
-        o->device->kernels.adamw(o->device, p->data, p->grad, optimizer_exp_avg(o, p),
-                                 optimizer_exp_avg_sq(o, p), p->numel, a);
+        if (o->options.kind == OPTIMIZER_ADAMW)
+            step_adamw(o, p, lr, gradient_scale);
+        else
+            step_momentum(o, p, lr, gradient_scale);
     }
 }
 
@@ -92,10 +128,15 @@ void optimizer_set_updates(Optimizer *o, int64_t n) {
     o->updates = n;
 }
 
-void *optimizer_exp_avg(Optimizer *o, const Param *p) {
-    return device_at(o->exp_avg, p->offset);
+int optimizer_n_moments(const Optimizer *o) {
+    return n_moments(o->options.kind);
 }
 
-void *optimizer_exp_avg_sq(Optimizer *o, const Param *p) {
-    return device_at(o->exp_avg_sq, p->offset);
+const char *optimizer_moment_name(const Optimizer *o, int i) {
+    if (o->options.kind != OPTIMIZER_ADAMW) return "momentum_buffer";
+    return i == 0 ? "exp_avg" : "exp_avg_sq";
+}
+
+void *optimizer_moment(Optimizer *o, int i, const Param *p) {
+    return device_at(o->moment[i], p->offset);
 }

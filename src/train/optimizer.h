@@ -1,30 +1,39 @@
-/* AdamW over a Params, with the published parameter groups: no weight decay for rank-1 parameters
- * and biases (cls and mask token are decayed). Moments lie in one slab. */
+/* Optimisers over a Params: AdamW (pre-training, fine-tuning), LARS and SGD with momentum (linear
+ * probes). State lies in slabs laid out like the trainable parameters. */
 #ifndef TRAIN_OPTIMIZER_H
 #define TRAIN_OPTIMIZER_H
 
 #include "graph/graph.h"
+#include "train/groups.h"
 
-typedef struct AdamWOptions {
-    double beta1, beta2, eps, weight_decay;
-} AdamWOptions;
+typedef enum OptimizerKind { OPTIMIZER_ADAMW, OPTIMIZER_LARS, OPTIMIZER_SGD } OptimizerKind;
+
+typedef struct OptimizerOptions {
+    OptimizerKind kind;
+    double beta1, beta2, eps; /* AdamW */
+    double momentum, trust;   /* LARS, SGD; trust: of LARS */
+    GroupOptions groups;
+} OptimizerOptions;
 
 typedef struct Optimizer Optimizer;
-Status optimizer_new(Device *d, Params *p, AdamWOptions options, Optimizer **out, Error *err);
+Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err);
 void optimizer_free(Optimizer *o); /* accepts NULL */
-size_t optimizer_bytes(const Params *p, const Device *d);
-/* Is weight decay applied to this parameter? */
-bool optimizer_decays(const Param *p);
+size_t optimizer_bytes(const Params *p, const Device *d, OptimizerKind kind);
+ParamGroup optimizer_group(const Optimizer *o, const Param *p);
 
 /* L2 norm of all gradients, in double; not finite when a gradient is not. */
 double optimizer_gradient_norm(Optimizer *o);
-/* One update. The gradients are multiplied by gradient_scale first. */
+/* One update; lr is scaled by group. The gradients are multiplied by gradient_scale first.
+ * LARS as published: matrices get their weight decay and the rate trust * |p| / |g|, vectors
+ * neither; the buffer accumulates gradients without the learning rate. */
 void optimizer_step(Optimizer *o, double lr, double gradient_scale);
 
 int64_t optimizer_updates(const Optimizer *o);
 void optimizer_set_updates(Optimizer *o, int64_t n);
-/* Device addresses of the moments of a trainable parameter (numel reals each). */
-void *optimizer_exp_avg(Optimizer *o, const Param *p);
-void *optimizer_exp_avg_sq(Optimizer *o, const Param *p);
+/* The state of a trainable parameter, for checkpoints: how many tensors of numel reals, what they
+ * are called ("exp_avg", "exp_avg_sq"; "momentum_buffer"), and where they are on the device. */
+int optimizer_n_moments(const Optimizer *o);
+const char *optimizer_moment_name(const Optimizer *o, int i);
+void *optimizer_moment(Optimizer *o, int i, const Param *p);
 
 #endif

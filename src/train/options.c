@@ -22,16 +22,27 @@
 #define FEA MAE_COMMAND_FEATURES
 #define BEN MAE_COMMAND_BENCH
 #define INF MAE_COMMAND_INFO
+#define FIN MAE_COMMAND_FINETUNE
+#define PRO MAE_COMMAND_PROBE
+#define EVA MAE_COMMAND_EVAL
+#define CLA MAE_COMMAND_CLASSIFY
+#define SUP (FIN | PRO) /* supervised training */
+#define TRA (PRE | SUP) /* training */
 
 static const char *const MODELS[] = {"vit_tiny",  "vit_small", "vit_base",
                                      "vit_large", "vit_huge",  NULL};
 static const char *const MASKS[] = {"random", "block", "grid", NULL};
 static const char *const TARGETS[] = {"pixel", "norm-pix", "pca", "token", NULL};
-static const char *const AUGMENTS[] = {"none", "crop-fixed", "crop", "crop-jitter", NULL};
+static const char *const AUGMENTS[] = {"none",        "crop-fixed", "crop",
+                                       "crop-jitter", "crop-once",  NULL};
 static const char *const DEVICES[] = {"cpu", "ref", NULL};
 static const char *const PRECISIONS[] = {"fp32", NULL};
 static const char *const STATS[] = {"true", "interpolated", NULL};
-static const char *const POOLS[] = {"mean", "cls", NULL};
+static const char *const POOLS[] = {"mean", "cls", "all", NULL};
+static const char *const HEAD_POOLS[] = {"mean", "cls", NULL};
+static const char *const MIX_MODES[] = {"batch", "pair", "elem", NULL};
+static const char *const ERASE_MODES[] = {"pixel", "rand", "const", NULL};
+static const char *const OPTIMIZERS[] = {"adamw", "lars", "sgd", NULL};
 
 #define AT(field) offsetof(MaeOptions, field)
 #define BOOL(name, field, commands, fallback, group, help)                                         \
@@ -47,25 +58,36 @@ static const char *const POOLS[] = {"mean", "cls", NULL};
 
 static const MaeOption TABLE[] = {
     /* files */
-    TEXT("data", data, PRE | KNN | FEA | BEN, "Data", "SRC",
+    TEXT("data", data, TRA | KNN | FEA | BEN, "Data", "SRC",
          "images: a folder, list:, tar:, cifar10:, cifar100:, tiles: or synthetic: source"),
-    TEXT("val", val, KNN, "Data", "SRC", "labelled images to classify"),
-    TEXT("out", out, PRE, "Run", "RUN", "run folder, made when it is not there"),
+    TEXT("val", val, KNN | EVA, "Data", "SRC", "labelled images to classify"),
+    TEXT("val", val, SUP, "Data", "SRC", "labelled images to validate with after every epoch"),
+    REAL_("val-share", val_share, SUP, "0", 0, 0.9, "Data",
+          "hold out this share of --data, drawn by --seed, instead of --val"),
+    TEXT("out", out, TRA, "Run", "RUN", "run folder, made when it is not there"),
     TEXT("out", out, REC, "Picture", "PNG", "picture to write"),
     TEXT("out", out, FEA, "Features", "FILE.npy", "file to write; FILE.txt names its rows"),
-    TEXT("model", checkpoint, REC | KNN | FEA, "Model", "CKPT", "checkpoint to use"),
+    TEXT("model", checkpoint, REC | KNN | FEA | EVA | CLA, "Model", "CKPT", "checkpoint to use"),
     TEXT("init", init, PRE, "Model", "CKPT", "start from these weights (new optimiser state)"),
-    BOOL("restart", restart, PRE, "false", "Run", "begin anew in a folder that holds a run"),
+    TEXT("init", init, FIN, "Model", "CKPT",
+         "checkpoint whose encoder is fine-tuned, or none: from scratch"),
+    TEXT("init", init, PRO, "Model", "CKPT", "checkpoint whose encoder is probed, or none"),
+    BOOL("restart", restart, TRA, "false", "Run", "begin anew in a folder that holds a run"),
     /* model */
     CHOICE("model", model, PRE | BEN, "vit_base", MODELS, "Model", "size of the model"),
+    CHOICE("model", model, SUP, "vit_base", MODELS, "Model",
+           "size of the model, with --init none; otherwise the checkpoint says it"),
     {"image-size", MAE_OPTION_SIZE, AT(image_size), PRE | BEN, "224", 1, 65536, NULL, "Model",
      "HxW", "image height and width, multiples of the patch"},
-    INT("patch", patch, PRE | BEN, NULL, 1, 65536, "Model", "patch size (16; vit_huge 14)"),
-    INT("channels", channels, PRE | BEN, "3", 1, 16, "Model", "image channels"),
-    INT("embed-dim", embed_dim, PRE | BEN, NULL, 4, 65536, "Model", "encoder width (by model)"),
-    INT("depth", depth, PRE | BEN, NULL, 1, 1000, "Model", "encoder blocks (by model)"),
-    INT("heads", heads, PRE | BEN, NULL, 1, 4096, "Model", "encoder heads (by model)"),
-    REAL_("mlp-ratio", mlp_ratio, PRE | BEN, "4", 0.01, 64, "Model", "MLP width over width"),
+    {"image-size", MAE_OPTION_SIZE, AT(image_size), SUP, NULL, 1, 65536, NULL, "Model", "HxW",
+     "image height and width (as in the checkpoint, else 224); positions are interpolated"},
+    INT("patch", patch, PRE | BEN | SUP, NULL, 1, 65536, "Model", "patch size (16; vit_huge 14)"),
+    INT("channels", channels, PRE | BEN | SUP, "3", 1, 16, "Model", "image channels"),
+    INT("embed-dim", embed_dim, PRE | BEN | SUP, NULL, 4, 65536, "Model",
+        "encoder width (by model)"),
+    INT("depth", depth, PRE | BEN | SUP, NULL, 1, 1000, "Model", "encoder blocks (by model)"),
+    INT("heads", heads, PRE | BEN | SUP, NULL, 1, 4096, "Model", "encoder heads (by model)"),
+    REAL_("mlp-ratio", mlp_ratio, PRE | BEN | SUP, "4", 0.01, 64, "Model", "MLP width over width"),
     INT("decoder-embed-dim", decoder_embed_dim, PRE | BEN, NULL, 4, 65536, "Model",
         "decoder width (by model)"),
     INT("decoder-depth", decoder_depth, PRE | BEN, NULL, 1, 1000, "Model",
@@ -93,53 +115,133 @@ static const MaeOption TABLE[] = {
     CHOICE("stats", stats, REC, "true", STATS, "Picture",
            "norm-pix: patch mean and deviation from the image itself, or interpolated from the "
            "visible patches"),
+    /* what is trained */
+    REAL_(
+        "tune-blocks", tune_blocks, FIN, NULL, 0, 1000, "Model",
+        "train the last K blocks only, with the final norm and the head; a half is the MLP half of "
+        "a block (all, and everything before)"),
+    CHOICE("pool", head_pool, FIN, "mean", HEAD_POOLS, "Model",
+           "mean of the patch tokens, or cls token"),
+    CHOICE("pool", head_pool, PRO, "cls", HEAD_POOLS, "Model",
+           "mean of the patch tokens, or cls token"),
+    REAL_("drop-path", drop_path, FIN, NULL, 0, 0.99, "Model",
+          "stochastic depth of the last block, rising from 0 (0.1; vit_large 0.2, vit_huge 0.3)"),
     /* data */
-    CHOICE("augment", augment, PRE | BEN, "crop", AUGMENTS, "Data", "augmentation"),
+    CHOICE("augment", augment, PRE | FIN | BEN, "crop", AUGMENTS, "Data", "augmentation"),
+    CHOICE("augment", augment, PRO, "crop-once", AUGMENTS, "Data", "augmentation"),
     REAL_("min-scale", min_scale, PRE | BEN, "0.2", 0.0001, 1, "Data",
           "smallest area of a random crop"),
-    INT("repeat", repeat, PRE | BEN, "1", 1, 1e9, "Data", "crops of every image in an epoch"),
-    INT("workers", workers, PRE | KNN | FEA | BEN, NULL, 0, 256, "Data",
+    REAL_("min-scale", min_scale, SUP, "0.08", 0.0001, 1, "Data", "smallest area of a random crop"),
+    TEXT("randaugment", randaugment, FIN, "Data", "SPEC",
+         "RandAugment, as m9-n2-mstd0.5-inc1, or none (m9-n2-mstd0.5-inc1)"),
+    REAL_("color-jitter", color_jitter, FIN, "0", 0, 1, "Data",
+          "strength of brightness, contrast and saturation jitter, without RandAugment"),
+    REAL_("erase-prob", erase_prob, FIN, NULL, 0, 1, "Data",
+          "share of images with a rectangle erased (0.25; from scratch 0)"),
+    CHOICE("erase-mode", erase_mode, FIN, "pixel", ERASE_MODES, "Data",
+           "erased with noise, with one random colour, or with the mean"),
+    REAL_("mixup", mixup, FIN, "0.8", 0, 100, "Data", "alpha of mixup (0 = off)"),
+    REAL_("cutmix", cutmix, FIN, "1", 0, 100, "Data", "alpha of cutmix (0 = off)"),
+    REAL_("mix-prob", mix_prob, FIN, "1", 0, 1, "Data", "share of batches mixed"),
+    REAL_("mix-switch-prob", mix_switch_prob, FIN, "0.5", 0, 1, "Data",
+          "share of mixed batches that take cutmix, where both are on"),
+    CHOICE("mix-mode", mix_mode, FIN, "batch", MIX_MODES, "Data",
+           "one draw for a batch, for each pair, or for each image"),
+    REAL_("label-smoothing", label_smoothing, FIN, "0.1", 0, 0.999, "Data", "label smoothing"),
+    INT("repeat", repeat, TRA | BEN, "1", 1, 1e9, "Data", "crops of every image in an epoch"),
+    INT("workers", workers, TRA | KNN | FEA | BEN | EVA, NULL, 0, 256, "Data",
         "loader threads (as many as processors, at most 8)"),
-    INT("cache-mb", cache_mb, PRE | KNN | FEA | BEN, "512", 0, 1e9, "Data",
+    INT("cache-mb", cache_mb, TRA | KNN | FEA | BEN | EVA, "512", 0, 1e9, "Data",
         "memory for decoded images, MB"),
-    INT("max-side", max_side, PRE | KNN | FEA | BEN, "0", 0, 65536, "Data",
+    INT("max-side", max_side, TRA | KNN | FEA | BEN | EVA, "0", 0, 65536, "Data",
         "shrink images on loading to at most this shorter side (0 = off)"),
-    BOOL("strict", strict, PRE, "false", "Data", "an unreadable image is an error"),
-    INT("limit", limit, KNN | FEA, "0", 0, BIG, "Data", "first N images of --data (0 = all)"),
-    INT("val-limit", val_limit, KNN, "0", 0, BIG, "Data", "first N images of --val (0 = all)"),
+    BOOL("strict", strict, TRA, "false", "Data", "an unreadable image is an error"),
+    INT("limit", limit, KNN | FEA | SUP, "0", 0, BIG, "Data", "first N images of --data (0 = all)"),
+    INT("val-limit", val_limit, KNN | SUP | EVA, "0", 0, BIG, "Data",
+        "first N images of --val (0 = all)"),
+    BOOL("cache-features", cache_features, PRO, "false", "Data",
+         "run the encoder once and train on its features; needs --augment none"),
     /* training */
     INT("epochs", epochs, PRE, "800", 1, 1e9, "Training", "epochs"),
-    INT("steps", steps, PRE, "0", 0, BIG, "Training", "end after this many updates (0 = epochs)"),
-    INT("batch", batch, PRE | BEN, "64", 1, 65536, "Training", "images in a micro-batch"),
-    INT("accumulate", accumulate, PRE, "1", 1, 65536, "Training", "micro-batches in an update"),
+    INT("epochs", epochs, FIN, NULL, 1, 1e9, "Training",
+        "epochs (100, from vit_large on 50; from scratch 300 and 200)"),
+    INT("epochs", epochs, PRO, "90", 1, 1e9, "Training", "epochs"),
+    INT("steps", steps, TRA, "0", 0, BIG, "Training", "end after this many updates (0 = epochs)"),
+    INT("batch", batch, PRE | FIN | BEN, "64", 1, 65536, "Training", "images in a micro-batch"),
+    INT("batch", batch, PRO, "512", 2, 65536, "Training",
+        "images in a micro-batch, whose statistics the batch norm takes"),
+    INT("accumulate", accumulate, TRA, "1", 1, 65536, "Training", "micro-batches in an update"),
+    CHOICE("optimizer", optimizer, PRO, "lars", OPTIMIZERS, "Training", "optimiser"),
     REAL_("base-lr", base_lr, PRE, "1.5e-4", 0, 1000, "Training",
           "learning rate for 256 images an update"),
-    REAL_("lr", lr, PRE, NULL, 0, 1000, "Training", "peak learning rate (base-lr x batch / 256)"),
+    REAL_(
+        "base-lr", base_lr, FIN, NULL, 0, 1000, "Training",
+        "learning rate for 256 images an update (5e-4, from vit_large on 1e-3; from scratch 1e-4)"),
+    REAL_("base-lr", base_lr, PRO, "0.1", 0, 1000, "Training",
+          "learning rate for 256 images an update"),
+    REAL_("lr", lr, TRA, NULL, 0, 1000, "Training", "peak learning rate (base-lr x batch / 256)"),
     REAL_("warmup-epochs", warmup_epochs, PRE, "40", 0, 1e9, "Training", "linear warm-up"),
-    REAL_("min-lr", min_lr, PRE, "0", 0, 1000, "Training", "learning rate at the end"),
+    REAL_("warmup-epochs", warmup_epochs, FIN, NULL, 0, 1e9, "Training",
+          "linear warm-up (5; from scratch 20)"),
+    REAL_("warmup-epochs", warmup_epochs, PRO, "10", 0, 1e9, "Training", "linear warm-up"),
+    REAL_("min-lr", min_lr, PRE | PRO, "0", 0, 1000, "Training", "learning rate at the end"),
+    REAL_("min-lr", min_lr, FIN, NULL, 0, 1000, "Training",
+          "learning rate at the end (1e-6; from scratch 0)"),
+    REAL_("layer-decay", layer_decay, FIN, NULL, 0.01, 1, "Training",
+          "rate of a layer over that of the next (0.65, from vit_large on 0.75; from scratch 1)"),
     REAL_("weight-decay", weight_decay, PRE, "0.05", 0, 1000, "Training", "AdamW weight decay"),
-    REAL_("beta1", beta1, PRE, "0.9", 0, 0.999999, "Training", "AdamW beta 1"),
+    REAL_("weight-decay", weight_decay, FIN, NULL, 0, 1000, "Training",
+          "AdamW weight decay (0.05; from scratch 0.3)"),
+    REAL_("weight-decay", weight_decay, PRO, "0", 0, 1000, "Training", "weight decay"),
+    REAL_("beta1", beta1, TRA, "0.9", 0, 0.999999, "Training", "AdamW beta 1"),
     REAL_("beta2", beta2, PRE, "0.95", 0, 0.999999, "Training", "AdamW beta 2"),
-    REAL_("clip-grad", clip_grad, PRE, "0", 0, BIG, "Training", "largest gradient norm (0 = off)"),
-    INT("seed", seed, PRE | REC | BEN, "0", 0, BIG, "Training", "seed of everything random"),
+    REAL_("beta2", beta2, FIN, NULL, 0, 0.999999, "Training",
+          "AdamW beta 2 (0.999; from scratch 0.95)"),
+    REAL_("beta2", beta2, PRO, "0.999", 0, 0.999999, "Training", "AdamW beta 2"),
+    REAL_("momentum", momentum, PRO, "0.9", 0, 0.999999, "Training", "of LARS and SGD"),
+    REAL_("ema", ema, FIN, NULL, 0, 0.9999999, "Training",
+          "decay of averaged weights, validated beside the others (0 = off; from scratch 0.9999)"),
+    REAL_("clip-grad", clip_grad, TRA, "0", 0, BIG, "Training", "largest gradient norm (0 = off)"),
+    INT("seed", seed, TRA | REC | BEN | EVA, "0", 0, BIG, "Training", "seed of everything random"),
     INT("save-every", save_every, PRE, "20", 1, 1e9, "Run", "epochs between checkpoints"),
-    INT("keep", keep, PRE, "2", 1, 1e9, "Run", "numbered checkpoints kept"),
-    INT("log-every", log_every, PRE, "10", 1, 1e9, "Run", "updates between lines of log.jsonl"),
+    INT("save-every", save_every, SUP, "10", 1, 1e9, "Run", "epochs between numbered checkpoints"),
+    INT("eval-every", eval_every, SUP, "1", 1, 1e9, "Run", "epochs between validations"),
+    INT("keep", keep, TRA, "2", 1, 1e9, "Run", "numbered checkpoints kept"),
+    INT("log-every", log_every, TRA, "10", 1, 1e9, "Run", "updates between lines of log.jsonl"),
     /* features, knn */
-    CHOICE("pool", pool, KNN | FEA, "mean", POOLS, "Features", "mean of patch tokens, or cls"),
+    CHOICE("pool", pool, KNN, "mean", HEAD_POOLS, "Features", "mean of patch tokens, or cls"),
+    CHOICE("pool", pool, FEA, "mean", POOLS, "Features",
+           "mean of patch tokens, cls, or all tokens (cls first)"),
+    INT("block", block, FEA, "0", 0, 1000, "Features",
+        "what block N puts out, counted from 1, without the final norm (0 = the end)"),
+    TEXT(
+        "attention", attention, FEA, "Features", "PNG",
+        "picture of where the cls token looks, a row an image, a panel a head (at most 16 images)"),
     INT("k", k, KNN, "20", 1, 100000, "Features", "neighbours"),
     REAL_("temperature", temperature, KNN, "0.07", 1e-6, 1e6, "Features",
           "votes are weighted exp(cosine / temperature)"),
+    /* eval, classify */
+    INT("batch", batch, EVA, "64", 1, 65536, "Evaluation", "images at a time"),
+    TEXT("classes", classes, EVA, "Evaluation", "FILE",
+         "classes that count, a line each: NAME, NAME<TAB>NUMBER or NUMBER"),
+    TEXT("corruptions", corruptions, EVA, "Evaluation", "LIST",
+         "all, or names joined by commas, of the 15 corruptions of ImageNet-C, at 5 severities"),
+    TEXT("baseline", baseline, EVA, "Evaluation", "NAME",
+         "what the corruption error is relative to: alexnet (published), none, or a file that "
+         "`mae eval --corruptions all --json` printed (alexnet)"),
+    TEXT("confusion", confusion, EVA, "Evaluation", "FILE.csv",
+         "write how often each class was taken for which"),
+    INT("top", top, CLA, "5", 1, 1000, "Output", "classes shown"),
     /* machine and output */
     INT("repetitions", repetitions, BEN, "5", 1, 1000, "Run", "timed repetitions"),
-    CHOICE("device", device, PRE | REC | KNN | FEA | BEN, "cpu", DEVICES, "Machine",
+    CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA, "cpu", DEVICES, "Machine",
            "cpu, or ref: the plain reference loops"),
-    CHOICE("precision", precision, PRE | BEN, "fp32", PRECISIONS, "Machine", "arithmetic"),
-    INT("threads", threads, PRE | REC | KNN | FEA | BEN, "0", 0, 4096, "Machine",
+    CHOICE("precision", precision, TRA | BEN, "fp32", PRECISIONS, "Machine", "arithmetic"),
+    INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA, "0", 0, 4096, "Machine",
         "compute threads (0 = all processors)"),
-    BOOL("json", json, PRE | REC | KNN | FEA | BEN | INF, "false", "Output",
+    BOOL("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA, "false", "Output",
          "one JSON object on standard output"),
-    BOOL("quiet", quiet, PRE | REC | KNN | FEA | BEN | INF, "false", "Output",
+    BOOL("quiet", quiet, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA, "false", "Output",
          "errors only on standard error"),
 };
 
@@ -344,7 +446,7 @@ MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *na
 }
 
 void mae_options_default(MaeCommand command, MaeOptions *options) {
-    *options = (MaeOptions){.workers = -1, .mask_ratio = -1};
+    *options = (MaeOptions){.workers = -1, .mask_ratio = -1, .tune_blocks = -1};
     for (size_t i = 0; i < COUNT; i++)
         if ((TABLE[i].commands & (unsigned)command) && TABLE[i].fallback) {
             MaeStatus status = option_set_row(options, i, TABLE[i].fallback, NULL);

@@ -83,7 +83,7 @@ static Status solve(Moments *m, Error *err) {
 }
 
 /* Largest first; the sign of a component is free: its largest element is made positive. */
-static void store(const Moments *m, Autoencoder *a) {
+static void store(const Moments *m, Vit *a) {
     int64_t n = m->values, V = model_prediction_values(&a->config);
     float *weight = m->host;
     for (int64_t v = 0; v < V; v++) {
@@ -105,7 +105,7 @@ static void store(const Moments *m, Autoencoder *a) {
     params_set(a->params, params_find(a->params, "pca.mean"), m->host);
 }
 
-Status pca_fit(Autoencoder *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err) {
+Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &a->config;
     Loader *loader = NULL;

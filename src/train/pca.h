@@ -7,6 +7,6 @@
 #include "model/autoencoder.h"
 
 /* Fits pca.weight, pca.bias and pca.mean of a model to n_images samples of the loader options. */
-Status pca_fit(Autoencoder *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err);
+Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err);
 
 #endif

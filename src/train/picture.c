@@ -11,7 +11,7 @@
 #define GAP 4
 
 struct Painter {
-    Autoencoder *model;
+    Vit *model;
     AutoencoderGraph graph;
     float *pred, *patches;   /* [P,V], [P,p*p*C]: prediction, and the same as normalised pixels */
     float *truth;            /* [P,p*p*C] normalised pixels of the image */
@@ -41,7 +41,7 @@ static Status alloc_host(Painter *p, Error *err) {
     return STATUS_OK;
 }
 
-Status painter_new(Autoencoder *a, int64_t n_keep, Painter **out, Error *err) {
+Status painter_new(Vit *a, int64_t n_keep, Painter **out, Error *err) {
     Status status = STATUS_OK;
     Painter *p = mem_alloc(sizeof *p);
     *out = NULL;

@@ -12,7 +12,7 @@ typedef struct PictureOptions {
 
 /* A full graph for one image and the masks it is given; made once, used for many images. */
 typedef struct Painter Painter;
-Status painter_new(Autoencoder *a, int64_t n_keep, Painter **out, Error *err);
+Status painter_new(Vit *a, int64_t n_keep, Painter **out, Error *err);
 void painter_free(Painter *p);   /* accepts NULL */
 int64_t painter_panel_gap(void); /* pixels between panels */
 /* pixels u8 [h,w,C]; mask arrays of one image. Draws a row of three panels, RGB, into dst (of the

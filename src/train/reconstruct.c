@@ -57,7 +57,7 @@ static double ratio_of(const MaeModel *m, const MaeOptions *o) {
 }
 
 static Status count_keep(const MaeModel *m, const MaeOptions *o, Masks *masks, Error *err) {
-    const ModelConfig *c = &m->autoencoder->config;
+    const ModelConfig *c = &m->vit->config;
     if (o->keep_patches) return parse_keep(o->keep_patches, model_patches(c), masks, err);
     masks->n_keep = mask_n_keep((MaskKind)o->mask, c, ratio_of(m, o));
     return STATUS_OK;
@@ -65,7 +65,7 @@ static Status count_keep(const MaeModel *m, const MaeOptions *o, Masks *masks, E
 
 static Status draw_masks(const MaeModel *m, const MaeOptions *o, int64_t index, Masks *masks) {
     if (o->keep_patches) return STATUS_OK;
-    mask_draw((MaskKind)o->mask, &m->autoencoder->config, ratio_of(m, o), (uint64_t)o->seed, 0,
+    mask_draw((MaskKind)o->mask, &m->vit->config, ratio_of(m, o), (uint64_t)o->seed, 0,
               (uint64_t)index, masks->keep, masks->restore, masks->mask, NULL);
     return STATUS_OK;
 }
@@ -96,7 +96,7 @@ typedef struct Session {
 
 static Status session_open(Session *s, Error *err) {
     Status status = STATUS_OK;
-    const ModelConfig *c = &s->model->autoencoder->config;
+    const ModelConfig *c = &s->model->vit->config;
     if (c->decoder_depth < 1)
         return fail(
             err, STATUS_UNSUPPORTED,
@@ -104,7 +104,7 @@ static Status session_open(Session *s, Error *err) {
             "written by mae pretrain");
     TRY(masks_new(&s->masks, model_patches(c), err));
     TRY(count_keep(s->model, s->options, &s->masks, err));
-    TRY(painter_new(s->model->autoencoder, s->masks.n_keep, &s->painter, err));
+    TRY(painter_new(s->model->vit, s->masks.n_keep, &s->painter, err));
     painter_row_size(s->painter, &s->width, &s->height);
 done:
     return status;
@@ -120,7 +120,7 @@ static Status session_draw(Session *s, const char *path, int64_t index, uint8_t 
     Status status = STATUS_OK;
     Image image = {0};
     PictureOptions p = {.paste = s->options->paste != 0, .interpolated = s->options->stats == 1};
-    TRY(load_pixels(&s->model->autoencoder->config, path, &image, err));
+    TRY(load_pixels(&s->model->vit->config, path, &image, err));
     TRY(draw_masks(s->model, s->options, index, &s->masks));
     painter_draw(s->painter, image.pixels, s->masks.keep, s->masks.restore, s->masks.mask, p, dst,
                  loss);
@@ -137,8 +137,8 @@ Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, Mae
     TRY(session_open(&s, err));
     out->width = s.width;
     out->height = s.height;
-    out->panel_width = m->autoencoder->config.image_width;
-    out->panel_height = m->autoencoder->config.image_height;
+    out->panel_width = m->vit->config.image_width;
+    out->panel_height = m->vit->config.image_height;
     out->kept = s.masks.n_keep;
     out->picture = mem_alloc((size_t)(s.width * s.height * 3));
     if (!out->picture) {

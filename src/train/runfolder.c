@@ -85,7 +85,8 @@ Status runfolder_clear(const char *run, Error *err) {
     static const char *const files[] = {"last.safetensors", "last.state.safetensors",
                                         "next.safetensors", "next.state.safetensors",
                                         "log.jsonl",        "config.json",
-                                        "summary.json"};
+                                        "summary.json",     "best.safetensors",
+                                        "curves.svg"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *path = mem_printf("%s/%s", run, files[i]);
         if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
@@ -96,14 +97,34 @@ Status runfolder_clear(const char *run, Error *err) {
     return runfolder_prune(run, 0, err);
 }
 
-Status runfolder_write_summary(const char *run, const MaeSummary *s, Error *err) {
+static json_t *summary_json(MaeCommand command, const MaeSummary *s) {
+    json_t *o = json_object();
+    json_object_set_new(o, "steps", json_integer((json_int_t)s->steps));
+    json_object_set_new(o, "epochs", json_integer((json_int_t)s->epochs));
+    json_object_set_new(o, "images", json_integer((json_int_t)s->images));
+    json_object_set_new(o, "unreadable", json_integer((json_int_t)s->unreadable));
+    json_object_set_new(o, "skipped_steps", json_integer((json_int_t)s->skipped_steps));
+    json_object_set_new(o, "loss", json_real(s->loss));
+    json_object_set_new(o, "seconds", json_real(s->seconds));
+    json_object_set_new(o, "images_per_s", json_real(s->images_per_s));
+    json_object_set_new(o, "checkpoint", json_string(s->checkpoint));
+    if (command == MAE_COMMAND_PRETRAIN) {
+        json_object_set_new(o, "picture", json_string(s->picture));
+        return o;
+    }
+    json_object_set_new(o, "top1", json_real(s->top1));
+    json_object_set_new(o, "top5", json_real(s->top5));
+    json_object_set_new(o, "val_loss", json_real(s->val_loss));
+    if (s->ema_top1 >= 0) json_object_set_new(o, "ema_top1", json_real(s->ema_top1));
+    json_object_set_new(o, "best_top1", json_real(s->best_top1));
+    json_object_set_new(o, "best_epoch", json_integer((json_int_t)s->best_epoch));
+    return o;
+}
+
+Status runfolder_write_summary(const char *run, MaeCommand command, const MaeSummary *s,
+                               Error *err) {
     char *path = mem_printf("%s/summary.json", run);
-    json_t *object =
-        json_pack("{sI sI sI sI sI sf sf sf ss ss}", "steps", (json_int_t)s->steps, "epochs",
-                  (json_int_t)s->epochs, "images", (json_int_t)s->images, "unreadable",
-                  (json_int_t)s->unreadable, "skipped_steps", (json_int_t)s->skipped_steps, "loss",
-                  s->loss, "seconds", s->seconds, "images_per_s", s->images_per_s, "checkpoint",
-                  s->checkpoint, "picture", s->picture);
+    json_t *object = summary_json(command, s);
     char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
     Status status = path && text ? file_write_all(path, text, strlen(text), err)
                                  : fail(err, STATUS_MEMORY, "no memory for summary.json");

@@ -18,6 +18,7 @@ Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptio
 Status runfolder_prune(const char *run, int64_t keep, Error *err);
 /* With --restart: removes the files of the old run (nothing else). */
 Status runfolder_clear(const char *run, Error *err);
-Status runfolder_write_summary(const char *run, const MaeSummary *s, Error *err);
+Status runfolder_write_summary(const char *run, MaeCommand command, const MaeSummary *s,
+                               Error *err);
 
 #endif

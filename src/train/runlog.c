@@ -17,15 +17,19 @@ struct RunLog {
 };
 
 /* A torn last line (killed while writing) does not parse and is dropped with what follows. */
-static bool keep_line(const char *line, size_t n, int64_t keep_step) {
+static bool keep_line(const char *line, size_t n, int64_t keep_step, int64_t keep_epoch) {
     json_t *object = json_loadb(line, n, 0, NULL);
     json_t *step = json_object_get(object, "step");
+    const char *kind = json_string_value(json_object_get(object, "kind"));
     bool keep = json_is_integer(step) && json_integer_value(step) <= keep_step;
+    if (kind && strcmp(kind, "epoch") == 0 &&
+        json_number_value(json_object_get(object, "epoch")) > (double)keep_epoch)
+        keep = false;
     json_decref(object);
     return keep;
 }
 
-static Status rewrite(const char *path, int64_t keep_step, Error *err) {
+static Status rewrite(const char *path, int64_t keep_step, int64_t keep_epoch, Error *err) {
     Status status = STATUS_OK;
     uint8_t *data = NULL;
     size_t bytes = 0, kept = 0;
@@ -36,7 +40,7 @@ static Status rewrite(const char *path, int64_t keep_step, Error *err) {
         const uint8_t *end = memchr(data + kept, '\n', bytes - kept);
         if (!end) break;
         size_t n = (size_t)(end - data) - kept;
-        if (!keep_line((const char *)data + kept, n, keep_step)) break;
+        if (!keep_line((const char *)data + kept, n, keep_step, keep_epoch)) break;
         kept += n + 1;
     }
     if (kept < bytes) TRY(file_write_all(path, data, kept, err));
@@ -45,10 +49,11 @@ done:
     return status;
 }
 
-Status runlog_open(const char *path, int64_t keep_step, RunLog **out, Error *err) {
+Status runlog_open(const char *path, int64_t keep_step, int64_t keep_epoch, RunLog **out,
+                   Error *err) {
     RunLog *l = NULL;
     *out = NULL;
-    Status status = rewrite(path, keep_step, err);
+    Status status = rewrite(path, keep_step, keep_epoch, err);
     if (status != STATUS_OK) return status;
     l = mem_alloc(sizeof *l);
     if (l) l->path = mem_strdup(path);
@@ -84,13 +89,30 @@ static json_t *number(double v) {
     return isfinite(v) ? json_real(v) : json_null();
 }
 
+static void add_number(json_t *object, const char *key, double v) {
+    json_object_set_new(object, key, number(v));
+}
+
 Status runlog_write(RunLog *l, const LogLine *line, Error *err) {
-    return append(l,
-                  json_pack("{ss sI so so so so so}", "kind", line->epoch_end ? "epoch" : "step",
-                            "step", (json_int_t)line->step, "epoch", number(line->epoch), "loss",
-                            number(line->loss), "lr", number(line->lr), "images_per_s",
-                            number(line->images_per_s), "grad_norm", number(line->gradient_norm)),
-                  err);
+    json_t *o = json_object();
+    json_object_set_new(o, "kind", json_string(line->epoch_end ? "epoch" : "step"));
+    json_object_set_new(o, "step", json_integer((json_int_t)line->step));
+    add_number(o, "epoch", line->epoch);
+    add_number(o, "loss", line->loss);
+    add_number(o, "lr", line->lr);
+    add_number(o, "images_per_s", line->images_per_s);
+    add_number(o, "grad_norm", line->gradient_norm);
+    if (line->measured) {
+        add_number(o, "top1", line->top1);
+        add_number(o, "top5", line->top5);
+        add_number(o, "val_loss", line->val_loss);
+    }
+    if (line->averaged) {
+        add_number(o, "ema_top1", line->ema_top1);
+        add_number(o, "ema_top5", line->ema_top5);
+        add_number(o, "ema_val_loss", line->ema_val_loss);
+    }
+    return append(l, o, err);
 }
 
 Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err) {

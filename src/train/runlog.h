@@ -14,10 +14,16 @@ typedef struct LogLine {
     bool epoch_end; /* "kind": "epoch" instead of "step" */
     int64_t step;
     double epoch, loss, lr, images_per_s, gradient_norm;
+    bool measured; /* of classifiers, at the end of an epoch, on the validation images: */
+    double top1, top5, val_loss;
+    bool averaged; /* and the same of the averaged weights */
+    double ema_top1, ema_top5, ema_val_loss;
 } LogLine;
 
-/* Keeps lines with step <= keep_step; -1 starts a new file. */
-Status runlog_open(const char *path, int64_t keep_step, RunLog **out, Error *err);
+/* Keeps lines with step <= keep_step, and of those that end an epoch the ones up to keep_epoch;
+ * keep_step -1 starts a new file. */
+Status runlog_open(const char *path, int64_t keep_step, int64_t keep_epoch, RunLog **out,
+                   Error *err);
 Status runlog_write(RunLog *l, const LogLine *line, Error *err);
 /* Something that happened: {"kind":"event","step":..,"message":".."}. */
 Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err);

@@ -56,8 +56,8 @@ Status setup_device(const MaeOptions *o, Device **out, Error *err) {
     return device_open(DEVICES[o->device], (int)o->threads, NULL, out, err);
 }
 
-Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, Dataset **out,
-                     Error *err) {
+static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptions d,
+                           int64_t channels, Dataset **out, Error *err) {
     *out = NULL;
     if (!source) return fail(err, STATUS_USAGE, "no images given; name them with --data SRC");
     if (channels != 1 && channels != 3)
@@ -65,9 +65,34 @@ Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, 
             err, STATUS_UNSUPPORTED,
             "image files give 1 or 3 channels, the model has %lld; use the library for others",
             (long long)channels);
-    DatasetOptions d = {
-        .channels = (int)channels, .cache_bytes = o->cache_mb << 20, .max_side = o->max_side};
+    d.channels = (int)channels;
+    d.cache_bytes = o->cache_mb << 20;
+    d.max_side = o->max_side;
     return dataset_open(source, d, out, err);
+}
+
+Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, Dataset **out,
+                     Error *err) {
+    return open_dataset(o, source, (DatasetOptions){0}, channels, out, err);
+}
+
+static DatasetOptions split_of(const MaeOptions *o, bool held_out) {
+    return (DatasetOptions){
+        .split_share = o->val_share, .held_out = held_out, .split_seed = (uint64_t)o->seed};
+}
+
+Status setup_train_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err) {
+    if (!o->val == !(o->val_share > 0))
+        return fail(
+            err, STATUS_USAGE,
+            "%s; name them with --val SRC, or hold out a share of --data with --val-share 0.1",
+            o->val ? "--val and --val-share together" : "no validation images");
+    return open_dataset(o, o->data, split_of(o, false), channels, out, err);
+}
+
+Status setup_val_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err) {
+    return o->val ? setup_dataset(o, o->val, channels, out, err)
+                  : open_dataset(o, o->data, split_of(o, true), channels, out, err);
 }
 
 static Augment augment_of(AugmentKind kind, const ModelConfig *c) {
@@ -87,10 +112,30 @@ static Augment augment_of(AugmentKind kind, const ModelConfig *c) {
 
 Augment setup_augment(const MaeOptions *o, const ModelConfig *c) {
     static const AugmentKind kinds[] = {AUGMENT_NONE, AUGMENT_CROP_FIXED, AUGMENT_CROP,
-                                        AUGMENT_CROP_JITTER};
+                                        AUGMENT_CROP_JITTER, AUGMENT_CROP_ONCE};
     Augment a = augment_of(kinds[o->augment], c);
     a.min_scale = o->min_scale;
     return a;
+}
+
+Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err) {
+    static const EraseMode modes[] = {ERASE_PIXEL, ERASE_RAND, ERASE_CONST};
+    a->erase = (Erase){.probability = o->erase_prob,
+                       .min_area = 0.02,
+                       .max_area = 1.0 / 3,
+                       .min_aspect = 0.3,
+                       .count = 1,
+                       .mode = modes[o->erase_mode]};
+    Status status =
+        o->randaugment ? randaugment_parse(o->randaugment, &a->randaugment, err) : STATUS_OK;
+    if (status != STATUS_OK || !(o->color_jitter > 0)) return status;
+    if (a->randaugment.n_ops > 0)
+        return fail(err, STATUS_USAGE,
+                    "--color-jitter works without RandAugment only; add --randaugment none");
+    a->jitter = true;
+    a->brightness = a->contrast = a->saturation = o->color_jitter;
+    a->hue = 0;
+    return STATUS_OK;
 }
 
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err) {
@@ -101,6 +146,24 @@ Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error 
     dataset_release(&first);
     *out = augment_of(exact ? AUGMENT_NONE : AUGMENT_EVAL, c);
     return STATUS_OK;
+}
+
+Status setup_eval_image(const char *path, const ModelConfig *c, uint8_t *pixels, Error *err) {
+    Status status = STATUS_OK;
+    Image image = {0};
+    ResampleScratch scratch = {0};
+    Augment a = augment_of(AUGMENT_EVAL, c);
+    if (c->channels != 1 && c->channels != 3)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: image files give 1 or 3 channels, the model has %lld", path,
+                    (long long)c->channels);
+    TRY(image_load(path, (int)c->channels, &image, err));
+    if (image.width == c->image_width && image.height == c->image_height) a.kind = AUGMENT_NONE;
+    TRY(augment_apply(&a, &image, 0, 0, 0, pixels, &scratch, err));
+done:
+    resample_scratch_free(&scratch);
+    image_free(&image);
+    return status;
 }
 
 int setup_workers(const MaeOptions *o) {

@@ -14,11 +14,19 @@ void setup_notes(const MaeOptions *o, CheckpointNotes *notes);
 Status setup_device(const MaeOptions *o, Device **out, Error *err);
 Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, Dataset **out,
                      Error *err);
+/* The training and the validation images of supervised training: --data and --val, or the two parts
+ * of --data. */
+Status setup_train_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
+Status setup_val_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
 /* Training augmentation of the options. */
 Augment setup_augment(const MaeOptions *o, const ModelConfig *c);
+/* Adds what fine-tuning does to images: RandAugment or colour jitter, erasing. */
+Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err);
 /* What features and pictures see: resize and centre crop, or nothing when the first image has the
  * model's size already (CIFAR). */
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err);
+/* The same for one file, into pixels[h*w*C]. */
+Status setup_eval_image(const char *path, const ModelConfig *c, uint8_t *pixels, Error *err);
 int setup_workers(const MaeOptions *o);
 LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c);
 /* Peak learning rate: --lr, or base rate x effective batch / 256. */

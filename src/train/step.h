@@ -1,40 +1,33 @@
-/* The training step: masks and inputs of a micro-batch, forward, backward, and after enough of them
- * one update. Nothing is allocated once it is made. */
+/* The training step over any graph with a loss: forward, backward, and after enough micro-batches
+ * one update. What goes into the graph is the business of masked_batch.h and labelled_batch.h.
+ * Nothing is allocated once it is made. */
 #ifndef TRAIN_STEP_H
 #define TRAIN_STEP_H
 
-#include "model/autoencoder.h"
+#include "model/vit.h"
 #include "train/optimizer.h"
 
 typedef struct StepOptions {
     int64_t batch, accumulate;
-    MaskKind mask;
-    double mask_ratio, clip_grad; /* clip 0 = none */
-    uint64_t seed;
-    bool float_images; /* inputs are given as normalised images (golden tests) */
+    double clip_grad; /* largest gradient norm, 0 = none */
 } StepOptions;
 
 typedef struct TrainStep {
-    Autoencoder *model;
-    AutoencoderGraph graph;
+    Vit *model;
+    Graph *graph;
+    Value *loss;
     Optimizer *optimizer;
     StepOptions options;
     int64_t micro_batches; /* since the last update */
     double loss_sum;       /* over them */
     double last_norm;      /* gradient norm of the last update, before clipping */
-    int32_t *ids_keep, *ids_restore, *ids_pred;
-    float *mask;
-    uint64_t *scratch;
-    char culprit[160]; /* first tensor that was not finite, when a call returned NONFINITE */
+    char culprit[160];     /* first tensor that was not finite, when a call returned NONFINITE */
 } TrainStep;
 
-Status step_new(Autoencoder *a, Optimizer *o, StepOptions options, TrainStep **out, Error *err);
+/* graph: planned for training, loss kept; both outlive the step. */
+Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions options,
+                TrainStep **out, Error *err);
 void step_free(TrainStep *s); /* accepts NULL */
-
-/* Masks keyed by (seed, epoch, samples[i]); pixels u8 [batch,h,w,C] are copied to the device. */
-void step_set_batch(TrainStep *s, const uint8_t *pixels, uint64_t epoch, const int64_t *samples);
-/* The same from normalised images [B,C,h,w] and noise [B,P]. */
-void step_set_float_batch(TrainStep *s, const float *images, const float *noise);
 
 /* Forward and backward of the batch that was set; *loss is its loss. NONFINITE: the gradients of
  * the whole update are dropped, culprit says which tensor went first. */

@@ -1,70 +1,7 @@
 #!/bin/sh
 # Runs the command as a user would. Usage: sh run.sh PATH-OF-MAE (or MAE in the environment). Prints
 # a line per case and ends with `cli: N passed, M failed, K skipped`; exit status 1 when one failed.
-mae=${1:-${MAE:-}}
-if [ ! -x "$mae" ]; then
-    echo 'usage: run.sh PATH-OF-MAE' >&2
-    exit 2
-fi
-dir=$(mktemp -d "${TMPDIR:-/tmp}/mae-cli.XXXXXX") || exit 2
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0 skipped=0 name= problem=
-
-# --- a small language: case NAME; run STATUS ARGS...; has/err/json/file; done_ -------------------
-
-case_() { name=$1 problem=; }
-
-wrong() { [ -n "$problem" ] || problem=$1; }
-
-# run STATUS ARGS...: the command must end with STATUS.
-run() {
-    want=$1
-    shift
-    "$mae" "$@" >"$dir/out" 2>"$dir/err"
-    got=$?
-    last="mae $*"
-    [ $got -eq "$want" ] || wrong "$last: exit status $got, not $want: $(tail -n 1 "$dir/err")"
-}
-
-out() { grep -q -e "$1" "$dir/out" || wrong "$last: standard output lacks: $1"; }
-err() { grep -q -e "$1" "$dir/err" || wrong "$last: standard error lacks: $1"; }
-no_out() { [ ! -s "$dir/out" ] || wrong "$last: standard output is not empty"; }
-no_err() { [ ! -s "$dir/err" ] || wrong "$last: standard error says: $(head -n 1 "$dir/err")"; }
-file() { for f; do [ -s "$f" ] || wrong "$last: no file $f"; done; }
-same() { cmp -s "$1" "$2" || wrong "$1 and $2 differ"; }
-
-# One line, one object, with these keys.
-json() {
-    [ "$(wc -l <"$dir/out")" -eq 1 ] || wrong "$last: not one line of JSON"
-    grep -q '^{".*}$' "$dir/out" || wrong "$last: not a JSON object"
-    for key; do
-        grep -q "\"$key\":" "$dir/out" || wrong "$last: no key $key"
-    done
-}
-
-# A wrong line: status 2, nothing on standard output, the message and where the help is.
-usage() {
-    message=$1
-    shift
-    run 2 "$@"
-    err "$message"
-    no_out
-}
-
-end() {
-    if [ -z "$problem" ]; then
-        passed=$((passed + 1))
-        echo "ok $name"
-    else
-        failed=$((failed + 1))
-        echo "FAILED $name: $problem"
-    fi
-}
-
-skip() {
-    skipped=$((skipped + 1))
-    echo "SKIP $1: $2"
-}
+. "${0%/*}/language.inc"
 
 tiny='--model vit_tiny --image-size 32 --patch 8 --embed-dim 32 --depth 2 --heads 2
       --decoder-embed-dim 32 --decoder-depth 1 --decoder-heads 2 --threads 2 --workers 1'
@@ -97,7 +34,7 @@ out '--temperature'
 end
 
 case_ 'help of every command'
-for c in pretrain reconstruct knn features info plan bench; do
+for c in pretrain finetune probe eval classify reconstruct knn features info plan bench; do
     run 0 $c --help
     out "^usage: mae $c "
     out '--json'
@@ -438,5 +375,4 @@ last='mae pretrain --help | true'
 [ "$(cat "$dir/status")" = 1 ] || wrong "$last: exit status $(cat "$dir/status"), not 1"
 end
 
-echo "cli: $passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ] && [ $passed -gt 0 ]
+finish

@@ -72,9 +72,9 @@ void compare_bytes(Golden *g, const char *what, const uint8_t *got, const uint8_
 
 /* From the fixtures' {"img": .., "patch": .., "embed": ..}. */
 ModelConfig golden_config(const json_t *config);
-Autoencoder *golden_model(Golden *g, const ModelConfig *c, bool with_gradients);
+Vit *golden_model(Golden *g, const ModelConfig *c, bool with_gradients);
 /* Sets every parameter from PREFIX + name. */
-bool golden_load(Golden *g, Autoencoder *a, const SafeTensors *s, const char *prefix);
+bool golden_load(Golden *g, Vit *a, const SafeTensors *s, const char *prefix);
 float *golden_gradient(Golden *g, const Param *p);
 float *golden_value(Golden *g, AutoencoderGraph *graph, const Value *v);
 
@@ -107,5 +107,10 @@ void check_crop_sizes(Golden *g, const char *path, const json_t *entry);
 void check_decoding(Golden *g, const char *path, const json_t *entry);
 void check_eval(Golden *g, const char *path, const json_t *entry);
 void check_color(Golden *g, const char *path, const json_t *entry);
+void check_crop_variants(Golden *g, const char *path, const json_t *entry);
+void check_randaugment_ops(Golden *g, const char *path, const json_t *entry);
+void check_randaugment_traces(Golden *g, const char *path, const json_t *entry);
+void check_erasing(Golden *g, const char *path, const json_t *entry);
+void check_mixup(Golden *g, const char *path, const json_t *entry);
 
 #endif

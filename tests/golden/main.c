@@ -38,10 +38,17 @@ static const struct {
     {"augment/decode.safetensors", check_decoding, true},
     {"augment/crops.json", NULL, true},
     {"augment/crops.safetensors", check_crops, false},
-    {"augment/crop_params.json", check_crop_sizes, true},
+    {"augment/crop_params.json", check_crop_variants, true},
     {"augment/eval.json", NULL, true},
     {"augment/eval.safetensors", check_eval, true},
     {"augment/color_jitter.safetensors", check_color, true},
+    {"augment/randaug.json", NULL, true},
+    {"augment/randaug_ops.safetensors", check_randaugment_ops, true},
+    {"augment/randaug_traces.safetensors", check_randaugment_traces, true},
+    {"augment/random_erasing.json", NULL, true},
+    {"augment/random_erasing.safetensors", check_erasing, true},
+    {"augment/mixup.json", NULL, true},
+    {"augment/mixup.safetensors", check_mixup, true},
 };
 enum { N_SUBJECTS = sizeof SUBJECTS / sizeof SUBJECTS[0] };
 

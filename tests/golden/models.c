@@ -25,16 +25,15 @@ ModelConfig golden_config(const json_t *config) {
     return c;
 }
 
-Autoencoder *golden_model(Golden *g, const ModelConfig *c, bool with_gradients) {
+Vit *golden_model(Golden *g, const ModelConfig *c, bool with_gradients) {
     Error err = {0};
-    Autoencoder *a = NULL;
-    if (autoencoder_new(g->device, c, with_gradients, &a, &err) != STATUS_OK)
+    Vit *a = NULL;
+    if (vit_new(g->device, c, with_gradients, TUNE_ALL, &a, &err) != STATUS_OK)
         golden_problem(g, "%s", err.message);
     return a;
 }
 
-static bool load_one(Golden *g, Autoencoder *a, Param *p, const SafeTensors *s,
-                     const char *prefix) {
+static bool load_one(Golden *g, Vit *a, Param *p, const SafeTensors *s, const char *prefix) {
     char got[96], want[96];
     Shape shape;
     const float *values = golden_reals(g, s, golden_text(g, "%s%s", prefix, p->name), &shape);
@@ -48,7 +47,7 @@ static bool load_one(Golden *g, Autoencoder *a, Param *p, const SafeTensors *s,
     return true;
 }
 
-bool golden_load(Golden *g, Autoencoder *a, const SafeTensors *s, const char *prefix) {
+bool golden_load(Golden *g, Vit *a, const SafeTensors *s, const char *prefix) {
     bool ok = true;
     for (int64_t i = 0; i < params_count(a->params); i++)
         ok = load_one(g, a, params_at(a->params, i), s, prefix) && ok;
@@ -113,7 +112,7 @@ void golden_feed(AutoencoderGraph *graph, const MaskSet *m, const float *images)
  */
 
 /* The positions that a new model has, against those of the file. */
-static void compare_positions(Golden *g, Autoencoder *a, const SafeTensors *s, const char *name) {
+static void compare_positions(Golden *g, Vit *a, const SafeTensors *s, const char *name) {
     const Param *p = params_find(a->params, name);
     float *got = golden_memory(g, p->numel, sizeof *got);
     const float *want = golden_reals(g, s, name, NULL);
@@ -121,7 +120,7 @@ static void compare_positions(Golden *g, Autoencoder *a, const SafeTensors *s, c
     compare_reals(g, name, got, want, want ? p->numel : 0, (Limit){INFINITY, 6e-8});
 }
 
-static void compare_weight(Golden *g, Autoencoder *a, const NamedTensor *t) {
+static void compare_weight(Golden *g, Vit *a, const NamedTensor *t) {
     const Param *p = params_find(a->params, t->name);
     if (!p) {
         golden_problem(g, "the model has no parameter %s", t->name);
@@ -135,14 +134,14 @@ static void compare_weight(Golden *g, Autoencoder *a, const NamedTensor *t) {
 void check_weights(Golden *g, const char *path, const json_t *entry) {
     const SafeTensors *s = golden_tensors(g, path);
     ModelConfig c = golden_config(json_object_get(json_object_get(entry, "info"), "config"));
-    Autoencoder *a = s ? golden_model(g, &c, false) : NULL;
+    Vit *a = s ? golden_model(g, &c, false) : NULL;
     if (!a) return;
     compare_positions(g, a, s, "pos_embed");
     compare_positions(g, a, s, "decoder_pos_embed");
     if (golden_load(g, a, s, ""))
         for (size_t i = 0; i < safetensors_count(s); i++)
             compare_weight(g, a, safetensors_at(s, i));
-    autoencoder_free(a);
+    vit_free(a);
 }
 
 /* --- weights/init_stats.json -------------------------------------------------------------------
@@ -166,9 +165,9 @@ void check_initial(Golden *g, const char *path, const json_t *entry) {
     const json_t *j = golden_json(g, path);
     const json_t *model = json_object_get(json_object_get(j, "models"), "mae");
     ModelConfig c = golden_config(json_object_get(j, "config"));
-    Autoencoder *a = j ? golden_model(g, &c, false) : NULL;
+    Vit *a = j ? golden_model(g, &c, false) : NULL;
     if (!a) return;
-    if (autoencoder_init(a, 1, &err) != STATUS_OK) golden_problem(g, "%s", err.message);
+    if (vit_init(a, 1, &err) != STATUS_OK) golden_problem(g, "%s", err.message);
     compare_number(g, "number of parameters", (double)params_count(a->params),
                    (double)json_object_size(model), 0);
     for (int64_t i = 0; i < params_count(a->params); i++) {
@@ -177,5 +176,5 @@ void check_initial(Golden *g, const char *path, const json_t *entry) {
         params_get(a->params, p, x);
         compare_statistics(g, p->name, x, p->numel, json_object_get(model, p->name));
     }
-    autoencoder_free(a);
+    vit_free(a);
 }

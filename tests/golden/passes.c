@@ -7,7 +7,7 @@
 
 typedef struct Case {
     const SafeTensors *forward;
-    Autoencoder *model;
+    Vit *model;
     const float *images;
     MaskSet masks;
 } Case;
@@ -170,7 +170,7 @@ void check_forward(Golden *g, const char *path, const json_t *entry) {
         check_full(g, &c, entry);
         check_train(g, &c, entry);
     }
-    autoencoder_free(c.model);
+    vit_free(c.model);
 }
 
 static void compare_gradients(Golden *g, Case *c, const SafeTensors *s, const json_t *entry) {
@@ -213,5 +213,5 @@ void check_backward(Golden *g, const char *path, const json_t *entry) {
         check_gradients(g, &c, FORWARD_TRAIN, s, entry);
         check_gradients(g, &c, FORWARD_FULL, s, entry);
     }
-    autoencoder_free(c.model);
+    vit_free(c.model);
 }

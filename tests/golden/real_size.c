@@ -9,7 +9,7 @@
 typedef struct Big {
     const SafeTensors *tensors;
     const json_t *entry, *json;
-    Autoencoder *model;
+    Vit *model;
     int64_t batch;
     uint64_t seed;
     float *images;
@@ -301,12 +301,12 @@ void check_real_size(Golden *g, const char *path, const json_t *entry) {
     if (!b.tensors || !b.json || !read_config(g, &b, &c)) return;
     b.model = golden_model(g, &c, true);
     if (!b.model) return;
-    compare_number(g, "parameters", (double)autoencoder_parameters(b.model, false),
+    compare_number(g, "parameters", (double)vit_parameters(b.model),
                    golden_number(b.json, "n_params_including_frozen"), 0);
     make_inputs(g, &b, &c);
     set_weights(g, &b);
     check_training(g, &b);
     check_patch_embed(g, &b);
     check_other_loss(g, &b);
-    autoencoder_free(b.model);
+    vit_free(b.model);
 }

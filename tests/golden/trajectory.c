@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "golden.h"
+#include "train/masked_batch.h"
 #include "train/schedule.h"
 #include "train/step.h"
 
@@ -14,8 +15,9 @@ typedef struct Run {
     const int64_t *batch_index;
     int64_t batch, patches, image_values, accumulate, iterations;
     ModelConfig config;
-    Autoencoder *model;
+    Vit *model;
     Optimizer *optimizer;
+    MaskedBatch *inputs;
     TrainStep *step;
     float *picked; /* the images of one batch */
 } Run;
@@ -45,17 +47,21 @@ static bool read_data(Golden *g, Run *r) {
 static bool make_step(Golden *g, Run *r) {
     Error err = {0};
     const json_t *betas = json_object_get(r->json, "betas");
-    AdamWOptions o = {.beta1 = json_number_value(json_array_get(betas, 0)),
-                      .beta2 = json_number_value(json_array_get(betas, 1)),
-                      .eps = golden_number(r->json, "eps"),
-                      .weight_decay = golden_number(r->settings, "wd")};
-    StepOptions s = {.batch = r->batch,
-                     .accumulate = r->accumulate,
-                     .mask = MASK_RANDOM,
-                     .mask_ratio = golden_number(r->settings, "mask_ratio"),
-                     .float_images = true};
+    OptimizerOptions o = {.kind = OPTIMIZER_ADAMW,
+                          .beta1 = json_number_value(json_array_get(betas, 0)),
+                          .beta2 = json_number_value(json_array_get(betas, 1)),
+                          .eps = golden_number(r->json, "eps"),
+                          .groups = {.weight_decay = golden_number(r->settings, "wd")}};
+    MaskedOptions m = {.batch = r->batch,
+                       .mask = MASK_RANDOM,
+                       .mask_ratio = golden_number(r->settings, "mask_ratio"),
+                       .float_images = true};
+    StepOptions s = {.batch = r->batch, .accumulate = r->accumulate};
     Status status = optimizer_new(g->device, r->model->params, o, &r->optimizer, &err);
-    if (status == STATUS_OK) status = step_new(r->model, r->optimizer, s, &r->step, &err);
+    if (status == STATUS_OK) status = masked_batch_new(r->model, m, &r->inputs, &err);
+    if (status == STATUS_OK)
+        status = step_new(r->model, r->inputs->graph.graph, r->inputs->graph.loss, r->optimizer, s,
+                          &r->step, &err);
     if (status != STATUS_OK) golden_problem(g, "%s", err.message);
     return status == STATUS_OK;
 }
@@ -65,7 +71,6 @@ static void check_groups(Golden *g, Run *r) {
     size_t i, k;
     json_t *group, *name;
     int64_t listed = 0, trained = 0;
-    double decay = golden_number(r->settings, "wd");
     json_array_foreach(json_object_get(r->json, "param_groups"), i, group) {
         json_array_foreach(json_object_get(group, "params"), k, name) {
             const Param *p = params_find(r->model->params, json_string_value(name));
@@ -73,7 +78,7 @@ static void check_groups(Golden *g, Run *r) {
                 golden_problem(g, "%s is not trained", json_string_value(name));
             else
                 compare_number(g, golden_text(g, "weight decay of %s", p->name),
-                               optimizer_decays(p) ? decay : 0,
+                               optimizer_group(r->optimizer, p).weight_decay,
                                golden_number(group, "weight_decay"), 0);
             listed++;
         }
@@ -96,7 +101,7 @@ static void compare_state(Golden *g, Run *r, const char *prefix, bool moments) {
         if (!safetensors_find(r->tensors, name)) continue;
         float *got = golden_memory(g, p->numel, sizeof *got);
         if (moments)
-            device_download_real(g->device, got, optimizer_exp_avg(r->optimizer, p), p->numel);
+            device_download_real(g->device, got, optimizer_moment(r->optimizer, 0, p), p->numel);
         else
             params_get(r->model->params, p, got);
         compare_without_key(g, name, got, golden_reals(g, r->tensors, name, NULL), p->numel,
@@ -109,7 +114,7 @@ static void set_batch(Run *r, int64_t iteration) {
         memcpy(r->picked + b * r->image_values,
                r->images + r->batch_index[iteration * r->batch + b] * r->image_values,
                (size_t)r->image_values * sizeof(float));
-    step_set_float_batch(r->step, r->picked, r->noise + iteration * r->batch * r->patches);
+    masked_batch_set_float(r->inputs, r->picked, r->noise + iteration * r->batch * r->patches);
 }
 
 static bool update(Golden *g, Run *r, int64_t n, double lr) {
@@ -195,7 +200,8 @@ void check_trajectory(Golden *g, const char *path, const json_t *entry) {
         check_groups(g, &r);
         train(g, &r);
     }
+    masked_batch_free(r.inputs);
     step_free(r.step);
     optimizer_free(r.optimizer);
-    autoencoder_free(r.model);
+    vit_free(r.model);
 }

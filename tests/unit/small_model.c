@@ -45,19 +45,19 @@ static void shake(Params *params, Param *p, Rng *rng) {
     free(x);
 }
 
-Autoencoder *small_model(Device *d, const ModelConfig *c) {
+Vit *small_model(Device *d, const ModelConfig *c) {
     Error err = {0};
-    Autoencoder *a = NULL;
+    Vit *a = NULL;
     Rng rng = rng_make(7, RNG_INIT, 1, 0);
-    Status status = autoencoder_new(d, c, true, &a, &err);
-    if (status == STATUS_OK) status = autoencoder_init(a, 1, &err);
+    Status status = vit_new(d, c, true, TUNE_ALL, &a, &err);
+    if (status == STATUS_OK) status = vit_init(a, 1, &err);
     ASSERT(status == STATUS_OK, "%s", err.message);
     for (int64_t i = 0; i < params_count(a->params); i++)
         shake(a->params, params_at(a->params, i), &rng);
     return a;
 }
 
-AutoencoderGraph small_graph(Autoencoder *a, ForwardKind kind, int64_t batch) {
+AutoencoderGraph small_graph(Vit *a, ForwardKind kind, int64_t batch) {
     Error err = {0};
     AutoencoderGraph g;
     int64_t keep = model_patches(&a->config) / 2;
@@ -67,7 +67,7 @@ AutoencoderGraph small_graph(Autoencoder *a, ForwardKind kind, int64_t batch) {
 }
 
 /* Masks of image b into the arrays of the batch. */
-static void feed_image(const Autoencoder *a, const AutoencoderGraph *g, uint64_t seed, int64_t b,
+static void feed_image(const Vit *a, const AutoencoderGraph *g, uint64_t seed, int64_t b,
                        int32_t *keep, int32_t *restore, int32_t *pred, float *mask) {
     int64_t P = model_patches(&a->config), all = g->n_pred == P, n = 0;
     restore += b * P;
@@ -77,7 +77,7 @@ static void feed_image(const Autoencoder *a, const AutoencoderGraph *g, uint64_t
         if (all || restore[i] >= g->n_keep) pred[b * g->n_pred + n++] = (int32_t)i;
 }
 
-void small_feed(const Autoencoder *a, AutoencoderGraph *g, uint64_t seed) {
+void small_feed(const Vit *a, AutoencoderGraph *g, uint64_t seed) {
     Rng rng = rng_make(seed, RNG_SYNTHETIC, 0, 0);
     int64_t P = model_patches(&a->config), n = g->batch * P;
     float *images = random_floats(&rng, shape_numel(g->images->shape), 2);
@@ -96,7 +96,7 @@ void small_feed(const Autoencoder *a, AutoencoderGraph *g, uint64_t seed) {
     free(ids);
 }
 
-float small_step(Autoencoder *a, AutoencoderGraph *g) {
+float small_step(Vit *a, AutoencoderGraph *g) {
     const float one = 1;
     float loss;
     params_zero_grad(a->params);
@@ -107,7 +107,7 @@ float small_step(Autoencoder *a, AutoencoderGraph *g) {
     return loss;
 }
 
-float *small_gradients(const Autoencoder *a, int64_t *n) {
+float *small_gradients(const Vit *a, int64_t *n) {
     *n = 0;
     for (int64_t i = 0; i < params_count(a->params); i++)
         if (params_at(a->params, i)->grad) *n += params_at(a->params, i)->numel;

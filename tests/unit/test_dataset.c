@@ -481,7 +481,8 @@ START_TEST(memory_runs_out) {
         Dataset *d = NULL;
         Sample s = {0};
         mem_fail_after(n);
-        Status status = dataset_open(source, (DatasetOptions){3, 1 << 20, 0}, &d, &err);
+        Status status =
+            dataset_open(source, (DatasetOptions){.channels = 3, .cache_bytes = 1 << 20}, &d, &err);
         for (int i = 0; i < 5 && status == STATUS_OK; i++) {
             status = dataset_fetch(d, i, &s, &err);
             dataset_release(&s);
@@ -495,10 +496,35 @@ START_TEST(memory_runs_out) {
 }
 END_TEST
 
+START_TEST(a_held_out_share_is_the_rest) {
+    DatasetOptions o = {.channels = 3, .split_share = 0.25, .split_seed = 7}, h = o;
+    h.held_out = true;
+    Dataset *all = open_source("synthetic:40x8x8", rgb), *kept = open_source("synthetic:40x8x8", o);
+    Dataset *held = open_source("synthetic:40x8x8", h);
+    ck_assert_int_eq(dataset_count(kept), 30);
+    ck_assert_int_eq(dataset_count(held), 10);
+    int64_t k = 0, n = 0;
+    for (int64_t i = 0; i < 40; i++) {
+        const char *name = dataset_name(all, i);
+        bool in_kept = k < 30 && strcmp(dataset_name(kept, k), name) == 0;
+        bool in_held = n < 10 && strcmp(dataset_name(held, n), name) == 0;
+        ck_assert_msg(in_kept != in_held, "%s", name);
+        ck_assert_int_eq(dataset_label(in_kept ? kept : held, in_kept ? k : n),
+                         dataset_label(all, i));
+        k += in_kept;
+        n += in_held;
+    }
+    dataset_close(all);
+    dataset_close(kept);
+    dataset_close(held);
+}
+END_TEST
+
 Suite *suite_dataset(void) {
     Suite *s = suite_create("dataset");
     TCase *c = tcase_create("dataset");
     tcase_add_checked_fixture(c, scratch_make, scratch_remove);
+    tcase_add_test(c, a_held_out_share_is_the_rest);
     tcase_add_test(c, folder_of_classes);
     tcase_add_test(c, folder_flat_and_mixed);
     tcase_add_test(c, folder_follows_links_once);

@@ -107,6 +107,79 @@ static Value *masked_mse(Graph *g, Value **x) {
     return op_masked_mse(g, "y", x[0], x[1], mask, ids_input(g, M), NULL);
 }
 
+static Value *linear_of_frozen_input(Graph *g, Value **x) {
+    return op_linear(g, "y", x[2], x[0], x[1], (LinearOptions){0});
+}
+
+static Value *linear_bias_only(Graph *g, Value **x) {
+    return op_linear(g, "y", x[1], x[2], x[0], (LinearOptions){.gelu = true});
+}
+
+static Value *linear_residual_only(Graph *g, Value **x) {
+    return op_linear(g, "y", x[1], x[2], x[3], (LinearOptions){.residual = x[0]});
+}
+
+static Value *linear_frozen_residual(Graph *g, Value **x) {
+    return op_linear(g, "y", x[0], x[1], NULL, (LinearOptions){.residual = x[2]});
+}
+
+static Value *layernorm_of_frozen_input(Graph *g, Value **x) {
+    return op_layernorm(g, "y", x[2], x[0], x[1], 1e-6);
+}
+
+static Value *layernorm_bias_only(Graph *g, Value **x) {
+    return op_layernorm(g, "y", x[1], x[2], x[0], 1e-6);
+}
+
+static Value *tokens_embed_cls_only(Graph *g, Value **x) {
+    return op_tokens_embed(g, "y", x[1], x[0], x[2], ids_input(g, M));
+}
+
+static Value *tokens_embed_positions_only(Graph *g, Value **x) {
+    return op_tokens_embed(g, "y", x[1], x[2], x[0], ids_input(g, M));
+}
+
+static Value *scaled_residual(Graph *g, Value **x) {
+    return op_scaled_residual(g, "y", x[0], x[1], x[2]);
+}
+
+static Value *scaled_residual_of_frozen_branch(Graph *g, Value **x) {
+    return op_scaled_residual(g, "y", x[1], x[0], x[2]);
+}
+
+static Value *tokens_cls(Graph *g, Value **x) {
+    return op_tokens_cls(g, "y", x[0]);
+}
+
+static Value *soft_cross_entropy(Graph *g, Value **x) {
+    return op_soft_cross_entropy(g, "y", x[0], x[1]);
+}
+
+/* Two readers of h: the later op writes its gradient, the class token adds. */
+static Value *cls_and_mean(Graph *g, Value **x) {
+    Value *h = op_linear(g, "h", x[0], x[1], NULL, (LinearOptions){0});
+    Value *c = op_tokens_cls(g, "c", h), *m = op_tokens_mean(g, "m", h);
+    return op_linear(g, "y", c, x[2], NULL, (LinearOptions){.residual = m});
+}
+
+/* Two branches with stochastic depth, as in a block: gradients of residuals share memory. */
+static Value *scaled_block(Graph *g, Value **x) {
+    Value *h = op_linear(g, "h", x[0], x[1], x[2], (LinearOptions){0});
+    Value *n = op_layernorm(g, "n", h, x[2], x[3], 1e-6);
+    Value *a = op_linear(g, "a", n, x[1], NULL, (LinearOptions){0});
+    Value *y = op_scaled_residual(g, "y", a, h, x[4]);
+    n = op_layernorm(g, "n2", y, x[2], x[3], 1e-6);
+    a = op_linear(g, "a2", n, x[1], NULL, (LinearOptions){.residual = h});
+    return op_scaled_residual(g, "z", a, y, x[4]);
+}
+
+static Value *scaled_block_kept(Graph *g, Value **x) {
+    Value *z = scaled_block(g, x);
+    graph_keep(g, graph_find(g, "h"));
+    graph_keep(g, graph_find(g, "y"));
+    return z;
+}
+
 /* One activation read by three ops: its gradient is written, added to and shared. */
 static Value *shared(Graph *g, Value **x) {
     Value *h = op_linear(g, "h", x[0], x[1], x[2], (LinearOptions){0});
@@ -161,6 +234,68 @@ static const OpCase OPS[] = {
     {"tokens_gather", tokens_gather, 1, 0, {{3, {B, 1 + P, C}}}},
     {"tokens_mean", tokens_mean, 1, 0, {{3, {B, 1 + P, C}}}},
     {"masked_mse", masked_mse, 2, 1, {{3, {B, M, C}}, {3, {B, M, C}}}},
+    {"linear of a frozen input",
+     linear_of_frozen_input,
+     3,
+     1,
+     {{2, {3, 5}}, {1, {3}}, {2, {7, 5}}}},
+    {"linear and gelu, bias only", linear_bias_only, 3, 2, {{1, {3}}, {2, {7, 5}}, {2, {3, 5}}}},
+    {"linear, residual only",
+     linear_residual_only,
+     4,
+     3,
+     {{2, {7, 3}}, {2, {7, 5}}, {2, {3, 5}}, {1, {3}}}},
+    {"linear with a frozen residual",
+     linear_frozen_residual,
+     3,
+     1,
+     {{2, {7, 5}}, {2, {3, 5}}, {2, {7, 3}}}},
+    {"layernorm of a frozen input",
+     layernorm_of_frozen_input,
+     3,
+     1,
+     {{1, {7}}, {1, {7}}, {2, {5, 7}}}},
+    {"layernorm with frozen weights", layernorm, 3, 2, {{2, {5, 7}}, {1, {7}}, {1, {7}}}},
+    {"layernorm, bias only", layernorm_bias_only, 3, 2, {{1, {7}}, {2, {5, 7}}, {1, {7}}}},
+    {"tokens_embed, x only",
+     tokens_embed,
+     3,
+     2,
+     {{3, {B, M, C}}, {3, {1, 1, C}}, {3, {1, 1 + P, C}}}},
+    {"tokens_embed, cls only",
+     tokens_embed_cls_only,
+     3,
+     2,
+     {{3, {1, 1, C}}, {3, {B, M, C}}, {3, {1, 1 + P, C}}}},
+    {"tokens_embed, positions only",
+     tokens_embed_positions_only,
+     3,
+     2,
+     {{3, {1, 1 + P, C}}, {3, {B, M, C}}, {3, {1, 1, C}}}},
+    {"scaled_residual", scaled_residual, 3, 1, {{3, {B, M, C}}, {3, {B, M, C}}, {1, {B}}}},
+    {"scaled_residual of a frozen branch",
+     scaled_residual_of_frozen_branch,
+     3,
+     2,
+     {{3, {B, M, C}}, {3, {B, M, C}}, {1, {B}}}},
+    {"scaled_residual with a frozen residual",
+     scaled_residual,
+     3,
+     2,
+     {{3, {B, M, C}}, {3, {B, M, C}}, {1, {B}}}},
+    {"tokens_cls", tokens_cls, 1, 0, {{3, {B, M, C}}}},
+    {"tokens_cls and tokens_mean", cls_and_mean, 3, 0, {{3, {B, M, C}}, {2, {C, C}}, {2, {C, C}}}},
+    {"soft_cross_entropy", soft_cross_entropy, 2, 1, {{2, {3, C}}, {2, {3, C}}}},
+    {"scaled block",
+     scaled_block,
+     5,
+     1,
+     {{3, {B, M, C}}, {2, {C, C}}, {1, {C}}, {1, {C}}, {1, {B}}}},
+    {"scaled block, kept",
+     scaled_block_kept,
+     5,
+     1,
+     {{3, {B, M, C}}, {2, {C, C}}, {1, {C}}, {1, {C}}, {1, {B}}}},
     {"shared",
      shared,
      6,
@@ -296,7 +431,7 @@ static void check_parameter(Device *d, AutoencoderGraph *g, Param *p, int64_t wh
                   want);
 }
 
-static void check_all_parameters(Device *d, Autoencoder *a, AutoencoderGraph *g) {
+static void check_all_parameters(Device *d, Vit *a, AutoencoderGraph *g) {
     double got = 0;
     int64_t n = params_count(a->params);
     for (int64_t sign = 0; sign < 2; sign++)
@@ -313,7 +448,7 @@ static void check_all_parameters(Device *d, Autoencoder *a, AutoencoderGraph *g)
 static void check_model(ForwardKind kind, TargetKind target, bool mask_tokens, int64_t channels) {
     Device *d = open_double();
     ModelConfig c = small_config(channels, target, mask_tokens);
-    Autoencoder *a = small_model(d, &c);
+    Vit *a = small_model(d, &c);
     AutoencoderGraph g = small_graph(a, kind, 2);
     ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, NULL), STATUS_OK);
     small_feed(a, &g, 5);
@@ -322,7 +457,7 @@ static void check_model(ForwardKind kind, TargetKind target, bool mask_tokens, i
         if (params_at(a->params, i)->grad) check_parameter(d, &g, params_at(a->params, i), i);
     check_all_parameters(d, a, &g);
     graph_free(g.graph);
-    autoencoder_free(a);
+    vit_free(a);
     device_close(d);
 }
 

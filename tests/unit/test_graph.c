@@ -15,7 +15,7 @@ Suite *suite_graph(void);
 
 typedef struct Setup {
     Device *device;
-    Autoencoder *model;
+    Vit *model;
     AutoencoderGraph graph;
 } Setup;
 
@@ -37,7 +37,7 @@ static void plan(Setup *s) {
 
 static void destroy(Setup *s) {
     graph_free(s->graph.graph);
-    autoencoder_free(s->model);
+    vit_free(s->model);
     device_close(s->device);
 }
 
@@ -81,13 +81,13 @@ static size_t planned_bytes(int64_t depth, GraphMode mode) {
     ModelConfig c = small_config(3, TARGET_PIXEL, false);
     c.depth = depth;
     ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
-    Autoencoder *a = small_model(d, &c);
+    Vit *a = small_model(d, &c);
     AutoencoderGraph g = small_graph(a, FORWARD_FULL, 4);
     size_t bytes = graph_bytes(g.graph, mode);
     ck_assert_int_eq(graph_plan(g.graph, mode, NULL), STATUS_OK);
     ck_assert_uint_eq(graph_bytes(g.graph, mode), bytes);
     graph_free(g.graph);
-    autoencoder_free(a);
+    vit_free(a);
     device_close(d);
     return bytes;
 }

@@ -1,0 +1,119 @@
+/* See classifier.h. */
+#include "model/classifier.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "model/layers.h"
+
+#define BATCH_NORM_EPS 1e-6
+#define BATCH_NORM_MOMENTUM 0.1
+
+double classifier_drop_rate(double rate, int64_t i, int64_t depth) {
+    return depth > 1 ? rate * (double)i / (double)(depth - 1) : 0;
+}
+
+float classifier_drop_scale(double rate, double u) {
+    double keep = 1 - rate;
+    return (float)(floor(keep + u) / keep);
+}
+
+static Status drop_inputs(Layers *l, ClassifierOptions o, ClassifierGraph *out, Error *err) {
+    int64_t depth = l->model->config.depth;
+    if (!o.train || o.drop_path <= 0) return STATUS_OK;
+    out->drop = mem_alloc_array((size_t)(2 * depth), sizeof *out->drop);
+    if (!out->drop) return fail(err, STATUS_MEMORY, "no memory for a graph");
+    for (int64_t i = 0; i < 2 * depth; i++) {
+        char name[64];
+        if (classifier_drop_rate(o.drop_path, i / 2, depth) <= 0) continue;
+        snprintf(name, sizeof name, "blocks.%lld.%s.keep", (long long)(i / 2),
+                 i % 2 ? "mlp" : "attn");
+        out->drop[i] = graph_input(l->graph, name, DTYPE_F32, SHAPE(o.batch));
+    }
+    l->drop = out->drop;
+    return STATUS_OK;
+}
+
+static void inputs(Layers *l, ClassifierOptions o, ClassifierGraph *out) {
+    const ModelConfig *c = &l->model->config;
+    Graph *g = l->graph;
+    int64_t B = o.batch, h = c->image_height, w = c->image_width;
+    if (o.float_images) {
+        out->images = graph_input(g, "images", DTYPE_F32, SHAPE(B, c->channels, h, w));
+    } else {
+        out->pixels = graph_input(g, "pixels", DTYPE_U8, SHAPE(B, h, w, c->channels));
+        out->images = op_image_normalize(g, "images", out->pixels, c->mean, c->std);
+    }
+    out->ids = graph_input(g, "ids", DTYPE_I32, SHAPE(B, model_patches(c)));
+}
+
+/* Norm and pooling commute for the cls token, so it is taken out before its norm. */
+static Value *encoder(Layers *l, ClassifierGraph *out) {
+    const ModelConfig *c = &l->model->config;
+    Value *x = op_patch_gather(l->graph, "patches", out->images, out->ids, c->patch);
+    x = layer_linear(l, "", "patch_embed.proj", "patch_embed", x, (LinearOptions){0});
+    x = op_tokens_embed(l->graph, "tokens", x, layer_param(l, "", "cls_token"),
+                        layer_param(l, "", "pos_embed"), out->ids);
+    x = layer_blocks(l, "blocks", c->depth, x, c->heads);
+    if (c->pool == POOL_CLS) return layer_norm(l, "", "norm", op_tokens_cls(l->graph, "cls", x));
+    return layer_norm(l, "", "fc_norm", op_tokens_mean(l->graph, "pooled", x));
+}
+
+static Value *head(Layers *l, bool train, Value *x) {
+    if (l->model->config.head == HEAD_LINEAR)
+        return layer_linear(l, "", "head", "logits", x, (LinearOptions){0});
+    x = op_batchnorm(l->graph, "head.0", x, layer_param(l, "head.0", ".running_mean"),
+                     layer_param(l, "head.0", ".running_var"),
+                     layer_param(l, "head.0", ".num_batches_tracked"), BATCH_NORM_EPS,
+                     BATCH_NORM_MOMENTUM, train);
+    return layer_linear(l, "", "head.1", "logits", x, (LinearOptions){0});
+}
+
+Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error *err) {
+    const ModelConfig *c = &v->config;
+    *out = (ClassifierGraph){.batch = o.batch};
+    ASSERT(o.batch > 0 && c->head != HEAD_NONE, "a classifier graph of a model without head");
+    ASSERT(!o.from_features || c->head == HEAD_PROBE, "features are given to probes only");
+    out->graph = graph_new(v->device);
+    if (!out->graph) return fail(err, STATUS_MEMORY, "no memory for a graph");
+    Layers l = {.model = v, .graph = out->graph};
+    Status status = drop_inputs(&l, o, out, err);
+    if (status != STATUS_OK) return status;
+    if (o.from_features) {
+        out->features =
+            graph_input(out->graph, "features", DTYPE_F32, SHAPE(o.batch, c->embed_dim));
+    } else {
+        inputs(&l, o, out);
+        out->features = encoder(&l, out);
+    }
+    out->logits = head(&l, o.train, out->features);
+    if (!o.train) return STATUS_OK;
+    out->targets = graph_input(out->graph, "targets", DTYPE_F32, SHAPE(o.batch, c->classes));
+    out->loss = op_soft_cross_entropy(out->graph, "loss", out->logits, out->targets);
+    return STATUS_OK;
+}
+
+Status classifier_plan(ClassifierGraph *g, GraphMode mode, Error *err) {
+    Status status = STATUS_OK;
+    int32_t *ids = NULL;
+    if (g->features->kind == VALUE_ACTIVATION) graph_keep(g->graph, g->features);
+    graph_keep(g->graph, g->logits);
+    if (g->loss) graph_keep(g->graph, g->loss);
+    TRY(graph_plan(g->graph, mode, err));
+    if (!g->ids) return STATUS_OK;
+    int64_t P = g->ids->shape.dim[1];
+    ids = mem_alloc_array((size_t)(g->batch * P), sizeof *ids);
+    if (!ids) return fail(err, STATUS_MEMORY, "no memory for a graph");
+    for (int64_t i = 0; i < g->batch * P; i++) ids[i] = (int32_t)(i % P);
+    graph_set(g->graph, g->ids, ids);
+done:
+    mem_free(ids);
+    return status;
+}
+
+void classifier_graph_free(ClassifierGraph *g) {
+    graph_free(g->graph);
+    mem_free(g->drop);
+    *g = (ClassifierGraph){0};
+}

@@ -1,0 +1,40 @@
+/* A classifier: the encoder on all patches, pooled, normalised, and a head; graphs over a Vit whose
+ * config has one. Source: models_vit and main_linprobe of the published code. */
+#ifndef MODEL_CLASSIFIER_H
+#define MODEL_CLASSIFIER_H
+
+#include "model/vit.h"
+
+typedef struct ClassifierOptions {
+    int64_t batch;
+    bool train;         /* targets and loss; a probe's batch norm takes the batch's statistics */
+    bool float_images;  /* images are given normalised instead of as pixels */
+    bool from_features; /* a probe over features that are given: no encoder in the graph */
+    double drop_path;   /* rate of the last block; rises linearly from 0 in the first */
+} ClassifierOptions;
+
+typedef struct ClassifierGraph {
+    Graph *graph;
+    int64_t batch;
+    Value *pixels;   /* input u8 [B,h,w,C], or NULL */
+    Value *images;   /* [B,C,h,w] normalised; an input when pixels is NULL */
+    Value *ids;      /* input i32 [B,P]: all patches in order (set by classifier_plan) */
+    Value *features; /* [B,D], input of the head; an input with from_features */
+    Value *logits;   /* [B,classes] */
+    Value *targets;  /* input [B,classes], rows sum to 1 */
+    Value *loss;     /* [1], cross-entropy, mean over the batch */
+    Value **drop;    /* stochastic depth: 2*depth inputs [B] (attention, MLP of each block), an
+                        entry NULL where the rate is 0; NULL without stochastic depth */
+} ClassifierGraph;
+
+/* Built, not yet planned. */
+Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error *err);
+/* Keeps features, logits and loss readable, takes the memory and sets the patch numbers. */
+Status classifier_plan(ClassifierGraph *g, GraphMode mode, Error *err);
+void classifier_graph_free(ClassifierGraph *g); /* accepts a zeroed one */
+/* Rate of block i: linear from 0 to `rate`. */
+double classifier_drop_rate(double rate, int64_t i, int64_t depth);
+/* What a branch is multiplied by for a uniform number u: 0 or 1 / (1 - rate). */
+float classifier_drop_scale(double rate, double u);
+
+#endif

@@ -1,0 +1,58 @@
+/* See layers.h. */
+#include "model/layers.h"
+
+#include <stdio.h>
+
+Value *layer_param(Layers *l, const char *prefix, const char *name) {
+    char full[128];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    Param *p = params_find(l->model->params, full);
+    ASSERT(p, "no parameter %s", full);
+    return graph_param(l->graph, p);
+}
+
+Value *layer_norm(Layers *l, const char *prefix, const char *name, Value *x) {
+    char full[64];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    return op_layernorm(l->graph, full, x, layer_param(l, full, ".weight"),
+                        layer_param(l, full, ".bias"), l->model->config.norm_eps);
+}
+
+Value *layer_linear(Layers *l, const char *prefix, const char *layer, const char *name, Value *x,
+                    LinearOptions o) {
+    char full[64];
+    snprintf(full, sizeof full, "%s%s", prefix, layer);
+    return op_linear(l->graph, name ? name : full, x, layer_param(l, full, ".weight"),
+                     layer_param(l, full, ".bias"), o);
+}
+
+/* The last linear layer of a branch and the sum with x: in one op, or, when the branch may be
+ * dropped, in two. */
+static Value *branch_end(Layers *l, const char *prefix, const char *layer, const char *name,
+                         Value *h, Value *x, Value *scale) {
+    char sum[64];
+    if (!scale) return layer_linear(l, prefix, layer, name, h, (LinearOptions){.residual = x});
+    h = layer_linear(l, prefix, layer, NULL, h, (LinearOptions){0});
+    snprintf(sum, sizeof sum, "%s%s.sum", prefix, layer);
+    return op_scaled_residual(l->graph, name ? name : sum, h, x, scale);
+}
+
+static Value *block(Layers *l, const char *stack, int64_t i, Value *x, int64_t heads) {
+    char name[48], prefix[64], attn[64];
+    snprintf(name, sizeof name, "%s.%lld", stack, (long long)i);
+    snprintf(prefix, sizeof prefix, "%s.", name);
+    snprintf(attn, sizeof attn, "%s.attn", name);
+    Value **drop = l->drop ? l->drop + 2 * i : (Value *[2]){NULL, NULL};
+    Value *h = layer_norm(l, prefix, "norm1", x);
+    h = layer_linear(l, prefix, "attn.qkv", NULL, h, (LinearOptions){0});
+    h = op_attention(l->graph, attn, h, heads);
+    x = branch_end(l, prefix, "attn.proj", NULL, h, x, drop[0]);
+    h = layer_norm(l, prefix, "norm2", x);
+    h = layer_linear(l, prefix, "mlp.fc1", NULL, h, (LinearOptions){.gelu = true});
+    return branch_end(l, prefix, "mlp.fc2", name, h, x, drop[1]);
+}
+
+Value *layer_blocks(Layers *l, const char *stack, int64_t depth, Value *x, int64_t heads) {
+    for (int64_t i = 0; i < depth; i++) x = block(l, stack, i, x, heads);
+    return x;
+}

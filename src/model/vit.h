@@ -1,0 +1,84 @@
+/* The vision transformer: its sizes, its parameters under the published names, their
+ * initialisation. With a decoder it is a masked autoencoder (autoencoder.h), with a head a
+ * classifier (classifier.h), with neither an encoder. */
+#ifndef MODEL_VIT_H
+#define MODEL_VIT_H
+
+#include "base/rng.h"
+#include "graph/graph.h"
+
+typedef enum TargetKind { TARGET_PIXEL, TARGET_NORM_PIX, TARGET_PCA } TargetKind;
+
+/* What stands on the encoder of a classifier, under the published names:
+ * LINEAR  fine-tuning: mean of the patch tokens -> fc_norm -> head, or norm -> cls token -> head
+ * PROBE   the same up to the features, then head.0 (batch norm without affine) -> head.1 */
+typedef enum HeadKind { HEAD_NONE, HEAD_LINEAR, HEAD_PROBE } HeadKind;
+typedef enum PoolKind { POOL_MEAN, POOL_CLS } PoolKind;
+
+#define MAX_CHANNELS 16
+
+typedef struct ModelConfig {
+    int64_t image_height, image_width, channels, patch;
+    int64_t embed_dim, depth, heads;
+    int64_t decoder_embed_dim, decoder_depth, decoder_heads; /* decoder_depth 0: no decoder */
+    double mlp_ratio;
+    double norm_eps; /* 1e-6 */
+    TargetKind target;
+    int64_t pca_components;     /* 96, for TARGET_PCA */
+    bool mask_token_in_encoder; /* Table 1c */
+    float mean[MAX_CHANNELS], std[MAX_CHANNELS];
+    HeadKind head;
+    PoolKind pool;
+    int64_t classes;
+} ModelConfig;
+
+/* name: vit_tiny, vit_small, vit_base, vit_large, vit_huge; image 224, ImageNet mean and std. */
+Status model_preset(const char *name, ModelConfig *out, Error *err);
+/* Everything a user can get wrong, with a message that says what would be right. */
+Status model_check(const ModelConfig *c, Error *err);
+
+int64_t model_grid_height(const ModelConfig *c);
+int64_t model_grid_width(const ModelConfig *c);
+int64_t model_patches(const ModelConfig *c);           /* P */
+int64_t model_patch_values(const ModelConfig *c);      /* p*p*C */
+int64_t model_prediction_values(const ModelConfig *c); /* V: p*p*C or the PCA components */
+
+/* Sin-cos positions [1+rows*columns, width] with a zero row for cls, in double, cast to float:
+ * first half of the width encodes the column, second the row, each sines then cosines. */
+void pos_embed_sincos(float *out, int64_t width, int64_t rows, int64_t columns);
+/* [1+A*B, width] -> [1+C*D, width], bicubic a = -0.75, half-pixel centres, border clamped, no
+ * antialiasing (torch interpolate); the cls row is copied. */
+void pos_embed_interpolate(float *out, int64_t out_rows, int64_t out_columns, const float *in,
+                           int64_t in_rows, int64_t in_columns, int64_t width);
+
+typedef struct Vit {
+    ModelConfig config;
+    Device *device;
+    Params *params;
+} Vit;
+
+/* Which parameters are trained. blocks: counted from the end, a half is the MLP half of the next
+ * one (0.5: norm2 and mlp of the last block); the final norm and the head always are. TUNE_ALL:
+ * everything, positions included; a masked autoencoder keeps its fixed sin-cos positions. */
+#define TUNE_ALL (-1.0)
+
+/* Parameters registered under the published names and allocated, not yet initialised (positions
+ * are). with_gradients for training; tune as above, for classifiers only. */
+Status vit_new(Device *d, const ModelConfig *c, bool with_gradients, double tune, Vit **out,
+               Error *err);
+/* The same without taking memory, for sums before anything starts. */
+Status vit_describe(Device *d, const ModelConfig *c, bool with_gradients, double tune, Vit **out,
+                    Error *err);
+void vit_free(Vit *v); /* accepts NULL; not the device */
+/* The published initialisation of everything but fixed positions, keyed by seed and parameter. */
+Status vit_init(Vit *v, uint64_t seed, Error *err);
+/* How many values the parameters have: all, without the decoder, or those that are trained. */
+int64_t vit_parameters(const Vit *v);
+int64_t vit_encoder_parameters(const Vit *v);
+int64_t vit_trained_parameters(const Vit *v);
+/* Does this name belong to the decoder (or its target), to the head (norms of the head included)?
+ */
+bool vit_is_decoder(const char *name);
+bool vit_is_head(const char *name);
+
+#endif

@@ -1,0 +1,25 @@
+/* Features of a frozen encoder, kept in memory: a probe without augmentation need not compute them
+ * in every epoch. */
+#ifndef TRAIN_CACHED_FEATURES_H
+#define TRAIN_CACHED_FEATURES_H
+
+#include "train/evaluate.h"
+
+typedef struct CacheJob {
+    Dataset *data;
+    Augment augment;
+    int workers;
+    int64_t limit; /* first images, 0 = all */
+} CacheJob;
+
+typedef struct CachedFeatures CachedFeatures;
+Status cached_features_new(Evaluator *e, Vit *v, const CacheJob *job, const MaeEvents *events,
+                           CachedFeatures **out, Error *err);
+void cached_features_free(CachedFeatures *c); /* accepts NULL */
+/* [n,D] of these samples, valid until the next call. */
+const float *cached_features_gather(CachedFeatures *c, const int64_t *samples, int64_t n);
+/* As evaluator_run, with the head of v alone. */
+Status cached_features_evaluate(CachedFeatures *c, Vit *v, const int *label_of, Evaluation *out,
+                                Error *err);
+
+#endif

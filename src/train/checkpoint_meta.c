@@ -1,0 +1,298 @@
+/* See checkpoint_meta.h. */
+#include "train/checkpoint_meta.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+#define FORMAT_NAME "mae.c"
+#define FORMAT_VERSION 1
+
+static const char *const TARGETS[] = {"pixel", "norm-pix", "pca"};
+static const char *const MASKS[] = {"random", "block", "grid"};
+static const char *const HEADS[] = {"none", "linear", "probe"};
+static const char *const POOLS[] = {"mean", "cls"};
+
+/* --- metadata out ----------------------------------------------------------------------------- */
+
+static void put(Meta *m, const char *key, const char *value) {
+    ASSERT(m->n < META_MAX, "more than %d metadata entries", META_MAX);
+    if (!value) m->ok = false;
+    m->entry[m->n++] = (MetaEntry){key, value};
+}
+
+static void put_int(Meta *m, const char *key, int64_t v) {
+    put(m, key, arena_printf(m->arena, "%" PRId64, v));
+}
+
+static void put_real(Meta *m, const char *key, double v) {
+    put(m, key, arena_printf(m->arena, "%.17g", v));
+}
+
+static void put_floats(Meta *m, const char *key, const float *v, int64_t n) {
+    char *text = arena_strdup(m->arena, "");
+    for (int64_t i = 0; i < n && text; i++)
+        text = arena_printf(m->arena, "%s%s%.9g", text, i ? "," : "", (double)v[i]);
+    put(m, key, text);
+}
+
+static void put_config(Meta *m, const ModelConfig *c) {
+    put(m, "format", FORMAT_NAME);
+    put_int(m, "format_version", FORMAT_VERSION);
+    put_int(m, "image_height", c->image_height);
+    put_int(m, "image_width", c->image_width);
+    put_int(m, "channels", c->channels);
+    put_int(m, "patch", c->patch);
+    put_int(m, "embed_dim", c->embed_dim);
+    put_int(m, "depth", c->depth);
+    put_int(m, "heads", c->heads);
+    put_int(m, "decoder_embed_dim", c->decoder_embed_dim);
+    put_int(m, "decoder_depth", c->decoder_depth);
+    put_int(m, "decoder_heads", c->decoder_heads);
+    put_real(m, "mlp_ratio", c->mlp_ratio);
+    put_real(m, "norm_eps", c->norm_eps);
+    put(m, "target", TARGETS[c->target]);
+    put_int(m, "pca_components", c->pca_components);
+    put_int(m, "mask_token_in_encoder", c->mask_token_in_encoder);
+    put_floats(m, "pixel_mean", c->mean, c->channels);
+    put_floats(m, "pixel_std", c->std, c->channels);
+}
+
+/* Texts of the heap are copied to the arena. */
+static void put_classes(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
+    put(m, "head", HEADS[c->head]);
+    if (c->head == HEAD_NONE) return;
+    put(m, "pool", POOLS[c->pool]);
+    put_int(m, "classes", c->classes);
+    put_int(m, "averaged", n->averaged);
+    if (n->top1 >= 0) put_real(m, "top1", n->top1);
+    if (!n->classes) return;
+    char *names = classes_to_json(n->classes);
+    put(m, "class_names", names ? arena_strdup(m->arena, names) : NULL);
+    mem_free(names);
+}
+
+static void put_notes(Meta *m, const CheckpointNotes *n) {
+    put(m, "model", n->preset);
+    put(m, "mask", MASKS[n->mask]);
+    put_real(m, "mask_ratio", n->mask_ratio);
+    put_int(m, "epochs", n->epochs);
+    put_int(m, "step", n->step);
+}
+
+void meta_put_model(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
+    put_config(m, c);
+    put_notes(m, n);
+    put_classes(m, c, n);
+}
+
+void meta_put_progress(Meta *m, const Progress *p, int64_t updates) {
+    put(m, "format", FORMAT_NAME " state");
+    put_int(m, "format_version", FORMAT_VERSION);
+    put_int(m, "step", p->step);
+    put_int(m, "epoch", p->epoch);
+    put_int(m, "batch", p->batch);
+    put_int(m, "skipped", p->skipped);
+    put_int(m, "updates", updates);
+    put_int(m, "seed", (int64_t)p->seed);
+    put_real(m, "log_loss", p->log_loss);
+    put_real(m, "log_norm", p->log_norm);
+    put_real(m, "epoch_loss", p->epoch_loss);
+    put_int(m, "log_count", p->log_count);
+    put_int(m, "epoch_count", p->epoch_count);
+    put_real(m, "last_lr", p->last_lr);
+    put_real(m, "last_norm", p->last_norm);
+    put_int(m, "epoch_open", p->epoch_open);
+    put_real(m, "best_top1", p->best_top1);
+    put_int(m, "best_epoch", p->best_epoch);
+}
+
+/* --- metadata in ------------------------------------------------------------------------------ */
+
+static Status need(const SafeTensors *f, const char *key, const char **out, Error *err) {
+    *out = safetensors_meta(f, key);
+    if (*out) return STATUS_OK;
+    return fail(err, STATUS_FORMAT, "%s: metadata has no \"%s\"; it is not a checkpoint of mae.c",
+                safetensors_path(f), key);
+}
+
+Status meta_get_int(const SafeTensors *f, const char *key, int64_t *out, Error *err) {
+    const char *text;
+    Status status = need(f, key, &text, err);
+    if (status != STATUS_OK) return status;
+    char *end;
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    if (errno || end == text || *end)
+        return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not an integer",
+                    safetensors_path(f), key, text);
+    return STATUS_OK;
+}
+
+static Status get_real(const SafeTensors *f, const char *key, double *out, Error *err) {
+    const char *text;
+    Status status = need(f, key, &text, err);
+    if (status != STATUS_OK) return status;
+    char *end;
+    *out = strtod(text, &end);
+    if (end == text || *end || !isfinite(*out))
+        return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not a number",
+                    safetensors_path(f), key, text);
+    return STATUS_OK;
+}
+
+static Status get_word(const SafeTensors *f, const char *key, const char *const *words, int n,
+                       int *out, Error *err) {
+    const char *text;
+    Status status = need(f, key, &text, err);
+    if (status != STATUS_OK) return status;
+    for (*out = 0; *out < n; (*out)++)
+        if (strcmp(words[*out], text) == 0) return STATUS_OK;
+    return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" is \"%.40s\", which is not known here",
+                safetensors_path(f), key, text);
+}
+
+static Status get_floats(const SafeTensors *f, const char *key, float *out, int64_t n, Error *err) {
+    const char *text;
+    Status status = need(f, key, &text, err);
+    if (status != STATUS_OK) return status;
+    for (int64_t i = 0; i < n; i++) {
+        char *end;
+        out[i] = strtof(text, &end);
+        if (end == text || *end != (i + 1 < n ? ',' : '\0') || !isfinite(out[i]))
+            return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" does not hold %" PRId64 " numbers",
+                        safetensors_path(f), key, n);
+        text = end + 1;
+    }
+    return STATUS_OK;
+}
+
+static Status config_from_meta(const SafeTensors *f, ModelConfig *c, Error *err) {
+    Status status = STATUS_OK;
+    int target = 0;
+    int64_t flag = 0;
+    *c = (ModelConfig){0};
+    TRY(meta_get_int(f, "image_height", &c->image_height, err));
+    TRY(meta_get_int(f, "image_width", &c->image_width, err));
+    TRY(meta_get_int(f, "channels", &c->channels, err));
+    TRY(meta_get_int(f, "patch", &c->patch, err));
+    TRY(meta_get_int(f, "embed_dim", &c->embed_dim, err));
+    TRY(meta_get_int(f, "depth", &c->depth, err));
+    TRY(meta_get_int(f, "heads", &c->heads, err));
+    TRY(meta_get_int(f, "decoder_embed_dim", &c->decoder_embed_dim, err));
+    TRY(meta_get_int(f, "decoder_depth", &c->decoder_depth, err));
+    TRY(meta_get_int(f, "decoder_heads", &c->decoder_heads, err));
+    TRY(get_real(f, "mlp_ratio", &c->mlp_ratio, err));
+    TRY(get_real(f, "norm_eps", &c->norm_eps, err));
+    TRY(get_word(f, "target", TARGETS, 3, &target, err));
+    TRY(meta_get_int(f, "pca_components", &c->pca_components, err));
+    TRY(meta_get_int(f, "mask_token_in_encoder", &flag, err));
+    c->target = (TargetKind)target;
+    c->mask_token_in_encoder = flag != 0;
+    for (int i = 0; i < MAX_CHANNELS; i++) c->std[i] = 1;
+    if (c->channels > 0 && c->channels <= MAX_CHANNELS) {
+        TRY(get_floats(f, "pixel_mean", c->mean, c->channels, err));
+        TRY(get_floats(f, "pixel_std", c->std, c->channels, err));
+    }
+    TRY(model_check(c, err));
+done:
+    return status;
+}
+
+/* Files of the first version say nothing of heads: they have none. */
+static Status head_from_meta(const SafeTensors *f, ModelConfig *c, CheckpointNotes *n, Error *err) {
+    Status status = STATUS_OK;
+    int word = 0;
+    int64_t averaged = 0;
+    n->top1 = -1;
+    if (!safetensors_meta(f, "head")) return STATUS_OK;
+    TRY(get_word(f, "head", HEADS, 3, &word, err));
+    c->head = (HeadKind)word;
+    if (c->head == HEAD_NONE) return STATUS_OK;
+    TRY(get_word(f, "pool", POOLS, 2, &word, err));
+    c->pool = (PoolKind)word;
+    TRY(meta_get_int(f, "classes", &c->classes, err));
+    TRY(meta_get_int(f, "averaged", &averaged, err));
+    n->averaged = averaged != 0;
+    if (safetensors_meta(f, "top1")) TRY(get_real(f, "top1", &n->top1, err));
+    TRY(model_check(c, err));
+    const char *names = safetensors_meta(f, "class_names");
+    if (names) TRY(classes_from_json(names, safetensors_path(f), &n->classes, err));
+    if (n->classes && n->classes->n != c->classes)
+        status = fail(err, STATUS_FORMAT, "%s: %" PRId64 " class names for %" PRId64 " classes",
+                      safetensors_path(f), n->classes->n, c->classes);
+done:
+    return status;
+}
+
+static Status notes_from_meta(const SafeTensors *f, CheckpointNotes *n, Error *err) {
+    Status status = STATUS_OK;
+    int mask = 0;
+    const char *preset;
+    *n = (CheckpointNotes){0};
+    TRY(need(f, "model", &preset, err));
+    snprintf(n->preset, sizeof n->preset, "%.31s", preset);
+    TRY(get_word(f, "mask", MASKS, 3, &mask, err));
+    n->mask = (MaskKind)mask;
+    TRY(get_real(f, "mask_ratio", &n->mask_ratio, err));
+    TRY(meta_get_int(f, "epochs", &n->epochs, err));
+    TRY(meta_get_int(f, "step", &n->step, err));
+done:
+    return status;
+}
+
+Status meta_get_model(const SafeTensors *file, ModelConfig *c, CheckpointNotes *notes, Error *err) {
+    const char *format = safetensors_meta(file, "format");
+    if (!format || strcmp(format, FORMAT_NAME) != 0)
+        return fail(
+            err, STATUS_FORMAT,
+            "%s: not a checkpoint of mae.c (metadata \"format\" is %s); it does not say what "
+            "the model is",
+            safetensors_path(file), format ? format : "missing");
+    int64_t version;
+    Status status = meta_get_int(file, "format_version", &version, err);
+    if (status != STATUS_OK) return status;
+    if (version != FORMAT_VERSION)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: format version %" PRId64 ", this program reads %d", safetensors_path(file),
+                    version, FORMAT_VERSION);
+    status = config_from_meta(file, c, err);
+    if (status == STATUS_OK) status = notes_from_meta(file, notes, err);
+    return status == STATUS_OK ? head_from_meta(file, c, notes, err) : status;
+}
+
+Status meta_get_progress(const SafeTensors *f, Progress *p, int64_t *updates, Error *err) {
+    Status status = STATUS_OK;
+    int64_t seed = 0, open = 0;
+    *p = (Progress){0};
+    TRY(meta_get_int(f, "step", &p->step, err));
+    TRY(meta_get_int(f, "epoch", &p->epoch, err));
+    TRY(meta_get_int(f, "batch", &p->batch, err));
+    TRY(meta_get_int(f, "skipped", &p->skipped, err));
+    TRY(meta_get_int(f, "updates", updates, err));
+    TRY(meta_get_int(f, "seed", &seed, err));
+    TRY(get_real(f, "log_loss", &p->log_loss, err));
+    TRY(get_real(f, "log_norm", &p->log_norm, err));
+    TRY(get_real(f, "epoch_loss", &p->epoch_loss, err));
+    TRY(meta_get_int(f, "log_count", &p->log_count, err));
+    TRY(meta_get_int(f, "epoch_count", &p->epoch_count, err));
+    p->best_top1 = -1;
+    if (safetensors_meta(f, "best_top1")) {
+        TRY(get_real(f, "best_top1", &p->best_top1, err));
+        TRY(meta_get_int(f, "best_epoch", &p->best_epoch, err));
+        TRY(get_real(f, "last_lr", &p->last_lr, err));
+        TRY(get_real(f, "last_norm", &p->last_norm, err));
+        TRY(meta_get_int(f, "epoch_open", &open, err));
+    }
+    p->epoch_open = open != 0;
+    p->seed = (uint64_t)seed;
+    if (p->step < 0 || p->epoch < 0 || p->batch < 0 || *updates < 0)
+        status = fail(err, STATUS_FORMAT, "%s: negative counters", safetensors_path(f));
+done:
+    return status;
+}

@@ -1,0 +1,48 @@
+/* A classifier on labelled images: top-1, top-5, mean loss and confusion, over exactly the images
+ * given (none twice, the last partial batch included). */
+#ifndef TRAIN_EVALUATE_H
+#define TRAIN_EVALUATE_H
+
+#include "data/loader.h"
+#include "mae.h"
+#include "model/classifier.h"
+
+typedef struct Evaluation {
+    int64_t images, top1, top5;
+    double loss; /* sum of -log p(label), without smoothing */
+} Evaluation;
+
+/* Adds one image: logits[n] of the classes that are allowed (NULL: all). Equal logits rank in order
+ * of the class. Returns the class with the largest; -1 when a logit is not finite (nothing is
+ * added). */
+int64_t evaluation_add(Evaluation *e, const float *logits, int64_t n, const uint8_t *allowed,
+                       int64_t label);
+
+typedef struct EvaluationJob {
+    Dataset *data;
+    Augment augment;
+    int workers;
+    int64_t limit;          /* first images of the data, 0 = all */
+    uint64_t seed;          /* of corruptions */
+    const int *label_of;    /* class of the model for each class of the data */
+    const uint8_t *allowed; /* [classes], NULL = all */
+    int64_t *confusion;     /* [classes of the data, classes], added to; may be NULL */
+    const char *phase;      /* for the progress: "validate" */
+} EvaluationJob;
+
+/* A graph for batches of a fixed size, reading the weights as they are when it runs. */
+typedef struct Evaluator Evaluator;
+Status evaluator_new(Vit *v, int64_t batch, Evaluator **out, Error *err);
+void evaluator_free(Evaluator *e); /* accepts NULL */
+int64_t evaluator_batch(const Evaluator *e);
+/* NONFINITE names the image whose logits are not; STATUS_INTERRUPTED when asked to stop. */
+Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
+                     Evaluation *out, Error *err);
+/* n <= batch images u8 [n,h,w,C] -> logits [n,classes], features [n,D]; either may be NULL. */
+void evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *logits,
+                      float *features);
+
+/* Every image of the data has a label, or an error names one that has none. */
+Status evaluate_check_labels(const Dataset *d, const char *what, Error *err);
+
+#endif

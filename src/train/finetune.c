@@ -1,0 +1,375 @@
+/* See finetune.h. A classifier is made on the encoder of a checkpoint (or on fresh weights),
+ * trained by the training loop, and validated after every epoch. */
+#include "train/finetune.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "train/cached_features.h"
+#include "train/evaluate.h"
+#include "train/labelled_batch.h"
+#include "train/recipe.h"
+#include "train/run.h"
+#include "train/setup.h"
+
+typedef struct Tuning {
+    LabelledBatch *batch;
+    Dataset *val;
+    int *train_map, *val_map; /* classes of the data to classes of the model */
+    Augment val_augment;
+    Evaluator *evaluator;
+    CachedFeatures *train_features, *val_features; /* --cache-features */
+} Tuning;
+
+/* --- what is trained -------------------------------------------------------------------------- */
+
+static bool is_scratch(const MaeOptions *o) {
+    return strcmp(o->init, "none") == 0;
+}
+
+/* An option that was given must agree with the checkpoint. */
+static Status agree(const char *option, int64_t given, int64_t there, const char *path,
+                    Error *err) {
+    if (given <= 0 || given == there) return STATUS_OK;
+    return fail(err, STATUS_USAGE,
+                "--%s %" PRId64 ": %s has %" PRId64 "; leave the option out, or use --init none",
+                option, given, path, there);
+}
+
+/* So that config.json names the model that is there. */
+static void adopt_preset(MaeOptions *o, const char *preset) {
+    MaeError ignored = {0};
+    mae_option_set(o, MAE_COMMAND_FINETUNE, "model", preset, &ignored);
+}
+
+static Status config_of_checkpoint(MaeOptions *o, const char *path, ModelConfig *c,
+                                   CheckpointNotes *notes, Error *err) {
+    Status status = STATUS_OK;
+    SafeTensors *file = NULL;
+    TRY(safetensors_open(path, &file, err));
+    TRY(checkpoint_config(file, c, notes, err));
+    TRY(agree("patch", o->patch, c->patch, path, err));
+    TRY(agree("embed-dim", o->embed_dim, c->embed_dim, path, err));
+    TRY(agree("depth", o->depth, c->depth, path, err));
+    TRY(agree("heads", o->heads, c->heads, path, err));
+    adopt_preset(o, notes->preset);
+    classes_free(notes->classes);
+    notes->classes = NULL;
+    if (o->image_size[0] > 0) {
+        c->image_height = o->image_size[0];
+        c->image_width = o->image_size[1];
+    }
+done:
+    safetensors_close(file);
+    return status;
+}
+
+/* The encoder, from the run itself, from the checkpoint, or from the options. */
+static Status configure_encoder(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    MaeOptions *o = &r->options;
+    char *last = NULL;
+    if (!o->init)
+        return fail(err, STATUS_USAGE,
+                    "no checkpoint to start from; name one with --init CKPT, or say --init none");
+    if (r->resumed) {
+        TRY(run_file(r, "last.safetensors", &last, err));
+        TRY(config_of_checkpoint(o, last, &r->config, &r->notes, err));
+    } else if (is_scratch(o)) {
+        TRY(setup_model_config(o, &r->config, err));
+        setup_notes(o, &r->notes);
+    } else {
+        TRY(config_of_checkpoint(o, o->init, &r->config, &r->notes, err));
+    }
+    r->config.decoder_depth = 0;
+    r->config.mask_token_in_encoder = false;
+    r->config.target = TARGET_PIXEL;
+done:
+    mem_free(last);
+    return status;
+}
+
+static Status check_tuning(const Run *r, Error *err) {
+    const MaeOptions *o = &r->options;
+    if (o->tune_blocks > (double)r->config.depth)
+        return fail(err, STATUS_USAGE, "--tune-blocks %g: the model has %" PRId64 " blocks",
+                    o->tune_blocks, r->config.depth);
+    if (o->tune_blocks >= 0 && fmod(o->tune_blocks, 0.5) != 0)
+        return fail(err, STATUS_USAGE, "--tune-blocks %g: whole and half blocks only, as 0.5 or 4",
+                    o->tune_blocks);
+    bool mixing = o->mix_prob > 0 && (o->mixup > 0 || o->cutmix > 0);
+    if (mixing && o->batch % 2)
+        return fail(err, STATUS_USAGE,
+                    "--batch %" PRId64 ": mixup and cutmix pair images, which needs an even batch; "
+                    "change it, or use --mixup 0 --cutmix 0",
+                    o->batch);
+    return STATUS_OK;
+}
+
+static Status check_probe(const Run *r, Error *err) {
+    const MaeOptions *o = &r->options;
+    if (o->cache_features && (o->augment != 0 || o->repeat != 1))
+        return fail(err, STATUS_USAGE,
+                    "--cache-features: features are the same in every epoch only with --augment "
+                    "none and --repeat 1");
+    return STATUS_OK;
+}
+
+static Status configure(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    MaeOptions *o = &r->options;
+    bool probe = r->task->command == MAE_COMMAND_PROBE;
+    TRY(configure_encoder(r, err));
+    TRY(setup_train_set(o, r->config.channels, &r->dataset, err));
+    TRY(evaluate_check_labels(r->dataset, "--data", err));
+    r->config.head = probe ? HEAD_PROBE : HEAD_LINEAR;
+    r->config.pool = (PoolKind)o->head_pool;
+    r->config.classes = dataset_n_classes(r->dataset);
+    TRY(model_check(&r->config, err));
+    if (!probe) TRY(recipe_finetune(o, &r->config, is_scratch(o), err));
+    TRY(probe ? check_probe(r, err) : check_tuning(r, err));
+    run_resolve_sizes(o, &r->config);
+    r->notes.mask_ratio = 0;
+    r->notes.top1 = -1;
+    r->notes.averaged = false;
+    TRY(classes_from_dataset(r->dataset, &r->notes.classes, err));
+done:
+    return status;
+}
+
+/* --- making ----------------------------------------------------------------------------------- */
+
+static OptimizerOptions optimizer_of(const Run *r) {
+    const MaeOptions *o = &r->options;
+    bool probe = r->config.head == HEAD_PROBE;
+    static const OptimizerKind kinds[] = {OPTIMIZER_ADAMW, OPTIMIZER_LARS, OPTIMIZER_SGD};
+    return (OptimizerOptions){.kind = probe ? kinds[o->optimizer] : OPTIMIZER_ADAMW,
+                              .beta1 = o->beta1,
+                              .beta2 = o->beta2,
+                              .eps = 1e-8,
+                              .momentum = o->momentum,
+                              .trust = 0.001,
+                              .groups = {.weight_decay = o->weight_decay,
+                                         .fine_tuning = !probe,
+                                         .layer_decay = o->layer_decay,
+                                         .depth = r->config.depth}};
+}
+
+static LabelledOptions batch_options(const MaeOptions *o, const LoaderOptions *l) {
+    static const MixMode modes[] = {MIX_BATCH, MIX_PAIR, MIX_ELEM};
+    return (LabelledOptions){.batch = o->batch,
+                             .drop_path = o->drop_path,
+                             .smoothing = o->label_smoothing,
+                             .mix = {.mixup = o->mixup,
+                                     .cutmix = o->cutmix,
+                                     .probability = o->mix_prob,
+                                     .switch_probability = o->mix_switch_prob,
+                                     .mode = modes[o->mix_mode]},
+                             .seed = (uint64_t)o->seed,
+                             .float_images = l->mean != NULL,
+                             .from_features = o->cache_features != 0};
+}
+
+/* Images come normalised from the loader when something happens to them after that. */
+static Status make_loader_options(Run *r, Error *err) {
+    const MaeOptions *o = &r->options;
+    LoaderOptions l = setup_loader(o, &r->config);
+    bool mixing = o->mix_prob > 0 && (o->mixup > 0 || o->cutmix > 0);
+    Status status = setup_labelled_augment(o, &l.augment, err);
+    if (mixing || l.augment.erase.probability > 0) {
+        l.mean = r->config.mean;
+        l.std = r->config.std;
+    }
+    l.indices_only = o->cache_features != 0;
+    l.limit = o->limit;
+    r->loader_options = l;
+    return status;
+}
+
+static Status make(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    const MaeOptions *o = &r->options;
+    Tuning *t = mem_alloc(sizeof *t);
+    if (!t) return fail(err, STATUS_MEMORY, "no memory for a run");
+    r->task_data = t;
+    StepOptions s = {.batch = o->batch, .accumulate = o->accumulate, .clip_grad = o->clip_grad};
+    TRY(setup_val_set(o, r->config.channels, &t->val, err));
+    TRY(evaluate_check_labels(t->val, "--val", err));
+    TRY(classes_map(r->notes.classes, r->config.classes, r->dataset, "--data", &t->train_map, err));
+    TRY(classes_map(r->notes.classes, r->config.classes, t->val, "--val", &t->val_map, err));
+    TRY(setup_eval_augment(t->val, &r->config, &t->val_augment, err));
+    TRY(make_loader_options(r, err));
+    TRY(vit_new(r->device, &r->config, true, o->tune_blocks, &r->model, err));
+    TRY(optimizer_new(r->device, r->model->params, optimizer_of(r), &r->optimizer, err));
+    TRY(labelled_batch_new(r->model, batch_options(o, &r->loader_options), &t->batch, err));
+    TRY(step_new(r->model, t->batch->graph.graph, t->batch->graph.loss, r->optimizer, s, &r->step,
+                 err));
+    log_line(LOG_INFO, "training %" PRId64 " of %" PRId64 " parameters, %" PRId64 " classes",
+             vit_trained_parameters(r->model), vit_parameters(r->model), r->config.classes);
+done:
+    return status;
+}
+
+static Status start(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    SafeTensors *file = NULL;
+    ModelConfig there;
+    CheckpointNotes notes = {0};
+    TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
+    if (is_scratch(&r->options)) return STATUS_OK;
+    TRY(safetensors_open(r->options.init, &file, err));
+    TRY(checkpoint_config(file, &there, &notes, err));
+    TRY(checkpoint_load_encoder(file, &there, r->model, err));
+done:
+    checkpoint_notes_free(&notes);
+    safetensors_close(file);
+    return status;
+}
+
+/* The encoder is frozen, so its features can be taken once, also by a resumed run. */
+static Status open_caches(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    Tuning *t = r->task_data;
+    CacheJob job = {.data = r->dataset,
+                    .augment = r->loader_options.augment,
+                    .workers = setup_workers(&r->options),
+                    .limit = r->options.limit};
+    TRY(cached_features_new(t->evaluator, r->model, &job, r->events, &t->train_features, err));
+    job.data = t->val;
+    job.augment = t->val_augment;
+    job.limit = r->options.val_limit;
+    TRY(cached_features_new(t->evaluator, r->model, &job, r->events, &t->val_features, err));
+done:
+    return status;
+}
+
+static Status open(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    Tuning *t = r->task_data;
+    TRY(evaluator_new(r->model, r->options.batch < 64 ? r->options.batch : 64, &t->evaluator, err));
+    if (r->options.cache_features) TRY(open_caches(r, err));
+done:
+    return status;
+}
+
+/* --- training --------------------------------------------------------------------------------- */
+
+static Status set_batch(Run *r, Batch *b, Error *err) {
+    Tuning *t = r->task_data;
+    const float *features = NULL;
+    (void)err;
+    if (t->train_features) features = cached_features_gather(t->train_features, b->samples, b->n);
+    labelled_batch_set(t->batch, b, t->train_map, features);
+    return STATUS_OK;
+}
+
+static Status measure(Run *r, Evaluation *out, Error *err) {
+    Tuning *t = r->task_data;
+    EvaluationJob job = {.data = t->val,
+                         .augment = t->val_augment,
+                         .workers = setup_workers(&r->options),
+                         .limit = r->options.val_limit,
+                         .label_of = t->val_map,
+                         .phase = "validate"};
+    if (t->val_features)
+        return cached_features_evaluate(t->val_features, r->model, t->val_map, out, err);
+    return evaluator_run(t->evaluator, &job, r->events, out, err);
+}
+
+/* The weights in the model are the ones just measured. */
+static Status keep_best(Run *r, double top1, bool averaged, Error *err) {
+    Status status = STATUS_OK;
+    char *path = NULL;
+    CheckpointNotes notes = r->notes; /* borrows the class names */
+    if (top1 <= r->progress.best_top1) return STATUS_OK;
+    r->progress.best_top1 = top1;
+    r->progress.best_epoch = r->progress.epoch;
+    notes.epochs = r->progress.epoch;
+    notes.step = r->progress.step;
+    notes.top1 = top1;
+    notes.averaged = averaged;
+    TRY(run_file(r, "best.safetensors", &path, err));
+    TRY(checkpoint_write(path, r->model, &notes, err));
+done:
+    mem_free(path);
+    return status;
+}
+
+static double share(int64_t n, const Evaluation *e) {
+    return (double)n / (double)e->images;
+}
+
+static Status measure_averaged(Run *r, LogLine *line, Error *err) {
+    Evaluation e;
+    if (!r->ema) return STATUS_OK;
+    ema_swap(r->ema);
+    Status status = measure(r, &e, err);
+    if (status == STATUS_OK) {
+        line->averaged = true;
+        line->ema_top1 = share(e.top1, &e);
+        line->ema_top5 = share(e.top5, &e);
+        line->ema_val_loss = e.loss / (double)e.images;
+        status = keep_best(r, line->ema_top1, true, err);
+    }
+    ema_swap(r->ema);
+    return status;
+}
+
+static Status end_epoch(Run *r, LogLine *line, Error *err) {
+    Status status = STATUS_OK;
+    Evaluation e;
+    int64_t epoch = r->progress.epoch;
+    if (epoch % r->options.eval_every != 0 && epoch != r->options.epochs) return STATUS_OK;
+    TRY(measure(r, &e, err));
+    line->measured = true;
+    line->top1 = share(e.top1, &e);
+    line->top5 = share(e.top5, &e);
+    line->val_loss = e.loss / (double)e.images;
+    TRY(keep_best(r, line->top1, false, err));
+    TRY(measure_averaged(r, line, err));
+    if (line->averaged)
+        log_line(LOG_INFO,
+                 "epoch %" PRId64 ": top-1 %.2f %%, top-5 %.2f %%, loss %.4f; averaged weights "
+                 "%.2f %%, %.2f %%, %.4f",
+                 epoch, 100 * line->top1, 100 * line->top5, line->val_loss, 100 * line->ema_top1,
+                 100 * line->ema_top5, line->ema_val_loss);
+    else
+        log_line(LOG_INFO, "epoch %" PRId64 ": top-1 %.2f %%, top-5 %.2f %%, loss %.4f", epoch,
+                 100 * line->top1, 100 * line->top5, line->val_loss);
+done:
+    return status;
+}
+
+static void close_task(Run *r) {
+    Tuning *t = r->task_data;
+    if (!t) return;
+    labelled_batch_free(t->batch);
+    evaluator_free(t->evaluator);
+    cached_features_free(t->train_features);
+    cached_features_free(t->val_features);
+    dataset_close(t->val);
+    mem_free(t->train_map);
+    mem_free(t->val_map);
+    mem_free(t);
+}
+
+#define TASK(which)                                                                                \
+    {                                                                                              \
+        .command = which, .configure = configure, .make = make, .start = start, .open = open,      \
+        .set_batch = set_batch, .end_epoch = end_epoch, .close = close_task                        \
+    }
+
+static const Task FINETUNE = TASK(MAE_COMMAND_FINETUNE);
+static const Task PROBE = TASK(MAE_COMMAND_PROBE);
+
+Status finetune_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
+    return run_train(&FINETUNE, o, events, out, err);
+}
+
+Status probe_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
+    return run_train(&PROBE, o, events, out, err);
+}

@@ -1,0 +1,11 @@
+/* Fine-tuning (whole, partial, from scratch) and linear probing: tasks of the training loop. */
+#ifndef TRAIN_FINETUNE_H
+#define TRAIN_FINETUNE_H
+
+#include "base/status.h"
+#include "mae.h"
+
+Status finetune_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err);
+Status probe_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err);
+
+#endif

@@ -1,0 +1,37 @@
+/* What a classifier is given to learn from: images (mixed and normalised on the way), targets and
+ * the draws of stochastic depth, in the graph that makes a loss of them. */
+#ifndef TRAIN_LABELLED_BATCH_H
+#define TRAIN_LABELLED_BATCH_H
+
+#include "data/loader.h"
+#include "data/mix.h"
+#include "model/classifier.h"
+
+typedef struct LabelledOptions {
+    int64_t batch;
+    double drop_path, smoothing;
+    MixOptions mix; /* mixing needs an even batch and float images */
+    uint64_t seed;
+    bool float_images;  /* batches come with normalised images (erasing, mixing) */
+    bool from_features; /* a probe over features: images are not looked at */
+} LabelledOptions;
+
+typedef struct LabelledBatch {
+    Vit *model;
+    ClassifierGraph graph;
+    LabelledOptions options;
+    float *targets; /* [B,classes] */
+    float *keep;    /* [2*depth,B] */
+    int *labels;    /* [B] */
+    MixItem *items; /* [B] */
+} LabelledBatch;
+
+/* The graph is planned for training. */
+Status labelled_batch_new(Vit *v, LabelledOptions options, LabelledBatch **out, Error *err);
+void labelled_batch_free(LabelledBatch *l); /* accepts NULL */
+/* A whole batch of the loader. label_of: class of the model for each class of the data. Mixing is
+ * keyed by (seed, epoch, batch), stochastic depth by (seed, epoch, sample); b->images are changed
+ * by mixing. features: [B,D] with from_features, otherwise NULL. */
+void labelled_batch_set(LabelledBatch *l, Batch *b, const int *label_of, const float *features);
+
+#endif

@@ -1,0 +1,67 @@
+/* The one training loop. A Run is opened (pieces made, checkpoint read), goes through batches, and
+ * is closed; it stops only between updates, so that what is saved continues bit for bit. What is
+ * trained is a Task: pre-training (pretrain.c), fine-tuning and probing (finetune.c). */
+#ifndef TRAIN_RUN_H
+#define TRAIN_RUN_H
+
+#include "data/loader.h"
+#include "mae.h"
+#include "train/checkpoint.h"
+#include "train/runlog.h"
+#include "train/step.h"
+
+typedef struct Run Run;
+
+typedef struct Task {
+    MaeCommand command;
+    /* In this order: */
+    Status (*configure)(Run *r, Error *err); /* options -> config, notes; options resolved */
+    Status (*make)(Run *r, Error *err);      /* device and data are there: model, optimizer, step,
+                                                loader options */
+    Status (*start)(Run *r, Error *err);     /* first weights of a run that is not resumed */
+    Status (*open)(Run *r, Error *err);      /* weights are there: what epochs need */
+    Status (*set_batch)(Run *r, Batch *b, Error *err);
+    void (*update_done)(Run *r);                            /* may be NULL */
+    Status (*end_epoch)(Run *r, LogLine *line, Error *err); /* measures; may be NULL */
+    Status (*picture)(Run *r, Error *err);                  /* beside a checkpoint; may be NULL */
+    void (*close)(Run *r);                                  /* frees r->task_data; may be NULL */
+} Task;
+
+struct Run {
+    const Task *task;
+    void *task_data;
+    MaeOptions options;
+    const MaeEvents *events;
+    ModelConfig config;
+    CheckpointNotes notes;
+    Device *device;
+    Dataset *dataset;
+    Vit *model;
+    Optimizer *optimizer;
+    Ema *ema; /* NULL: none */
+    TrainStep *step;
+    LoaderOptions loader_options;
+    Loader *loader;
+    RunLog *log;
+    Progress progress;
+    int64_t batches_per_epoch;
+    double lr_peak, lr, peak_gflops;
+    double start, images; /* of this process */
+    double last_log_time, last_log_images;
+    int failures;  /* updates in a row that were not finite */
+    bool poisoned; /* the rest of this update's micro-batches is left out */
+    bool resumed;
+    double last_loss;
+    LogLine last_epoch; /* what the last epoch was measured at */
+    char picture[1024];
+};
+
+/* Runs or resumes; fills *out. */
+Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+                 Error *err);
+/* RUN/name, formatted into a fresh string (mem_free). */
+Status run_file(const Run *r, const char *name, char **out, Error *err);
+/* Sizes that came from a preset or a checkpoint are written out, so that config.json says all. */
+void run_resolve_sizes(MaeOptions *o, const ModelConfig *c);
+
+#endif

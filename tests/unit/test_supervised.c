@@ -1,0 +1,407 @@
+/* What fine-tuning and probing are made of: parameter groups, averaged weights, counting, classes,
+ * recipes, tuned blocks, checkpoints with heads. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "scratch.h"
+#include "small_model.h"
+#include "train/checkpoint.h"
+#include "train/evaluate.h"
+#include "train/groups.h"
+#include "train/options.h"
+#include "train/recipe.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_supervised(void);
+
+static Device *device;
+
+static void open_device(void) {
+    Error err = {0};
+    ck_assert_msg(device_open("cpu", 1, NULL, &device, &err) == STATUS_OK, "%s", err.message);
+}
+
+static void close_device(void) {
+    device_close(device);
+}
+
+static ModelConfig classifier_config(HeadKind head, PoolKind pool) {
+    ModelConfig c = small_config(3, TARGET_PIXEL, false);
+    c.decoder_depth = 0;
+    c.head = head;
+    c.pool = pool;
+    c.classes = 3;
+    return c;
+}
+
+static Vit *new_vit(const ModelConfig *c, bool gradients, double tune) {
+    Error err = {0};
+    Vit *v = NULL;
+    ck_assert_msg(vit_new(device, c, gradients, tune, &v, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(vit_init(v, 5, &err) == STATUS_OK, "%s", err.message);
+    return v;
+}
+
+/* --- groups ----------------------------------------------------------------------------------- */
+
+START_TEST(pretraining_decays_all_but_vectors) {
+    GroupOptions o = {.weight_decay = 0.05};
+    ck_assert_double_eq(param_group(&o, "cls_token", 3).weight_decay, 0.05);
+    ck_assert_double_eq(param_group(&o, "blocks.1.attn.qkv.weight", 2).weight_decay, 0.05);
+    ck_assert_double_eq(param_group(&o, "blocks.1.attn.qkv.bias", 1).weight_decay, 0);
+    ck_assert_double_eq(param_group(&o, "blocks.1.attn.qkv.weight", 2).lr_scale, 1);
+}
+END_TEST
+
+START_TEST(fine_tuning_has_a_rate_for_each_layer) {
+    GroupOptions o = {.weight_decay = 0.05, .fine_tuning = true, .layer_decay = 0.5, .depth = 3};
+    ck_assert_double_eq(param_group(&o, "pos_embed", 3).weight_decay, 0);
+    ck_assert_double_eq(param_group(&o, "cls_token", 3).weight_decay, 0);
+    ck_assert_double_eq(param_group(&o, "patch_embed.proj.weight", 4).lr_scale, 0.0625);
+    ck_assert_double_eq(param_group(&o, "blocks.0.norm1.weight", 1).lr_scale, 0.125);
+    ck_assert_double_eq(param_group(&o, "blocks.2.norm1.weight", 1).lr_scale, 0.5);
+    ck_assert_double_eq(param_group(&o, "fc_norm.weight", 1).lr_scale, 1);
+    ck_assert_double_eq(param_group(&o, "head.weight", 2).lr_scale, 1);
+}
+END_TEST
+
+/* --- which blocks are trained ----------------------------------------------------------------- */
+
+static bool trained(const Vit *v, const char *name) {
+    const Param *p = params_find(v->params, name);
+    ck_assert_msg(p != NULL, "no %s", name);
+    ck_assert(p->needs_grad == p->trainable);
+    return p->trainable;
+}
+
+START_TEST(tuned_blocks_count_from_the_end) {
+    ModelConfig c = classifier_config(HEAD_LINEAR, POOL_MEAN);
+    ck_assert_int_eq(c.depth, 2);
+    static const struct {
+        double blocks;
+        bool pos, block0_attn, block0_mlp, block1_attn, block1_mlp;
+    } cases[] = {{TUNE_ALL, true, true, true, true, true}, {0, false, false, false, false, false},
+                 {0.5, false, false, false, false, true},  {1, false, false, false, true, true},
+                 {1.5, false, false, true, true, true},    {2, false, true, true, true, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Vit *v = new_vit(&c, true, cases[i].blocks);
+        ck_assert(trained(v, "pos_embed") == cases[i].pos);
+        ck_assert(trained(v, "patch_embed.proj.weight") == cases[i].pos);
+        ck_assert(trained(v, "blocks.0.norm1.weight") == cases[i].block0_attn);
+        ck_assert(trained(v, "blocks.0.attn.qkv.weight") == cases[i].block0_attn);
+        ck_assert(trained(v, "blocks.0.norm2.weight") == cases[i].block0_mlp);
+        ck_assert(trained(v, "blocks.1.attn.proj.bias") == cases[i].block1_attn);
+        ck_assert(trained(v, "blocks.1.mlp.fc2.weight") == cases[i].block1_mlp);
+        ck_assert(trained(v, "fc_norm.weight"));
+        ck_assert(trained(v, "head.bias"));
+        vit_free(v);
+    }
+}
+END_TEST
+
+START_TEST(probe_trains_its_linear_layer_only) {
+    ModelConfig c = classifier_config(HEAD_PROBE, POOL_CLS);
+    Vit *v = new_vit(&c, true, TUNE_ALL);
+    ck_assert(!trained(v, "norm.weight"));
+    ck_assert(!trained(v, "head.0.running_mean"));
+    ck_assert(trained(v, "head.1.weight"));
+    ck_assert_int_eq(vit_trained_parameters(v), 3 * c.embed_dim + 3);
+    vit_free(v);
+}
+END_TEST
+
+/* --- averaged weights ------------------------------------------------------------------------- */
+
+START_TEST(average_follows_and_swaps) {
+    Error err = {0};
+    ModelConfig c = classifier_config(HEAD_LINEAR, POOL_MEAN);
+    Vit *v = new_vit(&c, true, 0);
+    Ema *ema = NULL;
+    Param *head = params_find(v->params, "head.bias"),
+          *frozen = params_find(v->params, "cls_token");
+    float first[3] = {1, 2, 3}, second[3] = {2, 4, 8}, got[3];
+    params_set(v->params, head, first);
+    ck_assert_msg(ema_new(device, v->params, 0.75, &ema, &err) == STATUS_OK, "%s", err.message);
+    params_set(v->params, head, second);
+    ema_update(ema);
+    const void *before = frozen->data;
+    ema_swap(ema);
+    ck_assert_ptr_eq(before, frozen->data);
+    params_get(v->params, head, got);
+    for (int i = 0; i < 3; i++)
+        ck_assert_float_eq_tol(got[i], 0.75f * first[i] + 0.25f * second[i], 1e-6f);
+    ema_swap(ema);
+    params_get(v->params, head, got);
+    for (int i = 0; i < 3; i++) ck_assert_float_eq(got[i], second[i]);
+    ema_free(ema);
+    vit_free(v);
+}
+END_TEST
+
+/* --- counting --------------------------------------------------------------------------------- */
+
+START_TEST(counts_ranks_and_loss) {
+    Evaluation e = {0};
+    const float logits[7] = {0, 1, 2, 3, 4, 5, 6};
+    ck_assert_int_eq(evaluation_add(&e, logits, 7, NULL, 6), 6);
+    ck_assert_int_eq(evaluation_add(&e, logits, 7, NULL, 2), 6); /* fifth */
+    ck_assert_int_eq(evaluation_add(&e, logits, 7, NULL, 1), 6); /* sixth */
+    ck_assert_int_eq(e.images, 3);
+    ck_assert_int_eq(e.top1, 1);
+    ck_assert_int_eq(e.top5, 2);
+    double sum = 0;
+    for (int i = 0; i < 7; i++) sum += exp(logits[i]);
+    ck_assert_double_eq_tol(e.loss, 3 * log(sum) - 6 - 2 - 1, 1e-12);
+}
+END_TEST
+
+START_TEST(equal_logits_rank_by_class) {
+    Evaluation e = {0};
+    const float logits[3] = {1, 1, 1};
+    ck_assert_int_eq(evaluation_add(&e, logits, 3, NULL, 0), 0);
+    ck_assert_int_eq(evaluation_add(&e, logits, 3, NULL, 2), 0);
+    ck_assert_int_eq(e.top1, 1);
+}
+END_TEST
+
+START_TEST(a_subset_leaves_the_others_out) {
+    Evaluation e = {0};
+    const float logits[4] = {9, 1, 2, 8};
+    const uint8_t allowed[4] = {0, 1, 1, 0};
+    ck_assert_int_eq(evaluation_add(&e, logits, 4, allowed, 2), 2);
+    ck_assert_int_eq(e.top1, 1);
+    ck_assert_double_eq_tol(e.loss, log(exp(1.0 - 2.0) + 1), 1e-12);
+}
+END_TEST
+
+START_TEST(logits_must_be_finite) {
+    Evaluation e = {0};
+    const float logits[3] = {1, NAN, 1};
+    ck_assert_int_eq(evaluation_add(&e, logits, 3, NULL, 0), -1);
+    ck_assert_int_eq(e.images, 0);
+}
+END_TEST
+
+/* --- classes ---------------------------------------------------------------------------------- */
+
+static Dataset *data_of_classes(const char *const *names) {
+    Error err = {0};
+    Dataset *d = NULL;
+    for (int i = 0; names[i]; i++) scratch_png(scratch_path("set/%s/0.png", names[i]), i, 4, 4);
+    DatasetOptions o = {.channels = 3};
+    ck_assert_msg(dataset_open(scratch_path("set"), o, &d, &err) == STATUS_OK, "%s", err.message);
+    return d;
+}
+
+static ClassNames *names_of(const char *json) {
+    Error err = {0};
+    ClassNames *c = NULL;
+    ck_assert_msg(classes_from_json(json, "here", &c, &err) == STATUS_OK, "%s", err.message);
+    return c;
+}
+
+START_TEST(classes_are_found_by_name) {
+    Error err = {0};
+    int *map = NULL;
+    Dataset *d = data_of_classes((const char *const[]){"cat", "dog", NULL});
+    ClassNames *c = names_of("[\"bird\",\"cat\",\"dog\"]");
+    ck_assert_msg(classes_map(c, 3, d, "--val", &map, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(map[0], 1);
+    ck_assert_int_eq(map[1], 2);
+    mem_free(map);
+    classes_free(c);
+    c = names_of("[\"bird\",\"cat\"]");
+    ck_assert_int_eq(classes_map(c, 2, d, "--val", &map, &err), STATUS_SHAPE);
+    ck_assert_ptr_nonnull(strstr(err.message, "dog"));
+    ck_assert_ptr_null(map);
+    classes_free(c);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(classes_survive_json) {
+    ClassNames *c = names_of("[\"a \\\"b\\\"\",\"\\u00e4\"]");
+    char *text = classes_to_json(c);
+    ClassNames *again = names_of(text);
+    ck_assert_str_eq(again->name[0], "a \"b\"");
+    ck_assert_str_eq(again->name[1], c->name[1]);
+    mem_free(text);
+    classes_free(c);
+    classes_free(again);
+    Error err = {0};
+    ck_assert_int_eq(classes_from_json("{}", "x.safetensors", &c, &err), STATUS_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.message, "x.safetensors"));
+    err = (Error){0};
+    ck_assert_int_eq(classes_from_json("[\"a\",1]", "x", &c, &err), STATUS_FORMAT);
+}
+END_TEST
+
+static Status map_file(const char *text, const ClassNames *c, const Dataset *d, int **map,
+                       uint8_t *allowed, Error *err) {
+    char *path = scratch_path("classes.txt");
+    scratch_text(path, text);
+    *err = (Error){0};
+    return classes_map_file(path, c, 4, d, map, allowed, err);
+}
+
+START_TEST(a_file_says_which_class_is_which) {
+    Error err = {0};
+    int *map = NULL;
+    uint8_t allowed[4];
+    Dataset *d = data_of_classes((const char *const[]){"cat", "dog", NULL});
+    ClassNames *c = names_of("[\"bird\",\"cat\",\"dog\",\"fish\"]");
+    ck_assert_msg(map_file("dog\ncat\n", c, d, &map, allowed, &err) == STATUS_OK, "%s",
+                  err.message);
+    ck_assert(map[0] == 1 && map[1] == 2);
+    ck_assert(!allowed[0] && allowed[1] && allowed[2] && !allowed[3]);
+    mem_free(map);
+    ck_assert(map_file("cat\t3\r\ndog\t0\n", NULL, d, &map, allowed, &err) == STATUS_OK);
+    ck_assert(map[0] == 3 && map[1] == 0 && allowed[0] && allowed[3] && !allowed[1]);
+    mem_free(map);
+    ck_assert(map_file("2\n1", NULL, d, &map, allowed, &err) == STATUS_OK);
+    ck_assert(map[0] == 2 && map[1] == 1);
+    mem_free(map);
+    ck_assert_int_eq(map_file("cat\n", c, d, &map, allowed, &err), STATUS_SHAPE);
+    ck_assert_int_eq(map_file("cat\t9\n", c, d, &map, allowed, &err), STATUS_FORMAT);
+    ck_assert_int_eq(map_file("horse\n", c, d, &map, allowed, &err), STATUS_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.message, "line 1"));
+    classes_free(c);
+    dataset_close(d);
+}
+END_TEST
+
+/* --- recipes ---------------------------------------------------------------------------------- */
+
+START_TEST(recipe_depends_on_size_and_start) {
+    Error err = {0};
+    MaeError e = {0};
+    MaeOptions o;
+    ModelConfig c = {.embed_dim = 768};
+    mae_options_default(MAE_COMMAND_FINETUNE, &o);
+    ck_assert(mae_option_set(&o, MAE_COMMAND_FINETUNE, "epochs", "7", &e) == MAE_OK);
+    ck_assert(recipe_finetune(&o, &c, false, &err) == STATUS_OK);
+    ck_assert_int_eq(o.epochs, 7); /* given */
+    ck_assert_double_eq(o.base_lr, 5e-4);
+    ck_assert_double_eq(o.layer_decay, 0.65);
+    ck_assert_double_eq(o.drop_path, 0.1);
+    ck_assert_double_eq(o.ema, 0);
+    mae_options_free(&o);
+    mae_options_default(MAE_COMMAND_FINETUNE, &o);
+    c.embed_dim = 1280;
+    ck_assert(recipe_finetune(&o, &c, true, &err) == STATUS_OK);
+    ck_assert_int_eq(o.epochs, 200);
+    ck_assert_double_eq(o.weight_decay, 0.3);
+    ck_assert_double_eq(o.beta2, 0.95);
+    ck_assert_double_eq(o.ema, 0.9999);
+    ck_assert_double_eq(o.erase_prob, 0);
+    mae_options_free(&o);
+}
+END_TEST
+
+/* --- checkpoints ------------------------------------------------------------------------------ */
+
+static SafeTensors *saved(const Vit *v, const CheckpointNotes *notes, const char *name) {
+    Error err = {0};
+    SafeTensors *f = NULL;
+    char *path = scratch_path("%s.safetensors", name);
+    ck_assert_msg(checkpoint_write(path, v, notes, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(safetensors_open(path, &f, &err) == STATUS_OK, "%s", err.message);
+    return f;
+}
+
+START_TEST(heads_and_names_are_kept) {
+    Error err = {0};
+    ModelConfig c = classifier_config(HEAD_PROBE, POOL_CLS), there;
+    Vit *v = new_vit(&c, false, TUNE_ALL);
+    CheckpointNotes notes = {.preset = "vit_tiny", .top1 = 0.25, .averaged = true}, read;
+    notes.classes = names_of("[\"a\",\"b\",\"c\"]");
+    SafeTensors *f = saved(v, &notes, "probe");
+    ck_assert_msg(checkpoint_config(f, &there, &read, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(there.head, HEAD_PROBE);
+    ck_assert_int_eq(there.pool, POOL_CLS);
+    ck_assert_int_eq(there.classes, 3);
+    ck_assert_str_eq(read.classes->name[2], "c");
+    ck_assert_double_eq(read.top1, 0.25);
+    ck_assert(read.averaged);
+    checkpoint_notes_free(&read);
+    checkpoint_notes_free(&notes);
+    safetensors_close(f);
+    vit_free(v);
+}
+END_TEST
+
+static float value_of(const Vit *v, const char *name, int64_t i) {
+    Param *p = params_find(v->params, name);
+    ck_assert_ptr_nonnull(p);
+    float *host = malloc((size_t)p->numel * sizeof *host);
+    params_get(v->params, p, host);
+    float x = host[i];
+    free(host);
+    return x;
+}
+
+START_TEST(encoder_moves_into_a_classifier) {
+    Error err = {0};
+    ModelConfig mae = small_config(3, TARGET_NORM_PIX, false),
+                c = classifier_config(HEAD_LINEAR, POOL_MEAN);
+    Vit *from = small_model(device, &mae);
+    c.image_height *= 2; /* another grid: positions are interpolated */
+    Vit *to = new_vit(&c, true, TUNE_ALL);
+    float head = value_of(to, "head.weight", 0);
+    SafeTensors *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
+    ck_assert_msg(checkpoint_load_encoder(f, &mae, to, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_float_eq(value_of(to, "blocks.1.mlp.fc1.weight", 7),
+                       value_of(from, "blocks.1.mlp.fc1.weight", 7));
+    ck_assert_float_eq(value_of(to, "pos_embed", 3), value_of(from, "pos_embed", 3));
+    ck_assert_float_eq(value_of(to, "head.weight", 0), head);
+    ck_assert_float_eq(value_of(to, "fc_norm.weight", 0), 1);
+    safetensors_close(f);
+    vit_free(from);
+    vit_free(to);
+}
+END_TEST
+
+START_TEST(encoder_of_another_width_is_refused) {
+    Error err = {0};
+    ModelConfig mae = small_config(3, TARGET_NORM_PIX, false),
+                c = classifier_config(HEAD_LINEAR, POOL_MEAN);
+    Vit *from = small_model(device, &mae);
+    c.embed_dim *= 2;
+    Vit *to = new_vit(&c, true, TUNE_ALL);
+    SafeTensors *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
+    ck_assert_int_eq(checkpoint_load_encoder(f, &mae, to, &err), STATUS_SHAPE);
+    ck_assert_ptr_nonnull(strstr(err.message, "cls_token"));
+    safetensors_close(f);
+    vit_free(from);
+    vit_free(to);
+}
+END_TEST
+
+Suite *suite_supervised(void) {
+    Suite *s = suite_create("supervised");
+    TCase *t = tcase_create("supervised");
+    tcase_add_checked_fixture(t, open_device, close_device);
+    tcase_add_checked_fixture(t, scratch_make, scratch_remove);
+    tcase_add_test(t, pretraining_decays_all_but_vectors);
+    tcase_add_test(t, fine_tuning_has_a_rate_for_each_layer);
+    tcase_add_test(t, tuned_blocks_count_from_the_end);
+    tcase_add_test(t, probe_trains_its_linear_layer_only);
+    tcase_add_test(t, average_follows_and_swaps);
+    tcase_add_test(t, counts_ranks_and_loss);
+    tcase_add_test(t, equal_logits_rank_by_class);
+    tcase_add_test(t, a_subset_leaves_the_others_out);
+    tcase_add_test(t, logits_must_be_finite);
+    tcase_add_test(t, classes_are_found_by_name);
+    tcase_add_test(t, classes_survive_json);
+    tcase_add_test(t, a_file_says_which_class_is_which);
+    tcase_add_test(t, recipe_depends_on_size_and_start);
+    tcase_add_test(t, heads_and_names_are_kept);
+    tcase_add_test(t, encoder_moves_into_a_classifier);
+    tcase_add_test(t, encoder_of_another_width_is_refused);
+    suite_add_tcase(s, t);
+    return s;
+}
