@@ -44,9 +44,12 @@ static void print_summary(const MaeSummary *s) {
 typedef MaeStatus Trainer(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                           MaeError *err);
 
-static int train(const MaeOptions *o, Trainer *trainer) {
+static int train(MaeCommand id, const MaeOptions *o, Trainer *trainer) {
+    MaePlan plan;
     MaeSummary summary = {0};
     MaeError err = {0};
+    if (!o->quiet && mae_plan(id, o, &plan, &err) != MAE_OK) return report(&err);
+    if (!o->quiet) print_plan(stderr, &plan);
     MaeStatus failed = trainer(o, progress_start(o), &summary, &err);
     progress_end();
     if (failed == MAE_INTERRUPTED && o->restart)
@@ -63,7 +66,7 @@ static int supervised(const char *name, MaeCommand id, Trainer *trainer, int arg
     if (status == GO_ON)
         status = call_no_positional(&c, name, "images are named by --data and --val");
     if (status == GO_ON) status = call_need(name, c.options.out, "--out RUN");
-    if (status == GO_ON) status = train(&c.options, trainer);
+    if (status == GO_ON) status = train(id, &c.options, trainer);
     call_free(&c);
     return status;
 }

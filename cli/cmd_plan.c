@@ -9,8 +9,9 @@ void print_plan(FILE *to, const MaePlan *p) {
     char time[32];
     fprintf(to, "model      %s\n", p->model);
     fprintf(to, "data       %s\n", p->data);
-    fprintf(to, "values     %.2f M, %.2f M of them in the encoder\n", 1e-6 * (double)p->parameters,
-            1e-6 * (double)p->encoder_parameters);
+    fprintf(to, "values     %.2f M, %.2f M of them in the encoder; %lld trained\n",
+            1e-6 * (double)p->parameters, 1e-6 * (double)p->encoder_parameters,
+            (long long)p->trained_parameters);
     fprintf(to, "patches    %lld an image, %lld kept\n", (long long)p->patches,
             (long long)p->kept_patches);
     fprintf(to, "compute    %.3f GFLOP an image; measured peak %.0f GFLOP/s\n", p->gflop_per_image,
@@ -33,6 +34,7 @@ static int print_plan_json(const MaePlan *p) {
     json_text(j, "data", p->data);
     json_count(j, "parameters", p->parameters);
     json_count(j, "encoder_parameters", p->encoder_parameters);
+    json_count(j, "trained_parameters", p->trained_parameters);
     json_count(j, "images", p->images);
     json_count(j, "patches", p->patches);
     json_count(j, "kept_patches", p->kept_patches);
@@ -51,21 +53,32 @@ static int print_plan_json(const MaePlan *p) {
     return print_json(j);
 }
 
-static int plan(const MaeOptions *o) {
+static int plan(MaeCommand command, const MaeOptions *o) {
     MaePlan p = {0};
     MaeError err = {0};
-    if (mae_plan(o, &p, &err) != MAE_OK) return report(&err);
+    if (mae_plan(command, o, &p, &err) != MAE_OK) return report(&err);
     if (o->json) return print_plan_json(&p);
     print_plan(stdout, &p);
     return EXIT_DONE;
 }
 
+/* The command whose plan is asked for is the first word. */
 int cmd_plan(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        MaeCommand id;
+    } commands[] = {{"pretrain", MAE_COMMAND_PRETRAIN},
+                    {"finetune", MAE_COMMAND_FINETUNE},
+                    {"probe", MAE_COMMAND_PROBE}};
     Call c;
-    int status = call_parse(&c, "plan", MAE_COMMAND_PRETRAIN, argc, argv);
-    if (status == GO_ON && (c.n_positional != 1 || strcmp(c.positional[0], "pretrain") != 0))
-        status = report_usage("plan", "write: mae plan pretrain OPTIONS");
-    if (status == GO_ON) status = plan(&c.options);
+    MaeCommand id = MAE_COMMAND_PRETRAIN;
+    bool known = false;
+    for (int i = 0; i < 3 && argc > 1 && !known; i++)
+        if ((known = strcmp(argv[1], commands[i].name) == 0)) id = commands[i].id;
+    int status = call_parse(&c, "plan", id, argc, argv);
+    if (status == GO_ON && (c.n_positional != 1 || !known))
+        status = report_usage("plan", "write: mae plan pretrain|finetune|probe OPTIONS");
+    if (status == GO_ON) status = plan(id, &c.options);
     call_free(&c);
     return status;
 }

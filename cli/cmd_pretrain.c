@@ -34,7 +34,7 @@ static int train(const MaeOptions *o) {
     MaePlan plan;
     MaeSummary summary = {0};
     MaeError err = {0};
-    if (mae_plan(o, &plan, &err) != MAE_OK) return report(&err);
+    if (mae_plan(MAE_COMMAND_PRETRAIN, o, &plan, &err) != MAE_OK) return report(&err);
     if (!o->quiet) print_plan(stderr, &plan);
     MaeStatus failed = mae_pretrain(o, progress_start(o), &summary, &err);
     progress_end();

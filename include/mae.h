@@ -193,7 +193,8 @@ typedef struct MaeEvents {
 typedef struct MaePlan {
     char model[64]; /* "vit_base patch 16, 224x224" */
     char data[256]; /* description of the source */
-    int64_t parameters, encoder_parameters, images, patches, kept_patches;
+    int64_t parameters, encoder_parameters, trained_parameters;
+    int64_t images, patches, kept_patches;
     int64_t effective_batch, steps_per_epoch, total_steps;
     double lr;              /* after scaling by batch / 256 */
     double gflop_per_image; /* of a training step */
@@ -213,8 +214,9 @@ typedef struct MaeSummary {
     int64_t best_epoch;
 } MaeSummary;
 
-/* What mae_pretrain would do, without doing it. Opens the data; needs no --out. */
-MAE_API MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err);
+/* What mae_pretrain, mae_finetune or mae_probe would do (command says which), without doing it.
+ * Opens the data; needs no --out. */
+MAE_API MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeError *err);
 /* Runs or resumes. Writes the run folder of options.out. Errors: USAGE (options that contradict
  * each other or the run folder), EMPTY, IO, FORMAT, MEMORY, NONFINITE, INTERRUPTED. */
 MAE_API MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,

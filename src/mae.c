@@ -38,9 +38,11 @@ static void listen(const MaeEvents *events) {
     log_set_sink(hears ? to_events : NULL, hears ? (void *)(uintptr_t)events : NULL);
 }
 
-MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err) {
+MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeError *err) {
     Error e = {0};
-    return lower(pretrain_plan(o, out, &e), &e, err);
+    Status status = command == MAE_COMMAND_PRETRAIN ? pretrain_plan(o, out, &e)
+                                                    : finetune_plan(command, o, out, &e);
+    return lower(status, &e, err);
 }
 
 MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,

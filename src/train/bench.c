@@ -82,8 +82,8 @@ Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err) {
     double seconds[MAX_REPETITIONS], peak = 0;
     int64_t n = repetitions(o);
     CheckpointNotes notes;
-    setup_notes(o, &notes);
     TRY(setup_model_config(o, &c, err));
+    setup_notes(o, &c, &notes);
     TRY(setup_device(o, &d, err));
     TRY(vit_new(d, &c, true, TUNE_ALL, &a, err));
     TRY(vit_init(a, (uint64_t)o->seed, err));

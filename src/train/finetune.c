@@ -81,7 +81,7 @@ static Status configure_encoder(Run *r, Error *err) {
         TRY(config_of_checkpoint(o, last, &r->config, &r->notes, err));
     } else if (is_scratch(o)) {
         TRY(setup_model_config(o, &r->config, err));
-        setup_notes(o, &r->notes);
+        setup_notes(o, &r->config, &r->notes);
     } else {
         TRY(config_of_checkpoint(o, o->init, &r->config, &r->notes, err));
     }
@@ -357,10 +357,29 @@ static void close_task(Run *r) {
     mem_free(t);
 }
 
+static Status describe(Run *r, MaePlan *p, Error *err) {
+    Status status = STATUS_OK;
+    const MaeOptions *o = &r->options;
+    Vit *v = NULL;
+    ClassifierGraph g = {0};
+    ClassifierOptions c = {.batch = o->batch,
+                           .train = true,
+                           .from_features = o->cache_features != 0,
+                           .drop_path = o->drop_path};
+    TRY(vit_describe(r->device, &r->config, true, o->tune_blocks, &v, err));
+    TRY(classifier_graph(v, c, &g, err));
+    p->kept_patches = model_patches(&r->config);
+    run_describe(r, v, g.graph, optimizer_of(r).kind, p);
+done:
+    classifier_graph_free(&g);
+    vit_free(v);
+    return status;
+}
+
 #define TASK(which)                                                                                \
     {                                                                                              \
         .command = which, .configure = configure, .make = make, .start = start, .open = open,      \
-        .set_batch = set_batch, .end_epoch = end_epoch, .close = close_task                        \
+        .set_batch = set_batch, .end_epoch = end_epoch, .close = close_task, .describe = describe  \
     }
 
 static const Task FINETUNE = TASK(MAE_COMMAND_FINETUNE);
@@ -372,4 +391,8 @@ Status finetune_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *ou
 
 Status probe_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
     return run_train(&PROBE, o, events, out, err);
+}
+
+Status finetune_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, Error *err) {
+    return run_plan(command == MAE_COMMAND_PROBE ? &PROBE : &FINETUNE, o, out, err);
 }

@@ -7,5 +7,7 @@
 
 Status finetune_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err);
 Status probe_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err);
+/* command: FINETUNE or PROBE. */
+Status finetune_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, Error *err);
 
 #endif

@@ -39,7 +39,7 @@ Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
     TRY(setup_device(o, &m->device, err));
     TRY(vit_new(m->device, &c, false, TUNE_ALL, &m->vit, err));
     TRY(vit_init(m->vit, (uint64_t)o->seed, err));
-    setup_notes(o, &m->notes);
+    setup_notes(o, &c, &m->notes);
     *out = m;
     m = NULL;
 done:

@@ -1,4 +1,4 @@
-/* Pre-training as a task of the training loop, and the plan of it. */
+/* Pre-training as a task of the training loop. */
 #include "train/pretrain.h"
 
 #include <inttypes.h>
@@ -12,7 +12,6 @@
 #include "train/pca.h"
 #include "train/picture.h"
 #include "train/run.h"
-#include "train/runfolder.h"
 #include "train/setup.h"
 
 #define PICTURE_ROWS 4
@@ -34,8 +33,8 @@ static Status configure(Run *r, Error *err) {
     Status status = setup_model_config(o, &r->config, err);
     if (status != STATUS_OK) return status;
     run_resolve_sizes(&r->options, &r->config);
-    setup_notes(o, &r->notes);
-    return STATUS_OK;
+    setup_notes(o, &r->config, &r->notes);
+    return setup_dataset(o, o->data, r->config.channels, &r->dataset, err);
 }
 
 static OptimizerOptions adamw_of(const MaeOptions *o) {
@@ -57,7 +56,6 @@ static Status make(Run *r, Error *err) {
                        .mask_ratio = o->mask_ratio,
                        .seed = (uint64_t)o->seed};
     StepOptions s = {.batch = o->batch, .accumulate = o->accumulate, .clip_grad = o->clip_grad};
-    TRY(setup_dataset(o, o->data, r->config.channels, &r->dataset, err));
     TRY(vit_new(r->device, &r->config, true, TUNE_ALL, &r->model, err));
     TRY(optimizer_new(r->device, r->model->params, adamw_of(o), &r->optimizer, err));
     TRY(masked_batch_new(r->model, m, &p->batch, err));
@@ -170,6 +168,21 @@ static void close_task(Run *r) {
     mem_free(p);
 }
 
+static Status describe(Run *r, MaePlan *p, Error *err) {
+    Status status = STATUS_OK;
+    const MaeOptions *o = &r->options;
+    Vit *v = NULL;
+    AutoencoderGraph g = {0};
+    TRY(vit_describe(r->device, &r->config, true, TUNE_ALL, &v, err));
+    p->kept_patches = mask_n_keep((MaskKind)o->mask, &r->config, o->mask_ratio);
+    TRY(autoencoder_graph(v, FORWARD_TRAIN, o->batch, p->kept_patches, false, &g, err));
+    run_describe(r, v, g.graph, OPTIMIZER_ADAMW, p);
+done:
+    graph_free(g.graph);
+    vit_free(v);
+    return status;
+}
+
 static const Task PRETRAIN = {.command = MAE_COMMAND_PRETRAIN,
                               .configure = configure,
                               .make = make,
@@ -177,71 +190,13 @@ static const Task PRETRAIN = {.command = MAE_COMMAND_PRETRAIN,
                               .open = open_pictures,
                               .set_batch = set_batch,
                               .picture = save_picture,
+                              .describe = describe,
                               .close = close_task};
 
 Status pretrain_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
     return run_train(&PRETRAIN, o, events, out, err);
 }
 
-/* --- the plan --------------------------------------------------------------------------------- */
-
-static void plan_schedule(const MaeOptions *o, const Dataset *d, MaePlan *p) {
-    p->images = dataset_count(d);
-    snprintf(p->data, sizeof p->data, "%s", dataset_describe(d));
-    p->effective_batch = o->batch * o->accumulate;
-    p->steps_per_epoch = p->images * o->repeat / o->batch / o->accumulate;
-    p->total_steps = p->steps_per_epoch * o->epochs;
-    if (o->steps > 0 && o->steps < p->total_steps) p->total_steps = o->steps;
-    p->lr = setup_lr(o);
-}
-
-static Status plan_model(const MaeOptions *o, const ModelConfig *c, Device *d, MaePlan *p,
-                         Error *err) {
-    Status status = STATUS_OK;
-    Vit *a = NULL;
-    AutoencoderGraph g = {0};
-    CheckpointNotes notes;
-    setup_notes(o, &notes);
-    TRY(vit_describe(d, c, true, TUNE_ALL, &a, err));
-    p->kept_patches = mask_n_keep((MaskKind)o->mask, c, o->mask_ratio);
-    TRY(autoencoder_graph(a, FORWARD_TRAIN, o->batch, p->kept_patches, false, &g, err));
-    snprintf(p->model, sizeof p->model, "%s patch %" PRId64 ", %" PRId64 "x%" PRId64, notes.preset,
-             c->patch, c->image_height, c->image_width);
-    p->parameters = vit_parameters(a);
-    p->encoder_parameters = vit_encoder_parameters(a);
-    p->patches = model_patches(c);
-    p->gflop_per_image = graph_flops_step(g.graph) / (double)o->batch * 1e-9;
-    p->bytes_parameters = (int64_t)params_bytes(a->params);
-    p->bytes_optimizer = (int64_t)optimizer_bytes(a->params, d, OPTIMIZER_ADAMW);
-    p->bytes_activations = (int64_t)graph_bytes(g.graph, GRAPH_TRAIN);
-    p->bytes_total = p->bytes_parameters + p->bytes_optimizer + p->bytes_activations;
-done:
-    graph_free(g.graph);
-    vit_free(a);
-    return status;
-}
-
 Status pretrain_plan(const MaeOptions *o, MaePlan *out, Error *err) {
-    Status status = STATUS_OK;
-    MaeOptions merged = {0};
-    ModelConfig c;
-    Device *device = NULL;
-    Dataset *dataset = NULL;
-    *out = (MaePlan){0};
-    out->resumes = o->out && !o->restart && checkpoint_run_exists(o->out);
-    TRY(out->resumes ? runfolder_merge_options(o, MAE_COMMAND_PRETRAIN, &merged, err)
-                     : runfolder_copy_options(o, MAE_COMMAND_PRETRAIN, &merged, err));
-    TRY(setup_model_config(&merged, &c, err));
-    TRY(setup_device(&merged, &device, err));
-    TRY(setup_dataset(&merged, merged.data, c.channels, &dataset, err));
-    plan_schedule(&merged, dataset, out);
-    TRY(plan_model(&merged, &c, device, out, err));
-    out->peak_gflops = device_peak_gflops(device, 0.05, 4);
-    out->seconds = (double)(out->total_steps * out->effective_batch) * out->gflop_per_image /
-                   (0.5 * out->peak_gflops);
-done:
-    dataset_close(dataset);
-    device_close(device);
-    mae_options_free(&merged);
-    return status;
+    return run_plan(&PRETRAIN, o, out, err);
 }

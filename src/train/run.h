@@ -15,16 +15,17 @@ typedef struct Run Run;
 typedef struct Task {
     MaeCommand command;
     /* In this order: */
-    Status (*configure)(Run *r, Error *err); /* options -> config, notes; options resolved */
-    Status (*make)(Run *r, Error *err);      /* device and data are there: model, optimizer, step,
-                                                loader options */
-    Status (*start)(Run *r, Error *err);     /* first weights of a run that is not resumed */
-    Status (*open)(Run *r, Error *err);      /* weights are there: what epochs need */
+    Status (*configure)(Run *r,
+                        Error *err);     /* options -> config, notes, dataset; options resolved */
+    Status (*make)(Run *r, Error *err);  /* model, optimizer, step, loader options */
+    Status (*start)(Run *r, Error *err); /* first weights of a run that is not resumed */
+    Status (*open)(Run *r, Error *err);  /* weights are there: what epochs need */
     Status (*set_batch)(Run *r, Batch *b, Error *err);
     void (*update_done)(Run *r);                            /* may be NULL */
     Status (*end_epoch)(Run *r, LogLine *line, Error *err); /* measures; may be NULL */
     Status (*picture)(Run *r, Error *err);                  /* beside a checkpoint; may be NULL */
     void (*close)(Run *r);                                  /* frees r->task_data; may be NULL */
+    Status (*describe)(Run *r, MaePlan *p, Error *err); /* after configure, instead of the others */
 } Task;
 
 struct Run {
@@ -59,6 +60,10 @@ struct Run {
 /* Runs or resumes; fills *out. */
 Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                  Error *err);
+/* What run_train would do, without doing it; o->out may be NULL. */
+Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err);
+/* For Task.describe: sizes, FLOPs and bytes of a described model and its training graph. */
+void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p);
 /* RUN/name, formatted into a fresh string (mem_free). */
 Status run_file(const Run *r, const char *name, char **out, Error *err);
 /* Sizes that came from a preset or a checkpoint are written out, so that config.json says all. */

@@ -47,9 +47,14 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
     return model_check(c, err);
 }
 
-void setup_notes(const MaeOptions *o, CheckpointNotes *notes) {
-    *notes = (CheckpointNotes){.mask = (MaskKind)o->mask, .mask_ratio = o->mask_ratio};
-    snprintf(notes->preset, sizeof notes->preset, "%s", PRESETS[o->model]);
+void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes) {
+    ModelConfig preset;
+    Error ignored = {0};
+    *notes = (CheckpointNotes){.mask = (MaskKind)o->mask, .mask_ratio = o->mask_ratio, .top1 = -1};
+    bool same = model_preset(PRESETS[o->model], &preset, &ignored) == STATUS_OK &&
+                preset.embed_dim == c->embed_dim && preset.depth == c->depth &&
+                preset.heads == c->heads;
+    snprintf(notes->preset, sizeof notes->preset, "%s", same ? PRESETS[o->model] : "custom");
 }
 
 Status setup_device(const MaeOptions *o, Device **out, Error *err) {

@@ -10,7 +10,8 @@
 
 /* Preset with overrides; checked. */
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err);
-void setup_notes(const MaeOptions *o, CheckpointNotes *notes);
+/* The name of the preset, or "custom" where its width, depth or heads were changed. */
+void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes);
 Status setup_device(const MaeOptions *o, Device **out, Error *err);
 Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, Dataset **out,
                      Error *err);

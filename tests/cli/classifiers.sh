@@ -77,6 +77,14 @@ trained=$(sed -n 's/^training \([0-9]*\) of .*/\1/p' "$dir/err")
     wrong "--tune-blocks 0.5 trains $trained values"
 end
 
+case_ 'plans of classifiers'
+run 0 plan finetune $sets --init "$mae_model" --tune-blocks 1
+out 'optimiser'
+run 0 plan probe $sets --init "$mae_model" --json
+json parameters trained_parameters gflop_per_image bytes_total lr
+out '"trained_parameters":330'
+end
+
 case_ 'a share held out for validation'
 run 0 finetune --data synthetic:80x32x32 --val-share 0.2 --init "$mae_model" $short --epochs 1 \
     --out "$dir/split"

@@ -137,7 +137,7 @@ end
 
 case_ 'pretrain'
 pretrain 0 "$dir/run" --epochs 4
-err '^model .*vit_tiny patch 8'
+err '^model .*custom patch 8'
 err '^train 16/16'
 out '^updates *16'
 file "$dir/run/last.safetensors" "$dir/run/last.state.safetensors" "$dir/run/config.json" \
@@ -208,7 +208,7 @@ photo=$dir/run/reconstructions/4.png
 
 case_ 'info'
 run 0 info "$model"
-out '^model *vit_tiny'
+out '^model *custom'
 out 'patch_embed.proj.weight'
 run 0 info "$model" --json
 json file format dialect model tensors metadata

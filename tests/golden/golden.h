@@ -10,8 +10,10 @@
 #include <jansson.h>
 
 #include "base/memory.h"
+#include "data/loader.h"
 #include "formats/safetensors.h"
 #include "model/autoencoder.h"
+#include "model/classifier.h"
 
 #define MAX_OPEN 64
 
@@ -88,6 +90,41 @@ MaskSet golden_masks(Golden *g, const float *noise, int64_t batch, int64_t patch
 /* Images and masks into the inputs of a graph of any kind. */
 void golden_feed(AutoencoderGraph *graph, const MaskSet *m, const float *images);
 
+/* --- classifiers ------------------------------------------------------------------------------ */
+
+/* The number after these words in the entry's description; NAN: none. */
+double golden_stated(const json_t *entry, const char *before);
+double golden_listed(const json_t *object, const char *key, int64_t i); /* NAN when absent */
+/* "vit_base_patch16", with or without "mae_" in front: a preset and its patch. */
+bool golden_preset(Golden *g, const char *arch, ModelConfig *c);
+/* Turns the sizes of an autoencoder into those of a classifier. */
+void golden_make_classifier(ModelConfig *c, HeadKind head, bool global_pool, int64_t classes);
+/* The weights that a {"id": ..} names. */
+const SafeTensors *golden_encoder(Golden *g, const json_t *config);
+/* Sets every parameter from PREFIX + name of `own` where that has it, otherwise from the encoder's
+ * file; the layers of a probe's head stay as they are when `own` lacks them. */
+bool golden_load_classifier(Golden *g, Vit *v, const SafeTensors *encoder, const SafeTensors *own,
+                            const char *prefix);
+
+/* Labelled images of a file; their size goes into the config, which has the classes already. */
+typedef struct Pool {
+    int64_t n, classes;
+    Shape shape; /* of the images, [n,C,h,w] */
+    float *images;
+    int *labels;
+} Pool;
+bool golden_pool(Golden *g, const SafeTensors *s, ModelConfig *c, Pool *out);
+/* A batch as the loader gives it: images index[n] of the pool (NULL: in order), copied. */
+Batch golden_batch(Golden *g, const Pool *p, const int64_t *index, int64_t n);
+/* 0, 1, .. classes-1: every class of the data is that of the model. */
+const int *golden_same_classes(Golden *g, int64_t classes);
+/* Planned for training or inference; freed by the caller, also after a failure. */
+bool golden_classifier_graph(Golden *g, Vit *v, ClassifierOptions o, ClassifierGraph *out);
+float *golden_output(Golden *g, Graph *graph, const Value *v);
+/* A kept value against the tensor of that name. */
+void compare_output(Golden *g, const json_t *entry, const SafeTensors *s, const char *name,
+                    Graph *graph, const Value *v);
+
 /* --- subjects: each checks one file of a manifest --------------------------------------------- */
 
 typedef void (*Subject)(Golden *g, const char *path, const json_t *entry);
@@ -97,6 +134,14 @@ void check_forward(Golden *g, const char *path, const json_t *entry);
 void check_backward(Golden *g, const char *path, const json_t *entry);
 void check_trajectory(Golden *g, const char *path, const json_t *entry);
 void check_real_size(Golden *g, const char *path, const json_t *entry);
+void check_real_classifier(Golden *g, const char *path, const json_t *entry);
+void check_head(Golden *g, const char *path, const json_t *entry);
+void check_smoothed(Golden *g, const char *path, const json_t *entry);
+void check_mixed(Golden *g, const char *path, const json_t *entry);
+void check_drop_path(Golden *g, const char *path, const json_t *entry);
+void check_layer_groups(Golden *g, const char *path, const json_t *entry);
+void check_fine_tuning(Golden *g, const char *path, const json_t *entry);
+void check_probe(Golden *g, const char *path, const json_t *entry);
 void check_positions(Golden *g, const char *path, const json_t *entry);
 void check_random_masks(Golden *g, const char *path, const json_t *entry);
 void check_keep_counts(Golden *g, const char *path, const json_t *entry);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/mix.h"
 #include "golden.h"
 
 typedef struct Big {
@@ -81,7 +82,8 @@ static void set_weights(Golden *g, Big *b) {
         compare_first(g, b, name, want, 0, 1);
     compare_first(g, b, "noise", json_object_get(b->json, "noise_first4"), 0.5, 0.5);
     for (int64_t i = 0; i < params_count(b->model->params); i++)
-        if (params_at(b->model->params, i)->trainable)
+        if (params_at(b->model->params, i)->trainable &&
+            !ends_with(params_at(b->model->params, i)->name, "pos_embed"))
             set_weight(b, params_at(b->model->params, i));
 }
 
@@ -140,9 +142,10 @@ static void compare_gradients(Golden *g, Big *b) {
     }
 }
 
-static void compare_statistics(Golden *g, Big *b, const char *name, const float *x, int64_t n) {
+/* error: of the float32 run, {"max_abs", "rel_l2", "ref_max"}. */
+static void compare_statistics(Golden *g, Big *b, const char *name, const float *x, int64_t n,
+                               const json_t *error) {
     const json_t *want = json_object_get(b->json, golden_text(g, "%s_f64", name));
-    const json_t *error = json_object_get(b->json, golden_text(g, "%s_f32_vs_f64", name));
     double largest = golden_number(error, "ref_max");
     double limit = golden_allowance(golden_number(error, "max_abs"), largest);
     double relative = golden_allowance(golden_number(error, "rel_l2"), 1);
@@ -181,8 +184,10 @@ static void compare_outputs(Golden *g, Big *b, AutoencoderGraph *graph) {
     const int64_t first[] = {0, 1, 2, 3}, spread[] = {0, P / 2, P - 1};
     float *latent = golden_value(g, graph, graph->latent);
     float *pred = golden_value(g, graph, graph->pred);
-    compare_statistics(g, b, "latent", latent, shape_numel(graph->latent->shape));
-    compare_statistics(g, b, "pred", pred, shape_numel(graph->pred->shape));
+    compare_statistics(g, b, "latent", latent, shape_numel(graph->latent->shape),
+                       json_object_get(b->json, "latent_f32_vs_f64"));
+    compare_statistics(g, b, "pred", pred, shape_numel(graph->pred->shape),
+                       json_object_get(b->json, "pred_f32_vs_f64"));
     compare_tokens(g, b, "latent_first4tokens_first64", latent, graph->latent->shape, first);
     compare_tokens(g, b, "pred_tokens_0_mid_last_first64", pred, graph->pred->shape, spread);
 }
@@ -260,18 +265,8 @@ static void check_other_loss(Golden *g, Big *b) {
     graph_free(graph.graph);
 }
 
-/* "mae_vit_base_patch16": a preset and its patch. */
 static bool read_config(Golden *g, Big *b, ModelConfig *c) {
-    Error err = {0};
-    char size[32];
-    int patch = 0;
-    const char *arch = json_string_value(json_object_get(b->json, "arch"));
-    if (!arch || sscanf(arch, "mae_vit_%31[a-z]_patch%d", size, &patch) != 2 ||
-        model_preset(golden_text(g, "vit_%s", size), c, &err) != STATUS_OK) {
-        golden_problem(g, "unknown architecture %s %s", arch ? arch : "", err.message);
-        return false;
-    }
-    c->patch = patch;
+    if (!golden_preset(g, json_string_value(json_object_get(b->json, "arch")), c)) return false;
     c->image_height = c->image_width = golden_integer(b->json, "image");
     c->target = golden_integer(b->json, "norm_pix_loss") ? TARGET_NORM_PIX : TARGET_PIXEL;
     b->batch = golden_integer(b->json, "batch");
@@ -308,5 +303,72 @@ void check_real_size(Golden *g, const char *path, const json_t *entry) {
     check_training(g, &b);
     check_patch_embed(g, &b);
     check_other_loss(g, &b);
+    vit_free(b.model);
+}
+
+/* --- the classifier --------------------------------------------------------------------------- */
+
+static bool read_classifier(Golden *g, Big *b, ModelConfig *c) {
+    Shape logits;
+    if (!golden_reals(g, b->tensors, "logits", &logits)) return false;
+    if (!golden_preset(g, json_string_value(json_object_get(b->json, "arch")), c)) return false;
+    golden_make_classifier(c, HEAD_LINEAR, golden_integer(b->json, "global_pool") == 1,
+                           logits.dim[1]);
+    if (golden_integer(b->json, "image") > 0)
+        c->image_height = c->image_width = golden_integer(b->json, "image");
+    b->batch = logits.dim[0];
+    b->seed = (uint64_t)golden_integer(b->json, "seed");
+    return true;
+}
+
+/* Images by formula; labels and smoothing of the file. */
+static void set_classifier_inputs(Golden *g, Big *b, ClassifierGraph *graph) {
+    const ModelConfig *c = &b->model->config;
+    int64_t n = shape_numel(graph->images->shape);
+    float *images = golden_memory(g, n, sizeof *images);
+    float *targets = golden_memory(g, b->batch * c->classes, sizeof *targets);
+    int *labels = golden_memory(g, b->batch, sizeof *labels);
+    for (int64_t i = 0; i < b->batch; i++) labels[i] = (int)golden_listed(b->json, "labels", i);
+    formula(images, n, "images", b->seed, 0, 2);
+    mix_targets(targets, labels, NULL, b->batch, c->classes,
+                golden_number(b->json, "label_smoothing"));
+    graph_set_real(graph->graph, graph->images, images);
+    graph_set_real(graph->graph, graph->targets, targets);
+}
+
+static void check_classifier_training(Golden *g, Big *b) {
+    const float one = 1;
+    double want = golden_number(b->json, "loss_f64");
+    ClassifierGraph graph = {0};
+    ClassifierOptions o = {.batch = b->batch, .train = true, .float_images = true};
+    if (golden_classifier_graph(g, b->model, o, &graph)) {
+        params_zero_grad(b->model->params);
+        set_classifier_inputs(g, b, &graph);
+        graph_forward(graph.graph);
+        compare_output(g, b->entry, b->tensors, "logits", graph.graph, graph.logits);
+        compare_statistics(g, b, "logits", golden_output(g, graph.graph, graph.logits),
+                           shape_numel(graph.logits->shape),
+                           json_object_get(json_object_get(b->entry, "f32_vs_f64"), "logits"));
+        compare_number(g, "loss_f64", (double)*golden_output(g, graph.graph, graph.loss), want,
+                       1e-6 * want);
+        graph_set_grad(graph.graph, graph.loss, &one);
+        graph_backward(graph.graph, graph.loss, NULL, NULL);
+        compare_gradients(g, b);
+    }
+    classifier_graph_free(&graph);
+}
+
+void check_real_classifier(Golden *g, const char *path, const json_t *entry) {
+    ModelConfig c;
+    Big b = {.entry = entry};
+    b.tensors = golden_tensors(g, path);
+    b.json = golden_json(g, golden_sibling(g, path, ".json"));
+    if (!b.tensors || !b.json || !read_classifier(g, &b, &c)) return;
+    b.model = golden_model(g, &c, true);
+    if (!b.model) return;
+    compare_number(g, "parameters with gradients", (double)params_count(b.model->params),
+                   (double)json_object_size(json_object_get(b.json, "grads_f64")), 0);
+    set_weights(g, &b);
+    check_classifier_training(g, &b);
     vit_free(b.model);
 }

@@ -1,0 +1,57 @@
+/* What a training command would need, before anything starts. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "train/run.h"
+#include "train/runfolder.h"
+#include "train/setup.h"
+
+void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p) {
+    const ModelConfig *c = &r->config;
+    snprintf(p->model, sizeof p->model, "%s patch %" PRId64 ", %" PRId64 "x%" PRId64,
+             r->notes.preset, c->patch, c->image_height, c->image_width);
+    p->parameters = vit_parameters(v);
+    p->encoder_parameters = vit_encoder_parameters(v);
+    p->trained_parameters = vit_trained_parameters(v);
+    p->patches = model_patches(c);
+    p->gflop_per_image = graph_flops_step(g) / (double)r->options.batch * 1e-9;
+    p->bytes_parameters = (int64_t)params_bytes(v->params);
+    p->bytes_optimizer = (int64_t)optimizer_bytes(v->params, r->device, kind);
+    p->bytes_activations = (int64_t)graph_bytes(g, GRAPH_TRAIN);
+    p->bytes_total = p->bytes_parameters + p->bytes_optimizer + p->bytes_activations;
+}
+
+static void plan_schedule(const Run *r, MaePlan *p) {
+    const MaeOptions *o = &r->options;
+    p->images = dataset_count(r->dataset);
+    if (o->limit > 0 && o->limit < p->images) p->images = o->limit;
+    snprintf(p->data, sizeof p->data, "%s", dataset_describe(r->dataset));
+    p->effective_batch = o->batch * o->accumulate;
+    p->steps_per_epoch = p->images * o->repeat / o->batch / o->accumulate;
+    p->total_steps = p->steps_per_epoch * o->epochs;
+    if (o->steps > 0 && o->steps < p->total_steps) p->total_steps = o->steps;
+    p->lr = setup_lr(o);
+}
+
+Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err) {
+    Status status = STATUS_OK;
+    Run r = {.task = task};
+    *out = (MaePlan){0};
+    r.resumed = o->out && !o->restart && checkpoint_run_exists(o->out);
+    out->resumes = r.resumed;
+    TRY(r.resumed ? runfolder_merge_options(o, task->command, &r.options, err)
+                  : runfolder_copy_options(o, task->command, &r.options, err));
+    TRY(setup_device(&r.options, &r.device, err));
+    TRY(task->configure(&r, err));
+    plan_schedule(&r, out);
+    TRY(task->describe(&r, out, err));
+    out->peak_gflops = device_peak_gflops(r.device, 0.05, 4);
+    out->seconds = (double)(out->total_steps * out->effective_batch) * out->gflop_per_image /
+                   (0.5 * out->peak_gflops);
+done:
+    dataset_close(r.dataset);
+    device_close(r.device);
+    checkpoint_notes_free(&r.notes);
+    mae_options_free(&r.options);
+    return status;
+}
