@@ -11,9 +11,9 @@ WANTED = ("weights/micro", "model_forward/micro4", "model_forward/micro8_images"
           "model_forward/micro8_np0_mr75", "model_backward/micro4", "model_backward/micro8_np0_mr75",
           "train_trajectory/", "pos_embed/sincos_d48",
           "pos_embed/interpolate", "masks/random", "masks/grid", "masks/len_keep",
-          "augment/photos/", "augment/decode", "augment/crop", "augment/eval", "real_size/",
-          "finetune/head", "finetune/gp_ls", "finetune/gp_droppath", "finetune/cls", "finetune/lrd",
-          "finetune/traj", "linprobe/")
+          "augment/photos/", "augment/decode", "augment/crop", "augment/eval", "augment/color_jitter",
+          "augment/rand", "augment/mixup", "real_size/", "finetune/head", "finetune/gp_ls",
+          "finetune/gp_droppath", "finetune/cls", "finetune/lrd", "finetune/traj", "linprobe/")
 
 
 def main(source, target):

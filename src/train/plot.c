@@ -1,280 +1,357 @@
-/* See plot.h. Coordinates are pixels of a page 860 wide. */
+/* See plot.h. */
 #include "train/plot.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/memory.h"
+/* Colours that colour-blind readers tell apart (Okabe and Ito), darkened for thin lines. */
+const char plot_css[] =
+    "text{font-family:Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif;"
+    "font-size:12px;fill:#444}\n"
+    ".title{font-size:18px;font-weight:bold;fill:#111}\n"
+    ".label{font-size:13px;font-weight:bold;fill:#222}\n"
+    ".note{fill:#333}.strong{font-size:13px}\n"
+    ".alarm{fill:#b3261e}\n"
+    ".end{text-anchor:end}.middle{text-anchor:middle}.faded{fill:#999}\n"
+    "path{fill:none;stroke-linejoin:round;stroke-linecap:round}\n"
+    ".grid{stroke:#e9e9e9;stroke-width:1}.axis{stroke:#8a8a8a;stroke-width:1}\n"
+    ".line{stroke-width:1.8}.raw{stroke-width:.8;stroke-opacity:.38}\n"
+    ".dashed{stroke-dasharray:5 3.5}\n"
+    ".blue{stroke:#0b66a8}.red{stroke:#cf5410}.green{stroke:#06825f}\n"
+    ".dot{stroke:#fff;stroke-width:1}.dot.blue{fill:#0b66a8}.dot.red{fill:#cf5410}"
+    ".dot.green{fill:#06825f}.ring{fill:#fff;fill-opacity:.6;stroke-width:1.5}\n"
+    ".flag{fill:#8e4b8a;stroke:#fff;stroke-width:.7}\n";
 
-enum { WIDTH = 860, LEFT = 78, RIGHT = 24, TOP = 56, HEIGHT = 210, GAP = 46, BOTTOM = 50 };
+/* --- Series ----------------------------------------------------------------------------------- */
 
-/* --- series ----------------------------------------------------------------------------------- */
-
-static Bucket merged(Bucket a, Bucket b) {
-    double n = (double)(a.n + b.n), wa = (double)a.n / n, wb = (double)b.n / n;
-    return (Bucket){.x = wa * a.x + wb * b.x,
-                    .y = wa * a.y + wb * b.y,
-                    .low = fmin(a.low, b.low),
-                    .high = fmax(a.high, b.high),
-                    .n = a.n + b.n};
+static void bucket_merge(Bucket *into, const Bucket *b) {
+    if (into->n == 0 || b->low_y < into->low_y) into->low_x = b->low_x, into->low_y = b->low_y;
+    if (into->n == 0 || b->high_y > into->high_y)
+        into->high_x = b->high_x, into->high_y = b->high_y;
+    into->n += b->n;
+    into->sum_x += b->sum_x;
+    into->sum_y += b->sum_y;
 }
 
 static void halve(Series *s) {
-    for (int i = 0; i < s->n / 2; i++)
-        s->bucket[i] = merged(s->bucket[2 * i], s->bucket[2 * i + 1]);
-    s->n /= 2;
+    for (int i = 0; i < SERIES_BUCKETS / 2; i++) {
+        Bucket pair = s->buckets[2 * i];
+        bucket_merge(&pair, &s->buckets[2 * i + 1]);
+        s->buckets[i] = pair;
+    }
+    s->n_buckets = SERIES_BUCKETS / 2;
     s->stride *= 2;
-    s->filled = s->stride;
 }
 
 void series_add(Series *s, double x, double y) {
-    if (!isfinite(x) || !isfinite(y)) return;
-    Bucket point = {x, y, y, y, 1};
-    if (s->stride == 0) s->stride = s->filled = 1;
-    if (s->n == SERIES_BUCKETS && s->filled == s->stride) halve(s);
-    if (s->n == 0 || s->filled == s->stride) {
-        s->bucket[s->n++] = point;
-        s->filled = 1;
-    } else {
-        s->bucket[s->n - 1] = merged(s->bucket[s->n - 1], point);
-        s->filled++;
-    }
+    if (!(fabs(x) < 1e30 && fabs(y) < 1e30)) return;
+    const Bucket point = {1, x, y, x, y, x, y};
+    bool better = s->high_is_best ? y > s->best_y : y < s->best_y;
+    if (s->n_points == 0 || better) s->best_x = x, s->best_y = y;
+    if (s->n_points == 0) s->stride = 1;
+    s->n_points++;
     s->last_x = x;
     s->last_y = y;
-}
-
-/* --- text ------------------------------------------------------------------------------------- */
-
-typedef struct Text {
-    char *data;
-    size_t n, capacity;
-    bool ok;
-} Text;
-
-static void put(Text *t, const char *format, ...) PRINTF_LIKE(2, 3);
-static void put(Text *t, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    int need = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    if (need < 0 || !t->ok) return;
-    if (t->n + (size_t)need + 1 > t->capacity) {
-        size_t capacity = 2 * t->capacity + (size_t)need + 4096;
-        char *grown = mem_realloc(t->data, t->capacity, capacity);
-        t->ok = grown != NULL;
-        if (!t->ok) return;
-        t->data = grown;
-        t->capacity = capacity;
+    if (s->n_buckets == 0 || s->buckets[s->n_buckets - 1].n == s->stride) {
+        if (s->n_buckets == SERIES_BUCKETS) halve(s);
+        s->buckets[s->n_buckets++] = (Bucket){0};
     }
-    va_start(args, format);
-    vsnprintf(t->data + t->n, t->capacity - t->n, format, args);
-    va_end(args);
-    t->n += (size_t)need;
+    bucket_merge(&s->buckets[s->n_buckets - 1], &point);
 }
 
-/* What XML reserves is written out; control characters and bytes that may not be UTF-8 become '?'.
- */
-static void put_escaped(Text *t, const char *s) {
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '&')
-            put(t, "&amp;");
-        else if (c == '<')
-            put(t, "&lt;");
-        else if (c == '>')
-            put(t, "&gt;");
-        else
-            put(t, "%c", c < 0x20 || c > 0x7e ? '?' : c);
-    }
-}
+/* --- Axes ------------------------------------------------------------------------------------- */
 
-/* --- axes ------------------------------------------------------------------------------------- */
+enum { MAX_TICKS = 32 };
 
+typedef struct Tick {
+    double place; /* pixels */
+    NumberText text;
+} Tick;
+
+/* lo and hi are logarithms when log; they lie at pixels `from` and `to`. Labels of a linear axis
+ * are multiples of 10^exponent. */
 typedef struct Axis {
-    double low, high; /* logarithms when log */
     bool log;
+    double lo, hi, from, to;
+    double step; /* between ticks, linear */
+    int exponent;
 } Axis;
 
-static double scaled(const Axis *a, double v) {
+static double axis_value(const Axis *a, double v) {
     return a->log ? log10(v) : v;
 }
 
-/* A little room around; a constant gets a range of its own. */
-static Axis value_axis(const Panel *p) {
-    Axis a = {INFINITY, -INFINITY, p->log_scale};
-    for (const Series *const *s = p->series; *s; s++)
-        for (int i = 0; i < (*s)->n; i++) {
-            a.low = fmin(a.low, scaled(&a, (*s)->bucket[i].low));
-            a.high = fmax(a.high, scaled(&a, (*s)->bucket[i].high));
+/* v as axis_value gives it. */
+static double axis_place(const Axis *a, double v) {
+    double share = (v - a->lo) / (a->hi - a->lo);
+    share = share < 0 ? 0 : share > 1 ? 1 : share;
+    return a->from + share * (a->to - a->from);
+}
+
+/* The smallest of 1, 2, 2.5, 5 times a power of ten that is at least v > 0. */
+static double nice_step(double v) {
+    static const double nice[] = {1, 2, 2.5, 5, 10};
+    double power = pow(10, floor(log10(v)));
+    int i = 0;
+    while (i < 4 && nice[i] * power < v * (1 - 1e-9)) i++;
+    return nice[i] * power;
+}
+
+/* Ticks at most n apart; very large and very small numbers get a common power of ten. */
+static void axis_set_ticks(Axis *a, int n) {
+    double size = fmax(fabs(a->lo), fabs(a->hi));
+    int exponent = (int)floor(log10(size) + 1e-9);
+    a->step = nice_step((a->hi - a->lo) / n);
+    a->exponent = exponent < -2 || exponent > 4 ? exponent : 0;
+}
+
+static int linear_ticks(const Axis *a, Tick *ticks) {
+    int n = 0, decimals = 0;
+    double unit = pow(10, a->exponent), step = a->step / unit;
+    while (decimals < 12 && fabs(step - rint(step)) > 1e-6 * step) step *= 10, decimals++;
+    double k = ceil(a->lo / a->step - 1e-6);
+    for (; n < MAX_TICKS && k * a->step <= a->hi + 1e-6 * a->step; k++)
+        ticks[n++] = (Tick){axis_place(a, k * a->step), number_text(k * a->step / unit, decimals)};
+    return n;
+}
+
+/* 1, 2 and 5 in each decade; over many decades powers of ten only, and not all of them. */
+static int log_ticks(const Axis *a, Tick *ticks) {
+    static const double parts[] = {1, 2, 5};
+    int n = 0, every = (int)ceil((a->hi - a->lo) / 6), n_parts = a->hi - a->lo < 2.5 ? 3 : 1;
+    for (int e = (int)floor(a->lo / every) * every; e <= a->hi; e += every)
+        for (int i = 0; i < n_parts; i++) {
+            double v = e + log10(parts[i]);
+            if (v < a->lo - 1e-9 || v > a->hi + 1e-9 || n == MAX_TICKS) continue;
+            bool plain = n_parts == 3 || (a->lo > -4.5 && a->hi < 5.5);
+            plain = plain && e > -5 && e < 6;
+            NumberText t =
+                plain ? number_text(parts[i] * pow(10, e), e < 0 ? -e : 0) : power_text(e);
+            if (!plain && n_parts == 3) t = value_text(parts[i] * pow(10, e), 1);
+            ticks[n++] = (Tick){axis_place(a, v), t};
         }
-    if (!(a.low <= a.high)) return (Axis){0, 1, false};
-    double room = a.high > a.low ? 0.06 * (a.high - a.low) : fmax(fabs(a.high) * 0.1, 1e-9);
-    a.low -= room;
-    a.high += room;
+    return n;
+}
+
+static bool panel_range(const Panel *p, double *lo, double *hi) {
+    bool any = false;
+    for (int i = 0; i < p->n_series; i++)
+        for (int b = 0; b < p->series[i]->n_buckets; b++) {
+            const Bucket *q = &p->series[i]->buckets[b];
+            *lo = any ? fmin(*lo, q->low_y) : q->low_y;
+            *hi = any ? fmax(*hi, q->high_y) : q->high_y;
+            any = true;
+        }
+    return any;
+}
+
+/* The range of the values and a little air; a constant gets a range around it. */
+static Axis y_axis(const Panel *p, double from, double to) {
+    Axis a = {.from = from, .to = to};
+    double lo = 0, hi = 1;
+    if (panel_range(p, &lo, &hi)) {
+        a.log = p->log_if_wide && lo > 0 && hi / lo > 20;
+        lo = axis_value(&a, lo);
+        hi = axis_value(&a, hi);
+        bool zero = p->from_zero && lo >= 0;
+        if (zero) lo = 0;
+        bool constant = hi - lo <= 1e-9 * fmax(fabs(lo), fabs(hi));
+        double air = !constant ? 0.05 * (hi - lo) : fabs(hi) > 0 ? 0.1 * fabs(hi) : 1;
+        bool positive = lo >= 0 && !a.log;
+        hi += air;
+        if (!zero) lo -= air;
+        if (positive) lo = fmax(lo, 0);
+        if (p->ceiling > 0 && hi > p->ceiling) hi = fmax(p->ceiling, hi - air);
+    }
+    a.lo = lo;
+    a.hi = hi;
+    axis_set_ticks(&a, (int)fmax(3, p->height / 38));
     return a;
 }
 
-static Axis shared_axis(const Panel *panels, int n) {
-    Axis a = {INFINITY, -INFINITY, false};
-    for (int k = 0; k < n; k++)
-        for (const Series *const *s = panels[k].series; *s; s++) {
-            if ((*s)->n == 0) continue;
-            a.low = fmin(a.low, (*s)->bucket[0].x);
-            a.high = fmax(a.high, (*s)->last_x);
-        }
-    if (!(a.low <= a.high)) return (Axis){0, 1, false};
-    a.low = fmin(a.low, 0);
-    if (a.high <= a.low) a.high = a.low + 1;
+static Axis x_axis(double x_max) {
+    Axis a = {.hi = x_max > 0 ? x_max : 1, .from = PLOT_LEFT, .to = PLOT_RIGHT};
+    axis_set_ticks(&a, 10);
     return a;
 }
 
-/* 1, 2 or 5 times a power of ten, so that about `wanted` of them fit. */
-static double tick_step(double range, int wanted) {
-    double rough = range / wanted, power = pow(10, floor(log10(rough))), r = rough / power;
-    return power * (r <= 1 ? 1 : r <= 2 ? 2 : r <= 5 ? 5 : 10);
+/* --- Lines ------------------------------------------------------------------------------------ */
+
+typedef struct Frame {
+    Svg *svg;
+    Axis x, y;
+} Frame;
+
+static void draw_point(const Frame *f, bool first, double x, double y) {
+    svg_path_point(f->svg, first, axis_place(&f->x, x), axis_place(&f->y, axis_value(&f->y, y)));
 }
 
-static double x_of(const Axis *a, double v) {
-    return LEFT + (WIDTH - LEFT - RIGHT) * (v - a->low) / (a->high - a->low);
-}
-
-static double y_of(const Axis *a, double top, double v) {
-    return top + HEIGHT * (1 - (scaled(a, v) - a->low) / (a->high - a->low));
-}
-
-static void put_tick(Text *t, const Axis *a, const char *label, double top, double v) {
-    double y = y_of(a, top, v);
-    put(t, "<path class=\"g\" d=\"M%d %.1fH%d\"/><text class=\"e\" x=\"%d\" y=\"%.1f\">%s</text>\n",
-        LEFT, y, WIDTH - RIGHT, LEFT - 7, y + 4, label);
-}
-
-static void put_log_ticks(Text *t, const Axis *a, double top) {
-    static const double steps[] = {1, 2, 5};
-    double range = a->high - a->low;
-    for (int power = (int)floor(a->low); power <= (int)ceil(a->high); power++)
-        for (int k = 0; k < (range < 3 ? 3 : 1); k++) {
-            char label[32];
-            double v = steps[k] * pow(10, power);
-            if (log10(v) < a->low || log10(v) > a->high) continue;
-            snprintf(label, sizeof label, "%.4g", v);
-            put_tick(t, a, label, top, v);
-        }
-}
-
-static void put_value_ticks(Text *t, const Axis *a, double top) {
-    if (a->log) {
-        put_log_ticks(t, a, top);
-        return;
+/* Through the lowest and the highest point of each bucket, in their order. */
+static void draw_raw(const Frame *f, const Series *s, const char *weight) {
+    char class[64];
+    snprintf(class, sizeof class, "%s %s", s->class, weight);
+    svg_path_begin(f->svg, class);
+    for (int i = 0; i < s->n_buckets; i++) {
+        const Bucket *b = &s->buckets[i];
+        bool low_first = b->low_x <= b->high_x;
+        draw_point(f, i == 0, low_first ? b->low_x : b->high_x, low_first ? b->low_y : b->high_y);
+        if (b->low_x < b->high_x || b->high_x < b->low_x)
+            draw_point(f, false, low_first ? b->high_x : b->low_x,
+                       low_first ? b->high_y : b->low_y);
     }
-    double step = tick_step(a->high - a->low, 5);
-    for (double i = ceil(a->low / step); i * step <= a->high; i++) {
-        char label[32];
-        snprintf(label, sizeof label, "%.6g", i == 0 ? 0 : i * step);
-        put_tick(t, a, label, top, i * step);
+    draw_point(f, false, s->last_x, s->last_y);
+    svg_path_end(f->svg);
+}
+
+/* The median of the means of up to five neighbours: one spike does not bend the smooth line. */
+static double steady(const Frame *f, const Series *s, int i) {
+    double v[5];
+    int n = 0, reach = i < s->n_buckets - 1 - i ? i : s->n_buckets - 1 - i;
+    if (reach > 2) reach = 2;
+    for (int j = i - reach; j <= i + reach; j++) {
+        double y = axis_value(&f->y, s->buckets[j].sum_y / (double)s->buckets[j].n);
+        int at = n++;
+        for (; at > 0 && v[at - 1] > y; at--) v[at] = v[at - 1];
+        v[at] = y;
     }
+    return v[reach];
 }
 
-static void put_shared_ticks(Text *t, const Axis *x, double top, bool labels) {
-    double step = tick_step(x->high - x->low, 10);
-    for (double i = ceil(x->low / step); i * step <= x->high * (1 + 1e-9); i++) {
-        double at = x_of(x, i * step);
-        put(t, "<path class=\"g\" d=\"M%.1f %.1fV%.1f\"/>", at, top, top + HEIGHT);
-        if (labels)
-            put(t, "<text class=\"m\" x=\"%.1f\" y=\"%.1f\">%.6g</text>", at, top + HEIGHT + 18,
-                i == 0 ? 0 : i * step);
-        put(t, "\n");
+/* A straight line fitted to the values around bucket i, weighted by a bell; its value at i. A
+ * fitted line, unlike a mean, has no bias at the two ends. */
+static double smoothed(const Frame *f, const Series *s, int i, double width) {
+    double w0 = 0, w1 = 0, w2 = 0, y0 = 0, y1 = 0;
+    int reach = (int)ceil(3 * width);
+    for (int j = i - reach; j <= i + reach; j++) {
+        if (j < 0 || j >= s->n_buckets) continue;
+        double d = j - i, y = steady(f, s, j);
+        double weight = (double)s->buckets[j].n * exp(-0.5 * d * d / (width * width));
+        w0 += weight, w1 += weight * d, w2 += weight * d * d;
+        y0 += weight * y, y1 += weight * d * y;
     }
+    double det = w0 * w2 - w1 * w1;
+    return det > 1e-9 * w0 * w0 ? (w2 * y0 - w1 * y1) / det : y0 / w0;
 }
 
-/* --- panels ----------------------------------------------------------------------------------- */
-
-/* Where neighbours were merged, a pale band from the smallest to the largest lies below the line.
- */
-static void put_band(Text *t, const Series *s, const Axis *x, const Axis *y, double top) {
-    if (s->stride < 2) return;
-    put(t, "<path fill=\"%s\" opacity=\".18\" d=\"M", s->colour);
-    for (int i = 0; i < s->n; i++)
-        put(t, "%.1f %.1fL", x_of(x, s->bucket[i].x), y_of(y, top, s->bucket[i].high));
-    for (int i = s->n - 1; i >= 0; i--)
-        put(t, "%.1f %.1f%s", x_of(x, s->bucket[i].x), y_of(y, top, s->bucket[i].low),
-            i ? "L" : "Z\"/>\n");
+/* The bell is narrow at the start, where losses fall steeply. */
+static void draw_smooth(const Frame *f, const Series *s) {
+    char class[64];
+    double widest = fmax(2, s->n_buckets / 50.0);
+    snprintf(class, sizeof class, "%s line", s->class);
+    svg_path_begin(f->svg, class);
+    for (int i = 0; i < s->n_buckets; i++) {
+        double width = fmin(widest, 0.5 + 0.2 * i), x = s->buckets[i].sum_x;
+        svg_path_point(f->svg, i == 0, axis_place(&f->x, x / (double)s->buckets[i].n),
+                       axis_place(&f->y, smoothed(f, s, i, width)));
+    }
+    svg_path_end(f->svg);
 }
 
-static void put_series(Text *t, const Series *s, const Axis *x, const Axis *y, double top) {
-    if (s->n == 0) return;
-    put_band(t, s, x, y, top);
-    put(t, "<path class=\"l\" stroke=\"%s\" d=\"M", s->colour);
-    for (int i = 0; i < s->n; i++)
-        put(t, "%s%.1f %.1f", i ? "L" : "", x_of(x, s->bucket[i].x), y_of(y, top, s->bucket[i].y));
-    put(t, "\"/>\n");
-    for (int i = 0; i < s->n && (s->n == 1 || (s->dots && s->n <= 100)); i++)
-        put(t, "<circle r=\"2.4\" fill=\"%s\" cx=\"%.1f\" cy=\"%.1f\"/>\n", s->colour,
-            x_of(x, s->bucket[i].x), y_of(y, top, s->bucket[i].y));
+static bool is_smoothed(const Series *s) {
+    return s->smooth && s->n_points >= 100;
 }
 
-/* Names with their last values, from the right edge to the left. */
-static void put_legend(Text *t, const Panel *p, double top) {
-    double at = WIDTH - RIGHT;
-    int n = 0;
-    while (p->series[n]) n++;
-    for (int i = n - 1; i >= 0; i--) {
+static void draw_dot(const Frame *f, const Series *s, bool best) {
+    char class[64], tip[256];
+    double x = best ? s->best_x : s->last_x, y = best ? s->best_y : s->last_y;
+    snprintf(class, sizeof class, "%.20s %s", s->class, best ? "ring" : "dot");
+    snprintf(tip, sizeof tip, "%.60s, %s: %s%s at epoch %s", s->name, best ? "best" : "last",
+             value_text(y, 4).s, s->unit ? s->unit : "", epoch_text(x).s);
+    svg_dot(f->svg, class, axis_place(&f->x, x), axis_place(&f->y, axis_value(&f->y, y)),
+            best ? 4.5 : 3.5, tip);
+}
+
+static void draw_series(const Frame *f, const Series *s) {
+    if (s->n_points == 0) return;
+    draw_raw(f, s, is_smoothed(s) ? "raw" : "line");
+    if (is_smoothed(s)) draw_smooth(f, s);
+}
+
+/* --- Panel ------------------------------------------------------------------------------------ */
+
+static void draw_axes(const Frame *f, const char *x_label) {
+    Tick ticks[MAX_TICKS];
+    double bottom = f->y.from, top = f->y.to;
+    int n = f->y.log ? log_ticks(&f->y, ticks) : linear_ticks(&f->y, ticks);
+    for (int i = 0; i < n; i++) {
+        svg_line(f->svg, "grid", PLOT_LEFT, ticks[i].place, PLOT_RIGHT, ticks[i].place);
+        svg_text(f->svg, "end", PLOT_LEFT - 8, ticks[i].place + 4, ticks[i].text.s);
+    }
+    n = linear_ticks(&f->x, ticks);
+    for (int i = 0; i < n; i++) {
+        svg_line(f->svg, "grid", ticks[i].place, top, ticks[i].place, bottom);
+        svg_line(f->svg, "axis", ticks[i].place, bottom, ticks[i].place, bottom + 4);
+        if (x_label) svg_text(f->svg, "middle", ticks[i].place, bottom + 19, ticks[i].text.s);
+    }
+    svg_line(f->svg, "axis", PLOT_LEFT, bottom, PLOT_RIGHT, bottom);
+    svg_line(f->svg, "axis", PLOT_LEFT, top, PLOT_LEFT, bottom);
+}
+
+/* "name (×10ⁿ)" with an axis' common power of ten. */
+static void draw_label(Svg *svg, const char *class, double x, double y, const char *name,
+                       int exponent) {
+    char text[128];
+    snprintf(text, sizeof text, exponent != 0 ? "%.60s (×%s)" : "%.60s", name,
+             power_text(exponent).s);
+    svg_text(svg, class, x, y, text);
+}
+
+/* From the right end to the left: *x moves by the width of the text, which is a guess because the
+ * font is the reader's. */
+static void legend_text(Svg *svg, double *x, double y, const char *text) {
+    *x -= 6.3 * (double)strlen(text);
+    svg_text(svg, "", *x, y, text);
+}
+
+static void draw_legend(const Frame *f, const Panel *p, double y) {
+    char class[64];
+    double x = PLOT_RIGHT;
+    if (p->n_series < 2) return;
+    if (p->n_marks > 0) {
+        legend_text(f->svg, &x, y, "event");
+        svg_flag(f->svg, "flag", x - 10, y, "event");
+        x -= 34;
+    }
+    for (int i = p->n_series - 1; i >= 0; i--) {
         const Series *s = p->series[i];
-        char text[128], value[32];
-        if (s->n == 0) continue;
-        snprintf(value, sizeof value, p->format, s->last_y);
-        snprintf(text, sizeof text, "%s %s", s->name, value);
-        put(t, "<text class=\"e\" fill=\"%s\" x=\"%.1f\" y=\"%.1f\">", s->colour, at, top - 8);
-        put_escaped(t, text);
-        put(t, "</text>\n");
-        at -= 7.2 * (double)strlen(text) + 18;
+        if (s->n_points == 0) continue;
+        legend_text(f->svg, &x, y, s->name);
+        snprintf(class, sizeof class, "%.20s line", s->class);
+        svg_line(f->svg, class, x - 30, y - 4, x - 7, y - 4);
+        x -= 50;
     }
 }
 
-static void put_panel(Text *t, const Panel *p, const Axis *x, double top, bool last) {
-    Axis y = value_axis(p);
-    put_shared_ticks(t, x, top, last);
-    put_value_ticks(t, &y, top);
-    put(t, "<rect class=\"f\" x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%d\"/>\n", LEFT, top,
-        WIDTH - LEFT - RIGHT, HEIGHT);
-    put(t, "<text class=\"t\" x=\"%d\" y=\"%.1f\">", LEFT, top - 8);
-    put_escaped(t, p->title);
-    put(t, "</text>\n");
-    put_legend(t, p, top);
-    for (const Series *const *s = p->series; *s; s++) put_series(t, *s, x, &y, top);
+static void draw_marks(const Frame *f, const Panel *p) {
+    char tip[MARK_BYTES + 64];
+    for (int i = 0; i < p->n_marks; i++) {
+        const Mark *m = &p->marks[i];
+        snprintf(tip, sizeof tip, "step %lld: %s", (long long)m->step, m->text);
+        svg_flag(f->svg, "flag", axis_place(&f->x, m->x), f->y.from, tip);
+    }
 }
 
-static const char STYLE[] =
-    "<style>text{font:12px system-ui,sans-serif;fill:#333}.h{font-size:15px;font-weight:600}"
-    ".t{font-weight:600}.e{text-anchor:end}.m{text-anchor:middle}.g{stroke:#e6e6e6;fill:none}"
-    ".f{stroke:#999;fill:none}.l{fill:none;stroke-width:1.6;stroke-linejoin:round}"
-    ".k{stroke:#c33;stroke-dasharray:3 3;fill:none}</style>\n";
-
-char *plot_svg(const char *title, const char *x_title, const Panel *panels, int n_panels,
-               const double *marks, int n_marks) {
-    Text t = {.ok = true};
-    int height = TOP + n_panels * HEIGHT + (n_panels - 1) * GAP + BOTTOM;
-    Axis x = shared_axis(panels, n_panels);
-    put(&t,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d "
-        "%d\">\n",
-        WIDTH, height, WIDTH, height);
-    put(&t,
-        "%s<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n<text class=\"h\" x=\"%d\" "
-        "y=\"24\">",
-        STYLE, LEFT);
-    put_escaped(&t, title);
-    put(&t, "</text>\n");
-    for (int k = 0; k < n_panels; k++)
-        put_panel(&t, &panels[k], &x, TOP + k * (HEIGHT + GAP), k == n_panels - 1);
-    for (int i = 0; i < n_marks; i++)
-        put(&t, "<path class=\"k\" d=\"M%.1f %dV%d\"/>\n", x_of(&x, marks[i]), TOP,
-            height - BOTTOM);
-    put(&t, "<text class=\"m\" x=\"%d\" y=\"%d\">", (LEFT + WIDTH - RIGHT) / 2, height - 12);
-    put_escaped(&t, x_title);
-    put(&t, "</text>\n</svg>\n");
-    if (t.ok) return t.data;
-    mem_free(t.data);
-    return NULL;
+void panel_draw(Svg *svg, const Panel *p, double x_max, double top, const char *x_label) {
+    double frame_top = top + PANEL_HEADER, bottom = frame_top + p->height;
+    bool any = false;
+    Frame f = {svg, x_axis(x_max), y_axis(p, bottom, frame_top)};
+    draw_axes(&f, x_label);
+    draw_label(svg, "label", 14, frame_top - 12, p->label, f.y.log ? 0 : f.y.exponent);
+    draw_legend(&f, p, frame_top - 12);
+    if (x_label)
+        draw_label(svg, "label middle", (PLOT_LEFT + PLOT_RIGHT) / 2.0, bottom + 39, x_label,
+                   f.x.exponent);
+    for (int i = 0; i < p->n_series; i++) draw_series(&f, p->series[i]);
+    for (int i = 0; i < p->n_series; i++) {
+        const Series *s = p->series[i];
+        if (s->n_points == 0) continue;
+        any = true;
+        if (s->high_is_best && s->best_y > s->last_y) draw_dot(&f, s, true);
+        if (!is_smoothed(s)) draw_dot(&f, s, false);
+    }
+    if (!any)
+        svg_text(svg, "middle faded", (PLOT_LEFT + PLOT_RIGHT) / 2.0, (frame_top + bottom) / 2,
+                 "no values yet");
+    draw_marks(&f, p);
 }
