@@ -1,5 +1,69 @@
-/* mae features: features of images into a .npy file. */
+/* mae features: features of images into a .npy file, a picture of the attention behind them. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "cli.h"
+
+enum { POOL_ALL = 2 }; /* "all" among the choices of --pool */
+
+/* --- results ---------------------------------------------------------------------------------- */
+
+/* Of the features: what --pool says; "mean", "cls" or "all". */
+static const char *pool_name(const MaeOptions *o) {
+    static const char *const names[] = {"mean", "cls", "all"};
+    return names[o->pool];
+}
+
+/* The block whose attention is pictured. */
+static int64_t attention_block(const MaeOptions *o, const MaeModelInfo *info) {
+    return o->block ? o->block : info->depth;
+}
+
+/* FILE.npy -> FILE.txt, as the library names it; NULL: no memory. free() it. */
+static char *names_path(const char *npy) {
+    size_t n = strlen(npy);
+    char *path = malloc(n + sizeof ".txt");
+    if (!path) return NULL;
+    if (n > 4 && strcmp(npy + n - 4, ".npy") == 0) n -= 4;
+    memcpy(path, npy, n);
+    memcpy(path + n, ".txt", sizeof ".txt");
+    return path;
+}
+
+static int print_features_json(const MaeOptions *o, const MaeModelInfo *info, int64_t rows) {
+    json_t *j = json_object();
+    char *names = o->out ? names_path(o->out) : NULL;
+    if (o->out) json_text(j, "features", o->out);
+    if (names) json_text(j, "names", names);
+    json_count(j, "rows", rows);
+    if (o->out && o->pool == POOL_ALL) json_count(j, "tokens", 1 + info->patches);
+    if (o->out) {
+        json_count(j, "columns", info->embed_dim);
+        json_count(j, "width", info->embed_dim);
+        json_text(j, "pool", pool_name(o));
+    }
+    json_count(j, "block", o->block);
+    if (o->attention) {
+        json_text(j, "attention", o->attention);
+        json_count(j, "attention_block", attention_block(o, info));
+    }
+    free(names);
+    return print_json(j);
+}
+
+static void print_features(const MaeOptions *o, const MaeModelInfo *info, int64_t rows) {
+    if (o->out && o->pool == POOL_ALL)
+        printf("%s: %lld rows of %lld tokens of %lld values\n", o->out, (long long)rows,
+               (long long)info->patches + 1, (long long)info->embed_dim);
+    else if (o->out)
+        printf("%s: %lld rows of %lld values\n", o->out, (long long)rows,
+               (long long)info->embed_dim);
+    if (o->attention)
+        printf("%s: image, mean over heads, %lld heads; attention of the cls token in block %lld\n",
+               o->attention, (long long)info->heads, (long long)attention_block(o, info));
+}
+
+/* --- command ---------------------------------------------------------------------------------- */
 
 static int features(const MaeOptions *o, MaeModel *model) {
     MaeError err = {0};
@@ -9,28 +73,23 @@ static int features(const MaeOptions *o, MaeModel *model) {
     MaeStatus failed = mae_features(model, o, progress_start(o), &rows, &err);
     progress_end();
     if (failed) return report(&err);
-    if (!o->json) {
-        printf("%s: %lld rows of %lld values\n", o->out, (long long)rows,
-               (long long)info.embed_dim);
-        return EXIT_DONE;
-    }
-    json_t *j = json_object();
-    json_text(j, "features", o->out);
-    json_count(j, "rows", rows);
-    json_count(j, "columns", info.embed_dim);
-    return print_json(j);
+    if (o->json) return print_features_json(o, &info, rows);
+    print_features(o, &info, rows);
+    return EXIT_DONE;
 }
 
 int cmd_features(int argc, char **argv) {
     Call c;
     MaeModel *model = NULL;
     int status = call_parse(&c, "features", MAE_COMMAND_FEATURES, argc, argv);
+    const MaeOptions *o = &c.options;
     if (status == GO_ON) status = call_no_positional(&c, "features", "images are named by --data");
-    if (status == GO_ON) status = call_need("features", c.options.checkpoint, "--model CKPT");
-    if (status == GO_ON) status = call_need("features", c.options.data, "--data SRC");
-    if (status == GO_ON) status = call_need("features", c.options.out, "--out FILE.npy");
-    if (status == GO_ON) status = load_model(&c.options, &model);
-    if (status == GO_ON) status = features(&c.options, model);
+    if (status == GO_ON) status = call_need("features", o->checkpoint, "--model CKPT");
+    if (status == GO_ON) status = call_need("features", o->data, "--data SRC");
+    if (status == GO_ON && !o->attention)
+        status = call_need("features", o->out, "--attention PNG or --out FILE.npy");
+    if (status == GO_ON) status = load_model(o, &model);
+    if (status == GO_ON) status = features(o, model);
     mae_model_free(model);
     call_free(&c);
     return status;

@@ -272,12 +272,19 @@ MAE_API void mae_reconstruction_free(MaeReconstruction *r);
 MAE_API MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, int count,
                                   const MaeOptions *o, double *loss, MaeError *err);
 
-/* Feature of one image after the encoder's last norm, nothing masked: mean of the patch tokens or
- * cls (o->pool); out has embed_dim values. */
+/* Features of one image, nothing masked: o->pool says whether the mean of the patch tokens, the cls
+ * token, or all tokens (cls, then patches in raster order); o->block, counted from 1, which block's
+ * output, 0 what follows the final norm (of a classifier: what its head reads). out has embed_dim
+ * values, (1 + patches) * embed_dim for all tokens. USAGE: a block the model does not have; block 0
+ * of a classifier that was trained with another pool. */
 MAE_API MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o,
                                      float *out, MaeError *err);
-/* All images of o->data (at most o->limit, 0 = all) into o->out as .npy [N, embed_dim] float32, and
- * their names, a line each, into the same path ending in .txt. */
+/* The same of all images of o->data (at most o->limit, 0 = all) into o->out as .npy, float32 [N,
+ * embed_dim] or [N, 1 + patches, embed_dim], and their names, a line each, into the same path ending
+ * in .txt; neither file is there after a failure or a stop. o->attention: a PNG with a row for each
+ * of the first images, at most 16: the image, then the attention of the cls token to the patches in
+ * block o->block (0: the last), the mean over the heads first. Either output may be NULL. *rows (may
+ * be NULL): N, or without o->out the rows of the picture. */
 MAE_API MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events,
                                int64_t *rows, MaeError *err);
 

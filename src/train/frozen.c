@@ -1,11 +1,8 @@
-/* Features to a file, features of one image, and k-NN accuracy. */
+/* Features of one image, and k-NN accuracy of frozen features. */
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
-#include "formats/npy.h"
 #include "train/drivers.h"
 #include "train/features.h"
 #include "train/knn.h"
@@ -22,70 +19,13 @@ Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float 
     Encoder *e = NULL;
     uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
     if (!pixels) return fail(err, STATUS_MEMORY, "no memory for an image");
+    EncoderOptions options = {.batch = 1, .pool = (FeaturePool)o->pool, .block = o->block};
     TRY(setup_eval_image(path, c, pixels, err));
-    TRY(encoder_new(m->vit, 1, o->pool == 1, &e, err));
+    TRY(encoder_new(m->vit, options, &e, err));
     encoder_run(e, pixels, 1, out);
 done:
     encoder_free(e);
     mem_free(pixels);
-    return status;
-}
-
-/* --- to a file ---------------------------------------------------------------------------------
- */
-
-typedef struct FileSink {
-    Dataset *dataset;
-    NpyWriter *npy;
-    FileWriter *names;
-    int64_t width;
-} FileSink;
-
-static Status to_file(void *user, const float *features, const Batch *b, Error *err) {
-    FileSink *s = user;
-    Status status = npy_writer_append(s->npy, features, b->n * s->width, err);
-    for (int64_t i = 0; i < b->n && status == STATUS_OK; i++) {
-        const char *name = dataset_name(s->dataset, b->samples[i]);
-        status = file_writer_write(s->names, name, strlen(name), err);
-        if (status == STATUS_OK) status = file_writer_write(s->names, "\n", 1, err);
-    }
-    return status;
-}
-
-/* PATH.npy -> PATH.txt */
-static char *names_path(const char *path) {
-    size_t n = strlen(path);
-    if (n > 4 && strcmp(path + n - 4, ".npy") == 0) n -= 4;
-    return mem_printf("%.*s.txt", (int)n, path);
-}
-
-Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, int64_t *rows,
-                     Error *err) {
-    Status status = STATUS_OK;
-    const ModelConfig *c = &m->vit->config;
-    Encoder *e = NULL;
-    Augment augment;
-    FileSink s = {.width = c->embed_dim};
-    char *names = o->out ? names_path(o->out) : NULL;
-    if (!o->out) return fail(err, STATUS_USAGE, "no output; name a file with --out FILE.npy");
-    if (!names) return fail(err, STATUS_MEMORY, "no memory for a path");
-    TRY(setup_dataset(o, o->data, c->channels, &s.dataset, err));
-    TRY(setup_eval_augment(s.dataset, c, &augment, err));
-    TRY(encoder_new(m->vit, FEATURE_BATCH, o->pool == 1, &e, err));
-    int64_t n = dataset_count(s.dataset);
-    if (o->limit > 0 && o->limit < n) n = o->limit;
-    TRY(npy_writer_open(o->out, SHAPE(n, c->embed_dim), &s.npy, err));
-    TRY(file_writer_open(names, &s.names, err));
-    TRY(features_stream(e, s.dataset, &augment, setup_workers(o), n, events, to_file, &s, err));
-    TRY(npy_writer_commit(s.npy, err));
-    TRY(file_writer_commit(s.names, err));
-    if (rows) *rows = n;
-done:
-    npy_writer_close(s.npy);
-    file_writer_close(s.names);
-    encoder_free(e);
-    dataset_close(s.dataset);
-    mem_free(names);
     return status;
 }
 
@@ -119,7 +59,7 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, const char *s
                         int64_t limit, Encoder *e, const MaeEvents *events, Error *err) {
     Status status = STATUS_OK;
     Augment augment;
-    b->width = m->vit->config.embed_dim;
+    b->width = encoder_values(e);
     TRY(setup_dataset(o, source, m->vit->config.channels, &b->dataset, err));
     if (dataset_n_classes(b->dataset) < 1) {
         status =
@@ -161,8 +101,10 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
     Bank memory = {0}, queries = {0};
     Encoder *e = NULL;
     int *predicted = NULL;
+    EncoderOptions options = {
+        .batch = FEATURE_BATCH, .pool = (FeaturePool)o->pool, .block = o->block};
     if (!o->val) return fail(err, STATUS_USAGE, "no queries; name them with --val SRC");
-    TRY(encoder_new(m->vit, FEATURE_BATCH, o->pool == 1, &e, err));
+    TRY(encoder_new(m->vit, options, &e, err));
     TRY(bank_fill(&memory, m, o, o->data, o->limit, e, events, err));
     TRY(bank_fill(&queries, m, o, o->val, o->val_limit, e, events, err));
     TRY(same_classes(&memory, &queries, err));

@@ -1,0 +1,260 @@
+/* Frozen features: the final norm, pools, blocks, classifiers, attention. */
+#include "train/features.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "small_model.h"
+#include "train/evaluate.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_features(void);
+
+enum { B = 3, D = 12, P = 6, T = P + 1, H = 3, DEPTH = 2, IMAGE = 8 * 12 * 3 };
+/* Two float sums of at most T terms of size 1 in another order, with room. */
+#define CLOSE 1e-5
+
+static Device *device;
+static uint8_t pixels[B * IMAGE];
+
+static void setup(void) {
+    Error err = {0};
+    Rng rng = rng_make(3, RNG_SYNTHETIC, 0, 0);
+    ck_assert_msg(device_open("cpu", 1, NULL, &device, &err) == STATUS_OK, "%s", err.message);
+    for (int i = 0; i < B * IMAGE; i++) pixels[i] = (uint8_t)rng_range(&rng, 0, 256);
+}
+
+static void teardown(void) {
+    device_close(device);
+}
+
+static Vit *autoencoder(void) {
+    ModelConfig c = small_config(3, TARGET_PIXEL, false);
+    return small_model(device, &c);
+}
+
+static Vit *classifier(HeadKind head, PoolKind pool) {
+    ModelConfig c = small_config(3, TARGET_PIXEL, false);
+    c.decoder_depth = 0;
+    c.head = head;
+    c.pool = pool;
+    c.classes = 4;
+    return small_model(device, &c);
+}
+
+/* The features of all images into out, the first n of a batch of B. */
+static void features_of(Vit *v, FeaturePool pool, int64_t block, int64_t n, float *out) {
+    Error err = {0};
+    Encoder *e = NULL;
+    EncoderOptions o = {.batch = B, .pool = pool, .block = block};
+    ck_assert_msg(encoder_new(v, o, &e, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(encoder_values(e), pool == FEATURES_ALL ? T * D : D);
+    encoder_run(e, pixels, n, out);
+    encoder_free(e);
+}
+
+static void norm_by_hand(const Vit *v, const char *layer, float *x, int64_t rows) {
+    float w[D], b[D];
+    char name[32];
+    snprintf(name, sizeof name, "%s.weight", layer);
+    params_get(v->params, params_find(v->params, name), w);
+    snprintf(name, sizeof name, "%s.bias", layer);
+    params_get(v->params, params_find(v->params, name), b);
+    for (float *r = x; r < x + rows * D; r += D) {
+        double mean = 0, variance = 0;
+        for (int i = 0; i < D; i++) mean += (double)r[i] / D;
+        for (int i = 0; i < D; i++) variance += ((double)r[i] - mean) * ((double)r[i] - mean) / D;
+        for (int i = 0; i < D; i++)
+            r[i] = (float)(((double)r[i] - mean) / sqrt(variance + 1e-6) * (double)w[i] +
+                           (double)b[i]);
+    }
+}
+
+static void mean_by_hand(const float *tokens, float *out) {
+    for (int b = 0; b < B; b++)
+        for (int i = 0; i < D; i++) {
+            double sum = 0;
+            for (int t = 1; t < T; t++) sum += (double)tokens[(b * T + t) * D + i];
+            out[b * D + i] = (float)(sum / P);
+        }
+}
+
+static void assert_close(const float *a, const float *b, int64_t n) {
+    for (int64_t i = 0; i < n; i++) ck_assert_double_eq_tol((double)a[i], (double)b[i], CLOSE);
+}
+
+static void assert_cls(const float *tokens, const float *cls) {
+    for (int b = 0; b < B; b++)
+        ck_assert_mem_eq(tokens + (ptrdiff_t)b * T * D, cls + (ptrdiff_t)b * D, D * sizeof *cls);
+}
+
+/* --- autoencoders ----------------------------------------------------------------------------- */
+
+START_TEST(the_last_block_and_the_norm_are_the_default) {
+    Vit *v = autoencoder();
+    float raw[B * T * D], tokens[B * T * D], mean[B * D], want[B * D], cls[B * D];
+    features_of(v, FEATURES_ALL, DEPTH, B, raw);
+    features_of(v, FEATURES_ALL, 0, B, tokens);
+    features_of(v, FEATURES_MEAN, 0, B, mean);
+    features_of(v, FEATURES_CLS, 0, B, cls);
+    norm_by_hand(v, "norm", raw, B * T);
+    assert_close(tokens, raw, B * T * D);
+    mean_by_hand(raw, want);
+    assert_close(mean, want, B * D);
+    assert_cls(tokens, cls);
+    vit_free(v);
+}
+END_TEST
+
+START_TEST(pools_of_every_block) {
+    Vit *v = autoencoder();
+    float tokens[2][B * T * D], mean[B * D], want[B * D], cls[B * D];
+    for (int64_t block = 1; block <= DEPTH; block++) {
+        features_of(v, FEATURES_ALL, block, B, tokens[block - 1]);
+        features_of(v, FEATURES_MEAN, block, B, mean);
+        features_of(v, FEATURES_CLS, block, B, cls);
+        mean_by_hand(tokens[block - 1], want);
+        assert_close(mean, want, B * D);
+        assert_cls(tokens[block - 1], cls);
+    }
+    ck_assert_mem_ne(tokens[0], tokens[1], sizeof tokens[0]);
+    vit_free(v);
+}
+END_TEST
+
+/* The published forward pass up to the norm, as the graph for training has it. */
+START_TEST(the_default_is_the_encoder_of_the_autoencoder) {
+    Error err = {0};
+    Vit *v = autoencoder();
+    AutoencoderGraph g;
+    float mean[B * D], cls[B * D], pooled[B * D], latent[B * T * D];
+    int32_t ids[B * P];
+    ck_assert(autoencoder_graph(v, FORWARD_ENCODE, B, P, false, &g, &err) == STATUS_OK);
+    graph_keep(g.graph, g.latent);
+    graph_keep(g.graph, g.pooled);
+    ck_assert(graph_plan(g.graph, GRAPH_INFER, &err) == STATUS_OK);
+    for (int i = 0; i < B * P; i++) ids[i] = i % P;
+    graph_set(g.graph, g.ids_keep, ids);
+    graph_set(g.graph, g.pixels, pixels);
+    graph_forward(g.graph);
+    graph_get(g.graph, g.latent, latent);
+    graph_get(g.graph, g.pooled, pooled);
+    features_of(v, FEATURES_MEAN, 0, B, mean);
+    features_of(v, FEATURES_CLS, 0, B, cls);
+    ck_assert_mem_eq(mean, pooled, sizeof mean);
+    assert_cls(latent, cls);
+    graph_free(g.graph);
+    vit_free(v);
+}
+END_TEST
+
+START_TEST(a_short_batch_gives_the_same) {
+    Vit *v = autoencoder();
+    float all[B * D], two[B * D] = {0};
+    features_of(v, FEATURES_MEAN, 0, B, all);
+    features_of(v, FEATURES_MEAN, 0, 2, two);
+    ck_assert_mem_eq(all, two, 2 * D * sizeof *all);
+    ck_assert(two[2 * D] == 0);
+    vit_free(v);
+}
+END_TEST
+
+/* --- classifiers ------------------------------------------------------------------------------ */
+
+START_TEST(a_classifier_has_its_own_features) {
+    HeadKind head = _i & 1 ? HEAD_PROBE : HEAD_LINEAR;
+    PoolKind pool = _i & 2 ? POOL_CLS : POOL_MEAN;
+    FeaturePool own = pool == POOL_CLS ? FEATURES_CLS : FEATURES_MEAN;
+    Error err = {0};
+    Vit *v = classifier(head, pool);
+    Evaluator *e = NULL;
+    float got[B * D], want[B * D], raw[B * D];
+    ck_assert_msg(evaluator_new(v, B, &e, &err) == STATUS_OK, "%s", err.message);
+    evaluator_logits(e, pixels, B, NULL, want);
+    features_of(v, own, 0, B, got);
+    ck_assert_mem_eq(got, want, sizeof got);
+    features_of(v, own, DEPTH, B, raw);
+    norm_by_hand(v, pool == POOL_CLS ? "norm" : "fc_norm", raw, B);
+    assert_close(got, raw, B * D);
+    evaluator_free(e);
+    vit_free(v);
+}
+END_TEST
+
+static void assert_refused(Vit *v, FeaturePool pool, int64_t block, const char *says) {
+    Error err = {0};
+    Encoder *e = NULL;
+    EncoderOptions o = {.batch = 1, .pool = pool, .block = block};
+    ck_assert(encoder_new(v, o, &e, &err) == STATUS_USAGE);
+    ck_assert_ptr_null(e);
+    ck_assert_msg(strstr(err.message, says) != NULL, "%s", err.message);
+}
+
+START_TEST(what_a_model_does_not_have_is_refused) {
+    Vit *v = classifier(HEAD_LINEAR, POOL_CLS);
+    float out[B * T * D];
+    assert_refused(v, FEATURES_MEAN, 0, "use --pool cls");
+    assert_refused(v, FEATURES_ALL, 0, "use --pool cls");
+    assert_refused(v, FEATURES_CLS, DEPTH + 1, "choose 1 to 2");
+    assert_refused(v, FEATURES_CLS, -1, "choose 1 to 2");
+    features_of(v, FEATURES_MEAN, DEPTH, B, out);
+    features_of(v, FEATURES_ALL, 1, B, out);
+    vit_free(v);
+    v = classifier(HEAD_PROBE, POOL_MEAN);
+    assert_refused(v, FEATURES_CLS, 0, "use --pool mean");
+    vit_free(v);
+}
+END_TEST
+
+/* --- attention -------------------------------------------------------------------------------- */
+
+static void attention_of(Vit *v, int64_t block, int64_t image, float *out) {
+    Error err = {0};
+    Encoder *e = NULL;
+    EncoderOptions o = {.batch = B, .pool = FEATURES_CLS, .block = block, .attention = true};
+    ck_assert_msg(encoder_new(v, o, &e, &err) == STATUS_OK, "%s", err.message);
+    encoder_run(e, pixels, B, NULL);
+    encoder_attention(e, image, out);
+    encoder_free(e);
+}
+
+START_TEST(attention_is_a_share_and_of_its_own_block_and_image) {
+    Vit *v = autoencoder();
+    float last[H * P], first[H * P], other[H * P], whole[H * P];
+    attention_of(v, DEPTH, 1, last);
+    attention_of(v, 1, 1, first);
+    attention_of(v, DEPTH, 2, other);
+    attention_of(v, 0, 1, whole);
+    for (int h = 0; h < H; h++) {
+        double sum = 0;
+        for (int i = 0; i < P; i++) {
+            ck_assert(last[h * P + i] > 0);
+            sum += (double)last[h * P + i];
+        }
+        ck_assert(sum < 1);
+    }
+    ck_assert_mem_eq(last, whole, sizeof last);
+    ck_assert_mem_ne(last, first, sizeof last);
+    ck_assert_mem_ne(last, other, sizeof last);
+    vit_free(v);
+}
+END_TEST
+
+Suite *suite_features(void) {
+    Suite *s = suite_create("features");
+    TCase *c = tcase_create("features");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, the_last_block_and_the_norm_are_the_default);
+    tcase_add_test(c, pools_of_every_block);
+    tcase_add_test(c, the_default_is_the_encoder_of_the_autoencoder);
+    tcase_add_test(c, a_short_batch_gives_the_same);
+    tcase_add_loop_test(c, a_classifier_has_its_own_features, 0, 4);
+    tcase_add_test(c, what_a_model_does_not_have_is_refused);
+    tcase_add_test(c, attention_is_a_share_and_of_its_own_block_and_image);
+    suite_add_tcase(s, c);
+    return s;
+}
