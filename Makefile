@@ -23,7 +23,7 @@ MAE    := $(BIN)/mae
 
 # --- Libraries and flags ----------------------------------------------------------------------------
 
-PACKAGES := libjpeg libpng libwebp libarchive jansson lapack
+PACKAGES := libjpeg libpng libwebp libarchive jansson lapack zlib
 PKG_CONFIG      ?= pkg-config
 
 ifneq ($(MAKECMDGOALS),clean)

@@ -35,7 +35,7 @@ one() {
     blocks-*) way "$1" finetune $sets $light $train --init "$model" --lr 1e-3 --layer-decay 0.75 \
         --tune-blocks "${1#blocks-}" ;;
     probe) way probe probe $sets --init "$model" --augment none --cache-features --batch 512 \
-        --epochs 400 --warmup-epochs 10 --lr "${PROBE_LR:-4}" --eval-every 20 --log-every 100 --threads "$threads" ;;
+        --epochs 400 --warmup-epochs 10 --lr "${PROBE_LR:-16}" --eval-every 20 --log-every 100 --threads "$threads" ;;
     esac
 }
 queue() { for w; do one "$w"; done; }

@@ -18,12 +18,32 @@ static void print_tensor(const json_t *t) {
     printf("]\n");
 }
 
+static long long count_of(const json_t *object, const char *key) {
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static void print_config(const json_t *c) {
+    if (!c) return;
+    printf("image     %lldx%lld, %lld channels, patch %lld\n", count_of(c, "image_height"),
+           count_of(c, "image_width"), count_of(c, "channels"), count_of(c, "patch"));
+    printf("encoder   width %lld, depth %lld, heads %lld\n", count_of(c, "embed_dim"),
+           count_of(c, "depth"), count_of(c, "heads"));
+    if (json_is_true(json_object_get(c, "decoder")))
+        printf("decoder   width %lld, depth %lld, heads %lld, target %s\n",
+               count_of(c, "decoder_embed_dim"), count_of(c, "decoder_depth"),
+               count_of(c, "decoder_heads"), text_of(c, "target"));
+    if (count_of(c, "classes"))
+        printf("head      %s, %lld classes, pool %s\n", text_of(c, "head"), count_of(c, "classes"),
+               text_of(c, "pool"));
+}
+
 static void print_info(const json_t *root) {
     const char *key;
     json_t *value;
     size_t i;
     printf("file      %s\nformat    %s\ndialect   %s\nmodel     %s\n", text_of(root, "file"),
            text_of(root, "format"), text_of(root, "dialect"), text_of(root, "model"));
+    print_config(json_object_get(root, "config"));
     if (json_object_get(root, "note")) printf("note      %s\n", text_of(root, "note"));
     printf("values    %lld in %lld tensors\n\nmetadata\n",
            (long long)json_integer_value(json_object_get(root, "n_values")),
@@ -40,7 +60,7 @@ static void print_info(const json_t *root) {
 static int info(const Call *c) {
     char *text = NULL;
     MaeError err = {0};
-    if (mae_file_info(c->positional[0], &text, &err) != MAE_OK) return report(&err);
+    if (mae_file_info(c->positional[0], &c->options, &text, &err) != MAE_OK) return report(&err);
     json_t *root = json_loads(text, 0, NULL);
     mae_text_free(text);
     if (!root) {

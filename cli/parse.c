@@ -124,7 +124,6 @@ int call_no_positional(const Call *c, const char *command, const char *instead) 
 
 int load_model(const MaeOptions *o, MaeModel **out) {
     MaeError err = {0};
-    const char *device = o->device == 0 ? "cpu" : "ref";
-    if (mae_model_load(o->checkpoint, device, (int)o->threads, out, &err) == MAE_OK) return GO_ON;
+    if (mae_model_open(o, out, &err) == MAE_OK) return GO_ON;
     return report(&err);
 }

@@ -67,7 +67,8 @@ typedef enum MaeCommand {
     MAE_COMMAND_FINETUNE = 64,
     MAE_COMMAND_PROBE = 128,
     MAE_COMMAND_EVAL = 256,
-    MAE_COMMAND_CLASSIFY = 512
+    MAE_COMMAND_CLASSIFY = 512,
+    MAE_COMMAND_CONVERT = 1024
 } MaeCommand;
 
 typedef enum MaeOptionType {
@@ -108,7 +109,9 @@ typedef struct MaeOptions {
     /* data */
     char *data, *val, *init;
     double val_share;
-    int augment; /* none crop-fixed crop crop-jitter crop-once */
+    int continue_run;
+    int read_target; /* as-said pixel norm-pix */
+    int augment;     /* none crop-fixed crop crop-jitter crop-once */
     double min_scale;
     int64_t repeat, workers, cache_mb, max_side;
     int strict;
@@ -145,6 +148,13 @@ typedef struct MaeOptions {
     /* eval, classify */
     char *classes, *corruptions, *baseline, *confusion;
     int64_t top;
+    /* convert */
+    int to;       /* official timm hf onnx mae */
+    int dtype;    /* f32 f16 bf16 i8 */
+    int part;     /* auto encoder classifier reconstruction */
+    int hf_names; /* v4 v5 */
+    int64_t fixed_batch;
+    char *verify;
     /* bench */
     int64_t repetitions;
     /* output */
@@ -245,9 +255,14 @@ typedef struct MaeModelInfo {
     int64_t classes; /* 0: no classifier */
 } MaeModelInfo;
 
-/* A checkpoint written by this library. device: "cpu" or "ref"; threads 0 = all. */
+/* A checkpoint: of this library, or of facebookresearch/mae, timm, Hugging Face transformers (a
+ * file or a folder) or mmpretrain, as safetensors or PyTorch file. device: "cpu" or "ref"; threads
+ * 0 = all.
+ */
 MAE_API MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
                                  MaeError *err);
+/* The checkpoint, device, threads and hints (--heads, --target ...) of o. */
+MAE_API MaeStatus mae_model_open(const MaeOptions *o, MaeModel **out, MaeError *err);
 /* A model with the published initialisation, from the model options and seed of o. */
 MAE_API MaeStatus mae_model_new(const MaeOptions *o, MaeModel **out, MaeError *err);
 MAE_API void mae_model_free(MaeModel *m); /* accepts NULL */
@@ -280,11 +295,11 @@ MAE_API MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, i
 MAE_API MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o,
                                      float *out, MaeError *err);
 /* The same of all images of o->data (at most o->limit, 0 = all) into o->out as .npy, float32 [N,
- * embed_dim] or [N, 1 + patches, embed_dim], and their names, a line each, into the same path ending
- * in .txt; neither file is there after a failure or a stop. o->attention: a PNG with a row for each
- * of the first images, at most 16: the image, then the attention of the cls token to the patches in
- * block o->block (0: the last), the mean over the heads first. Either output may be NULL. *rows (may
- * be NULL): N, or without o->out the rows of the picture. */
+ * embed_dim] or [N, 1 + patches, embed_dim], and their names, a line each, into the same path
+ * ending in .txt; neither file is there after a failure or a stop. o->attention: a PNG with a row
+ * for each of the first images, at most 16: the image, then the attention of the cls token to the
+ * patches in block o->block (0: the last), the mean over the heads first. Either output may be
+ * NULL. *rows (may be NULL): N, or without o->out the rows of the picture. */
 MAE_API MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events,
                                int64_t *rows, MaeError *err);
 
@@ -348,9 +363,24 @@ MAE_API MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int co
 
 /* --- files and measurements ------------------------------------------------------------------ */
 
-/* A checkpoint as JSON text: dialect, model, tensors (name, dtype, shape), metadata. Free with
- * mae_text_free. */
-MAE_API MaeStatus mae_file_info(const char *path, char **json, MaeError *err);
+typedef struct MaeConversion {
+    char from[32], to[32];
+    int64_t tensors, bytes;
+    double weight_change; /* by rounding, relative L2; -1: not measured */
+    /* with o->verify, relative L2 on that image; -1: not measured, or not there on both sides */
+    double feature_change, logit_change, prediction_change;
+    char note[512]; /* what was assumed, folded or left out; "" */
+} MaeConversion;
+/* in: any checkpoint that mae_model_load takes. o->to says what becomes of it: facebookresearch/mae
+ * (.pth or .safetensors), timm (the same, encoder and head only), a folder for transformers, ONNX,
+ * or this library. What is written is read back and compared. UNSUPPORTED: the other side has no
+ * such model. */
+MAE_API MaeStatus mae_convert(const char *in, const char *out, const MaeOptions *o,
+                              MaeConversion *result, MaeError *err);
+
+/* A checkpoint as JSON text: format, dialect, model, tensors (name, dtype, shape), metadata, and
+ * what the file does not say. o gives hints, or is NULL. Free with mae_text_free. */
+MAE_API MaeStatus mae_file_info(const char *path, const MaeOptions *o, char **json, MaeError *err);
 MAE_API void mae_text_free(char *text);
 /* 8-bit RGB [height, width, 3] to PNG, atomically. */
 MAE_API MaeStatus mae_image_write(const char *path, int64_t width, int64_t height,

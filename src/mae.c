@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/image.h"
+#include "train/convert.h"
 #include "train/drivers.h"
 #include "train/finetune.h"
 #include "train/pretrain.h"
@@ -74,7 +75,12 @@ MaeStatus mae_probe(const MaeOptions *o, const MaeEvents *events, MaeSummary *ou
 MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
                          MaeError *err) {
     Error e = {0};
-    return lower(model_load(path, device, threads, out, &e), &e, err);
+    return lower(model_load(path, device, threads, NULL, out, &e), &e, err);
+}
+
+MaeStatus mae_model_open(const MaeOptions *o, MaeModel **out, MaeError *err) {
+    Error e = {0};
+    return lower(model_open(o, out, &e), &e, err);
 }
 
 MaeStatus mae_model_new(const MaeOptions *o, MaeModel **out, MaeError *err) {
@@ -155,9 +161,15 @@ MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int count, Mae
     return lower(classify_image(m, image_path, count, out, n, &e), &e, err);
 }
 
-MaeStatus mae_file_info(const char *path, char **json, MaeError *err) {
+MaeStatus mae_convert(const char *in, const char *out, const MaeOptions *o, MaeConversion *result,
+                      MaeError *err) {
     Error e = {0};
-    return lower(file_info(path, json, &e), &e, err);
+    return lower(convert_file(in, out, o, result, &e), &e, err);
+}
+
+MaeStatus mae_file_info(const char *path, const MaeOptions *o, char **json, MaeError *err) {
+    Error e = {0};
+    return lower(file_info(path, o, json, &e), &e, err);
 }
 
 void mae_text_free(char *text) {

@@ -4,8 +4,8 @@
 set -eu
 
 packages="gcc make pkg-config libc6-dev libdnnl-dev liblapack-dev libjpeg-dev libpng-dev libwebp-dev
-libarchive-dev libjansson-dev"
-modules="lapack libjpeg libpng libwebp libarchive jansson"
+libarchive-dev libjansson-dev zlib1g-dev"
+modules="lapack libjpeg libpng libwebp libarchive jansson zlib"
 if [ "${1:-}" = test ]; then
     packages="$packages check"
     modules="$modules check"
@@ -23,7 +23,7 @@ missing() {
 missing || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "Please install a C compiler, make, pkg-config and the development packages of:" >&2
-    echo "oneDNN, LAPACK, libjpeg-turbo, libpng, libwebp, libarchive, jansson, check (for the tests)." >&2
+    echo "oneDNN, LAPACK, libjpeg-turbo, libpng, libwebp, libarchive, jansson, zlib, check (for the tests)." >&2
     exit 1
 fi
 root=""

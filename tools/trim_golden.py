@@ -13,7 +13,10 @@ WANTED = ("weights/micro", "model_forward/micro4", "model_forward/micro8_images"
           "pos_embed/interpolate", "masks/random", "masks/grid", "masks/len_keep",
           "augment/photos/", "augment/decode", "augment/crop", "augment/eval", "augment/color_jitter",
           "augment/rand", "augment/mixup", "real_size/", "finetune/head", "finetune/gp_ls",
-          "finetune/gp_droppath", "finetune/cls", "finetune/lrd", "finetune/traj", "linprobe/")
+          "finetune/gp_droppath", "finetune/cls", "finetune/lrd", "finetune/traj", "linprobe/",
+          "checkpoint/checkpoint-3", "checkpoint/half", "checkpoint/hf_names", "checkpoint/hf_pytorch",
+          "checkpoint/model.", "checkpoint/expected", "checkpoint/resume", "checkpoint/opt",
+          "checkpoint/odd")
 
 
 def main(source, target):

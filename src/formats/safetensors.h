@@ -42,5 +42,11 @@ Status safetensors_require(const SafeTensors *s, const char *name, DType dtype, 
  * as given; metadata values are strings. The same input gives the same bytes. */
 Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_tensors,
                          const MetaEntry *meta, size_t n_meta, Error *err);
+/* The bytes of tensor i, asked for one after the other, so that only one of them is in memory. */
+typedef Status (*TensorFill)(void *user, size_t i, void *out, Error *err);
+/* The same; data of the tensors is not looked at. */
+Status safetensors_write_filled(const char *path, const NamedTensor *tensors, size_t n_tensors,
+                                const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user,
+                                Error *err);
 
 #endif

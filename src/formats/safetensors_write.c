@@ -88,8 +88,28 @@ done:
     return status;
 }
 
-Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_tensors,
-                         const MetaEntry *meta, size_t n_meta, Error *err) {
+/* Tensor by tensor through one buffer of the largest size, or from where it lies. */
+static Status write_data(FileWriter *w, const NamedTensor *tensors, const size_t *order, size_t n,
+                         TensorFill fill, void *user, Error *err) {
+    Status status = STATUS_OK;
+    size_t largest = 0;
+    for (size_t i = 0; i < n; i++)
+        if (tensors[i].bytes > largest) largest = tensors[i].bytes;
+    void *buffer = fill ? mem_alloc(largest + 1) : NULL;
+    if (fill && !buffer) return fail(err, STATUS_MEMORY, "no memory for %zu bytes", largest);
+    for (size_t i = 0; i < n; i++) {
+        const NamedTensor *t = &tensors[order[i]];
+        if (fill) TRY(fill(user, order[i], buffer, err));
+        TRY(file_writer_write(w, fill ? buffer : t->data, t->bytes, err));
+    }
+done:
+    mem_free(buffer);
+    return status;
+}
+
+Status safetensors_write_filled(const char *path, const NamedTensor *tensors, size_t n_tensors,
+                                const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user,
+                                Error *err) {
     Status status = STATUS_OK;
     FileWriter *w = NULL;
     json_t *root = json_object();
@@ -102,12 +122,16 @@ Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_
     TRY(put_tensors(root, path, tensors, order, n_tensors, err));
     TRY(file_writer_open(path, &w, err));
     TRY(write_header(w, path, root, err));
-    for (size_t i = 0; i < n_tensors; i++)
-        TRY(file_writer_write(w, tensors[order[i]].data, tensors[order[i]].bytes, err));
+    TRY(write_data(w, tensors, order, n_tensors, fill, user, err));
     TRY(file_writer_commit(w, err));
 done:
     file_writer_close(w);
     mem_free(order);
     json_decref(root);
     return status;
+}
+
+Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_tensors,
+                         const MetaEntry *meta, size_t n_meta, Error *err) {
+    return safetensors_write_filled(path, tensors, n_tensors, meta, n_meta, NULL, NULL, err);
 }

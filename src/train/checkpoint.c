@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/checkpoint_meta.h"
+#include "train/foreign.h"
 
 /* --- tensors out ------------------------------------------------------------------------------ */
 
@@ -96,108 +97,33 @@ done:
 
 /* --- tensors in ------------------------------------------------------------------------------- */
 
-static bool is_float(DType t) {
-    return t == DTYPE_F32 || t == DTYPE_F16 || t == DTYPE_BF16 || t == DTYPE_F64;
-}
-
-static Status read_tensor(const SafeTensors *f, const char *name, const Param *p, Device *d,
-                          void *address, Error *err) {
-    char want[96], have[96];
-    const NamedTensor *t = safetensors_find(f, name);
-    if (!t)
-        return fail(err, STATUS_SHAPE, "%s: tensor %s of shape %s is missing", safetensors_path(f),
-                    name, shape_text(p->shape, want, sizeof want));
-    if (!shape_equal(t->shape, p->shape))
-        return fail(err, STATUS_SHAPE, "%s: tensor %s has shape %s, the model needs %s",
-                    safetensors_path(f), name, shape_text(t->shape, have, sizeof have),
-                    shape_text(p->shape, want, sizeof want));
-    if (!is_float(t->dtype))
-        return fail(err, STATUS_SHAPE, "%s: tensor %s has type %s, weights are floating point",
-                    safetensors_path(f), name, dtype_name(t->dtype));
-    float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
-    if (!host) return fail(err, STATUS_MEMORY, "no memory to read %s", name);
-    dtype_to_f32(host, t->data, t->dtype, p->numel);
-    device_upload_real(d, address, host, p->numel);
-    mem_free(host);
-    return STATUS_OK;
-}
-
-Status checkpoint_load_weights(const SafeTensors *file, Vit *a, Error *err) {
-    for (size_t i = 0; i < safetensors_count(file); i++) {
-        char shape[96];
-        const NamedTensor *t = safetensors_at(file, i);
-        if (!params_find(a->params, t->name))
-            return fail(err, STATUS_SHAPE, "%s: tensor %s of shape %s does not belong to the model",
-                        safetensors_path(file), t->name, shape_text(t->shape, shape, sizeof shape));
+/* The classes of a file of this project; of another one, what foreign.c finds out. */
+Status checkpoint_open(const char *path, const CheckpointHints *hints, CheckpointFile **out,
+                       Error *err) {
+    Status status = STATUS_OK;
+    CheckpointFile *c = mem_alloc(sizeof *c);
+    *out = NULL;
+    if (!c) return fail(err, STATUS_MEMORY, "no memory to open %s", path);
+    TRY(tensorfile_open(path, &c->file, err));
+    c->native = meta_is_native(c->file);
+    if (c->native) {
+        c->dialect = (DialectFile){.file = c->file, .dialect = DIALECT_OFFICIAL};
+        TRY(meta_get_model(c->file, &c->config, &c->notes, err));
+    } else {
+        TRY(foreign_describe(c, hints, err));
     }
-    for (int64_t i = 0; i < params_count(a->params); i++) {
-        const Param *p = params_at(a->params, i);
-        Status status = read_tensor(file, p->name, p, a->device, p->data, err);
-        if (status != STATUS_OK) return status;
-    }
-    return STATUS_OK;
-}
-
-/* The positions of the file on the grid of the model. */
-static Status load_positions(const SafeTensors *f, const ModelConfig *there, Vit *v, Param *p,
-                             Error *err) {
-    const NamedTensor *t = safetensors_find(f, p->name);
-    const ModelConfig *c = &v->config;
-    int64_t D = c->embed_dim, n = model_patches(there) + 1;
-    if (!t || shape_equal(t->shape, p->shape) || shape_numel(t->shape) != n * D ||
-        !is_float(t->dtype))
-        return read_tensor(f, p->name, p, v->device, p->data, err);
-    float *in = mem_alloc_array((size_t)(n * D), sizeof *in);
-    float *out = mem_alloc_array((size_t)p->numel, sizeof *out);
-    if (in && out) {
-        dtype_to_f32(in, t->data, t->dtype, n * D);
-        pos_embed_interpolate(out, model_grid_height(c), model_grid_width(c), in,
-                              model_grid_height(there), model_grid_width(there), D);
-        params_set(v->params, p, out);
-        log_line(LOG_INFO,
-                 "positions were interpolated from %" PRId64 "x%" PRId64 " to %" PRId64 "x%" PRId64
-                 " patches",
-                 model_grid_height(there), model_grid_width(there), model_grid_height(c),
-                 model_grid_width(c));
-    }
-    bool ok = in && out;
-    mem_free(in);
-    mem_free(out);
-    return ok ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory to interpolate positions");
-}
-
-static bool same_head(const ModelConfig *a, const ModelConfig *b) {
-    return a->head == b->head && a->pool == b->pool && a->classes == b->classes;
-}
-
-Status checkpoint_load_encoder(const SafeTensors *file, const ModelConfig *there, Vit *v,
-                               Error *err) {
-    bool with_head = same_head(there, &v->config);
-    if (there->head != HEAD_NONE && there->pool != v->config.pool)
-        return fail(err, STATUS_USAGE,
-                    "%s is a classifier that pools otherwise (%s); use --pool %s with it",
-                    safetensors_path(file), there->pool == POOL_CLS ? "cls" : "mean",
-                    there->pool == POOL_CLS ? "cls" : "mean");
-    for (int64_t i = 0; i < params_count(v->params); i++) {
-        Status status = STATUS_OK;
-        Param *p = params_at(v->params, i);
-        if (vit_is_head(p->name) && !with_head) continue;
-        if (strcmp(p->name, "pos_embed") == 0)
-            status = load_positions(file, there, v, p, err);
-        else
-            status = read_tensor(file, p->name, p, v->device, p->data, err);
-        if (status != STATUS_OK) return status;
-    }
-    if (with_head) log_line(LOG_INFO, "the head of %s is kept", safetensors_path(file));
-    return STATUS_OK;
-}
-
-Status checkpoint_config(const SafeTensors *file, ModelConfig *c, CheckpointNotes *notes,
-                         Error *err) {
-    *notes = (CheckpointNotes){0};
-    Status status = meta_get_model(file, c, notes, err);
-    if (status != STATUS_OK) checkpoint_notes_free(notes);
+    *out = c;
+    c = NULL;
+done:
+    checkpoint_close(c);
     return status;
+}
+
+void checkpoint_close(CheckpointFile *c) {
+    if (!c) return;
+    checkpoint_notes_free(&c->notes);
+    tensorfile_close(c->file);
+    mem_free(c);
 }
 
 void checkpoint_notes_free(CheckpointNotes *n) {
@@ -205,24 +131,81 @@ void checkpoint_notes_free(CheckpointNotes *n) {
     n->classes = NULL;
 }
 
-Status checkpoint_load(const char *path, Device *d, Vit **out, CheckpointNotes *notes, Error *err) {
-    Status status = STATUS_OK;
-    SafeTensors *file = NULL;
-    Vit *v = NULL;
-    ModelConfig c;
-    *out = NULL;
-    *notes = (CheckpointNotes){0};
-    TRY(safetensors_open(path, &file, err));
-    TRY(checkpoint_config(file, &c, notes, err));
-    TRY(vit_new(d, &c, false, TUNE_ALL, &v, err));
-    TRY(checkpoint_load_weights(file, v, err));
-    *out = v;
-    v = NULL;
-done:
-    if (status != STATUS_OK) checkpoint_notes_free(notes);
-    vit_free(v);
-    safetensors_close(file);
+static Status read_param(const CheckpointFile *c, Vit *v, Param *p, Error *err) {
+    float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
+    if (!host) return fail(err, STATUS_MEMORY, "no memory to read %s", p->name);
+    Status status = dialect_read(&c->dialect, p, host, err);
+    if (status == STATUS_OK) params_set(v->params, p, host);
+    mem_free(host);
     return status;
+}
+
+static Status refuse_foreign_tensors(const CheckpointFile *c, const Vit *v, Error *err) {
+    for (size_t i = 0; i < tensorfile_count(c->file) && c->native; i++) {
+        char shape[96];
+        const TensorEntry *t = tensorfile_at(c->file, i);
+        if (!params_find(v->params, t->name))
+            return fail(err, STATUS_SHAPE, "%s: tensor %s of shape %s does not belong to the model",
+                        tensorfile_path(c->file), t->name,
+                        shape_text(t->shape, shape, sizeof shape));
+    }
+    return STATUS_OK;
+}
+
+Status checkpoint_read(const CheckpointFile *c, Vit *v, Error *err) {
+    Status status = refuse_foreign_tensors(c, v, err);
+    for (int64_t i = 0; i < params_count(v->params) && status == STATUS_OK; i++)
+        status = read_param(c, v, params_at(v->params, i), err);
+    return status;
+}
+
+/* The positions of the file on the grid of the model. */
+static Status read_positions(const CheckpointFile *c, Vit *v, Param *p, Error *err) {
+    const ModelConfig *there = &c->config, *here = &v->config;
+    int64_t D = here->embed_dim, n = model_patches(there) + 1;
+    if (model_grid_height(there) == model_grid_height(here) &&
+        model_grid_width(there) == model_grid_width(here))
+        return read_param(c, v, p, err);
+    Param file = {.name = p->name, .shape = SHAPE(1, n, D), .numel = n * D};
+    float *in = mem_alloc_array((size_t)(n * D), sizeof *in);
+    float *out = mem_alloc_array((size_t)p->numel, sizeof *out);
+    Status status = in && out ? dialect_read(&c->dialect, &file, in, err)
+                              : fail(err, STATUS_MEMORY, "no memory to interpolate positions");
+    if (status == STATUS_OK) {
+        pos_embed_interpolate(out, model_grid_height(here), model_grid_width(here), in,
+                              model_grid_height(there), model_grid_width(there), D);
+        params_set(v->params, p, out);
+        log_line(LOG_INFO,
+                 "positions were interpolated from %" PRId64 "x%" PRId64 " to %" PRId64 "x%" PRId64
+                 " patches",
+                 model_grid_height(there), model_grid_width(there), model_grid_height(here),
+                 model_grid_width(here));
+    }
+    mem_free(in);
+    mem_free(out);
+    return status;
+}
+
+static bool same_head(const ModelConfig *a, const ModelConfig *b) {
+    return a->head == b->head && a->pool == b->pool && a->classes == b->classes;
+}
+
+Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, Error *err) {
+    bool with_head = same_head(&c->config, &v->config);
+    if (c->config.head != HEAD_NONE && c->config.pool != v->config.pool)
+        return fail(err, STATUS_USAGE,
+                    "%s is a classifier that pools otherwise (%s); use --pool %s with it",
+                    tensorfile_path(c->file), c->config.pool == POOL_CLS ? "cls" : "mean",
+                    c->config.pool == POOL_CLS ? "cls" : "mean");
+    for (int64_t i = 0; i < params_count(v->params); i++) {
+        Param *p = params_at(v->params, i);
+        if (vit_is_head(p->name) && !with_head) continue;
+        Status status = strcmp(p->name, "pos_embed") == 0 ? read_positions(c, v, p, err)
+                                                          : read_param(c, v, p, err);
+        if (status != STATUS_OK) return status;
+    }
+    if (with_head) log_line(LOG_INFO, "the head of %s is kept", tensorfile_path(c->file));
+    return STATUS_OK;
 }
 
 /* --- run folders ------------------------------------------------------------------------------ */
@@ -262,13 +245,13 @@ done:
 
 /* -1 when the file cannot be read or says nothing. */
 static int64_t step_of(const char *path) {
-    SafeTensors *f = NULL;
+    TensorFile *f = NULL;
     Error ignored = {0};
     int64_t step = -1;
-    if (file_exists(path) && safetensors_open(path, &f, &ignored) == STATUS_OK &&
+    if (file_exists(path) && tensorfile_open(path, &f, &ignored) == STATUS_OK &&
         meta_get_int(f, "step", &step, &ignored) != STATUS_OK)
         step = -1;
-    safetensors_close(f);
+    tensorfile_close(f);
     return step;
 }
 
@@ -300,14 +283,22 @@ bool checkpoint_run_exists(const char *run) {
     return there;
 }
 
-static Status read_state(const SafeTensors *f, const RunState *s, const char *prefix,
-                         const Param *p, void *address, Error *err) {
+static Status read_state(const TensorFile *f, const RunState *s, const char *prefix, const Param *p,
+                         void *address, Error *err) {
     char name[160];
+    Param named = *p;
+    DialectFile d = {.file = f, .dialect = DIALECT_OFFICIAL};
     snprintf(name, sizeof name, "%s.%s", prefix, p->name);
-    return read_tensor(f, name, p, s->model->device, address, err);
+    named.name = name;
+    float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
+    if (!host) return fail(err, STATUS_MEMORY, "no memory to read %s", name);
+    Status status = dialect_read(&d, &named, host, err);
+    if (status == STATUS_OK) device_upload_real(s->model->device, address, host, p->numel);
+    mem_free(host);
+    return status;
 }
 
-static Status read_states(const SafeTensors *f, const RunState *s, Error *err) {
+static Status read_states(const TensorFile *f, const RunState *s, Error *err) {
     Status status = STATUS_OK;
     Optimizer *o = s->optimizer;
     for (int64_t i = 0; i < params_count(s->model->params); i++) {
@@ -324,14 +315,15 @@ done:
 Status checkpoint_load_run(const char *run, const RunState *s, Error *err) {
     Status status = STATUS_OK;
     char *last = NULL, *state = NULL;
-    SafeTensors *weights = NULL, *moments = NULL;
+    CheckpointFile *weights = NULL;
+    TensorFile *moments = NULL;
     int64_t updates = 0, step = 0;
     TRY(run_path(run, "last", WEIGHTS, &last, err));
     TRY(run_path(run, "last", STATE, &state, err));
-    TRY(safetensors_open(last, &weights, err));
-    TRY(safetensors_open(state, &moments, err));
+    TRY(checkpoint_open(last, NULL, &weights, err));
+    TRY(tensorfile_open(state, &moments, err));
     TRY(meta_get_progress(moments, s->progress, &updates, err));
-    TRY(meta_get_int(weights, "step", &step, err));
+    TRY(meta_get_int(weights->file, "step", &step, err));
     if (step != s->progress->step) {
         status = fail(err, STATUS_FORMAT,
                       "%s is of step %" PRId64 " but %s of step %" PRId64
@@ -339,12 +331,12 @@ Status checkpoint_load_run(const char *run, const RunState *s, Error *err) {
                       last, step, state, s->progress->step);
         goto done;
     }
-    TRY(checkpoint_load_weights(weights, s->model, err));
+    TRY(checkpoint_read(weights, s->model, err));
     TRY(read_states(moments, s, err));
     optimizer_set_updates(s->optimizer, updates);
 done:
-    safetensors_close(weights);
-    safetensors_close(moments);
+    checkpoint_close(weights);
+    tensorfile_close(moments);
     mem_free(last);
     mem_free(state);
     return status;

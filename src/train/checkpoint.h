@@ -6,6 +6,7 @@
 
 #include "formats/safetensors.h"
 #include "model/autoencoder.h"
+#include "model/dialect.h"
 #include "train/classes.h"
 #include "train/ema.h"
 #include "train/optimizer.h"
@@ -44,19 +45,39 @@ typedef struct CheckpointNotes {
 void checkpoint_notes_free(CheckpointNotes *n);
 
 Status checkpoint_write(const char *path, const Vit *v, const CheckpointNotes *notes, Error *err);
-/* Model description of an open file, from the metadata of this project. */
-Status checkpoint_config(const SafeTensors *file, ModelConfig *c, CheckpointNotes *notes,
-                         Error *err);
-/* Every parameter of v from the file (F32, F16 or BF16). A missing or foreign tensor, or another
- * shape, is an error that names it and both shapes. */
-Status checkpoint_load_weights(const SafeTensors *file, Vit *v, Error *err);
-/* What fine-tuning starts from: the encoder of the file (a model of config `there`) into a
- * classifier that has been initialised. A decoder is left out, positions are interpolated to
- * another grid, the head is taken over when it is the same. */
-Status checkpoint_load_encoder(const SafeTensors *file, const ModelConfig *there, Vit *v,
-                               Error *err);
-/* Opens, describes, makes and fills a model. */
-Status checkpoint_load(const char *path, Device *d, Vit **out, CheckpointNotes *notes, Error *err);
+
+/* What a person can add about a file that does not say it; 0 and -1: nothing. */
+typedef struct CheckpointHints {
+    int64_t heads, decoder_heads;
+    int target;         /* a TargetKind, -1 */
+    bool describe_only; /* heads that nobody says are 0 instead of an error */
+} CheckpointHints;
+
+/* A checkpoint of this project or of another one, open, with what it says about its model. */
+typedef struct CheckpointFile {
+    TensorFile *file;
+    bool native;
+    DialectFile dialect;
+    ModelConfig config;
+    CheckpointNotes notes;
+    char unknown[256]; /* what a foreign file does not say and how it was taken, "" */
+} CheckpointFile;
+
+/* hints may be NULL. Says in the log what it had to assume. FORMAT when the file is no model, or
+ * says too little and hints do not help. */
+Status checkpoint_open(const char *path, const CheckpointHints *hints, CheckpointFile **out,
+                       Error *err);
+void checkpoint_close(CheckpointFile *c); /* accepts NULL */
+/* Every parameter of v from the file. A missing tensor or another shape is an error that names it
+ * and both shapes; in a file of this project a foreign one, too. */
+Status checkpoint_read(const CheckpointFile *c, Vit *v, Error *err);
+/* What fine-tuning starts from: the encoder of the file into a classifier that has been
+ * initialised. A decoder is left out, positions are interpolated to another grid, the head is taken
+ * over when it is the same. */
+Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, Error *err);
+/* The training state of a published run (optimiser moments, counters) for parameters of v. */
+Status checkpoint_read_published_state(const CheckpointFile *c, Vit *v, Optimizer *o, Progress *p,
+                                       Error *err);
 
 /* RUN/last.safetensors and RUN/last.state.safetensors, together. */
 Status checkpoint_save_run(const char *run, const RunState *s, const CheckpointNotes *notes,

@@ -42,8 +42,6 @@ static void put_floats(Meta *m, const char *key, const float *v, int64_t n) {
 }
 
 static void put_config(Meta *m, const ModelConfig *c) {
-    put(m, "format", FORMAT_NAME);
-    put_int(m, "format_version", FORMAT_VERSION);
     put_int(m, "image_height", c->image_height);
     put_int(m, "image_width", c->image_width);
     put_int(m, "channels", c->channels);
@@ -86,9 +84,29 @@ static void put_notes(Meta *m, const CheckpointNotes *n) {
 }
 
 void meta_put_model(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
+    put(m, "format", FORMAT_NAME);
+    put_int(m, "format_version", FORMAT_VERSION);
     put_config(m, c);
     put_notes(m, n);
     put_classes(m, c, n);
+}
+
+/* transformers wants "format" to be "pt". */
+void meta_put_facts(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
+    put(m, "format", "pt");
+    put(m, "written_by", FORMAT_NAME);
+    put_config(m, c);
+    put_notes(m, n);
+    put_classes(m, c, n);
+}
+
+/* In PyTorch files the facts are a dictionary of their own. */
+const char *meta_fact(const TensorFile *f, const char *key) {
+    char full[96];
+    const char *writer = tensorfile_meta(f, "written_by");
+    if (writer && strcmp(writer, FORMAT_NAME) == 0) return tensorfile_meta(f, key);
+    snprintf(full, sizeof full, FORMAT_NAME ".%s", key);
+    return tensorfile_meta(f, full);
 }
 
 void meta_put_progress(Meta *m, const Progress *p, int64_t updates) {
@@ -114,14 +132,14 @@ void meta_put_progress(Meta *m, const Progress *p, int64_t updates) {
 
 /* --- metadata in ------------------------------------------------------------------------------ */
 
-static Status need(const SafeTensors *f, const char *key, const char **out, Error *err) {
-    *out = safetensors_meta(f, key);
+static Status need(const TensorFile *f, const char *key, const char **out, Error *err) {
+    *out = tensorfile_meta(f, key);
     if (*out) return STATUS_OK;
     return fail(err, STATUS_FORMAT, "%s: metadata has no \"%s\"; it is not a checkpoint of mae.c",
-                safetensors_path(f), key);
+                tensorfile_path(f), key);
 }
 
-Status meta_get_int(const SafeTensors *f, const char *key, int64_t *out, Error *err) {
+Status meta_get_int(const TensorFile *f, const char *key, int64_t *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
     if (status != STATUS_OK) return status;
@@ -130,11 +148,11 @@ Status meta_get_int(const SafeTensors *f, const char *key, int64_t *out, Error *
     *out = strtoll(text, &end, 10);
     if (errno || end == text || *end)
         return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not an integer",
-                    safetensors_path(f), key, text);
+                    tensorfile_path(f), key, text);
     return STATUS_OK;
 }
 
-static Status get_real(const SafeTensors *f, const char *key, double *out, Error *err) {
+static Status get_real(const TensorFile *f, const char *key, double *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
     if (status != STATUS_OK) return status;
@@ -142,11 +160,11 @@ static Status get_real(const SafeTensors *f, const char *key, double *out, Error
     *out = strtod(text, &end);
     if (end == text || *end || !isfinite(*out))
         return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not a number",
-                    safetensors_path(f), key, text);
+                    tensorfile_path(f), key, text);
     return STATUS_OK;
 }
 
-static Status get_word(const SafeTensors *f, const char *key, const char *const *words, int n,
+static Status get_word(const TensorFile *f, const char *key, const char *const *words, int n,
                        int *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
@@ -154,10 +172,10 @@ static Status get_word(const SafeTensors *f, const char *key, const char *const 
     for (*out = 0; *out < n; (*out)++)
         if (strcmp(words[*out], text) == 0) return STATUS_OK;
     return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" is \"%.40s\", which is not known here",
-                safetensors_path(f), key, text);
+                tensorfile_path(f), key, text);
 }
 
-static Status get_floats(const SafeTensors *f, const char *key, float *out, int64_t n, Error *err) {
+static Status get_floats(const TensorFile *f, const char *key, float *out, int64_t n, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
     if (status != STATUS_OK) return status;
@@ -166,13 +184,13 @@ static Status get_floats(const SafeTensors *f, const char *key, float *out, int6
         out[i] = strtof(text, &end);
         if (end == text || *end != (i + 1 < n ? ',' : '\0') || !isfinite(out[i]))
             return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" does not hold %" PRId64 " numbers",
-                        safetensors_path(f), key, n);
+                        tensorfile_path(f), key, n);
         text = end + 1;
     }
     return STATUS_OK;
 }
 
-static Status config_from_meta(const SafeTensors *f, ModelConfig *c, Error *err) {
+static Status config_from_meta(const TensorFile *f, ModelConfig *c, Error *err) {
     Status status = STATUS_OK;
     int target = 0;
     int64_t flag = 0;
@@ -205,12 +223,12 @@ done:
 }
 
 /* Files of the first version say nothing of heads: they have none. */
-static Status head_from_meta(const SafeTensors *f, ModelConfig *c, CheckpointNotes *n, Error *err) {
+static Status head_from_meta(const TensorFile *f, ModelConfig *c, CheckpointNotes *n, Error *err) {
     Status status = STATUS_OK;
     int word = 0;
     int64_t averaged = 0;
     n->top1 = -1;
-    if (!safetensors_meta(f, "head")) return STATUS_OK;
+    if (!tensorfile_meta(f, "head")) return STATUS_OK;
     TRY(get_word(f, "head", HEADS, 3, &word, err));
     c->head = (HeadKind)word;
     if (c->head == HEAD_NONE) return STATUS_OK;
@@ -219,18 +237,18 @@ static Status head_from_meta(const SafeTensors *f, ModelConfig *c, CheckpointNot
     TRY(meta_get_int(f, "classes", &c->classes, err));
     TRY(meta_get_int(f, "averaged", &averaged, err));
     n->averaged = averaged != 0;
-    if (safetensors_meta(f, "top1")) TRY(get_real(f, "top1", &n->top1, err));
+    if (tensorfile_meta(f, "top1")) TRY(get_real(f, "top1", &n->top1, err));
     TRY(model_check(c, err));
-    const char *names = safetensors_meta(f, "class_names");
-    if (names) TRY(classes_from_json(names, safetensors_path(f), &n->classes, err));
+    const char *names = tensorfile_meta(f, "class_names");
+    if (names) TRY(classes_from_json(names, tensorfile_path(f), &n->classes, err));
     if (n->classes && n->classes->n != c->classes)
         status = fail(err, STATUS_FORMAT, "%s: %" PRId64 " class names for %" PRId64 " classes",
-                      safetensors_path(f), n->classes->n, c->classes);
+                      tensorfile_path(f), n->classes->n, c->classes);
 done:
     return status;
 }
 
-static Status notes_from_meta(const SafeTensors *f, CheckpointNotes *n, Error *err) {
+static Status notes_from_meta(const TensorFile *f, CheckpointNotes *n, Error *err) {
     Status status = STATUS_OK;
     int mask = 0;
     const char *preset;
@@ -246,27 +264,32 @@ done:
     return status;
 }
 
-Status meta_get_model(const SafeTensors *file, ModelConfig *c, CheckpointNotes *notes, Error *err) {
-    const char *format = safetensors_meta(file, "format");
+bool meta_is_native(const TensorFile *file) {
+    const char *format = tensorfile_meta(file, "format");
+    return format && strcmp(format, FORMAT_NAME) == 0;
+}
+
+Status meta_get_model(const TensorFile *file, ModelConfig *c, CheckpointNotes *notes, Error *err) {
+    const char *format = tensorfile_meta(file, "format");
     if (!format || strcmp(format, FORMAT_NAME) != 0)
         return fail(
             err, STATUS_FORMAT,
             "%s: not a checkpoint of mae.c (metadata \"format\" is %s); it does not say what "
             "the model is",
-            safetensors_path(file), format ? format : "missing");
+            tensorfile_path(file), format ? format : "missing");
     int64_t version;
     Status status = meta_get_int(file, "format_version", &version, err);
     if (status != STATUS_OK) return status;
     if (version != FORMAT_VERSION)
         return fail(err, STATUS_UNSUPPORTED,
-                    "%s: format version %" PRId64 ", this program reads %d", safetensors_path(file),
+                    "%s: format version %" PRId64 ", this program reads %d", tensorfile_path(file),
                     version, FORMAT_VERSION);
     status = config_from_meta(file, c, err);
     if (status == STATUS_OK) status = notes_from_meta(file, notes, err);
     return status == STATUS_OK ? head_from_meta(file, c, notes, err) : status;
 }
 
-Status meta_get_progress(const SafeTensors *f, Progress *p, int64_t *updates, Error *err) {
+Status meta_get_progress(const TensorFile *f, Progress *p, int64_t *updates, Error *err) {
     Status status = STATUS_OK;
     int64_t seed = 0, open = 0;
     *p = (Progress){0};
@@ -282,7 +305,7 @@ Status meta_get_progress(const SafeTensors *f, Progress *p, int64_t *updates, Er
     TRY(meta_get_int(f, "log_count", &p->log_count, err));
     TRY(meta_get_int(f, "epoch_count", &p->epoch_count, err));
     p->best_top1 = -1;
-    if (safetensors_meta(f, "best_top1")) {
+    if (tensorfile_meta(f, "best_top1")) {
         TRY(get_real(f, "best_top1", &p->best_top1, err));
         TRY(meta_get_int(f, "best_epoch", &p->best_epoch, err));
         TRY(get_real(f, "last_lr", &p->last_lr, err));
@@ -292,7 +315,7 @@ Status meta_get_progress(const SafeTensors *f, Progress *p, int64_t *updates, Er
     p->epoch_open = open != 0;
     p->seed = (uint64_t)seed;
     if (p->step < 0 || p->epoch < 0 || p->batch < 0 || *updates < 0)
-        status = fail(err, STATUS_FORMAT, "%s: negative counters", safetensors_path(f));
+        status = fail(err, STATUS_FORMAT, "%s: negative counters", tensorfile_path(f));
 done:
     return status;
 }

@@ -16,10 +16,15 @@ typedef struct Meta {
 } Meta;
 
 void meta_put_model(Meta *m, const ModelConfig *c, const CheckpointNotes *n);
+/* The same facts in a file for other tools, and one of them out of such a file; NULL: not there. */
+void meta_put_facts(Meta *m, const ModelConfig *c, const CheckpointNotes *n);
+const char *meta_fact(const TensorFile *f, const char *key);
 void meta_put_progress(Meta *m, const Progress *p, int64_t updates);
 
-Status meta_get_model(const SafeTensors *f, ModelConfig *c, CheckpointNotes *n, Error *err);
-Status meta_get_progress(const SafeTensors *f, Progress *p, int64_t *updates, Error *err);
-Status meta_get_int(const SafeTensors *f, const char *key, int64_t *out, Error *err);
+/* Was the file written by this project? */
+bool meta_is_native(const TensorFile *f);
+Status meta_get_model(const TensorFile *f, ModelConfig *c, CheckpointNotes *n, Error *err);
+Status meta_get_progress(const TensorFile *f, Progress *p, int64_t *updates, Error *err);
+Status meta_get_int(const TensorFile *f, const char *key, int64_t *out, Error *err);
 
 #endif

@@ -13,7 +13,9 @@ struct MaeModel {
     Evaluator *evaluator; /* of one image, made when first needed */
 };
 
-Status model_load(const char *path, const char *device, int threads, MaeModel **out, Error *err);
+Status model_load(const char *path, const char *device, int threads, const CheckpointHints *hints,
+                  MaeModel **out, Error *err);
+Status model_open(const MaeOptions *o, MaeModel **out, Error *err);
 Status model_new(const MaeOptions *o, MaeModel **out, Error *err);
 void model_free(MaeModel *m);
 void model_info(const MaeModel *m, MaeModelInfo *out);
@@ -33,7 +35,7 @@ Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEv
 void eval_free(MaeEvaluation *e);
 Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, int *n, Error *err);
 
-Status file_info(const char *path, char **json, Error *err);
+Status file_info(const char *path, const MaeOptions *o, char **json, Error *err);
 Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err);
 Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err);
 

@@ -49,22 +49,23 @@ static void adopt_preset(MaeOptions *o, const char *preset) {
 static Status config_of_checkpoint(MaeOptions *o, const char *path, ModelConfig *c,
                                    CheckpointNotes *notes, Error *err) {
     Status status = STATUS_OK;
-    SafeTensors *file = NULL;
-    TRY(safetensors_open(path, &file, err));
-    TRY(checkpoint_config(file, c, notes, err));
+    CheckpointFile *file = NULL;
+    CheckpointHints hints = setup_hints(o);
+    TRY(checkpoint_open(path, &hints, &file, err));
+    *c = file->config;
+    *notes = file->notes;
+    notes->classes = NULL; /* the file's own */
     TRY(agree("patch", o->patch, c->patch, path, err));
     TRY(agree("embed-dim", o->embed_dim, c->embed_dim, path, err));
     TRY(agree("depth", o->depth, c->depth, path, err));
     TRY(agree("heads", o->heads, c->heads, path, err));
     adopt_preset(o, notes->preset);
-    classes_free(notes->classes);
-    notes->classes = NULL;
     if (o->image_size[0] > 0) {
         c->image_height = o->image_size[0];
         c->image_width = o->image_size[1];
     }
 done:
-    safetensors_close(file);
+    checkpoint_close(file);
     return status;
 }
 
@@ -216,17 +217,14 @@ done:
 
 static Status start(Run *r, Error *err) {
     Status status = STATUS_OK;
-    SafeTensors *file = NULL;
-    ModelConfig there;
-    CheckpointNotes notes = {0};
+    CheckpointFile *file = NULL;
+    CheckpointHints hints = setup_hints(&r->options);
     TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
     if (is_scratch(&r->options)) return STATUS_OK;
-    TRY(safetensors_open(r->options.init, &file, err));
-    TRY(checkpoint_config(file, &there, &notes, err));
-    TRY(checkpoint_load_encoder(file, &there, r->model, err));
+    TRY(checkpoint_open(r->options.init, &hints, &file, err));
+    TRY(checkpoint_read_encoder(file, r->model, err));
 done:
-    checkpoint_notes_free(&notes);
-    safetensors_close(file);
+    checkpoint_close(file);
     return status;
 }
 

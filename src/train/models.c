@@ -11,7 +11,21 @@
 
 static const char *const TARGETS[] = {"pixel", "norm-pix", "pca"};
 
-Status model_load(const char *path, const char *device, int threads, MaeModel **out, Error *err) {
+static Status read_model(const char *path, const CheckpointHints *hints, MaeModel *m, Error *err) {
+    Status status = STATUS_OK;
+    CheckpointFile *file = NULL;
+    TRY(checkpoint_open(path, hints, &file, err));
+    TRY(vit_new(m->device, &file->config, false, TUNE_ALL, &m->vit, err));
+    TRY(checkpoint_read(file, m->vit, err));
+    m->notes = file->notes;
+    file->notes.classes = NULL; /* moved */
+done:
+    checkpoint_close(file);
+    return status;
+}
+
+Status model_load(const char *path, const char *device, int threads, const CheckpointHints *hints,
+                  MaeModel **out, Error *err) {
     Status status = STATUS_OK;
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
@@ -21,12 +35,18 @@ Status model_load(const char *path, const char *device, int threads, MaeModel **
         goto done;
     }
     TRY(device_open(device, threads, NULL, &m->device, err));
-    TRY(checkpoint_load(path, m->device, &m->vit, &m->notes, err));
+    TRY(read_model(path, hints, m, err));
     *out = m;
     m = NULL;
 done:
     model_free(m);
     return status;
+}
+
+Status model_open(const MaeOptions *o, MaeModel **out, Error *err) {
+    CheckpointHints hints = setup_hints(o);
+    return model_load(o->checkpoint, o->device == 0 ? "cpu" : "ref", (int)o->threads, &hints, out,
+                      err);
 }
 
 Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
@@ -82,10 +102,10 @@ void model_info(const MaeModel *m, MaeModelInfo *out) {
 /* --- a file as JSON ----------------------------------------------------------------------------
  */
 
-static json_t *tensor_list(const SafeTensors *f, int64_t *total) {
+static json_t *tensor_list(const TensorFile *f, int64_t *total) {
     json_t *list = json_array();
-    for (size_t i = 0; i < safetensors_count(f); i++) {
-        const NamedTensor *t = safetensors_at(f, i);
+    for (size_t i = 0; i < tensorfile_count(f); i++) {
+        const TensorEntry *t = tensorfile_at(f, i);
         json_t *shape = json_array();
         for (int k = 0; k < t->shape.n_dims; k++)
             json_array_append_new(shape, json_integer((json_int_t)t->shape.dim[k]));
@@ -96,39 +116,80 @@ static json_t *tensor_list(const SafeTensors *f, int64_t *total) {
     return list;
 }
 
-Status file_info(const char *path, char **json, Error *err) {
-    Status status = STATUS_OK;
-    SafeTensors *f = NULL;
-    ModelConfig c;
-    CheckpointNotes notes = {0};
-    Error foreign = {0};
-    int64_t total = 0;
-    json_t *root = json_object(), *meta = json_object();
-    *json = NULL;
-    TRY(safetensors_open(path, &f, err));
-    bool ours = checkpoint_config(f, &c, &notes, &foreign) == STATUS_OK;
-    for (size_t i = 0; i < safetensors_meta_count(f); i++) {
-        MetaEntry e = safetensors_meta_at(f, i);
+static json_t *metadata(const TensorFile *f) {
+    json_t *meta = json_object();
+    for (size_t i = 0; i < tensorfile_meta_count(f); i++) {
+        MetaEntry e = tensorfile_meta_at(f, i);
         json_object_set_new(meta, e.key, json_string(e.value));
     }
-    json_t *tensors = tensor_list(f, &total);
-    json_object_set_new(root, "file", json_string(path));
-    json_object_set_new(root, "format", json_string("safetensors"));
-    json_object_set_new(root, "dialect", json_string(ours ? "mae.c" : "unknown"));
-    if (ours) json_object_set_new(root, "model", json_string(notes.preset));
-    if (!ours) json_object_set_new(root, "note", json_string(foreign.message));
+    return meta;
+}
+
+static json_t *model_json(const CheckpointFile *c) {
+    const ModelConfig *m = &c->config;
+    static const char *const heads[] = {"none", "linear", "probe"};
+    json_t *o = json_pack(
+        "{sI sI sI sI sI sI sI sf sf}", "image_height", (json_int_t)m->image_height, "image_width",
+        (json_int_t)m->image_width, "channels", (json_int_t)m->channels, "patch",
+        (json_int_t)m->patch, "embed_dim", (json_int_t)m->embed_dim, "depth", (json_int_t)m->depth,
+        "heads", (json_int_t)m->heads, "mlp_ratio", m->mlp_ratio, "norm_eps", m->norm_eps);
+    json_object_set_new(o, "decoder", json_boolean(m->decoder_depth > 0));
+    if (m->decoder_depth > 0) {
+        json_object_set_new(o, "decoder_embed_dim", json_integer((json_int_t)m->decoder_embed_dim));
+        json_object_set_new(o, "decoder_depth", json_integer((json_int_t)m->decoder_depth));
+        json_object_set_new(o, "decoder_heads", json_integer((json_int_t)m->decoder_heads));
+        json_object_set_new(o, "target", json_string(TARGETS[m->target]));
+        json_object_set_new(o, "mask_ratio", json_real(c->notes.mask_ratio));
+    }
+    json_object_set_new(o, "head", json_string(heads[m->head]));
+    if (m->head != HEAD_NONE) {
+        json_object_set_new(o, "classes", json_integer((json_int_t)m->classes));
+        json_object_set_new(o, "pool", json_string(m->pool == POOL_MEAN ? "mean" : "cls"));
+    }
+    return o;
+}
+
+/* A file that is no model is described all the same: what it holds may say what it is. */
+static Status describe(const CheckpointFile *c, const TensorFile *f, const Error *why, char **json,
+                       Error *err) {
+    int64_t total = 0;
+    json_t *root = json_object(), *tensors = tensor_list(f, &total);
+    json_object_set_new(root, "file", json_string(tensorfile_path(f)));
+    json_object_set_new(root, "format", json_string(tensorfile_format(f)));
+    json_object_set_new(root, "dialect",
+                        json_string(!c          ? "unknown"
+                                    : c->native ? "mae.c"
+                                                : dialect_name(c->dialect.dialect)));
+    if (c) json_object_set_new(root, "model", json_string(c->notes.preset));
+    if (c) json_object_set_new(root, "config", model_json(c));
+    if (c && *c->dialect.prefix)
+        json_object_set_new(root, "prefix", json_string(c->dialect.prefix));
+    if (c && *c->unknown) json_object_set_new(root, "note", json_string(c->unknown));
+    if (!c) json_object_set_new(root, "note", json_string(why->message));
     json_object_set_new(root, "n_tensors", json_integer((json_int_t)json_array_size(tensors)));
     json_object_set_new(root, "n_values", json_integer((json_int_t)total));
-    json_object_set(root, "metadata", meta);
+    json_object_set_new(root, "metadata", metadata(f));
     json_object_set_new(root, "tensors", tensors);
     char *text = json_dumps(root, JSON_INDENT(2));
-    if (text) *json = mem_strdup(text);
+    *json = text ? mem_strdup(text) : NULL;
     free(text);
-    if (!*json) status = fail(err, STATUS_MEMORY, "no memory to describe %s", path);
-done:
-    checkpoint_notes_free(&notes);
     json_decref(root);
-    json_decref(meta);
-    safetensors_close(f);
+    return *json ? STATUS_OK
+                 : fail(err, STATUS_MEMORY, "no memory to describe %s", tensorfile_path(f));
+}
+
+Status file_info(const char *path, const MaeOptions *o, char **json, Error *err) {
+    Status status = STATUS_OK;
+    CheckpointHints hints = o ? setup_hints(o) : (CheckpointHints){.target = -1};
+    CheckpointFile *c = NULL;
+    TensorFile *f = NULL;
+    Error why = {0};
+    *json = NULL;
+    hints.describe_only = true;
+    if (checkpoint_open(path, &hints, &c, &why) != STATUS_OK) TRY(tensorfile_open(path, &f, err));
+    TRY(describe(c, c ? c->file : f, &why, json, err));
+done:
+    checkpoint_close(c);
+    tensorfile_close(f);
     return status;
 }

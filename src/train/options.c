@@ -26,13 +26,20 @@
 #define PRO MAE_COMMAND_PROBE
 #define EVA MAE_COMMAND_EVAL
 #define CLA MAE_COMMAND_CLASSIFY
-#define SUP (FIN | PRO) /* supervised training */
-#define TRA (PRE | SUP) /* training */
+#define CON MAE_COMMAND_CONVERT
+#define RDS (REC | KNN | FEA | EVA | CLA | INF | CON) /* reads a checkpoint */
+#define SUP (FIN | PRO)                               /* supervised training */
+#define TRA (PRE | SUP)                               /* training */
 
 static const char *const MODELS[] = {"vit_tiny",  "vit_small", "vit_base",
                                      "vit_large", "vit_huge",  NULL};
 static const char *const MASKS[] = {"random", "block", "grid", NULL};
 static const char *const TARGETS[] = {"pixel", "norm-pix", "pca", "token", NULL};
+static const char *const DESTINATIONS[] = {"official", "timm", "hf", "onnx", "mae", NULL};
+static const char *const DTYPES[] = {"f32", "f16", "bf16", "i8", NULL};
+static const char *const PARTS[] = {"auto", "encoder", "classifier", "reconstruction", NULL};
+static const char *const HF_NAMES[] = {"v4", "v5", NULL};
+static const char *const READ_TARGETS[] = {"as-said", "pixel", "norm-pix", NULL};
 static const char *const AUGMENTS[] = {"none",        "crop-fixed", "crop",
                                        "crop-jitter", "crop-once",  NULL};
 static const char *const DEVICES[] = {"cpu", "ref", NULL};
@@ -69,6 +76,9 @@ static const MaeOption TABLE[] = {
     TEXT("out", out, FEA, "Features", "FILE.npy", "file to write; FILE.txt names its rows"),
     TEXT("model", checkpoint, REC | KNN | FEA | EVA | CLA, "Model", "CKPT", "checkpoint to use"),
     TEXT("init", init, PRE, "Model", "CKPT", "start from these weights (new optimiser state)"),
+    BOOL("continue", continue_run, PRE, "false", "Model",
+         "go on with the optimiser and epoch of --init, a training checkpoint of the published "
+         "code"),
     TEXT("init", init, FIN, "Model", "CKPT",
          "checkpoint whose encoder is fine-tuned, or none: from scratch"),
     TEXT("init", init, PRO, "Model", "CKPT", "checkpoint whose encoder is probed, or none"),
@@ -87,6 +97,12 @@ static const MaeOption TABLE[] = {
         "encoder width (by model)"),
     INT("depth", depth, PRE | BEN | SUP, NULL, 1, 1000, "Model", "encoder blocks (by model)"),
     INT("heads", heads, PRE | BEN | SUP, NULL, 1, 4096, "Model", "encoder heads (by model)"),
+    INT("heads", heads, RDS, NULL, 1, 4096, "Model",
+        "encoder heads, where a checkpoint of another tool does not say"),
+    INT("decoder-heads", decoder_heads, RDS, NULL, 1, 4096, "Model",
+        "decoder heads, where a checkpoint of another tool does not say"),
+    CHOICE("target", read_target, REC | CON | INF, "as-said", READ_TARGETS, "Model",
+           "what the decoder predicts, where a checkpoint of another tool does not say"),
     REAL_("mlp-ratio", mlp_ratio, PRE | BEN | SUP, "4", 0.01, 64, "Model", "MLP width over width"),
     INT("decoder-embed-dim", decoder_embed_dim, PRE | BEN, NULL, 4, 65536, "Model",
         "decoder width (by model)"),
@@ -202,7 +218,8 @@ static const MaeOption TABLE[] = {
     REAL_("ema", ema, FIN, NULL, 0, 0.9999999, "Training",
           "decay of averaged weights, validated beside the others (0 = off; from scratch 0.9999)"),
     REAL_("clip-grad", clip_grad, TRA, "0", 0, BIG, "Training", "largest gradient norm (0 = off)"),
-    INT("seed", seed, TRA | REC | BEN | EVA, "0", 0, BIG, "Training", "seed of everything random"),
+    INT("seed", seed, TRA | REC | BEN | EVA | CON, "0", 0, BIG, "Training",
+        "seed of everything random"),
     INT("save-every", save_every, PRE, "20", 1, 1e9, "Run", "epochs between checkpoints"),
     INT("save-every", save_every, SUP, "10", 1, 1e9, "Run", "epochs between numbered checkpoints"),
     INT("eval-every", eval_every, SUP, "1", 1, 1e9, "Run", "epochs between validations"),
@@ -231,17 +248,28 @@ static const MaeOption TABLE[] = {
          "`mae eval --corruptions all --json` printed (alexnet)"),
     TEXT("confusion", confusion, EVA, "Evaluation", "FILE.csv",
          "write how often each class was taken for which"),
+    CHOICE("to", to, CON, "official", DESTINATIONS, "Conversion", "what it is for"),
+    CHOICE("dtype", dtype, CON, "f32", DTYPES, "Conversion",
+           "type of the weights; i8 (with a scale a row) for onnx only"),
+    CHOICE("part", part, CON, "auto", PARTS, "Conversion",
+           "onnx: what the graph computes; auto is the classifier, where there is one, or the "
+           "encoder"),
+    INT("batch", fixed_batch, CON, "0", 0, 65536, "Conversion", "onnx: images at a time (0 = any)"),
+    CHOICE("hf-names", hf_names, CON, "v4", HF_NAMES, "Conversion",
+           "spelling of transformers before or from version 5, which reads both"),
+    TEXT("verify", verify, CON, "Conversion", "IMAGE",
+         "run both on this image and print the difference"),
     INT("top", top, CLA, "5", 1, 1000, "Output", "classes shown"),
     /* machine and output */
     INT("repetitions", repetitions, BEN, "5", 1, 1000, "Run", "timed repetitions"),
     CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA, "cpu", DEVICES, "Machine",
            "cpu, or ref: the plain reference loops"),
     CHOICE("precision", precision, TRA | BEN, "fp32", PRECISIONS, "Machine", "arithmetic"),
-    INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA, "0", 0, 4096, "Machine",
+    INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "0", 0, 4096, "Machine",
         "compute threads (0 = all processors)"),
-    BOOL("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA, "false", "Output",
+    BOOL("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
          "one JSON object on standard output"),
-    BOOL("quiet", quiet, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA, "false", "Output",
+    BOOL("quiet", quiet, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
          "errors only on standard error"),
 };
 

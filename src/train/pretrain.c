@@ -30,6 +30,8 @@ static Status configure(Run *r, Error *err) {
     if (o->mask_ratio >= 1 || o->mask_ratio < 0)
         return fail(err, STATUS_USAGE, "--mask-ratio %g: must be at least 0 and below 1",
                     o->mask_ratio);
+    if (o->continue_run && !o->init)
+        return fail(err, STATUS_USAGE, "--continue: name the training checkpoint with --init CKPT");
     Status status = setup_model_config(o, &r->config, err);
     if (status != STATUS_OK) return status;
     run_resolve_sizes(&r->options, &r->config);
@@ -66,22 +68,33 @@ done:
     return status;
 }
 
+/* Weights of --init, and with --continue the training state that came with them. */
+static Status start_from(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    CheckpointFile *file = NULL;
+    CheckpointHints hints = setup_hints(&r->options);
+    TRY(checkpoint_open(r->options.init, &hints, &file, err));
+    TRY(checkpoint_read(file, r->model, err));
+    if (!r->options.continue_run) goto done;
+    TRY(checkpoint_read_published_state(file, r->model, r->optimizer, &r->progress, err));
+    log_line(LOG_INFO, "continuing %s after %" PRId64 " updates (epoch %" PRId64 ")",
+             r->options.init, r->progress.step, r->progress.epoch);
+done:
+    checkpoint_close(file);
+    return status;
+}
+
 static Status start(Run *r, Error *err) {
     Status status = STATUS_OK;
-    SafeTensors *file = NULL;
     TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
-    if (r->options.init) {
-        TRY(safetensors_open(r->options.init, &file, err));
-        TRY(checkpoint_load_weights(file, r->model, err));
-    } else if (r->config.target == TARGET_PCA) {
-        log_line(LOG_INFO,
-                 "fitting %" PRId64 " principal components of the patches of %" PRId64 " images",
-                 r->config.pca_components, r->options.pca_images);
-        LoaderOptions l = setup_loader(&r->options, &r->config);
-        TRY(pca_fit(r->model, r->dataset, l, r->options.pca_images, err));
-    }
+    if (r->options.init) return start_from(r, err);
+    if (r->config.target != TARGET_PCA) return STATUS_OK;
+    log_line(LOG_INFO,
+             "fitting %" PRId64 " principal components of the patches of %" PRId64 " images",
+             r->config.pca_components, r->options.pca_images);
+    LoaderOptions l = setup_loader(&r->options, &r->config);
+    TRY(pca_fit(r->model, r->dataset, l, r->options.pca_images, err));
 done:
-    safetensors_close(file);
     return status;
 }
 

@@ -59,17 +59,13 @@ done:
 
 static Status check_run_folder(Run *r, Error *err) {
     Status status = STATUS_OK;
-    SafeTensors *file = NULL;
-    ModelConfig there;
-    CheckpointNotes notes = {0};
+    CheckpointFile *there = NULL;
     char *path = NULL;
     TRY(run_file(r, "last.safetensors", &path, err));
-    TRY(safetensors_open(path, &file, err));
-    TRY(checkpoint_config(file, &there, &notes, err));
-    TRY(check_same_model(&r->config, &there, r->options.out, err));
+    TRY(checkpoint_open(path, NULL, &there, err));
+    TRY(check_same_model(&r->config, &there->config, r->options.out, err));
 done:
-    checkpoint_notes_free(&notes);
-    safetensors_close(file);
+    checkpoint_close(there);
     mem_free(path);
     return status;
 }

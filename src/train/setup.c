@@ -57,6 +57,11 @@ void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *not
     snprintf(notes->preset, sizeof notes->preset, "%s", same ? PRESETS[o->model] : "custom");
 }
 
+CheckpointHints setup_hints(const MaeOptions *o) {
+    return (CheckpointHints){
+        .heads = o->heads, .decoder_heads = o->decoder_heads, .target = o->read_target - 1};
+}
+
 Status setup_device(const MaeOptions *o, Device **out, Error *err) {
     return device_open(DEVICES[o->device], (int)o->threads, NULL, out, err);
 }

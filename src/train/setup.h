@@ -12,6 +12,8 @@
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err);
 /* The name of the preset, or "custom" where its width, depth or heads were changed. */
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes);
+/* --heads, --decoder-heads and --target of commands that read a checkpoint. */
+CheckpointHints setup_hints(const MaeOptions *o);
 Status setup_device(const MaeOptions *o, Device **out, Error *err);
 Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, Dataset **out,
                      Error *err);

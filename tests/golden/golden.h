@@ -135,6 +135,8 @@ void check_backward(Golden *g, const char *path, const json_t *entry);
 void check_trajectory(Golden *g, const char *path, const json_t *entry);
 void check_real_size(Golden *g, const char *path, const json_t *entry);
 void check_real_classifier(Golden *g, const char *path, const json_t *entry);
+void check_checkpoint_models(Golden *g, const char *path, const json_t *entry);
+void check_resumed_update(Golden *g, const char *path, const json_t *entry);
 void check_head(Golden *g, const char *path, const json_t *entry);
 void check_smoothed(Golden *g, const char *path, const json_t *entry);
 void check_mixed(Golden *g, const char *path, const json_t *entry);
@@ -157,5 +159,10 @@ void check_randaugment_ops(Golden *g, const char *path, const json_t *entry);
 void check_randaugment_traces(Golden *g, const char *path, const json_t *entry);
 void check_erasing(Golden *g, const char *path, const json_t *entry);
 void check_mixup(Golden *g, const char *path, const json_t *entry);
+void check_training_file(Golden *g, const char *path, const json_t *entry);
+void check_half(Golden *g, const char *path, const json_t *entry);
+void check_renamed(Golden *g, const char *path, const json_t *entry);
+void check_encoder_only(Golden *g, const char *path, const json_t *entry);
+void check_odd(Golden *g, const char *path, const json_t *entry);
 
 #endif

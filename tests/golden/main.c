@@ -37,6 +37,8 @@ static const struct {
     {"finetune/traj*.safetensors", check_fine_tuning, false},
     {"linprobe/*.json", NULL, true},
     {"linprobe/*.safetensors", check_probe, false},
+    {"checkpoint/expected.safetensors", check_checkpoint_models, false},
+    {"checkpoint/resume_step.safetensors", check_resumed_update, false},
     {"pos_embed/*.safetensors", check_positions, true},
     {"masks/random.safetensors", check_random_masks, true},
     {"masks/len_keep.json", check_keep_counts, true},
@@ -60,6 +62,16 @@ static const struct {
     {"augment/random_erasing.safetensors", check_erasing, true},
     {"augment/mixup.json", NULL, true},
     {"augment/mixup.safetensors", check_mixup, true},
+    {"checkpoint/checkpoint-*.pth", check_training_file, true},
+    {"checkpoint/half.pth", check_half, true},
+    {"checkpoint/bf16.pth", check_half, true},
+    {"checkpoint/hf_pytorch_model.bin", check_renamed, true},
+    {"checkpoint/encoder_only.pth", check_encoder_only, true},
+    {"checkpoint/odd*.pth", check_odd, true},
+    {"checkpoint/odd_expected.*", NULL, true},
+    {"checkpoint/optimizer*", NULL, true},
+    {"checkpoint/hf_names.json", NULL, true},
+    {"checkpoint/*model*.safetensors", NULL, true},
 };
 enum { N_SUBJECTS = sizeof SUBJECTS / sizeof SUBJECTS[0] };
 

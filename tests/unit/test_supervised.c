@@ -304,32 +304,30 @@ END_TEST
 
 /* --- checkpoints ------------------------------------------------------------------------------ */
 
-static SafeTensors *saved(const Vit *v, const CheckpointNotes *notes, const char *name) {
+static CheckpointFile *saved(const Vit *v, const CheckpointNotes *notes, const char *name) {
     Error err = {0};
-    SafeTensors *f = NULL;
+    CheckpointFile *f = NULL;
     char *path = scratch_path("%s.safetensors", name);
     ck_assert_msg(checkpoint_write(path, v, notes, &err) == STATUS_OK, "%s", err.message);
-    ck_assert_msg(safetensors_open(path, &f, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_open(path, NULL, &f, &err) == STATUS_OK, "%s", err.message);
     return f;
 }
 
 START_TEST(heads_and_names_are_kept) {
-    Error err = {0};
-    ModelConfig c = classifier_config(HEAD_PROBE, POOL_CLS), there;
+    ModelConfig c = classifier_config(HEAD_PROBE, POOL_CLS);
     Vit *v = new_vit(&c, false, TUNE_ALL);
-    CheckpointNotes notes = {.preset = "vit_tiny", .top1 = 0.25, .averaged = true}, read;
+    CheckpointNotes notes = {.preset = "vit_tiny", .top1 = 0.25, .averaged = true};
     notes.classes = names_of("[\"a\",\"b\",\"c\"]");
-    SafeTensors *f = saved(v, &notes, "probe");
-    ck_assert_msg(checkpoint_config(f, &there, &read, &err) == STATUS_OK, "%s", err.message);
-    ck_assert_int_eq(there.head, HEAD_PROBE);
-    ck_assert_int_eq(there.pool, POOL_CLS);
-    ck_assert_int_eq(there.classes, 3);
-    ck_assert_str_eq(read.classes->name[2], "c");
-    ck_assert_double_eq(read.top1, 0.25);
-    ck_assert(read.averaged);
-    checkpoint_notes_free(&read);
+    CheckpointFile *f = saved(v, &notes, "probe");
+    ck_assert(f->native);
+    ck_assert_int_eq(f->config.head, HEAD_PROBE);
+    ck_assert_int_eq(f->config.pool, POOL_CLS);
+    ck_assert_int_eq(f->config.classes, 3);
+    ck_assert_str_eq(f->notes.classes->name[2], "c");
+    ck_assert_double_eq(f->notes.top1, 0.25);
+    ck_assert(f->notes.averaged);
+    checkpoint_close(f);
     checkpoint_notes_free(&notes);
-    safetensors_close(f);
     vit_free(v);
 }
 END_TEST
@@ -352,14 +350,14 @@ START_TEST(encoder_moves_into_a_classifier) {
     c.image_height *= 2; /* another grid: positions are interpolated */
     Vit *to = new_vit(&c, true, TUNE_ALL);
     float head = value_of(to, "head.weight", 0);
-    SafeTensors *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
-    ck_assert_msg(checkpoint_load_encoder(f, &mae, to, &err) == STATUS_OK, "%s", err.message);
+    CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
+    ck_assert_msg(checkpoint_read_encoder(f, to, &err) == STATUS_OK, "%s", err.message);
     ck_assert_float_eq(value_of(to, "blocks.1.mlp.fc1.weight", 7),
                        value_of(from, "blocks.1.mlp.fc1.weight", 7));
     ck_assert_float_eq(value_of(to, "pos_embed", 3), value_of(from, "pos_embed", 3));
     ck_assert_float_eq(value_of(to, "head.weight", 0), head);
     ck_assert_float_eq(value_of(to, "fc_norm.weight", 0), 1);
-    safetensors_close(f);
+    checkpoint_close(f);
     vit_free(from);
     vit_free(to);
 }
@@ -372,10 +370,10 @@ START_TEST(encoder_of_another_width_is_refused) {
     Vit *from = small_model(device, &mae);
     c.embed_dim *= 2;
     Vit *to = new_vit(&c, true, TUNE_ALL);
-    SafeTensors *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
-    ck_assert_int_eq(checkpoint_load_encoder(f, &mae, to, &err), STATUS_SHAPE);
+    CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
+    ck_assert_int_eq(checkpoint_read_encoder(f, to, &err), STATUS_SHAPE);
     ck_assert_ptr_nonnull(strstr(err.message, "cls_token"));
-    safetensors_close(f);
+    checkpoint_close(f);
     vit_free(from);
     vit_free(to);
 }

@@ -1,0 +1,107 @@
+/* Python pickles as data: the opcodes of protocols 0 to 5 build a tree of values, and nothing is
+ * ever executed. A pickle can name any function of Python; here a name is looked up in a closed
+ * list of what checkpoints are made of (tensors, containers, numbers, text, numpy arrays, see
+ * pickle_objects.c), and anything else ends the reading with a message that names it.
+ *
+ * Memory and time are bounded by the bytes read: every length is checked against what is left, and
+ * the tree may take 256 bytes for each byte of the pickle, no more. Formats: Lib/pickletools.py and
+ * torch/serialization.py, as descriptions. */
+#ifndef FORMATS_PICKLE_H
+#define FORMATS_PICKLE_H
+
+#include <stdbool.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/tensor.h"
+
+typedef enum PickleKind {
+    PICKLE_NONE,
+    PICKLE_BOOL,
+    PICKLE_INT,
+    PICKLE_BIG, /* an integer of more than 64 bits: little-endian two's complement in text */
+    PICKLE_FLOAT,
+    PICKLE_TEXT,
+    PICKLE_BYTES,
+    PICKLE_LIST,
+    PICKLE_TUPLE,
+    PICKLE_SET,
+    PICKLE_DICT,       /* also the attributes of a Namespace */
+    PICKLE_GLOBAL,     /* a name of the list, as a value: torch.float32 */
+    PICKLE_NUMPY_TYPE, /* numpy.dtype */
+    PICKLE_STORAGE,
+    PICKLE_TENSOR, /* also a numpy array */
+    PICKLE_OTHER   /* something only described, in text */
+} PickleKind;
+
+typedef struct PickleValue PickleValue;
+typedef struct PickleGlobal PickleGlobal;
+
+/* Elements that lie outside the pickle, under a key. */
+typedef struct PickleStorage {
+    DType dtype; /* U8 when untyped */
+    bool untyped;
+    const char *key; /* not terminated */
+    size_t key_bytes;
+    int64_t root_numel;   /* of the whole storage */
+    int64_t first, numel; /* the part meant here, in elements */
+    const struct PickleStorage *next;
+} PickleStorage;
+
+/* A window on a storage. Every element lies inside the part of the storage that is meant. */
+typedef struct PickleTensor {
+    const PickleStorage *storage; /* NULL: a numpy array, whose elements are at data */
+    const uint8_t *data;
+    DType dtype;
+    Shape shape;
+    int64_t stride[MAX_DIMS], offset; /* elements of dtype; offset from the start of the storage */
+} PickleTensor;
+
+struct PickleValue {
+    PickleKind kind;
+    bool attributes; /* of a dict: it is a Namespace */
+    bool visiting;   /* for walks that must notice a value inside itself */
+    union {
+        bool flag;
+        int64_t integer;
+        double real;
+        struct {
+            const char *data; /* not terminated; inside the pickle or in the arena */
+            size_t bytes;
+        } text;
+        struct {
+            PickleValue **item; /* of a dict: key and value in turn */
+            size_t n, capacity;
+        } list;
+        const PickleGlobal *global;
+        struct {
+            char code, order; /* 'f', '<' */
+            int32_t bytes;
+        } numpy;
+        PickleStorage *storage;
+        PickleTensor *tensor;
+    };
+};
+
+typedef struct Pickle {
+    PickleValue *root;
+    size_t bytes;                  /* up to and with the STOP; more may follow in the file */
+    const PickleStorage *storages; /* every mention of one */
+    size_t n_storages;
+} Pickle;
+
+/* A tensor whose strides repeat elements (an expanded one) may claim any size; beyond its storage
+ * it may have this many elements. */
+#define PICKLE_MAX_EXPANDED ((int64_t)1 << 26)
+
+/* Values live in the arena and point into `data`; both must outlive them. `path` is for messages.
+ * FORMAT: damaged, cut off, or names what is not in the list; UNSUPPORTED: well-formed, but of an
+ * element type or byte order that this library does not have; MEMORY. */
+Status pickle_parse(const char *path, const uint8_t *data, size_t bytes, Arena *arena, Pickle *out,
+                    Error *err);
+
+/* "torch.float32". */
+const char *pickle_global_module(const PickleGlobal *g);
+const char *pickle_global_name(const PickleGlobal *g);
+
+#endif

@@ -1,0 +1,283 @@
+/* What a file is, by its first bytes; shards behind an index; a folder's usual names. */
+#include "formats/tensorfile.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <strings.h>
+
+#include "formats/tensorfile_internal.h"
+
+enum { MAX_INDEX_BYTES = 1 << 26, MAX_SHARDS = 10000 };
+
+/* --- Recognition ------------------------------------------------------------------------------ */
+
+static bool starts(const uint8_t *data, size_t bytes, const char *with, size_t n) {
+    return bytes >= n && memcmp(data, with, n) == 0;
+}
+
+/* A web page, in whatever case, after blanks. */
+static bool is_web_page(const uint8_t *p, size_t bytes) {
+    while (bytes > 0 && memchr(" \t\r\n", *p, 4) != NULL) p++, bytes--;
+    return (bytes >= 9 && strncasecmp((const char *)p, "<!doctype", 9) == 0) ||
+           (bytes >= 5 && (strncasecmp((const char *)p, "<html", 5) == 0 ||
+                           strncasecmp((const char *)p, "<?xml", 5) == 0));
+}
+
+/* What people have instead of weights, and what to do about it. */
+static const char *known_stranger(const uint8_t *data, size_t bytes) {
+    static const struct {
+        size_t at;
+        const char *bytes;
+        size_t n;
+        const char *text;
+    } rows[] = {
+#define ROW(at, magic, text) {at, magic, sizeof magic - 1, text}
+        ROW(0, "version https://git-lfs", "a Git LFS pointer, not the weights; run `git lfs pull`"),
+        ROW(257, "ustar", "a tar archive; of torch before 0.2, or one to unpack first"),
+        ROW(0, "\x1f\x8b", "compressed by gzip; unpack it first"),
+        ROW(0, "\x28\xb5\x2f\xfd", "compressed by zstd; unpack it first"),
+        ROW(0,
+            "\xfd"
+            "7zXZ",
+            "compressed by xz; unpack it first"),
+        ROW(0, "BZh", "compressed by bzip2; unpack it first"),
+        ROW(0, "\x89HDF", "HDF5 (Keras?); convert it to safetensors"),
+        ROW(0, "GGUF", "GGUF; convert it to safetensors"),
+        ROW(0, "\x93NUMPY", "a numpy array; convert it to safetensors"),
+        ROW(0, "\x89PNG", "a picture"),
+        ROW(0, "\xff\xd8\xff", "a picture"),
+#undef ROW
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (bytes >= rows[i].at &&
+            starts(data + rows[i].at, bytes - rows[i].at, rows[i].bytes, rows[i].n))
+            return rows[i].text;
+    if (is_web_page(data, bytes)) return "a web page, not the weights; the download went wrong";
+    if (data[0] == '{') return "JSON, but no index of shards (it has no weight_map)";
+    return NULL;
+}
+
+/* Protocols 2 and later say so; the older ones begin with a container and end with a full stop. */
+static bool is_pickle(const uint8_t *data, size_t bytes) {
+    if (bytes >= 2 && data[0] == 0x80) return true;
+    return memchr("(]})c", data[0], 5) != NULL && data[bytes - 1] == '.';
+}
+
+/* The length of the header is below 4 GB, and the header is an object. Tried first, because the low
+ * bytes of a length may look like anything. */
+static bool is_safetensors(const uint8_t *p, size_t bytes) {
+    return bytes > 8 && p[8] == '{' && p[4] == 0 && p[5] == 0 && p[6] == 0 && p[7] == 0;
+}
+
+Status tensorfile_parse_part(const void *data, size_t bytes, TensorPart *part, const char **format,
+                             Error *err) {
+    const uint8_t *p = data;
+    if (bytes == 0) return fail(err, STATUS_FORMAT, "%s: is empty; fetch it again", part->path);
+    bool safe = is_safetensors(p, bytes);
+    const char *stranger = safe ? NULL : known_stranger(p, bytes);
+    Status status = STATUS_OK;
+    if (safe)
+        status = safetensors_parse(part->path, p, bytes, &part->safe, err);
+    else if (starts(p, bytes, "PK\3\4", 4) || starts(p, bytes, "PK\5\6", 4))
+        status = torch_file_parse_zip(part->path, p, bytes, &part->torch, err);
+    else if (stranger == NULL && is_pickle(p, bytes))
+        status = torch_file_parse_pickle(part->path, p, bytes, &part->torch, err);
+    else
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: this is %s. Weights are read from safetensors and from torch.save's files",
+                    part->path, stranger != NULL ? stranger : "no format that is known here");
+    *format = part->safe != NULL ? "safetensors" : part->torch.format;
+    return status;
+}
+
+/* --- One file --------------------------------------------------------------------------------- */
+
+static Status new_file(const char *path, size_t n_parts, TensorFile **out, Error *err) {
+    TensorFile *f = mem_alloc(sizeof *f);
+    *out = f;
+    if (f == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+    f->path = mem_strdup(path);
+    f->arena = arena_new();
+    f->part = mem_alloc_array(n_parts, sizeof *f->part);
+    if (f->path != NULL && f->arena != NULL && f->part != NULL) return STATUS_OK;
+    return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+}
+
+static Status finish(TensorFile *f, Status status, TensorFile **out) {
+    *out = status == STATUS_OK ? f : NULL;
+    if (status != STATUS_OK) tensorfile_close(f);
+    return status;
+}
+
+/* The part counts from here on, so that closing the file closes it; `path` becomes its own. */
+static Status add_part(TensorFile *f, const char *path, TensorPart **out, Error *err) {
+    TensorPart *p = *out = &f->part[f->n_parts++];
+    p->path = mem_strdup(path);
+    return p->path != NULL ? STATUS_OK : fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+}
+
+Status tensorfile_parse(const char *path, const void *data, size_t bytes, TensorFile **out,
+                        Error *err) {
+    Status status = STATUS_OK;
+    TensorPart *part;
+    TensorFile *f = NULL;
+    TRY(new_file(path, 1, &f, err));
+    TRY(add_part(f, path, &part, err));
+    TRY(tensorfile_parse_part(data, bytes, part, &f->format, err));
+    TRY(tensorfile_collect(f, err));
+done:
+    return finish(f, status, out);
+}
+
+/* Takes the map over, also after a failure. */
+static Status open_single(const char *path, FileMap *map, TensorFile **out, Error *err) {
+    Status status = STATUS_OK;
+    TensorPart *part;
+    TensorFile *f = NULL;
+    TRY(new_file(path, 1, &f, err));
+    TRY(add_part(f, path, &part, err));
+    part->map = *map;
+    *map = (FileMap){0};
+    TRY(tensorfile_parse_part(part->map.data, part->map.bytes, part, &f->format, err));
+    TRY(tensorfile_collect(f, err));
+done:
+    file_unmap(map);
+    return finish(f, status, out);
+}
+
+/* --- Shards ----------------------------------------------------------------------------------- */
+
+/* The name of a file beside the index, and nowhere else. */
+static bool is_plain_name(const char *name) {
+    return name != NULL && *name != 0 && *name != '.' && strchr(name, '/') == NULL;
+}
+
+static char *path_beside(const char *path, const char *name) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? mem_strdup(name)
+                         : mem_printf("%.*s/%s", (int)(slash - path), path, name);
+}
+
+static Status open_shard(TensorFile *f, const char *name, Error *err) {
+    Status status = STATUS_OK;
+    TensorPart *part;
+    const char *format = NULL;
+    char *path = path_beside(f->path, name);
+    if (path == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
+    if (!file_exists(path)) {
+        status = fail(err, STATUS_IO, "%s: the shard '%.200s' that it names is not beside it",
+                      f->path, name);
+        goto done;
+    }
+    TRY(add_part(f, path, &part, err));
+    TRY(file_map(path, &part->map, err));
+    TRY(tensorfile_parse_part(part->map.data, part->map.bytes, part, &format, err));
+    f->format = part->safe != NULL ? "safetensors index" : "torch index";
+done:
+    mem_free(path);
+    return status;
+}
+
+/* The set of file names, in the order in which they first come. */
+static Status list_shards(const TensorFile *f, const json_t *map, json_t **out, Error *err) {
+    const char *tensor;
+    json_t *value;
+    *out = json_object();
+    json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
+        const char *name = json_string_value(value);
+        if (!is_plain_name(name))
+            return fail(err, STATUS_FORMAT,
+                        "%s: '%.200s' lies in '%.100s', which is no file beside the index", f->path,
+                        tensor, name != NULL ? name : "(no text)");
+        if (json_object_set_new(*out, name, json_true()) != 0)
+            return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
+    }
+    if (json_object_size(*out) > 0 && json_object_size(*out) <= MAX_SHARDS) return STATUS_OK;
+    return fail(err, STATUS_FORMAT, "%s: an index of %zu shards", f->path, json_object_size(*out));
+}
+
+static Status check_map(const TensorFile *f, const json_t *map, Error *err) {
+    const char *tensor;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
+        if (tensorfile_find(f, tensor) == NULL)
+            return fail(err, STATUS_FORMAT, "%s: tensor '%.200s' is in none of its shards", f->path,
+                        tensor);
+    }
+    return STATUS_OK;
+}
+
+static Status index_meta(TensorFile *f, const json_t *meta, Error *err) {
+    Status status = STATUS_OK;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)meta, key, value) {
+        char *text = NULL, *own = arena_strdup(f->arena, key);
+        if (json_is_string(value)) text = arena_strdup(f->arena, json_string_value(value));
+        if (json_is_integer(value))
+            text = arena_printf(f->arena, "%lld", (long long)json_integer_value(value));
+        if (json_is_real(value)) text = arena_printf(f->arena, "%.17g", json_real_value(value));
+        if (own == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
+        if (text != NULL) TRY(tensorfile_add_meta(f, own, text, err));
+    }
+done:
+    return status;
+}
+
+static Status open_index(const char *path, const json_t *root, TensorFile **out, Error *err) {
+    Status status = STATUS_OK;
+    const json_t *map = json_object_get(root, "weight_map");
+    json_t *shards = NULL, *value;
+    const char *name;
+    TensorFile *f = NULL;
+    TRY(new_file(path, json_object_size(map), &f, err));
+    TRY(list_shards(f, map, &shards, err));
+    TRY(index_meta(f, json_object_get(root, "metadata"), err));
+    json_object_foreach(shards, name, value) TRY(open_shard(f, name, err));
+    TRY(tensorfile_collect(f, err));
+    TRY(check_map(f, map, err));
+done:
+    json_decref(shards);
+    return finish(f, status, out);
+}
+
+/* --- Paths ------------------------------------------------------------------------------------ */
+
+static Status open_file(const char *path, TensorFile **out, Error *err) {
+    FileMap map;
+    Status status = file_map(path, &map, err);
+    if (status != STATUS_OK) return status;
+    json_t *root = NULL;
+    if (map.bytes > 0 && map.data[0] == '{' && map.bytes <= MAX_INDEX_BYTES)
+        root = json_loadb((const char *)map.data, map.bytes, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(json_object_get(root, "weight_map"))) {
+        json_decref(root);
+        return open_single(path, &map, out, err);
+    }
+    file_unmap(&map);
+    status = open_index(path, root, out, err);
+    json_decref(root);
+    return status;
+}
+
+static Status open_folder(const char *path, TensorFile **out, Error *err) {
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
+    for (int i = 0; i < 4; i++) {
+        char *file = mem_printf("%s/%s", path, names[i]);
+        if (file == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+        bool there = file_exists(file);
+        Status status = there ? open_file(file, out, err) : STATUS_OK;
+        mem_free(file);
+        if (there) return status;
+    }
+    return fail(err, STATUS_IO,
+                "%s: the folder holds no %s and no %s (nor an index of shards of them); name the "
+                "file itself",
+                path, names[0], names[2]);
+}
+
+Status tensorfile_open(const char *path, TensorFile **out, Error *err) {
+    *out = NULL;
+    return file_is_directory(path) ? open_folder(path, out, err) : open_file(path, out, err);
+}

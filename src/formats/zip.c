@@ -1,0 +1,186 @@
+/* See zip.h. The archive is read from its end: the end record names the directory, whose records
+ * name the entries; an entry's bytes follow its local header. */
+#include "formats/zip.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum {
+    END_BYTES = 22,
+    END64_BYTES = 56,
+    LOCATOR_BYTES = 20,
+    RECORD_BYTES = 46,
+    LOCAL_BYTES = 30,
+    MAX_COMMENT = 65535
+};
+#define END_MARK 0x06054b50u
+#define END64_MARK 0x06064b50u
+#define LOCATOR_MARK 0x07064b50u
+#define RECORD_MARK 0x02014b50u
+#define LOCAL_MARK 0x04034b50u
+
+static uint64_t number(const uint8_t *p, int bytes) {
+    uint64_t v = 0;
+    for (int i = 0; i < bytes; i++) v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+static Status damaged(const Zip *z, const char *what, Error *err) {
+    return fail(err, STATUS_FORMAT,
+                "%s: the zip archive is damaged or cut off (%s); fetch it again", z->path, what);
+}
+
+/* --- The directory ---------------------------------------------------------------------------- */
+
+typedef struct Directory {
+    uint64_t start, bytes, n;
+} Directory;
+
+static const uint8_t *find_end(const Zip *z) {
+    size_t reach = END_BYTES + MAX_COMMENT;
+    size_t stop = z->bytes > reach ? z->bytes - reach : 0;
+    if (z->bytes < END_BYTES) return NULL;
+    for (size_t at = z->bytes - END_BYTES + 1; at-- > stop;) {
+        const uint8_t *p = z->data + at;
+        if (number(p, 4) == END_MARK && number(p + 20, 2) <= z->bytes - END_BYTES - at) return p;
+    }
+    return NULL;
+}
+
+/* The wide end record counts where there is one: torch writes it even for small files. */
+static Status find_directory(const Zip *z, Directory *out, Error *err) {
+    const uint8_t *end = find_end(z);
+    if (end == NULL) return damaged(z, "no end record", err);
+    size_t at = (size_t)(end - z->data);
+    *out = (Directory){number(end + 16, 4), number(end + 12, 4), number(end + 10, 2)};
+    bool wide = at >= LOCATOR_BYTES && number(end - LOCATOR_BYTES, 4) == LOCATOR_MARK;
+    if (wide) {
+        uint64_t where = number(end - LOCATOR_BYTES + 8, 8);
+        if (at < END64_BYTES || where > at - END64_BYTES)
+            return damaged(z, "the wide end record lies outside", err);
+        const uint8_t *p = z->data + where;
+        if (number(p, 4) != END64_MARK) return damaged(z, "no wide end record", err);
+        *out = (Directory){number(p + 48, 8), number(p + 40, 8), number(p + 32, 8)};
+    }
+    if (out->start > at || out->bytes > at - out->start || out->n > out->bytes / RECORD_BYTES)
+        return damaged(z, "the directory lies outside", err);
+    return STATUS_OK;
+}
+
+/* Fields of 0xFFFFFFFF stand in the extra field 1, eight bytes each, in this order. */
+static bool read_wide(const uint8_t *extra, size_t bytes, ZipEntry *e) {
+    uint64_t *const fields[] = {&e->bytes, &e->packed, &e->header};
+    while (bytes >= 4) {
+        size_t n = (size_t)number(extra + 2, 2);
+        if (n > bytes - 4) return false;
+        if (number(extra, 2) == 1) {
+            const uint8_t *p = extra + 4;
+            for (int i = 0; i < 3; i++) {
+                if (*fields[i] != UINT32_MAX) continue;
+                if (n < 8) return false;
+                *fields[i] = number(p, 8);
+                p += 8;
+                n -= 8;
+            }
+            return true;
+        }
+        extra += 4 + n;
+        bytes -= 4 + n;
+    }
+    return true; /* a size may really be 0xFFFFFFFF; the bounds are checked later */
+}
+
+static bool read_record(const uint8_t *p, size_t left, ZipEntry *e, size_t *used) {
+    if (left < RECORD_BYTES || number(p, 4) != RECORD_MARK) return false;
+    size_t name = (size_t)number(p + 28, 2), extra = (size_t)number(p + 30, 2);
+    *used = RECORD_BYTES + name + extra + (size_t)number(p + 32, 2);
+    if (*used > left) return false;
+    *e = (ZipEntry){.name = (const char *)p + RECORD_BYTES,
+                    .name_bytes = name,
+                    .header = number(p + 42, 4),
+                    .packed = number(p + 20, 4),
+                    .bytes = number(p + 24, 4),
+                    .flags = (uint16_t)number(p + 8, 2),
+                    .method = (uint16_t)number(p + 10, 2)};
+    return read_wide(p + RECORD_BYTES + name, extra, e);
+}
+
+static int compare_text(const char *a, size_t n_a, const char *b, size_t n_b) {
+    int order = memcmp(a, b, n_a < n_b ? n_a : n_b);
+    return order != 0 ? order : (n_a > n_b) - (n_a < n_b);
+}
+
+static int compare_entries(const void *left, const void *right) {
+    const ZipEntry *a = left, *b = right;
+    return compare_text(a->name, a->name_bytes, b->name, b->name_bytes);
+}
+
+static Status read_directory(Zip *z, const Directory *d, Error *err) {
+    const uint8_t *p = z->data + d->start;
+    size_t left = (size_t)d->bytes;
+    z->entry = mem_alloc_array((size_t)d->n, sizeof *z->entry);
+    if (z->entry == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", z->path);
+    for (uint64_t i = 0; i < d->n; i++) {
+        size_t used;
+        if (!read_record(p, left, &z->entry[z->n], &used))
+            return damaged(z, "a record of its directory is wrong", err);
+        z->n++;
+        p += used;
+        left -= used;
+    }
+    if (z->n > 0) qsort(z->entry, z->n, sizeof *z->entry, compare_entries);
+    for (size_t i = 1; i < z->n; i++)
+        if (compare_entries(&z->entry[i - 1], &z->entry[i]) == 0)
+            return damaged(z, "two entries have the same name", err);
+    return STATUS_OK;
+}
+
+Status zip_open(const char *path, const uint8_t *data, size_t bytes, Zip *out, Error *err) {
+    Status status = STATUS_OK;
+    Directory directory = {0};
+    *out = (Zip){.path = path, .data = data, .bytes = bytes};
+    TRY(find_directory(out, &directory, err));
+    TRY(read_directory(out, &directory, err));
+done:
+    if (status != STATUS_OK) zip_close(out);
+    return status;
+}
+
+void zip_close(Zip *z) {
+    mem_free(z->entry);
+    *z = (Zip){0};
+}
+
+/* --- Entries ---------------------------------------------------------------------------------- */
+
+const ZipEntry *zip_find(const Zip *z, const char *name, size_t name_bytes) {
+    const ZipEntry key = {.name = name, .name_bytes = name_bytes};
+    return z->n > 0 ? bsearch(&key, z->entry, z->n, sizeof key, compare_entries) : NULL;
+}
+
+bool zip_name_ends(const ZipEntry *e, const char *ending) {
+    size_t n = strlen(ending);
+    return e->name_bytes >= n && memcmp(e->name + e->name_bytes - n, ending, n) == 0;
+}
+
+Status zip_bytes(const Zip *z, const ZipEntry *e, const uint8_t **data, size_t *bytes, Error *err) {
+    int shown = (int)(e->name_bytes < 100 ? e->name_bytes : 100);
+    if (e->method != 0 || (e->flags & 1) != 0)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: its entry '%.*s' is %s; torch stores them as they are. Unpack the archive "
+                    "and pack it with `zip -0`",
+                    z->path, shown, e->name, e->method != 0 ? "compressed" : "encrypted");
+    if (e->header > z->bytes || z->bytes - e->header < LOCAL_BYTES)
+        return damaged(z, "an entry lies outside", err);
+    const uint8_t *p = z->data + e->header;
+    size_t left = z->bytes - (size_t)e->header;
+    size_t skip = LOCAL_BYTES + (size_t)number(p + 26, 2) + (size_t)number(p + 28, 2);
+    if (number(p, 4) != LOCAL_MARK || skip > left || e->bytes > left - skip ||
+        e->packed != e->bytes)
+        return damaged(z, "an entry is not where the directory says", err);
+    *data = p + skip;
+    *bytes = (size_t)e->bytes;
+    return STATUS_OK;
+}

@@ -1,0 +1,11 @@
+/* The files beside the weights in a folder of Hugging Face transformers. */
+#ifndef TRAIN_CONVERT_HF_H
+#define TRAIN_CONVERT_HF_H
+
+#include "train/checkpoint.h"
+
+/* FOLDER/config.json (ViTMAEForPreTraining, ViTForImageClassification or ViTModel) and
+ * FOLDER/preprocessor_config.json. dtype: 0 float32, 1 float16, 2 bfloat16. */
+Status convert_hf_configs(const char *folder, const CheckpointFile *in, int dtype, Error *err);
+
+#endif
