@@ -51,6 +51,13 @@ void file_unmap(FileMap *m) {
     *m = (FileMap){0};
 }
 
+void file_map_release(const void *data, size_t bytes) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)data + bytes) / page * page;
+    if (first < end) (void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 /* read() until `bytes` are there, or the end; how many came is in *got. */
 static Status read_fully(int fd, const char *path, uint8_t *data, size_t bytes, size_t *got,
                          Error *err) {

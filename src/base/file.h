@@ -18,6 +18,9 @@ typedef struct FileMap {
 } FileMap;
 Status file_map(const char *path, FileMap *out, Error *err);
 void file_unmap(FileMap *m); /* accepts a zeroed map */
+/* The whole pages between these bytes of a map will not be read soon: they need not stay in memory.
+ * Reading them again brings them back. */
+void file_map_release(const void *data, size_t bytes);
 
 /* Whole file into fresh memory (mem_free), with a NUL after the last byte; fails when larger than
  * max_bytes. */

@@ -4,6 +4,40 @@
 
 #include "formats/pickle.h"
 
+/* What is done about a name when it is called. */
+typedef enum Role {
+    ROLE_NAME, /* only ever a value */
+    ROLE_DTYPE,
+    ROLE_STORAGE,
+    ROLE_UNTYPED_STORAGE,
+    ROLE_REBUILD, /* (storage, offset, size, stride, ...) */
+    ROLE_REBUILD_TYPED,
+    ROLE_FIRST,     /* the first argument: a parameter is its tensor */
+    ROLE_FROM_TYPE, /* (function, type, arguments, state) */
+    ROLE_DICT,
+    ROLE_DEFAULT_DICT,
+    ROLE_NAMESPACE,
+    ROLE_RECONSTRUCT, /* copyreg._reconstructor(class, object, None) */
+    ROLE_LIST,
+    ROLE_TUPLE,
+    ROLE_SET,
+    ROLE_BYTES,
+    ROLE_DEVICE,
+    ROLE_PATH,
+    ROLE_WINDOWS_PATH,
+    ROLE_ENCODE,
+    ROLE_NUMPY_TYPE,
+    ROLE_NUMPY_SCALAR,
+    ROLE_NUMPY_ARRAY,
+    ROLE_NUMPY_BUFFER
+} Role;
+
+struct PickleGlobal {
+    const char *module, *name;
+    Role role;
+    int dtype; /* -1: one that this library does not have */
+};
+
 typedef struct Machine {
     const char *path;
     const uint8_t *data;
@@ -26,12 +60,33 @@ typedef struct Machine {
 /* Records the first failure, with file and byte; returns its status. */
 Status machine_fail(Machine *m, Status status, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* These return NULL after machine_fail. */
+Status machine_start(Machine *m);
+void machine_free(Machine *m); /* also after a failure; the values stay in the arena */
+
+/* Those that return a pointer return NULL, and those that return a bool false, after machine_fail.
+ */
 void *machine_alloc(Machine *m, size_t bytes);
 PickleValue *machine_value(Machine *m, PickleKind kind);
 PickleValue *machine_text(Machine *m, PickleKind kind, const void *data, size_t bytes);
 PickleValue *machine_int(Machine *m, int64_t value);
+PickleValue *machine_float(Machine *m, double value);
+PickleValue *machine_list(Machine *m, PickleKind kind, PickleValue *const *item, size_t n);
 bool machine_append(Machine *m, PickleValue *list, PickleValue *item);
+
+/* The next bytes of the pickle; a little-endian number of so many bytes; a line without its end. */
+const uint8_t *machine_take(Machine *m, uint64_t bytes);
+bool machine_take_number(Machine *m, int bytes, uint64_t *out);
+const char *machine_take_line(Machine *m, size_t *bytes);
+
+/* Pushes what a maker returned: NULL means that the maker failed, and its status is passed on. */
+Status machine_push(Machine *m, PickleValue *v);
+PickleValue *machine_top(Machine *m); /* what is under the last mark is out of reach */
+PickleValue *machine_pop(Machine *m);
+Status machine_mark(Machine *m);
+/* The values above the last mark, which stay readable until the next push. */
+PickleValue **machine_pop_marked(Machine *m, size_t *n);
+Status machine_memo_put(Machine *m, uint64_t index);
+Status machine_memo_get(Machine *m, uint64_t index);
 
 /* The four places where Python would run code, here a look into the list. NULL after a failure. */
 PickleValue *object_global(Machine *m, const char *module, size_t module_bytes, const char *name,
@@ -53,9 +108,13 @@ const PickleValue *pickle_item(const PickleValue *v, size_t i);
 bool pickle_integer(const PickleValue *v, int64_t *out); /* also of a bool */
 bool pickle_is_text(const PickleValue *v, const char *text);
 bool pickle_is_sequence(const PickleValue *v); /* tuple or list */
+bool pickle_has_role(const PickleValue *v, Role role);
 
-/* Sizes of a tuple or list into shape and, when given, strides; false after machine_fail. The
+/* Sizes of a tuple or list; false after machine_fail. The
  * product with the element size fits into int64_t. */
 bool tensor_shape(Machine *m, const PickleValue *sizes, DType dtype, Shape *out);
+
+/* From (storage, offset, size, stride, ...); typed: with a torch.dtype as the seventh. */
+PickleValue *tensor_rebuild(Machine *m, const PickleValue *args, bool typed);
 
 #endif

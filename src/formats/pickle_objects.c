@@ -6,39 +6,6 @@
 
 #include "formats/pickle_machine.h"
 
-typedef enum Role {
-    ROLE_NAME, /* only ever a value */
-    ROLE_DTYPE,
-    ROLE_STORAGE,
-    ROLE_UNTYPED_STORAGE,
-    ROLE_REBUILD, /* (storage, offset, size, stride, ...) */
-    ROLE_REBUILD_TYPED,
-    ROLE_FIRST,     /* the first argument: a parameter is its tensor */
-    ROLE_FROM_TYPE, /* (function, type, arguments, state) */
-    ROLE_DICT,
-    ROLE_DEFAULT_DICT,
-    ROLE_NAMESPACE,
-    ROLE_RECONSTRUCT, /* copyreg._reconstructor(class, object, None) */
-    ROLE_LIST,
-    ROLE_TUPLE,
-    ROLE_SET,
-    ROLE_BYTES,
-    ROLE_DEVICE,
-    ROLE_PATH,
-    ROLE_WINDOWS_PATH,
-    ROLE_ENCODE,
-    ROLE_NUMPY_TYPE,
-    ROLE_NUMPY_SCALAR,
-    ROLE_NUMPY_ARRAY,
-    ROLE_NUMPY_BUFFER
-} Role;
-
-struct PickleGlobal {
-    const char *module, *name;
-    Role role;
-    int dtype; /* -1: one that this library does not have */
-};
-
 /* Modules that only moved are written as the first of their names: see same_module. */
 static const PickleGlobal globals[] = {
     {"collections", "OrderedDict", ROLE_DICT, 0},
@@ -151,7 +118,7 @@ bool pickle_is_text(const PickleValue *v, const char *text) {
     return v != NULL && v->kind == PICKLE_TEXT && equals(text, v->text.data, v->text.bytes);
 }
 
-static bool has_role(const PickleValue *v, Role role) {
+bool pickle_has_role(const PickleValue *v, Role role) {
     return v != NULL && v->kind == PICKLE_GLOBAL && v->global->role == role;
 }
 
@@ -197,132 +164,6 @@ PickleValue *object_global(Machine *m, const char *module, size_t module_bytes, 
                  plain(shown_module, sizeof shown_module, module, module_bytes),
                  plain(shown_name, sizeof shown_name, name, name_bytes));
     return NULL;
-}
-
-/* --- Tensors ---------------------------------------------------------------------------------- */
-
-bool tensor_shape(Machine *m, const PickleValue *sizes, DType dtype, Shape *out) {
-    int64_t product = (int64_t)dtype_bytes(dtype);
-    if (!pickle_is_sequence(sizes) || sizes->list.n > MAX_DIMS) {
-        machine_fail(m, STATUS_FORMAT, "a tensor without a size, or of more than %d dimensions",
-                     MAX_DIMS);
-        return false;
-    }
-    *out = (Shape){.n_dims = (int)sizes->list.n};
-    for (int i = 0; i < out->n_dims; i++) {
-        int64_t dim;
-        if (!pickle_integer(sizes->list.item[i], &dim) || dim < 0 ||
-            (dim > 0 && product > INT64_MAX / dim)) {
-            machine_fail(m, STATUS_FORMAT, "a tensor of an impossible size");
-            return false;
-        }
-        out->dim[i] = dim;
-        product *= dim;
-    }
-    return true;
-}
-
-/* Strides and offset such that no element leaves [0, limit). */
-static bool check_window(Machine *m, PickleTensor *t, const PickleValue *strides, int64_t limit) {
-    int64_t numel = shape_numel(t->shape), last = t->offset;
-    bool inside = numel == 0 || (t->offset >= 0 && t->offset < limit);
-    for (int i = 0; i < t->shape.n_dims; i++) {
-        int64_t stride, steps = t->shape.dim[i] - 1;
-        if (!pickle_integer(strides->list.item[i], &stride) || stride < 0) {
-            machine_fail(m, STATUS_FORMAT, "a tensor with an impossible stride");
-            return false;
-        }
-        t->stride[i] = stride;
-        if (numel == 0 || !inside) continue;
-        inside = steps == 0 || stride <= (limit - 1 - last) / steps;
-        if (inside) last += steps * stride;
-    }
-    if (!inside) {
-        machine_fail(m, STATUS_FORMAT, "a tensor reaches beyond its storage of %lld elements",
-                     (long long)limit);
-        return false;
-    }
-    if (numel == 0) t->offset = 0;
-    if (numel <= limit || numel <= PICKLE_MAX_EXPANDED) return true;
-    machine_fail(m, STATUS_UNSUPPORTED,
-                 "a tensor repeats %lld stored elements to %lld; at most %lld are read",
-                 (long long)limit, (long long)numel, (long long)PICKLE_MAX_EXPANDED);
-    return false;
-}
-
-static PickleValue *rebuild(Machine *m, const PickleValue *args, bool typed) {
-    const PickleValue *storage = pickle_item(args, 0), *sizes = pickle_item(args, 2);
-    const PickleValue *strides = pickle_item(args, 3), *dtype = pickle_item(args, 6);
-    int64_t offset;
-    if (storage == NULL || storage->kind != PICKLE_STORAGE ||
-        !pickle_integer(pickle_item(args, 1), &offset) || !pickle_is_sequence(strides) ||
-        (typed && !has_role(dtype, ROLE_DTYPE))) {
-        machine_fail(m, STATUS_FORMAT, "a tensor is not made of storage, offset, size and stride");
-        return NULL;
-    }
-    if (typed && dtype->global->dtype < 0) {
-        machine_fail(m, STATUS_UNSUPPORTED, "a tensor of type torch.%s, which is not read",
-                     dtype->global->name);
-        return NULL;
-    }
-    const PickleStorage *s = storage->storage;
-    PickleTensor *t = machine_alloc(m, sizeof *t);
-    PickleValue *v = machine_value(m, PICKLE_TENSOR);
-    if (t == NULL || v == NULL) return NULL;
-    *t = (PickleTensor){.storage = s, .dtype = s->dtype, .offset = offset};
-    if (typed) t->dtype = (DType)dtype->global->dtype;
-    int64_t limit = s->numel * (int64_t)dtype_bytes(s->dtype) / (int64_t)dtype_bytes(t->dtype);
-    if (!tensor_shape(m, sizes, t->dtype, &t->shape)) return NULL;
-    if (strides->list.n != (size_t)t->shape.n_dims) {
-        machine_fail(m, STATUS_FORMAT, "a tensor of %d dimensions with %zu strides",
-                     t->shape.n_dims, strides->list.n);
-        return NULL;
-    }
-    if (!check_window(m, t, strides, limit)) return NULL;
-    /* Where the part starts, in elements of the tensor's own type. */
-    t->offset += s->first * (int64_t)dtype_bytes(s->dtype) / (int64_t)dtype_bytes(t->dtype);
-    v->tensor = t;
-    return v;
-}
-
-/* ('storage', class, key, place, count[, None or (key, first, count)]): the last item is the old
- * format's way to share a part of another storage. */
-PickleValue *object_persistent(Machine *m, const PickleValue *id) {
-    const PickleValue *type = pickle_item(id, 1), *key = pickle_item(id, 2);
-    const PickleValue *view = pickle_item(id, 5);
-    int64_t numel, first = 0, part;
-    bool untyped = has_role(type, ROLE_UNTYPED_STORAGE);
-    if (!pickle_is_text(pickle_item(id, 0), "storage") ||
-        (!untyped && !has_role(type, ROLE_STORAGE)) || key == NULL || key->kind != PICKLE_TEXT ||
-        !pickle_integer(pickle_item(id, 4), &numel)) {
-        machine_fail(m, STATUS_FORMAT, "it refers to something outside that is no tensor storage");
-        return NULL;
-    }
-    if (type->global->dtype < 0) {
-        machine_fail(m, STATUS_UNSUPPORTED, "it holds a torch.%s, a type that is not read",
-                     type->global->name);
-        return NULL;
-    }
-    DType dtype = (DType)type->global->dtype;
-    part = numel;
-    bool good = numel >= 0 && numel <= INT64_MAX / (int64_t)dtype_bytes(dtype);
-    if (good && view != NULL && view->kind != PICKLE_NONE)
-        good = pickle_integer(pickle_item(view, 1), &first) &&
-               pickle_integer(pickle_item(view, 2), &part) && first >= 0 && part >= 0 &&
-               first <= numel && part <= numel - first;
-    if (!good) {
-        machine_fail(m, STATUS_FORMAT, "a storage of impossible size");
-        return NULL;
-    }
-    PickleStorage *s = machine_alloc(m, sizeof *s);
-    PickleValue *v = machine_value(m, PICKLE_STORAGE);
-    if (s == NULL || v == NULL) return NULL;
-    *s = (PickleStorage){dtype, untyped, key->text.data, key->text.bytes,
-                         numel, first,   part,           m->storages};
-    m->storages = s;
-    m->n_storages++;
-    v->storage = s;
-    return v;
 }
 
 /* --- Containers and small things -------------------------------------------------------------- */
@@ -443,9 +284,9 @@ static PickleValue *first_tensor(Machine *m, const PickleValue *args) {
 /* Tensors of a class of their own: the function among the arguments must rebuild plain ones. */
 static PickleValue *from_type(Machine *m, const PickleValue *args) {
     const PickleValue *function = pickle_item(args, 0), *own = pickle_item(args, 2);
-    bool typed = has_role(function, ROLE_REBUILD_TYPED);
-    if ((typed || has_role(function, ROLE_REBUILD)) && pickle_is_sequence(own))
-        return rebuild(m, own, typed);
+    bool typed = pickle_has_role(function, ROLE_REBUILD_TYPED);
+    if ((typed || pickle_has_role(function, ROLE_REBUILD)) && pickle_is_sequence(own))
+        return tensor_rebuild(m, own, typed);
     machine_fail(m, STATUS_FORMAT, "a tensor of an unknown class");
     return NULL;
 }
@@ -458,7 +299,7 @@ static PickleValue *new_namespace(Machine *m) {
 
 static PickleValue *reconstruct(Machine *m, const PickleValue *args) {
     const PickleValue *type = pickle_item(args, 0);
-    if (has_role(type, ROLE_NAMESPACE)) return new_namespace(m);
+    if (pickle_has_role(type, ROLE_NAMESPACE)) return new_namespace(m);
     machine_fail(m, STATUS_FORMAT, "an object of a class that is not read");
     return NULL;
 }
@@ -469,8 +310,8 @@ PickleValue *object_call(Machine *m, const PickleValue *callee, const PickleValu
         return NULL;
     }
     switch (callee->global->role) {
-    case ROLE_REBUILD: return rebuild(m, args, false);
-    case ROLE_REBUILD_TYPED: return rebuild(m, args, true);
+    case ROLE_REBUILD: return tensor_rebuild(m, args, false);
+    case ROLE_REBUILD_TYPED: return tensor_rebuild(m, args, true);
     case ROLE_FIRST: return first_tensor(m, args);
     case ROLE_FROM_TYPE: return from_type(m, args);
     case ROLE_DICT: return dictionary(m, pickle_item(args, 0));

@@ -216,6 +216,15 @@ static Status still_there(const TensorFile *f, const StridedTensor *t, Error *er
     return STATUS_OK;
 }
 
+/* A tensor is read once: its pages need not pile up beside the copy. */
+static void release(const TensorFile *f, const void *data, size_t bytes) {
+    for (size_t i = 0; i < f->n_parts; i++) {
+        uintptr_t start = (uintptr_t)f->part[i].map.data, at = (uintptr_t)data;
+        if (start && at >= start && at - start < f->part[i].map.bytes)
+            file_map_release(data, bytes);
+    }
+}
+
 static const StridedTensor *place_of(const TensorFile *f, const TensorEntry *t) {
     ASSERT(t >= f->entry && t < f->entry + f->n_entries, "%s is no tensor of %s", t->name, f->path);
     return &f->place[t - f->entry];
@@ -231,6 +240,7 @@ Status tensorfile_read(const TensorFile *f, const TensorEntry *t, float *out, Er
     if (status != STATUS_OK || n == 0) return status;
     if (is_contiguous(place)) {
         dtype_to_f32(out, place->data, t->dtype, n);
+        release(f, place->data, (size_t)n * dtype_bytes(t->dtype));
         return STATUS_OK;
     }
     for (int64_t i = 0; i < n; i += CHUNK) {
@@ -247,9 +257,11 @@ Status tensorfile_read_raw(const TensorFile *f, const TensorEntry *t, void *out,
     Cursor c = {.t = place};
     Status status = still_there(f, place, err);
     if (status != STATUS_OK || n == 0) return status;
-    if (is_contiguous(place))
+    if (is_contiguous(place)) {
         memcpy(out, place->data, (size_t)n * dtype_bytes(t->dtype));
-    else
+        release(f, place->data, (size_t)n * dtype_bytes(t->dtype));
+    } else {
         gather(&c, out, n);
+    }
     return STATUS_OK;
 }

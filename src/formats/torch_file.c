@@ -157,7 +157,7 @@ Status torch_file_parse_zip(const char *path, const uint8_t *data, size_t bytes,
                             Error *err) {
     Status status = STATUS_OK;
     Zip zip = {0};
-    const ZipEntry *entry;
+    const ZipEntry *entry = NULL;
     const uint8_t *text;
     size_t n;
     Pickle pickle;

@@ -178,15 +178,15 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     const ModelConfig *c = &m->vit->config;
     Job j = {.model = m, .options = o, .events = events};
     Encoder *e = NULL;
-    EncoderOptions encoder = {
-        .batch = FEATURE_BATCH, .pool = (FeaturePool)o->pool, .block = o->block};
+    EncoderOptions encoder = {.pool = (FeaturePool)o->pool, .block = o->block};
     TRY(check_outputs(o, err));
-    if (o->out) TRY(encoder_new(m->vit, encoder, &e, err));
     TRY(setup_dataset(o, o->data, c->channels, &j.dataset, err));
     TRY(setup_eval_augment(j.dataset, c, &j.augment, err));
     j.n = dataset_count(j.dataset);
     if (o->limit > 0 && o->limit < j.n) j.n = o->limit;
     if (!o->out && j.n > MAX_PICTURED) j.n = MAX_PICTURED;
+    encoder.batch = j.n < FEATURE_BATCH ? j.n : FEATURE_BATCH;
+    if (o->out) TRY(encoder_new(m->vit, encoder, &e, err));
     if (o->attention) TRY(write_attention(&j, err));
     if (o->out) TRY(write_features(&j, e, err));
     if (rows) *rows = j.n;

@@ -16,8 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         for (size_t i = 0; i < leaves.n; i++) {
             const PickleLeaf *l = &leaves.leaf[i];
             ASSERT(l->name != NULL && (l->tensor != NULL) != (l->text != NULL), "leaf %zu", i);
-            ASSERT(l->tensor != NULL || strlen(l->text) < 8 * bytes + 64, "leaf %zu",
-                   i); /* \\xc3\\xbf */
+            /* At most eight characters a byte: \xc3\xbf. */
+            ASSERT(l->tensor != NULL || strlen(l->text) < 8 * bytes + 64, "leaf %zu", i);
         }
     mem_free(leaves.leaf);
     arena_free(arena);

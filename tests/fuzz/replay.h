@@ -1,5 +1,10 @@
 /* With -DFUZZ_REPLAY a fuzz target becomes a plain program that runs the files given to it once
- * each, for debuggers and for machines without libFuzzer. */
+ * each, for debuggers and for machines without libFuzzer.
+ *
+ *   clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Isrc -Itests/fuzz \
+ *       tests/fuzz/fuzz_pickle.c src/formats/pickle*.c src/base/{memory,status,tensor}.c -lm
+ *   cc -g -DFUZZ_REPLAY ... the same, and src/base/file.c; fuzz_tensorfile.c also needs
+ *   src/formats/{zip,torch_file,tensorfile,tensorfile_open,safetensors}.c and -ljansson */
 #ifndef FUZZ_REPLAY_H
 #define FUZZ_REPLAY_H
 

@@ -1,0 +1,336 @@
+/* One face for all formats: recognition, strides, shards, damage, and every file of the fuzzers'
+ * corpus. Small files of each kind lie in tests/fuzz/corpus/tensorfile. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "formats/tensorfile.h"
+#include "scratch.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_tensorfile(void);
+
+static const char folder[] = "tests/fuzz/corpus/tensorfile";
+
+static TensorFile *open_ok(const char *path) {
+    Error err = {0};
+    TensorFile *f;
+    ck_assert_msg(tensorfile_open(path, &f, &err) == STATUS_OK, "%s", err.message);
+    return f;
+}
+
+static TensorFile *open_corpus(const char *name) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return open_ok(path);
+}
+
+static void refuse(const char *path, Status status, const char *words) {
+    Error err = {0};
+    TensorFile *f = NULL;
+    Status got = tensorfile_open(path, &f, &err);
+    ck_assert_msg(got == status && strstr(err.message, words) != NULL, "%s: %s instead of '%s': %s",
+                  path, status_name(got), words, err.message);
+    ck_assert_ptr_null(f);
+}
+
+static void refuse_corpus(const char *name, Status status, const char *words) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    refuse(path, status, words);
+}
+
+static void expect(const TensorFile *f, const char *name, Shape shape, const float *want) {
+    float got[64], raw[64];
+    Error err = {0};
+    const TensorEntry *t = tensorfile_find(f, name);
+    ck_assert_msg(t != NULL && shape_equal(t->shape, shape) && t->dtype == DTYPE_F32, "%s", name);
+    ck_assert_int_eq(tensorfile_read(f, t, got, &err), STATUS_OK);
+    ck_assert_int_eq(tensorfile_read_raw(f, t, raw, &err), STATUS_OK);
+    ck_assert_mem_eq(got, want, (size_t)shape_numel(shape) * sizeof(float));
+    ck_assert_mem_eq(raw, want, (size_t)shape_numel(shape) * sizeof(float));
+}
+
+/* Storages hold 0, 1, 2 .. 7. */
+START_TEST(strides) {
+    static const char *const names[] = {"small.pth", "zip64.pth"};
+    for (int i = 0; i < 2; i++) {
+        TensorFile *f = open_corpus(names[i]);
+        ck_assert_str_eq(tensorfile_format(f), "torch zip");
+        ck_assert_uint_eq(tensorfile_count(f), 3);
+        ck_assert_str_eq(tensorfile_at(f, 0)->name, "w");
+        expect(f, "w", SHAPE(2, 4), (float[]){0, 1, 2, 3, 4, 5, 6, 7});
+        expect(f, "t", SHAPE(3, 2), (float[]){1, 5, 2, 6, 3, 7});
+        expect(f, "e", SHAPE(5, 2), (float[]){0, 1, 0, 1, 0, 1, 0, 1, 0, 1});
+        ck_assert_ptr_null(tensorfile_find(f, "absent"));
+        tensorfile_close(f);
+    }
+    TensorFile *f = open_corpus("typed.pth"); /* an untyped storage, read as floats from the 2nd */
+    expect(f, "v", SHAPE(3), (float[]){1, 3, 5});
+    tensorfile_close(f);
+    tensorfile_close(NULL);
+}
+END_TEST
+
+START_TEST(legacy) {
+    TensorFile *f = open_corpus("legacy.pth");
+    ck_assert_str_eq(tensorfile_format(f), "torch legacy");
+    expect(f, "w", SHAPE(2, 4), (float[]){0, 1, 2, 3, 4, 5, 6, 7});
+    expect(f, "v", SHAPE(2), (float[]){3, 4}); /* from 1 in the part that starts at 2 */
+    tensorfile_close(f);
+}
+END_TEST
+
+START_TEST(scalars) {
+    TensorFile *f = open_corpus("odd.pth");
+    ck_assert_str_eq(tensorfile_meta(f, "epoch"), "12");
+    ck_assert_str_eq(tensorfile_meta(f, "misc.text"), "Gr\xC3\xB6\xC3\x9F"
+                                                      "e \xE2\x9C\x93");
+    ck_assert_str_eq(tensorfile_meta(f, "misc.nested.0.step"), "5");
+    ck_assert_ptr_null(tensorfile_meta(f, "misc"));
+    ck_assert_ptr_null(tensorfile_meta(f, ""));
+    MetaEntry last = tensorfile_meta_at(f, tensorfile_meta_count(f) - 1);
+    ck_assert_str_eq(last.key, "epoch");
+    tensorfile_close(f);
+}
+END_TEST
+
+START_TEST(strangers) {
+    static const struct {
+        const char *text;
+        size_t bytes;
+        Status status;
+        const char *words;
+    } rows[] = {
+        {"", 0, STATUS_FORMAT, "is empty"},
+        {"\0\0\0\0", 4, STATUS_UNSUPPORTED, "no format"},
+        {"{\"a\": 1}", 8, STATUS_UNSUPPORTED, "no index of shards"},
+        {"\n <HTML>", 8, STATUS_UNSUPPORTED, "web page"},
+        {"\x1f\x8b\x08", 3, STATUS_UNSUPPORTED, "gzip"},
+        {"GGUF\3", 5, STATUS_UNSUPPORTED, "GGUF"},
+        {"PK\3\4", 4, STATUS_FORMAT, "cut off"},
+        {"\x40\0\0\0\0\0\0\0{\"a\":", 13, STATUS_FORMAT, "cut off"},
+        {"\x80\x02}q", 4, STATUS_FORMAT, "cut off"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        scratch_write(scratch_path("x.pth"), rows[i].text, rows[i].bytes);
+        refuse(scratch_path("x.pth"), rows[i].status, rows[i].words);
+    }
+    char tar[512] = "sys_info";
+    memcpy(tar + 257, "ustar", 5);
+    scratch_write(scratch_path("x.pth"), tar, sizeof tar);
+    refuse(scratch_path("x.pth"), STATUS_UNSUPPORTED, "tar");
+    refuse(scratch_path("absent.pth"), STATUS_IO, "absent.pth");
+    refuse(scratch_path("."), STATUS_IO, "model.safetensors");
+}
+END_TEST
+
+START_TEST(corpus_messages) {
+    refuse_corpus("lfs.bin", STATUS_UNSUPPORTED, "git lfs pull");
+    refuse_corpus("page.pth", STATUS_UNSUPPORTED, "web page");
+    refuse_corpus("torchscript.pt", STATUS_UNSUPPORTED, "TorchScript");
+    refuse_corpus("deflated.pth", STATUS_UNSUPPORTED, "zip -0");
+    refuse_corpus("big_endian.pth", STATUS_UNSUPPORTED, "big-endian");
+    refuse_corpus("legacy_big.pth", STATUS_UNSUPPORTED, "big-endian");
+    refuse_corpus("legacy_cut.pth", STATUS_FORMAT, "cut off");
+    refuse_corpus("short_storage.pth", STATUS_FORMAT, "cut off");
+    refuse_corpus("overflow.pth", STATUS_FORMAT, "beyond its storage");
+    refuse_corpus("expanded.pth", STATUS_UNSUPPORTED, "at most");
+    refuse_corpus("code.pth", STATUS_FORMAT, "os.system");
+}
+END_TEST
+
+/* --- Shards ----------------------------------------------------------------------------------- */
+
+static const float numbers[] = {0, 1, 2, 3};
+
+static void write_shard(const char *name, const char *tensor, int64_t n) {
+    Error err = {0};
+    const NamedTensor t = {tensor, DTYPE_F32, {1, {n}}, numbers, (size_t)n * sizeof(float)};
+    const MetaEntry m = {"format", "pt"};
+    ck_assert_msg(safetensors_write(scratch_path("%s", name), &t, 1, &m, 1, &err) == STATUS_OK,
+                  "%s", err.message);
+}
+
+static const char *write_index(const char *map) {
+    char *path = scratch_path("model.safetensors.index.json"), text[512];
+    snprintf(text, sizeof text, "{\"metadata\": {\"total_size\": 24}, \"weight_map\": {%s}}", map);
+    scratch_text(path, text);
+    return path;
+}
+
+START_TEST(shards) {
+    write_shard("m-1-of-2.safetensors", "a", 2);
+    write_shard("m-2-of-2.safetensors", "b", 4);
+    write_index("\"b\": \"m-2-of-2.safetensors\", \"a\": \"m-1-of-2.safetensors\"");
+    TensorFile *f = open_ok(scratch_path(".")); /* by the folder */
+    ck_assert_str_eq(tensorfile_format(f), "safetensors index");
+    ck_assert_uint_eq(tensorfile_count(f), 2);
+    expect(f, "a", SHAPE(2), numbers);
+    expect(f, "b", SHAPE(4), numbers);
+    ck_assert_str_eq(tensorfile_meta(f, "total_size"), "24");
+    ck_assert_str_eq(tensorfile_meta(f, "format"), "pt");
+    tensorfile_close(f);
+    refuse(write_index("\"a\": \"absent.safetensors\""), STATUS_IO, "is not beside it");
+    refuse(write_index("\"a\": \"../m-1-of-2.safetensors\""), STATUS_FORMAT, "no file beside");
+    refuse(write_index("\"a\": 5"), STATUS_FORMAT, "no file beside");
+    refuse(write_index("\"c\": \"m-1-of-2.safetensors\""), STATUS_FORMAT, "in none of its shards");
+    refuse(write_index(""), STATUS_FORMAT, "0 shards");
+    write_shard("m-2-of-2.safetensors", "a", 4);
+    refuse(write_index("\"a\": \"m-2-of-2.safetensors\", \"x\": \"m-1-of-2.safetensors\""),
+           STATUS_FORMAT, "two tensors");
+}
+END_TEST
+
+START_TEST(torch_shards) {
+    size_t bytes;
+    uint8_t *data;
+    ck_assert_int_eq(
+        file_read("tests/fuzz/corpus/tensorfile/small.pth", 100000, &data, &bytes, NULL),
+        STATUS_OK);
+    scratch_write(scratch_path("p-1.bin"), data, bytes);
+    scratch_text(scratch_path("pytorch_model.bin.index.json"),
+                 "{\"weight_map\": {\"w\": \"p-1.bin\", \"t\": \"p-1.bin\"}}");
+    TensorFile *f = open_ok(scratch_path("."));
+    ck_assert_str_eq(tensorfile_format(f), "torch index");
+    ck_assert_uint_eq(tensorfile_count(f), 3);
+    tensorfile_close(f);
+    scratch_write(scratch_path("pytorch_model.bin"), data, bytes); /* goes before the index */
+    f = open_ok(scratch_path("."));
+    ck_assert_str_eq(tensorfile_format(f), "torch zip");
+    tensorfile_close(f);
+    mem_free(data);
+}
+END_TEST
+
+/* A file that shrinks under the map is an error, not the end of the process. */
+START_TEST(shrinking_file) {
+    Error err = {0};
+    float a[2];
+    write_shard("s.safetensors", "a", 2);
+    TensorFile *f = open_ok(scratch_path("s.safetensors"));
+    scratch_text(scratch_path("s.safetensors"), "");
+    ck_assert_int_eq(tensorfile_read(f, tensorfile_at(f, 0), a, &err), STATUS_IO);
+    tensorfile_close(f);
+}
+END_TEST
+
+/* --- Damage ----------------------------------------------------------------------------------- */
+
+/* Every tensor both ways, when the bytes are a file at all. */
+static Status read_all(const void *data, size_t bytes) {
+    Error err = {0};
+    TensorFile *f;
+    Status status = tensorfile_parse("x", data, bytes, &f, &err);
+    if (status != STATUS_OK) {
+        ck_assert_int_ne(err.message[0], 0);
+        return status;
+    }
+    for (size_t i = 0; i < tensorfile_count(f); i++) {
+        const TensorEntry *t = tensorfile_at(f, i);
+        int64_t n = shape_numel(t->shape);
+        if (n > 1 << 20) continue; /* expanded tensors may be large without being wrong */
+        float *reals = malloc((size_t)n * sizeof *reals + 1);
+        void *raw = malloc((size_t)n * dtype_bytes(t->dtype) + 1);
+        ck_assert_int_eq(tensorfile_read(f, t, reals, NULL), STATUS_OK);
+        ck_assert_int_eq(tensorfile_read_raw(f, t, raw, NULL), STATUS_OK);
+        free(reals);
+        free(raw);
+    }
+    tensorfile_close(f);
+    return STATUS_OK;
+}
+
+static void replay(const char *directory) {
+    struct dirent **names;
+    int n = scandir(directory, &names, NULL, alphasort), read = 0;
+    ck_assert_msg(n >= 0, "%s", directory);
+    for (int i = 0; i < n; i++) {
+        char path[512];
+        uint8_t *data;
+        size_t bytes;
+        snprintf(path, sizeof path, "%s/%s", directory, names[i]->d_name);
+        free(names[i]);
+        if (file_is_directory(path)) continue;
+        ck_assert_int_eq(file_read(path, 1 << 24, &data, &bytes, NULL), STATUS_OK);
+        read_all(data, bytes);
+        mem_free(data);
+        Error err = {0};
+        TensorFile *f;
+        if (tensorfile_open(path, &f, &err) == STATUS_OK) tensorfile_close(f);
+        read++;
+    }
+    free(names);
+    ck_assert_int_gt(read, 10);
+}
+
+START_TEST(corpus) {
+    replay("tests/fuzz/corpus/tensorfile");
+    replay("tests/fuzz/corpus/pickle");
+}
+END_TEST
+
+static const char *const damaged[] = {"small.pth", "zip64.pth", "legacy.pth", "typed.pth",
+                                      "torchscript.pt"};
+
+START_TEST(cut_and_flipped) {
+    char path[256];
+    uint8_t *data;
+    size_t bytes;
+    snprintf(path, sizeof path, "%s/%s", folder, damaged[_i]);
+    ck_assert_int_eq(file_read(path, 100000, &data, &bytes, NULL), STATUS_OK);
+    for (size_t n = 0; n < bytes; n++) {
+        uint8_t *part = malloc(n + 1);
+        memcpy(part, data, n);
+        ck_assert_int_ne(read_all(part, n), STATUS_OK);
+        free(part);
+    }
+    for (size_t i = 0; i < bytes; i++)
+        for (int bit = 0; bit < 8; bit++) {
+            data[i] ^= (uint8_t)(1 << bit);
+            read_all(data, bytes);
+            data[i] ^= (uint8_t)(1 << bit);
+        }
+    mem_free(data);
+}
+END_TEST
+
+START_TEST(failing_allocations) {
+    static const char *const names[] = {"small.pth", "legacy.pth", "odd.safetensors", "odd.pth"};
+    char path[256];
+    Status status = STATUS_MEMORY;
+    snprintf(path, sizeof path, "%s/%s", folder, names[_i]);
+    for (int n = 1; status != STATUS_OK; n++) {
+        Error err = {0};
+        TensorFile *f = NULL;
+        ck_assert_int_lt(n, 10000);
+        mem_fail_after(n);
+        status = tensorfile_open(path, &f, &err);
+        mem_fail_after(0);
+        ck_assert(status == STATUS_OK || status == STATUS_MEMORY);
+        tensorfile_close(f);
+    }
+}
+END_TEST
+
+Suite *suite_tensorfile(void) {
+    Suite *s = suite_create("tensorfile");
+    TCase *c = tcase_create("tensorfile");
+    tcase_add_checked_fixture(c, scratch_make, scratch_remove);
+    tcase_add_test(c, strides);
+    tcase_add_test(c, legacy);
+    tcase_add_test(c, scalars);
+    tcase_add_test(c, strangers);
+    tcase_add_test(c, corpus_messages);
+    tcase_add_test(c, shards);
+    tcase_add_test(c, torch_shards);
+    tcase_add_test(c, shrinking_file);
+    tcase_add_test(c, corpus);
+    tcase_add_loop_test(c, cut_and_flipped, 0, sizeof damaged / sizeof damaged[0]);
+    tcase_add_loop_test(c, failing_allocations, 0, 4);
+    suite_add_tcase(s, c);
+    return s;
+}
