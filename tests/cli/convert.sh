@@ -97,4 +97,20 @@ run 1 convert "$dir/none" "$dir/x" --to hf
 usage 'end in .safetensors' convert "$ours" "$dir/x.pth" --to mae
 end
 
+published=${0%/*}/../golden/data/checkpoint/checkpoint-3.pth
+if [ -s "$published" ]; then
+    case_ 'a published run goes on'
+    as_published='--image-size 32 --patch 8 --embed-dim 24 --depth 2 --heads 2 --decoder-embed-dim 16
+        --decoder-depth 2 --decoder-heads 4 --batch 2 --data synthetic:8x32x32 --epochs 6 --warmup-epochs 2'
+    run 0 pretrain --init "$published" --continue $as_published --out "$dir/continued" --log-every 4
+    err 'after 2 updates (epoch 4)'
+    head -n 1 "$dir/continued/log.jsonl" | grep -q '"step":6,"epoch":5.0' ||
+        wrong "the log begins with $(head -n 1 "$dir/continued/log.jsonl")"
+    run 1 pretrain --init "$ours" --continue $as_published --out "$dir/x"
+    usage 'name the training checkpoint' pretrain --continue $as_published --out "$dir/x"
+    end
+else
+    skip 'a published run goes on' 'there is no golden checkpoint'
+fi
+
 finish
