@@ -1,0 +1,106 @@
+/* mae pretrain, finetune and probe: print the plan, train or continue, print what came out. */
+#include "cli.h"
+
+typedef MaeStatus Trainer(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+                          MaeError *err);
+
+/* A command that trains; classifiers are measured, autoencoders leave a picture. */
+typedef struct Training {
+    const char *name, *data; /* "images are named by ..." */
+    MaeCommand id;
+    Trainer *run;
+    bool measured;
+} Training;
+
+static int print_summary_json(const Training *t, const MaeSummary *s) {
+    json_t *j = json_object();
+    json_count(j, "steps", s->steps);
+    json_count(j, "epochs", s->epochs);
+    json_count(j, "images", s->images);
+    json_count(j, "unreadable", s->unreadable);
+    json_count(j, "skipped_steps", s->skipped_steps);
+    json_number(j, "loss", s->loss);
+    json_number(j, "seconds", s->seconds);
+    json_number(j, "images_per_s", s->images_per_s);
+    json_text(j, "checkpoint", s->checkpoint);
+    if (!t->measured) {
+        json_text(j, "picture", s->picture);
+        return print_json(j);
+    }
+    json_number(j, "top1", s->top1);
+    json_number(j, "top5", s->top5);
+    json_number(j, "val_loss", s->val_loss);
+    if (s->ema_top1 >= 0) json_number(j, "ema_top1", s->ema_top1);
+    json_number(j, "best_top1", s->best_top1);
+    json_count(j, "best_epoch", s->best_epoch);
+    return print_json(j);
+}
+
+static void print_measured(const MaeSummary *s) {
+    if (s->top1 >= 0)
+        printf("last        top-1 %.2f %%, top-5 %.2f %%, loss %.4f\n", 100 * s->top1,
+               100 * s->top5, s->val_loss);
+    if (s->ema_top1 >= 0) printf("averaged    top-1 %.2f %%\n", 100 * s->ema_top1);
+    if (s->best_top1 >= 0)
+        printf("best        top-1 %.2f %%, epoch %lld (best.safetensors)\n", 100 * s->best_top1,
+               (long long)s->best_epoch);
+}
+
+static void print_summary(const MaeSummary *s) {
+    char time[32];
+    printf("updates     %lld\n", (long long)s->steps);
+    if (s->skipped_steps) printf("skipped     %lld\n", (long long)s->skipped_steps);
+    if (s->unreadable) printf("unreadable  %lld images\n", (long long)s->unreadable);
+    if (s->images) {
+        printf("loss        %.4f\n", s->loss);
+        printf("speed       %.1f images/s, %lld images in %s\n", s->images_per_s,
+               (long long)s->images, duration(s->seconds, time, sizeof time));
+    }
+    print_measured(s);
+    printf("checkpoint  %s\n", s->checkpoint);
+    if (*s->picture) printf("picture     %s\n", s->picture);
+}
+
+static int train(const Training *t, const MaeOptions *o) {
+    MaePlan plan;
+    MaeSummary summary = {.top1 = -1, .ema_top1 = -1, .best_top1 = -1};
+    MaeError err = {0};
+    if (!o->quiet && mae_plan(t->id, o, &plan, &err) != MAE_OK) return report(&err);
+    if (!o->quiet) print_plan(stderr, &plan);
+    MaeStatus failed = t->run(o, progress_start(o), &summary, &err);
+    progress_end();
+    if (failed == MAE_INTERRUPTED && o->restart)
+        fprintf(stderr, "mae: leave --restart out to continue\n");
+    if (failed) return report(&err);
+    if (o->json) return print_summary_json(t, &summary);
+    print_summary(&summary);
+    return EXIT_DONE;
+}
+
+static int run(const Training *t, int argc, char **argv) {
+    Call c;
+    int status = call_parse(&c, t->name, t->id, argc, argv);
+    if (status == GO_ON) status = call_no_positional(&c, t->name, t->data);
+    if (status == GO_ON) status = call_need(t->name, c.options.out, "--out RUN");
+    if (status == GO_ON) status = train(t, &c.options);
+    call_free(&c);
+    return status;
+}
+
+int cmd_pretrain(int argc, char **argv) {
+    static const Training t = {"pretrain", "images are named by --data", MAE_COMMAND_PRETRAIN,
+                               mae_pretrain, false};
+    return run(&t, argc, argv);
+}
+
+int cmd_finetune(int argc, char **argv) {
+    static const Training t = {"finetune", "images are named by --data and --val",
+                               MAE_COMMAND_FINETUNE, mae_finetune, true};
+    return run(&t, argc, argv);
+}
+
+int cmd_probe(int argc, char **argv) {
+    static const Training t = {"probe", "images are named by --data and --val", MAE_COMMAND_PROBE,
+                               mae_probe, true};
+    return run(&t, argc, argv);
+}
