@@ -236,7 +236,9 @@ static Status image_size(const DialectFile *d, int64_t tokens, int64_t height, i
     int64_t side = (int64_t)lround(sqrt((double)(tokens - 1)));
     c->image_height = height > 0 ? height : side * c->patch;
     c->image_width = width > 0 ? width : side * c->patch;
-    if (tokens > 1 && (c->image_height / c->patch) * (c->image_width / c->patch) == tokens - 1)
+    int64_t P = tokens - 1, rows = c->image_height / c->patch;
+    /* A product might not fit: the size is what a file says. */
+    if (P > 0 && rows > 0 && P % rows == 0 && P / rows == c->image_width / c->patch)
         return STATUS_OK;
     return fail(err, STATUS_FORMAT,
                 "%s: %lld positions are no grid of %lldx%lld images in patches of %lld",
@@ -297,9 +299,13 @@ Status dialect_config(const DialectFile *d, int64_t height, int64_t width, Model
         c.mean[i] = 0.5f;
         c.std[i] = 0.25f;
     }
-    if (patch->shape.dim[3] != c.patch || c.patch < 1 || c.embed_dim < 1) {
-        status = fail(err, STATUS_UNSUPPORTED, "%s: patches of %lldx%lld pixels, only square ones",
-                      tensorfile_path(d->file), (long long)c.patch, (long long)patch->shape.dim[3]);
+    /* A tensor without values may have any other sizes, whose products need not fit. */
+    if (patch->shape.dim[3] != c.patch || c.patch < 1 || c.embed_dim < 1 || c.channels < 1) {
+        status = fail(err, STATUS_UNSUPPORTED,
+                      "%s: patches of %lldx%lld pixels in %lld channels; they must be square and "
+                      "not empty",
+                      tensorfile_path(d->file), (long long)c.patch, (long long)patch->shape.dim[3],
+                      (long long)c.channels);
         goto done;
     }
     TRY(image_size(d, pos->shape.dim[1], height, width, &c, err));

@@ -8,8 +8,10 @@
 #include <check.h>
 #include <float.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 Suite *suite_kernels(void);
 
@@ -445,6 +447,48 @@ END_TEST
 /* --- device -------------------------------------------------------------------------------------
  */
 
+static volatile sig_atomic_t signals_seen;
+
+static void see_signal(int number) {
+    (void)number;
+    signals_seen = signals_seen + 1;
+}
+
+/* Handlers run between products and never inside one (see matmul_simd.c). The heap is used as a
+ * program would use it, so that what is written into it shows: in the results, or as an abort of
+ * free. Without the protection this fails within a second. */
+START_TEST(signals_during_products) {
+    static const int64_t shapes[][3] = {{272, 32, 96},  {272, 32, 32},  {272, 32, 128},
+                                        {272, 128, 32}, {256, 192, 32}, {16, 32, 10},
+                                        {64, 32, 10},   {1088, 32, 96}};
+    enum { N_SHAPES = sizeof shapes / sizeof *shapes, ROUNDS = 20000 };
+    Device *d = open_device("cpu", 1, NULL);
+    const struct itimerval often = {{0, 200}, {0, 200}}, never = {{0, 0}, {0, 0}};
+    signals_seen = 0;
+    void (*before)(int) = signal(SIGALRM, see_signal);
+    bool same = true;
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (int i = 0; i < ROUNDS && same; i++) {
+        int64_t R = shapes[i % N_SHAPES][0], I = shapes[i % N_SHAPES][1],
+                O = shapes[i % N_SHAPES][2];
+        float *x = malloc((size_t)(R * I) * sizeof *x), *w = malloc((size_t)(O * I) * sizeof *w);
+        float *y = malloc((size_t)(R * O) * sizeof *y);
+        for (int64_t k = 0; k < R * I; k++) x[k] = 1;
+        for (int64_t k = 0; k < O * I; k++) w[k] = 1;
+        d->kernels.linear_forward(d, y, NULL, x, w, NULL, NULL, R, I, O);
+        for (int64_t k = 0; k < R * O; k++) same = same && y[k] == (float)I;
+        free(w);
+        free(x);
+        free(y);
+    }
+    setitimer(ITIMER_REAL, &never, NULL);
+    signal(SIGALRM, before);
+    ck_assert_msg(same, "a result is wrong");
+    ck_assert_int_gt(signals_seen, 5);
+    device_close(d);
+}
+END_TEST
+
 START_TEST(device_errors) {
     Device *d = NULL;
     Error err = {0};
@@ -491,6 +535,7 @@ Suite *suite_kernels(void) {
     tcase_add_loop_test(t, masked_mse, 0, N_TOKEN_SHAPES);
     tcase_add_loop_test(t, elementwise_and_adamw, 0, 4);
     tcase_add_test(t, sum_squares_extremes);
+    tcase_add_test(t, signals_during_products);
     tcase_add_test(t, device_errors);
     tcase_add_test(t, device_memory_and_peak);
     suite_add_tcase(s, t);

@@ -4,6 +4,7 @@
  * so the number of threads cannot change a bit; bias, residual and GELU follow while the tile is
  * still in cache. Column sums for the bias gradient are further pieces of work beside the tiles. */
 #include <dnnl.h>
+#include <signal.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -47,12 +48,31 @@ static Tile tile_at(const Tiles *t, int64_t i) {
     return tile;
 }
 
-/* oneDNN uses one thread where omp_in_parallel() is true, which it is not in a team of one; there
- * this setting, local to the calling task, says the same. */
-static void one_thread_per_call(void) {
+/* What a thread is set to between enter_library and leave_library.
+ *
+ * oneDNN uses one thread where omp_in_parallel() is true, which it is not in a team of one; there
+ * omp_set_num_threads, local to the calling task, says the same.
+ *
+ * No signal handler may run on this stack meanwhile: kernels that oneDNN generates (seen with 2.6)
+ * use the stack pointer as one more register, so that the frame of a handler would be written into
+ * the middle of the heap. */
+typedef struct Library {
+    sigset_t signals;
+} Library;
+
+static Library enter_library(void) {
+    Library before;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before.signals);
 #ifdef _OPENMP
     omp_set_num_threads(1);
 #endif
+    return before;
+}
+
+static void leave_library(const Library *before) {
+    pthread_sigmask(SIG_SETMASK, &before->signals, NULL);
 }
 
 /* c[m,n] = a b + beta c, where a, b are stored transposed if 'T'. */
@@ -88,7 +108,7 @@ static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, cons
     Tiles tiles = tiles_for(R, O);
 #pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
     {
-        one_thread_per_call();
+        Library before = enter_library();
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < tiles.n; i++) {
             Tile t = tile_at(&tiles, i);
@@ -100,6 +120,7 @@ static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, cons
                              residual && !in_place ? residual + at : NULL, t.columns);
             }
         }
+        leave_library(&before);
     }
 }
 
@@ -110,13 +131,14 @@ static void linear_backward_input(Device *d, void *dx_, const void *dy_, const v
     Tiles tiles = tiles_for(R, I);
 #pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
     {
-        one_thread_per_call();
+        Library before = enter_library();
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < tiles.n; i++) {
             Tile t = tile_at(&tiles, i);
             product('N', 'N', t, O, dy + t.row * O, O, w + t.column, I, accumulate ? 1.0f : 0.0f,
                     dx + t.row * I + t.column, I);
         }
+        leave_library(&before);
     }
 }
 
@@ -143,7 +165,7 @@ static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *
     int64_t n_sums = db ? (O + SUM_COLUMNS - 1) / SUM_COLUMNS : 0;
 #pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
     {
-        one_thread_per_call();
+        Library before = enter_library();
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < n_tiles + n_sums; i++) {
             if (i >= n_tiles) {
@@ -155,6 +177,7 @@ static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *
             product('T', 'N', t, R, dy + t.row, O, x + t.column, I, 1.0f, dw + t.row * I + t.column,
                     I);
         }
+        leave_library(&before);
     }
 }
 

@@ -1,0 +1,135 @@
+/* Any bytes as the text files that go with a model: up to a NUL, or their first half, as
+ * config.json and the rest as preprocessor_config.json of Hugging Face folders; all of them as
+ * names of classes and as options of a run. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "folder.h"
+#include "mae.h"
+#include "replay.h"
+#include "train/checkpoint.h"
+#include "train/convert.h"
+
+enum { MAE, CLASSIFIER, N_MODELS };
+
+static ModelConfig hf_model(int which) {
+    ModelConfig c = {.image_height = 4,
+                     .image_width = 4,
+                     .channels = 3,
+                     .patch = 2,
+                     .embed_dim = 8,
+                     .depth = 1,
+                     .heads = 2,
+                     .decoder_embed_dim = 4,
+                     .decoder_depth = which == MAE,
+                     .decoder_heads = 1,
+                     .mlp_ratio = 1,
+                     .norm_eps = 1e-6,
+                     .mean = {0.5f, 0.5f, 0.5f},
+                     .std = {0.5f, 0.5f, 0.5f},
+                     .head = which == CLASSIFIER ? HEAD_LINEAR : HEAD_NONE,
+                     .pool = POOL_CLS,
+                     .classes = which == CLASSIFIER ? 3 : 0};
+    return c;
+}
+
+/* FOLDER/hf0, FOLDER/hf1: the weights, written once. */
+static void make_hf_folder(Device *d, int which) {
+    const CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5, .top1 = -1};
+    const ModelConfig c = hf_model(which);
+    Vit *v;
+    MaeOptions o;
+    MaeConversion result;
+    Error err = {0};
+    const char *native = fuzz_path("native.safetensors"), *out = fuzz_path("hf%d", which);
+    ASSERT(vit_new(d, &c, false, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(vit_init(v, 1, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(checkpoint_write(native, v, &notes, &err) == STATUS_OK, "%s", err.message);
+    mae_options_default(MAE_COMMAND_CONVERT, &o);
+    ASSERT(mae_option_set(&o, MAE_COMMAND_CONVERT, "to", "hf", NULL) == MAE_OK, "--to hf");
+    ASSERT(convert_file(native, out, &o, &result, &err) == STATUS_OK, "%s", err.message);
+    mae_options_free(&o);
+    vit_free(v);
+}
+
+static Device *hf_device(void) {
+    static Device *d;
+    if (d) return d;
+    ASSERT(device_open("ref", 1, NULL, &d, NULL) == STATUS_OK, "no device");
+    for (int i = 0; i < N_MODELS; i++) make_hf_folder(d, i);
+    return d;
+}
+
+static void load_model(Device *d, const CheckpointFile *c) {
+    Error err = {0};
+    Vit *v;
+    if (vit_describe(d, &c->config, true, TUNE_ALL, &v, &err) != STATUS_OK) return;
+    int64_t n = vit_parameters(v);
+    ASSERT(n > 0 && vit_encoder_parameters(v) <= n, "%lld parameters", (long long)n);
+    vit_free(v);
+    if (n > 10000) return; /* the weights have about 1000 */
+    ASSERT(vit_new(d, &c->config, false, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
+    if (checkpoint_read(c, v, &err) != STATUS_OK)
+        ASSERT(err.message[0] != 0, "a failure without a message");
+    vit_free(v);
+}
+
+static void open_folder(Device *d, const char *folder) {
+    static const CheckpointHints describe = {.target = -1, .describe_only = true};
+    Error err = {0};
+    CheckpointFile *c;
+    if (checkpoint_open(folder, NULL, &c, &err) == STATUS_OK) {
+        load_model(d, c);
+        checkpoint_close(c);
+    } else {
+        ASSERT(err.message[0] != 0, "a failure without a message");
+    }
+    if (checkpoint_open(folder, &describe, &c, NULL) == STATUS_OK) checkpoint_close(c);
+}
+
+static void read_class_names(const uint8_t *data, size_t bytes) {
+    Error err = {0};
+    ClassNames *names;
+    char *text = mem_alloc(bytes + 1);
+    ASSERT(text != NULL, "no memory");
+    if (bytes) memcpy(text, data, bytes);
+    if (classes_from_json(text, "fuzz", &names, &err) == STATUS_OK) {
+        char *json = classes_to_json(names);
+        ASSERT(json != NULL, "%lld names", (long long)names->n);
+        ASSERT(classes_find(names, names->name[0]) == 0, "%s", names->name[0]);
+        mem_free(json);
+        classes_free(names);
+    }
+    mem_free(text);
+}
+
+/* What can be read can be written, and read again. */
+static void read_options(MaeCommand command, const char *path) {
+    MaeOptions o, again;
+    MaeError err = {0};
+    const char *copy = fuzz_path("saved.json");
+    mae_options_default(command, &o);
+    mae_options_default(command, &again);
+    if (mae_options_load(&o, command, path, &err) == MAE_OK) {
+        ASSERT(mae_options_save(&o, command, copy, &err) == MAE_OK, "%s", err.message);
+        ASSERT(mae_options_load(&again, command, copy, &err) == MAE_OK, "%s", err.message);
+    }
+    mae_options_free(&o);
+    mae_options_free(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
+    Device *d = hf_device();
+    const uint8_t *nul = bytes ? memchr(data, 0, bytes) : NULL;
+    size_t first = nul ? (size_t)(nul - data) : bytes / 2, second = first + (nul != NULL);
+    for (int i = 0; i < N_MODELS; i++) {
+        fuzz_write(fuzz_path("hf%d/config.json", i), data, first);
+        fuzz_write(fuzz_path("hf%d/preprocessor_config.json", i), data + second, bytes - second);
+        open_folder(d, fuzz_path("hf%d", i));
+    }
+    read_class_names(data, bytes);
+    fuzz_write(fuzz_path("options.json"), data, bytes);
+    read_options(MAE_COMMAND_PRETRAIN, fuzz_path("options.json"));
+    read_options(MAE_COMMAND_FINETUNE, fuzz_path("options.json"));
+    return 0;
+}
