@@ -12,7 +12,8 @@ case ${1-} in '' | *[!0-9]*) ;; *) seconds=$1 && shift ;; esac
 
 CLANG=${CLANG-$(command -v clang || command -v clang-14 || true)}
 [ -n "$CLANG" ] || {
-    echo "Fuzzing needs clang with libFuzzer; on Debian: apt-get install clang-14 libclang-rt-14-dev" >&2
+    echo "Fuzzing needs clang and its libFuzzer; on Debian:" >&2
+    echo "apt-get install clang-14 libclang-rt-14-dev" >&2
     exit 1
 }
 
@@ -28,7 +29,7 @@ make -s DIR="$obj" BIN="$obj" CC="$CLANG" SAN="fuzzer-no-link,$san" OPENMP= CFLA
     echo "The library cannot be built with $CLANG; its libFuzzer is in libclang-rt-14-dev." >&2
     exit 1
 }
-if [ "$obj/libmae.o" -nt "$obj/library.a" ]; then
+if [ -n "$(find "$obj/libmae.o" -newer "$obj/library.a" 2>/dev/null || echo new)" ]; then
     rm -f "$obj/library.a" # members of the same name must not replace each other
     find "$obj/src" -name '*.o' | sort | xargs ar qcs "$obj/library.a"
 fi

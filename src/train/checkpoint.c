@@ -14,51 +14,55 @@
 
 /* --- tensors out ------------------------------------------------------------------------------ */
 
+/* What is written, and where it lies on the device; it is downloaded one by one while writing. */
 typedef struct TensorList {
-    NamedTensor *tensor;
+    Device *device;
+    NamedTensor *tensor; /* data: device address */
     size_t n;
     Arena *arena;
 } TensorList;
 
-static Status list_new(TensorList *l, const Params *p, int per_param, Error *err) {
-    *l = (TensorList){.arena = arena_new()};
+static Status list_new(TensorList *l, Device *d, const Params *p, int per_param, Error *err) {
+    *l = (TensorList){.device = d, .arena = arena_new()};
     l->tensor = mem_alloc_array((size_t)params_count(p) * (size_t)per_param, sizeof *l->tensor);
     if (l->arena && l->tensor) return STATUS_OK;
     return fail(err, STATUS_MEMORY, "no memory to write a checkpoint");
 }
 
 static void list_free(TensorList *l) {
-    for (size_t i = 0; i < l->n; i++) mem_free((void *)(uintptr_t)l->tensor[i].data);
     mem_free(l->tensor);
     arena_free(l->arena);
 }
 
-static Status list_add(TensorList *l, Device *d, const char *prefix, const Param *p,
-                       const void *address, Error *err) {
-    size_t bytes = (size_t)p->numel * sizeof(float);
-    float *host = mem_alloc(bytes);
-    const char *name = arena_printf(l->arena, "%s%s", prefix, p->name);
-    if (!host || !name) {
-        mem_free(host);
-        return fail(err, STATUS_MEMORY, "no memory to write %s", p->name);
-    }
-    device_download_real(d, host, address, p->numel);
-    l->tensor[l->n++] = (NamedTensor){name, DTYPE_F32, p->shape, host, bytes};
+/* kind: "exp_avg", or NULL for the parameter itself. */
+static Status list_add(TensorList *l, const char *kind, const Param *p, const void *address,
+                       Error *err) {
+    const char *name = kind ? arena_printf(l->arena, "%s.%s", kind, p->name) : p->name;
+    if (!name) return fail(err, STATUS_MEMORY, "no memory to write %s", p->name);
+    l->tensor[l->n++] =
+        (NamedTensor){name, DTYPE_F32, p->shape, address, (size_t)p->numel * sizeof(float)};
     return STATUS_OK;
 }
 
-static Status write_list(const char *path, const TensorList *l, const Meta *meta, Error *err) {
+static Status download(void *user, size_t i, void *out, Error *err) {
+    const TensorList *l = user;
+    (void)err;
+    device_download_real(l->device, out, l->tensor[i].data, shape_numel(l->tensor[i].shape));
+    return STATUS_OK;
+}
+
+static Status write_list(const char *path, TensorList *l, const Meta *meta, Error *err) {
     if (!meta->ok) return fail(err, STATUS_MEMORY, "no memory for the metadata of %s", path);
-    return safetensors_write(path, l->tensor, l->n, meta->entry, meta->n, err);
+    return safetensors_write_filled(path, l->tensor, l->n, meta->entry, meta->n, download, l, err);
 }
 
 Status checkpoint_write(const char *path, const Vit *v, const CheckpointNotes *notes, Error *err) {
     Status status = STATUS_OK;
     TensorList list = {0};
-    TRY(list_new(&list, v->params, 1, err));
+    TRY(list_new(&list, v->device, v->params, 1, err));
     for (int64_t i = 0; i < params_count(v->params); i++) {
         const Param *p = params_at(v->params, i);
-        TRY(list_add(&list, v->device, "", p, p->data, err));
+        TRY(list_add(&list, NULL, p, p->data, err));
     }
     Meta meta = {.arena = list.arena, .ok = true};
     meta_put_model(&meta, &v->config, notes);
@@ -68,24 +72,17 @@ done:
     return status;
 }
 
-static const char *moment_prefix(TensorList *l, const Optimizer *o, int i) {
-    return arena_printf(l->arena, "%s.", optimizer_moment_name(o, i));
-}
-
 static Status write_state(const char *path, const RunState *s, Error *err) {
     Status status = STATUS_OK;
     TensorList list = {0};
-    Device *d = s->model->device;
-    TRY(list_new(&list, s->model->params, 3, err));
+    Optimizer *o = s->optimizer;
+    TRY(list_new(&list, s->model->device, s->model->params, 3, err));
     for (int64_t i = 0; i < params_count(s->model->params); i++) {
         const Param *q = params_at(s->model->params, i);
         if (!q->trainable) continue;
-        for (int k = 0; k < optimizer_n_moments(s->optimizer); k++) {
-            const char *prefix = moment_prefix(&list, s->optimizer, k);
-            TRY(list_add(&list, d, prefix ? prefix : "", q, optimizer_moment(s->optimizer, k, q),
-                         err));
-        }
-        if (s->ema) TRY(list_add(&list, d, "ema.", q, ema_average(s->ema, q), err));
+        for (int k = 0; k < optimizer_n_moments(o); k++)
+            TRY(list_add(&list, optimizer_moment_name(o, k), q, optimizer_moment(o, k, q), err));
+        if (s->ema) TRY(list_add(&list, "ema", q, ema_average(s->ema, q), err));
     }
     Meta meta = {.arena = list.arena, .ok = true};
     meta_put_progress(&meta, s->progress, optimizer_updates(s->optimizer));
@@ -97,7 +94,7 @@ done:
 
 /* --- tensors in ------------------------------------------------------------------------------- */
 
-/* The classes of a file of this project; of another one, what foreign.c finds out. */
+/* A file of this project says all in its metadata; for others foreign.c has to look around. */
 Status checkpoint_open(const char *path, const CheckpointHints *hints, CheckpointFile **out,
                        Error *err) {
     Status status = STATUS_OK;

