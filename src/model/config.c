@@ -12,6 +12,11 @@ static const struct Preset {
     {"vit_huge", 14, 1280, 32, 16, 512, 8, 16},
 };
 
+const char *model_preset_name(int i) {
+    int n = (int)(sizeof PRESETS / sizeof *PRESETS);
+    return i >= 0 && i < n ? PRESETS[i].name : NULL;
+}
+
 Status model_preset(const char *name, ModelConfig *out, Error *err) {
     for (size_t i = 0; i < sizeof PRESETS / sizeof *PRESETS; i++) {
         const struct Preset *p = &PRESETS[i];

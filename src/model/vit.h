@@ -34,6 +34,8 @@ typedef struct ModelConfig {
 
 /* name: vit_tiny, vit_small, vit_base, vit_large, vit_huge; image 224, ImageNet mean and std. */
 Status model_preset(const char *name, ModelConfig *out, Error *err);
+/* Their names, smallest first; NULL after the last. */
+const char *model_preset_name(int i);
 /* Everything a user can get wrong, with a message that says what would be right. */
 Status model_check(const ModelConfig *c, Error *err);
 

@@ -16,18 +16,6 @@
 
 #define MAX_SIDE_FILE ((size_t)16 << 20)
 
-/* The published sizes: heads cannot be seen in tensors. */
-static const struct {
-    const char *word; /* in names such as mae_vit_base_patch16 */
-    int64_t embed_dim, depth, heads;
-} PUBLISHED[] = {{"tiny", 192, 12, 3},
-                 {"small", 384, 12, 6},
-                 {"base", 768, 12, 12},
-                 {"large", 1024, 24, 16},
-                 {"huge", 1280, 32, 16}};
-
-enum { N_PUBLISHED = sizeof PUBLISHED / sizeof *PUBLISHED };
-
 static void assume(CheckpointFile *c, const char *format, ...) PRINTF_LIKE(2, 3);
 static void assume(CheckpointFile *c, const char *format, ...) {
     size_t n = strlen(c->unknown);
@@ -132,27 +120,44 @@ static int64_t fact_count(const CheckpointFile *c, const char *key) {
     return text ? strtoll(text, NULL, 10) : 0;
 }
 
-static int64_t published_by_name(const CheckpointFile *c) {
-    const char *model = arg(c, "model");
-    for (int i = 0; model && i < N_PUBLISHED; i++)
-        if (strstr(model, PUBLISHED[i].word)) return PUBLISHED[i].heads;
-    return 0;
+/* The published model that fits; heads cannot be seen in tensors. NULL: none. */
+static const char *find_published(bool (*fits)(const ModelConfig *preset, const char *name,
+                                               const CheckpointFile *c),
+                                  const CheckpointFile *c, ModelConfig *preset) {
+    Error ignored = {0};
+    for (int i = 0; model_preset_name(i); i++)
+        if (model_preset(model_preset_name(i), preset, &ignored) == STATUS_OK &&
+            fits(preset, model_preset_name(i), c))
+            return model_preset_name(i);
+    return NULL;
 }
 
-static int64_t published_by_width(int64_t width) {
-    for (int i = 0; i < N_PUBLISHED; i++)
-        if (PUBLISHED[i].embed_dim == width) return PUBLISHED[i].heads;
-    return 0;
+/* "vit_base" in mae_vit_base_patch16. */
+static bool fits_name(const ModelConfig *preset, const char *name, const CheckpointFile *c) {
+    const char *model = arg(c, "model");
+    (void)preset;
+    return model && strstr(model, name);
+}
+
+static bool fits_width(const ModelConfig *preset, const char *name, const CheckpointFile *c) {
+    (void)name;
+    return preset->embed_dim == c->config.embed_dim;
+}
+
+static bool fits_sizes(const ModelConfig *preset, const char *name, const CheckpointFile *c) {
+    (void)name;
+    return preset->embed_dim == c->config.embed_dim && preset->depth == c->config.depth &&
+           preset->heads == c->config.heads;
 }
 
 static Status set_heads(CheckpointFile *c, const Facts *f, Error *err) {
-    ModelConfig *m = &c->config;
+    ModelConfig *m = &c->config, preset;
     if (f->hints && f->hints->heads > 0) m->heads = f->hints->heads;
     if (m->heads == 0) m->heads = json_count(f->config, "num_attention_heads");
     if (m->heads == 0) m->heads = fact_count(c, "heads");
-    if (m->heads == 0) m->heads = published_by_name(c);
+    if (m->heads == 0 && find_published(fits_name, c, &preset)) m->heads = preset.heads;
     if (m->heads > 0) return STATUS_OK;
-    m->heads = published_by_width(m->embed_dim);
+    if (find_published(fits_width, c, &preset)) m->heads = preset.heads;
     if (m->heads == 0 && f->hints && f->hints->describe_only) {
         assume(c, "heads not said: --heads N");
         return STATUS_OK;
@@ -168,13 +173,14 @@ static Status set_heads(CheckpointFile *c, const Facts *f, Error *err) {
 }
 
 static Status set_decoder_heads(CheckpointFile *c, const Facts *f, Error *err) {
-    ModelConfig *m = &c->config;
+    ModelConfig *m = &c->config, preset;
     if (m->decoder_depth == 0) return STATUS_OK;
     if (f->hints && f->hints->decoder_heads > 0) m->decoder_heads = f->hints->decoder_heads;
     if (m->decoder_heads == 0)
         m->decoder_heads = json_count(f->config, "decoder_num_attention_heads");
     if (m->decoder_heads == 0) m->decoder_heads = fact_count(c, "decoder_heads");
-    if (m->decoder_heads == 0 && published_by_name(c)) m->decoder_heads = 16;
+    if (m->decoder_heads == 0 && find_published(fits_name, c, &preset))
+        m->decoder_heads = 16; /* of all published decoders */
     if (m->decoder_heads > 0) return STATUS_OK;
     if (m->decoder_embed_dim != 512 && f->hints && f->hints->describe_only) {
         assume(c, "decoder heads not said: --decoder-heads N");
@@ -267,12 +273,9 @@ static void set_statistics(CheckpointFile *c, const Facts *f) {
 
 /* "vit_base" when the sizes are the published ones. */
 static void set_name(CheckpointFile *c) {
-    const ModelConfig *m = &c->config;
-    snprintf(c->notes.preset, sizeof c->notes.preset, "custom");
-    for (int i = 0; i < N_PUBLISHED; i++)
-        if (PUBLISHED[i].embed_dim == m->embed_dim && PUBLISHED[i].depth == m->depth &&
-            PUBLISHED[i].heads == m->heads)
-            snprintf(c->notes.preset, sizeof c->notes.preset, "vit_%s", PUBLISHED[i].word);
+    ModelConfig preset;
+    const char *name = find_published(fits_sizes, c, &preset);
+    snprintf(c->notes.preset, sizeof c->notes.preset, "%s", name ? name : "custom");
     const char *epoch = tensorfile_meta(c->file, "epoch");
     if (epoch) c->notes.epochs = strtoll(epoch, NULL, 10) + 1;
     c->notes.top1 = -1;

@@ -5,7 +5,6 @@
 
 #include "base/threads.h"
 
-static const char *const PRESETS[] = {"vit_tiny", "vit_small", "vit_base", "vit_large", "vit_huge"};
 static const char *const DEVICES[] = {"cpu", "ref"};
 
 static void override_size(int64_t *field, int64_t value) {
@@ -22,7 +21,7 @@ static void set_statistics(ModelConfig *c) {
 }
 
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
-    Status status = model_preset(PRESETS[o->model], c, err);
+    Status status = model_preset(model_preset_name(o->model), c, err);
     if (status != STATUS_OK) return status;
     override_size(&c->image_height, o->image_size[0]);
     override_size(&c->image_width, o->image_size[1]);
@@ -51,10 +50,11 @@ void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *not
     ModelConfig preset;
     Error ignored = {0};
     *notes = (CheckpointNotes){.mask = (MaskKind)o->mask, .mask_ratio = o->mask_ratio, .top1 = -1};
-    bool same = model_preset(PRESETS[o->model], &preset, &ignored) == STATUS_OK &&
+    bool same = model_preset(model_preset_name(o->model), &preset, &ignored) == STATUS_OK &&
                 preset.embed_dim == c->embed_dim && preset.depth == c->depth &&
                 preset.heads == c->heads;
-    snprintf(notes->preset, sizeof notes->preset, "%s", same ? PRESETS[o->model] : "custom");
+    snprintf(notes->preset, sizeof notes->preset, "%s",
+             same ? model_preset_name(o->model) : "custom");
 }
 
 CheckpointHints setup_hints(const MaeOptions *o) {
