@@ -87,10 +87,14 @@ static Status fill_scales(void *user, void *out, Error *err) {
 }
 
 static Status fill_quantized(void *user, void *out, Error *err) {
-    (void)err;
     const Source *s = user;
     int64_t rows = s->param->shape.dim[0], n = s->param->numel / rows;
     params_get(s->graph->vit->params, s->param, s->graph->host);
+    for (int64_t i = 0; i < s->param->numel; i++)
+        if (!isfinite(s->graph->host[i]))
+            return fail(err, STATUS_UNSUPPORTED,
+                        "%s holds %g, which 8 bits cannot say; choose F32 weights", s->param->name,
+                        (double)s->graph->host[i]);
     for (int64_t r = 0; r < rows; r++) {
         const float *row = s->graph->host + r * n;
         float scale = row_scale(row, n);
