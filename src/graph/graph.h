@@ -43,6 +43,8 @@ Param *params_at(const Params *p, int64_t i); /* in order of params_add */
 void params_set(Params *p, Param *q, const float *host);
 void params_get(const Params *p, const Param *q, float *host);
 void params_zero_grad(Params *p);
+/* The trained ones alone, from offset 0 on: what moments and averages are laid out like. */
+size_t params_trained_bytes(const Params *p);
 size_t params_bytes(const Params *p); /* data and gradients, after params_place or params_alloc */
 
 /* --- graphs ----------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ struct Params {
     Param **list;
     int64_t count, capacity;
     void *data, *grad;
-    size_t data_bytes, grad_bytes;
+    size_t data_bytes, grad_bytes, trained_bytes;
 };
 
 Params *params_new(Device *d) {
@@ -68,10 +68,15 @@ void params_place(Params *p, bool with_gradients) {
     size_t trainable = place(p, true, 0);
     p->data_bytes = place(p, false, trainable);
     p->grad_bytes = with_gradients ? trainable : 0;
+    p->trained_bytes = trainable;
     for (int64_t i = 0; i < p->count; i++) {
         p->list[i]->placed = true;
         p->list[i]->needs_grad = with_gradients && p->list[i]->trainable;
     }
+}
+
+size_t params_trained_bytes(const Params *p) {
+    return p->trained_bytes;
 }
 
 size_t params_bytes(const Params *p) {

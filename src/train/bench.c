@@ -96,21 +96,20 @@ Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err) {
     TRY(step_new(a, m->graph.graph, m->graph.loss, optimizer, so, &s, err));
     TRY(time_steps(s, m, d, o, seconds, &peak, err));
     double middle = median(seconds, n), flops = step_flops_per_image(s);
-    *out =
-        (MaeBenchStep){.batch = o->batch,
-                       .threads = d->n_threads,
-                       .steps = n,
-                       .device = o->device == 0 ? "cpu" : "ref",
-                       .precision = "fp32",
-                       .images_per_s_median = (double)o->batch / middle,
-                       .images_per_s_best = (double)o->batch / seconds[0],
-                       .gflop_per_image = flops * 1e-9,
-                       .gflops = flops * (double)o->batch / middle * 1e-9,
-                       .peak_gflops = peak,
-                       .bytes_planned = (int64_t)(params_bytes(a->params) +
-                                                  optimizer_bytes(a->params, d, OPTIMIZER_ADAMW) +
-                                                  graph_bytes(s->graph, GRAPH_TRAIN)),
-                       .bytes_rss = process_rss_bytes()};
+    *out = (MaeBenchStep){.batch = o->batch,
+                          .threads = d->n_threads,
+                          .steps = n,
+                          .device = o->device == 0 ? "cpu" : "ref",
+                          .precision = "fp32",
+                          .images_per_s_median = (double)o->batch / middle,
+                          .images_per_s_best = (double)o->batch / seconds[0],
+                          .gflop_per_image = flops * 1e-9,
+                          .gflops = flops * (double)o->batch / middle * 1e-9,
+                          .peak_gflops = peak,
+                          .bytes_planned = (int64_t)(params_bytes(a->params) +
+                                                     optimizer_bytes(a->params, OPTIMIZER_ADAMW) +
+                                                     graph_bytes(s->graph, GRAPH_TRAIN)),
+                          .bytes_rss = process_rss_bytes()};
     out->fraction_of_peak = out->gflops / peak;
     snprintf(out->model, sizeof out->model, "%s patch %lld, %lldx%lld", notes.preset,
              (long long)c.patch, (long long)c.image_height, (long long)c.image_width);

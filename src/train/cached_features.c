@@ -14,7 +14,7 @@ struct CachedFeatures {
     Dataset *data;
     int64_t n, width;
     float *features; /* [n,D] */
-    float *gathered; /* grows to the largest batch */
+    float *gathered; /* [gathered_n,D] */
     int64_t gathered_n;
 };
 
@@ -48,7 +48,9 @@ Status cached_features_new(Evaluator *e, Vit *v, const CacheJob *job, const MaeE
     if (job->limit > 0 && job->limit < c->n) c->n = job->limit;
     c->width = v->config.embed_dim;
     c->features = mem_alloc_array((size_t)(c->n * c->width), sizeof *c->features);
-    if (!c->features) {
+    c->gathered_n = job->batch;
+    c->gathered = mem_alloc_array((size_t)(job->batch * c->width), sizeof *c->gathered);
+    if (!c->features || !c->gathered) {
         status = fail(err, STATUS_MEMORY,
                       "no memory for %.1f MB of features; leave --cache-features out",
                       1e-6 * (double)(c->n * c->width) * sizeof *c->features);
@@ -78,12 +80,8 @@ void cached_features_free(CachedFeatures *c) {
 }
 
 const float *cached_features_gather(CachedFeatures *c, const int64_t *samples, int64_t n) {
-    if (n > c->gathered_n) {
-        mem_free(c->gathered);
-        c->gathered = mem_alloc_array((size_t)(n * c->width), sizeof *c->gathered);
-        ASSERT(c->gathered, "no memory for a batch of features");
-        c->gathered_n = n;
-    }
+    ASSERT(n <= c->gathered_n, "%lld samples in a batch of %lld", (long long)n,
+           (long long)c->gathered_n);
     for (int64_t i = 0; i < n; i++)
         memcpy(c->gathered + i * c->width, c->features + samples[i] * c->width,
                (size_t)c->width * sizeof *c->gathered);

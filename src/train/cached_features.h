@@ -10,6 +10,7 @@ typedef struct CacheJob {
     Augment augment;
     int workers;
     int64_t limit; /* first images, 0 = all */
+    int64_t batch; /* most samples that are gathered at a time */
 } CacheJob;
 
 typedef struct CachedFeatures CachedFeatures;

@@ -15,12 +15,7 @@ Status ema_new(Device *d, Params *p, double decay, Ema **out, Error *err) {
     Ema *e = mem_alloc(sizeof *e);
     *out = NULL;
     if (!e) return fail(err, STATUS_MEMORY, "no memory for averaged weights");
-    *e = (Ema){.device = d, .params = p, .decay = decay};
-    for (int64_t i = 0; i < params_count(p); i++) {
-        const Param *q = params_at(p, i);
-        size_t end = q->offset + (size_t)q->numel * d->kernels.real_bytes;
-        if (q->trainable && end > e->bytes) e->bytes = end;
-    }
+    *e = (Ema){.device = d, .params = p, .decay = decay, .bytes = params_trained_bytes(p)};
     e->average = device_alloc(d, e->bytes);
     if (!e->average) {
         double megabytes = 1e-6 * (double)e->bytes;

@@ -235,7 +235,8 @@ static Status open_caches(Run *r, Error *err) {
     CacheJob job = {.data = r->dataset,
                     .augment = r->loader_options.augment,
                     .workers = setup_workers(&r->options),
-                    .limit = r->options.limit};
+                    .limit = r->options.limit,
+                    .batch = r->options.batch};
     TRY(cached_features_new(t->evaluator, r->model, &job, r->events, &t->train_features, err));
     job.data = t->val;
     job.augment = t->val_augment;

@@ -20,18 +20,8 @@ static int n_moments(OptimizerKind kind) {
     return kind == OPTIMIZER_ADAMW ? 2 : 1;
 }
 
-static size_t moment_bytes(const Params *p, const Device *d) {
-    size_t end = 0;
-    for (int64_t i = 0; i < params_count(p); i++) {
-        const Param *q = params_at(p, i);
-        size_t last = q->offset + (size_t)q->numel * d->kernels.real_bytes;
-        if (q->trainable && last > end) end = last;
-    }
-    return end;
-}
-
-size_t optimizer_bytes(const Params *p, const Device *d, OptimizerKind kind) {
-    return (size_t)n_moments(kind) * moment_bytes(p, d);
+size_t optimizer_bytes(const Params *p, OptimizerKind kind) {
+    return (size_t)n_moments(kind) * params_trained_bytes(p);
 }
 
 Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err) {
@@ -42,7 +32,7 @@ Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer *
     o->device = d;
     o->params = p;
     o->options = options;
-    o->bytes = moment_bytes(p, d);
+    o->bytes = params_trained_bytes(p);
     for (int i = 0; i < n_moments(options.kind) && ok; i++)
         ok = (o->moment[i] = device_alloc(d, o->bytes)) != NULL;
     if (ok) {
@@ -51,7 +41,7 @@ Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer *
     }
     optimizer_free(o);
     return fail(err, STATUS_MEMORY, "no memory for %.1f MB of optimiser state",
-                1e-6 * (double)optimizer_bytes(p, d, options.kind));
+                1e-6 * (double)optimizer_bytes(p, options.kind));
 }
 
 void optimizer_free(Optimizer *o) {

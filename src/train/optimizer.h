@@ -18,7 +18,7 @@ typedef struct OptimizerOptions {
 typedef struct Optimizer Optimizer;
 Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err);
 void optimizer_free(Optimizer *o); /* accepts NULL */
-size_t optimizer_bytes(const Params *p, const Device *d, OptimizerKind kind);
+size_t optimizer_bytes(const Params *p, OptimizerKind kind);
 ParamGroup optimizer_group(const Optimizer *o, const Param *p);
 
 /* L2 norm of all gradients, in double; not finite when a gradient is not. */

@@ -16,7 +16,7 @@ void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaeP
     p->patches = model_patches(c);
     p->gflop_per_image = graph_flops_step(g) / (double)r->options.batch * 1e-9;
     p->bytes_parameters = (int64_t)params_bytes(v->params);
-    p->bytes_optimizer = (int64_t)optimizer_bytes(v->params, r->device, kind);
+    p->bytes_optimizer = (int64_t)optimizer_bytes(v->params, kind);
     p->bytes_activations = (int64_t)graph_bytes(g, GRAPH_TRAIN);
     p->bytes_total = p->bytes_parameters + p->bytes_optimizer + p->bytes_activations;
 }
