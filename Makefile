@@ -34,9 +34,8 @@ ifneq ($(MAKECMDGOALS),clean)
   endif
 endif
 
-MATMUL_LIBS   := -ldnnl # oneDNN, which Debian packages without a .pc file
 LIB_CFLAGS    := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
-LIBS          := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) $(MATMUL_LIBS) -lm -lpthread
+LIBS          := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 CHECK_CFLAGS  := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 CHECK_LIBS    := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 
@@ -185,10 +184,11 @@ check-style: $(BIN)/libmae.so
 format:
 	find src cli include examples tests bench -name '*.[ch]' -exec clang-format -i {} +
 
+# The table of SPEED.md, but for the rows that need another program (bench/peers.sh).
+BENCH_DATA ?=
+
 bench: $(MAE)
-	$(MAE) bench step --model vit_base --batch 32
-	$(MAE) bench step --model vit_tiny --image-size 32 --patch 4 --batch 128
-	$(MAE) bench data --data synthetic:256 --batch 32
+	sh bench/speed.sh $(if $(BENCH_DATA),--data '$(BENCH_DATA)') $(MAE)
 
 # --- Installation -----------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ $(DIR)/mae.pc: force
 	@{ echo 'prefix=$(PREFIX)'; echo 'libdir=$(LIBDIR)'; echo 'includedir=$${prefix}/include'; \
 	   echo; echo 'Name: mae'; echo 'Description: masked autoencoders for images'; \
 	   echo 'Version: $(VERSION)'; echo 'Requires.private: $(PACKAGES)'; \
-	   echo 'Libs: -L$${libdir} -lmae'; echo 'Libs.private: $(strip $(MATMUL_LIBS)) $(OPENMP) -lm -lpthread'; \
+	   echo 'Libs: -L$${libdir} -lmae'; echo 'Libs.private: $(OPENMP) -lm -lpthread'; \
 	   echo 'Cflags: -I$${includedir}'; } > $@
 
 install: all $(DIR)/mae.pc

@@ -32,7 +32,8 @@ const Command COMMANDS[] = {
      cmd_info},
     {"plan", "pretrain|finetune|probe --data SRC ...",
      "parameters, FLOPs, bytes and time, before anything starts", MAE_COMMAND_PRETRAIN, cmd_plan},
-    {"bench", "step|data", "a whole training step, or the loader, measured", MAE_COMMAND_BENCH,
+    {"bench", "step|kernels|data",
+     "a whole step, the kernels it is made of, or the loader, measured", MAE_COMMAND_BENCH,
      cmd_bench},
     {NULL, NULL, NULL, MAE_COMMAND_INFO, NULL},
 };

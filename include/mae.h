@@ -156,6 +156,7 @@ typedef struct MaeOptions {
     int64_t fixed_batch;
     char *verify;
     /* bench */
+    int task; /* pretrain finetune features */
     int64_t repetitions;
     /* output */
     int json, quiet;
@@ -388,15 +389,37 @@ MAE_API MaeStatus mae_image_write(const char *path, int64_t width, int64_t heigh
 
 typedef struct MaeBenchStep {
     char model[64];
+    const char *task; /* "pretrain", "finetune", "features" */
     int64_t batch, threads, steps;
     const char *device, *precision;
     double images_per_s_median, images_per_s_best, gflop_per_image, gflops, peak_gflops;
     double fraction_of_peak;
-    int64_t bytes_planned, bytes_rss;
+    int64_t bytes_planned, bytes_rss, bytes_peak_rss; /* resident: at the end, and at most */
 } MaeBenchStep;
-/* Whole training steps (forward, backward, update) on synthetic data, and the FMA peak, in one run.
- */
+/* Whole steps of o->task on synthetic data, and the FMA peak, in one run. pretrain and finetune:
+ * masks or mixing, forward, backward, update; features: forward. The loader takes no part. USAGE:
+ * fine-tuning with an odd batch, which cannot be mixed. */
 MAE_API MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err);
+
+#define MAE_BENCH_MAX_KERNELS 192
+
+typedef struct MaeBenchKernel {
+    const char *kind; /* "linear", "attention", "layernorm", "tokens", "loss", "optimizer", ... */
+    const char *pass; /* "forward", "backward", or "step" for what belongs to neither */
+    char shape[48];   /* of what has FLOPs; "": all shapes of the kind together */
+    int64_t calls;    /* in a step */
+    double ms, share; /* of a step */
+    double gflops, fraction_of_peak; /* useful FLOPs; 0 where none are counted */
+} MaeBenchKernel;
+
+typedef struct MaeBenchKernels {
+    MaeBenchStep step; /* of the same run */
+    double step_ms;    /* the step that the lines are of: the median one */
+    int n;
+    MaeBenchKernel lines[MAE_BENCH_MAX_KERNELS]; /* a kind, most time first, then its shapes */
+} MaeBenchKernels;
+/* The same steps taken apart: the lines without a shape add up to step_ms. */
+MAE_API MaeStatus mae_bench_kernels(const MaeOptions *o, MaeBenchKernels *out, MaeError *err);
 
 typedef struct MaeBenchData {
     double images_per_s_median, images_per_s_best;

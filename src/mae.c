@@ -188,6 +188,11 @@ MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err) 
     return lower(bench_step(o, out, &e), &e, err);
 }
 
+MaeStatus mae_bench_kernels(const MaeOptions *o, MaeBenchKernels *out, MaeError *err) {
+    Error e = {0};
+    return lower(bench_kernels(o, out, &e), &e, err);
+}
+
 MaeStatus mae_bench_data(const MaeOptions *o, MaeBenchData *out, MaeError *err) {
     Error e = {0};
     return lower(bench_data(o, out, &e), &e, err);

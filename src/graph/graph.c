@@ -103,7 +103,10 @@ Op *graph_op(Graph *g, const OpClass *class, const char *name) {
 void op_input(Op *op, Value *v) {
     ASSERT(op->n_in < MAX_INPUTS, "%s has too many inputs", op->name);
     op->in[op->n_in++] = v ? node_of(v) : NULL;
-    if (v && v->needs_grad && op->class->backward) op->back = true;
+    if (!v) return;
+    node_of(v)->n_readers++;
+    node_of(v)->reader = op;
+    if (v->needs_grad && op->class->backward) op->back = true;
 }
 
 void op_output(Graph *g, Op *op, Value *v) {
@@ -215,9 +218,33 @@ void graph_set_grad(Graph *g, Value *v, const float *host) {
     device_upload_real(g->device, v->grad, host, shape_numel(v->shape));
 }
 
+void graph_observe(Graph *g, GraphObserver observer, void *user) {
+    g->observer = observer;
+    g->observer_user = user;
+}
+
+static void run_op(Graph *g, Op *op, bool backward) {
+    const OpClass *class = op->class;
+    void (*pass)(Graph *, Op *) = backward ? class->backward : class->forward;
+    if (!g->observer) {
+        pass(g, op);
+        return;
+    }
+    GraphOp seen = {.kind = class->name,
+                    .name = op->name,
+                    .backward = backward,
+                    .in = op->in[0]->value.shape,
+                    .out = op->out[0]->value.shape,
+                    .heads = op->n,
+                    .flops = class->flops ? class->flops(op, backward) : 0};
+    g->observer(g->observer_user, &seen, true);
+    pass(g, op);
+    g->observer(g->observer_user, &seen, false);
+}
+
 void graph_forward(Graph *g) {
     ASSERT(g->planned, "graph_forward before graph_plan");
-    for (int i = 0; i < g->n_ops; i++) g->ops[i]->class->forward(g, g->ops[i]);
+    for (int i = 0; i < g->n_ops; i++) run_op(g, g->ops[i], false);
 }
 
 static void report_ready(Graph *g, int i, GraphReady ready, void *user) {
@@ -238,7 +265,7 @@ void graph_backward(Graph *g, Value *root, GraphReady ready, void *user) {
     for (int i = node_of(root)->producer; i >= 0; i--) {
         Op *op = g->ops[i];
         if (!op->back) continue;
-        op->class->backward(g, op);
+        run_op(g, op, true);
         if (ready) report_ready(g, i, ready, user);
     }
 }

@@ -98,6 +98,18 @@ double graph_flops_forward(const Graph *g);
 /* The same for a whole training step; what the backward pass recomputes does not count. */
 double graph_flops_step(const Graph *g);
 
+/* An op as it runs, for whoever measures it. */
+typedef struct GraphOp {
+    const char *kind, *name; /* its class, as "linear" (static); itself, as "blocks.0.attn.qkv" */
+    bool backward;
+    Shape in, out; /* of its first operand and its first result */
+    int64_t heads; /* of attention, otherwise 0 */
+    double flops;  /* of this pass, counted as in graph_flops_step */
+} GraphOp;
+/* Called before each op of every later pass (begins) and after it. */
+typedef void (*GraphObserver)(void *user, const GraphOp *op, bool begins);
+void graph_observe(Graph *g, GraphObserver observer, void *user); /* NULL: no longer */
+
 /* The first activation, in order of computation, whose data is not finite; NULL: none. Between
  * graph_forward and graph_backward; sees what the backward pass would read. */
 const Value *graph_first_nonfinite(Graph *g);

@@ -16,6 +16,8 @@ typedef struct Op Op;
 typedef struct ValueNode {
     Value value;  /* first: a Value * of this graph is a ValueNode * */
     int producer; /* op index, -1 for inputs and parameters */
+    int n_readers;
+    const Op *reader; /* the last one built */
     bool keep;
     bool contributed; /* while planning: its gradient has a writer already */
     int data_buffer, grad_buffer;
@@ -46,7 +48,7 @@ struct Op {
     int saved_buffer[MAX_SAVED], forward_scratch, backward_scratch;
     void *saved[MAX_SAVED], *scratch[2];
     /* attributes; which are used depends on the class */
-    int64_t n;
+    int64_t n; /* heads of attention */
     double eps, momentum;
     bool flag;
     PatchGrid grid;
@@ -73,6 +75,8 @@ struct Graph {
     size_t slab_bytes;
     bool planned;
     GraphMode mode;
+    GraphObserver observer; /* NULL: nobody */
+    void *observer_user;
 };
 
 Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad);

@@ -17,16 +17,32 @@ static void linear_forward(Graph *g, Op *op) {
                                node_last_dim(op->in[0]), node_last_dim(op->out[0]));
 }
 
+static const OpClass LINEAR;
+
+/* Where one linear layer alone reads the GELU of another, the product that gives the gradient of
+ * what it read multiplies by the derivative, too: what arrives is the gradient of `pre`. */
+static bool gelu_is_fused(const Op *op) {
+    const ValueNode *y = op->out[0];
+    return op->flag && !y->keep && y->n_readers == 1 && y->reader->class == &LINEAR &&
+           y->reader->in[0] == y;
+}
+
+static const void *gelu_of_input(const Graph *g, const ValueNode *x) {
+    const Op *below = x->producer >= 0 ? g->ops[x->producer] : NULL;
+    return below && below->class == &LINEAR && gelu_is_fused(below) ? below->saved[0] : NULL;
+}
+
 static void linear_backward(Graph *g, Op *op) {
     const Kernels *k = KERNELS(g);
     ValueNode *x = op->in[0], *w = op->in[1], *b = op->in[2], *residual = op->in[3];
     void *dy = GRAD(op->out[0]);
     int64_t R = node_rows(x), I = node_last_dim(x), O = node_last_dim(op->out[0]);
-    if (op->flag) k->gelu_backward(g->device, dy, dy, op->saved[0], R * O);
+    if (op->flag && !gelu_is_fused(op)) k->gelu_backward(g->device, dy, dy, op->saved[0], R * O);
     if (w->value.needs_grad || (b && b->value.needs_grad))
         k->linear_backward_weight(g->device, GRAD(w), GRAD(b), dy, DATA(x), R, I, O);
     if (x->value.needs_grad)
-        k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), R, I, O, op->accumulate[0]);
+        k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), gelu_of_input(g, x), R, I, O,
+                                 op->accumulate[0]);
     if (residual) op_pass_gradient(g, op, residual, op->accumulate[3]);
 }
 

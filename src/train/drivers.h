@@ -37,6 +37,7 @@ Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, i
 
 Status file_info(const char *path, const MaeOptions *o, char **json, Error *err);
 Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err);
+Status bench_kernels(const MaeOptions *o, MaeBenchKernels *out, Error *err);
 Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err);
 
 #endif

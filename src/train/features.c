@@ -140,6 +140,10 @@ int64_t encoder_values(const Encoder *e) {
     return shape_numel(e->result->shape) / e->options.batch;
 }
 
+Graph *encoder_graph(Encoder *e) {
+    return e->graph;
+}
+
 void encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out) {
     int64_t B = e->options.batch;
     size_t image = (size_t)(shape_numel(e->pixels->shape) / B);

@@ -28,6 +28,8 @@ void encoder_free(Encoder *e); /* accepts NULL */
 int64_t encoder_batch(const Encoder *e);
 /* Values an image: D, or (1+P)*D for all tokens. */
 int64_t encoder_values(const Encoder *e);
+/* The graph behind it, to measure: its FLOPs, bytes and ops. */
+Graph *encoder_graph(Encoder *e);
 /* n <= batch images u8 [n,h,w,C] -> out[n, encoder_values]; out may be NULL. */
 void encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out);
 /* Attention of the cls token to the patches in options.block (0: the last one) for image i of the

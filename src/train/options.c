@@ -49,6 +49,7 @@ static const char *const POOLS[] = {"mean", "cls", "all", NULL};
 static const char *const HEAD_POOLS[] = {"mean", "cls", NULL};
 static const char *const MIX_MODES[] = {"batch", "pair", "elem", NULL};
 static const char *const ERASE_MODES[] = {"pixel", "rand", "const", NULL};
+static const char *const TASKS[] = {"pretrain", "finetune", "features", NULL};
 static const char *const OPTIMIZERS[] = {"adamw", "lars", "sgd", NULL};
 
 #define AT(field) offsetof(MaeOptions, field)
@@ -261,6 +262,9 @@ static const MaeOption TABLE[] = {
          "run both on this image and print the difference"),
     INT("top", top, CLA, "5", 1, 1000, "Output", "classes shown"),
     /* machine and output */
+    CHOICE("task", task, BEN, "pretrain", TASKS, "Run",
+           "whose step is measured: of pre-training, of fine-tuning (1000 classes, the published "
+           "recipe), or features of whole images (forward only)"),
     INT("repetitions", repetitions, BEN, "5", 1, 1000, "Run", "timed repetitions"),
     CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA, "cpu", DEVICES, "Machine",
            "cpu, or ref: the plain reference loops"),

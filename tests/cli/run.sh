@@ -81,8 +81,9 @@ usage 'an image is needed' reconstruct --out x.png --model x
 usage '--out FILE.npy is needed' features --model x --data $data
 usage 'FILE is needed' info
 usage 'write: mae plan pretrain' plan
-usage 'step or data' bench
-usage 'step or data' bench speed
+usage 'step, kernels or data' bench
+usage 'step, kernels or data' bench speed
+usage '--task knn: choose one of pretrain, finetune, features' bench step --task knn
 usage '--data SRC is needed' bench data
 usage 'images are named by --data' pretrain photo.jpg --out x
 end
@@ -127,8 +128,23 @@ case_ 'bench'
 run 0 bench step $tiny --batch 8 --repetitions 2 --json
 json model batch threads device precision steps images_per_s_median images_per_s_best \
     gflop_per_image gflops peak_gflops fraction_of_peak bytes_planned bytes_rss
-run 0 bench step $tiny --batch 8 --repetitions 2
-out '^images/s '
+out '"task":"pretrain"'
+for task in pretrain finetune features; do
+    run 0 bench step $tiny --task $task --batch 8 --repetitions 2
+    out '^images/s '
+    out "^run  *$task, 2 steps of 8 images"
+    run 0 bench kernels $tiny --task $task --batch 8 --repetitions 2
+    out '^linear forward '
+    out '^step '
+    run 0 bench kernels $tiny --task $task --batch 8 --repetitions 2 --json
+    json task model fraction_of_peak step_ms kernels shapes
+    out '"kind":"attention","pass":"forward"'
+    grep -q '"pass":"backward"' "$dir/out" && trains=yes || trains=no
+    [ $trains = yes ] || [ $task = features ] || wrong "$last: no backward pass"
+    [ $trains = no ] || [ $task != features ] || wrong "$last: a backward pass"
+done
+run 2 bench step $tiny --task finetune --batch 7 --repetitions 1
+err 'needs an even batch'
 run 0 bench data --data $data $tiny --batch 8 --repetitions 2 --json
 json images_per_s_median images_per_s_best images workers
 end

@@ -1,0 +1,179 @@
+/* What measurements promise: an observer sees every op of a pass once and changes nothing, and the
+ * lines of a step add up, in time and in FLOPs. No test looks at how long something took. */
+#include "small_model.h" /* before check.h, which has a macro `fail` */
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/drivers.h"
+
+Suite *suite_bench(void);
+
+/* --- observer --------------------------------------------------------------------------------- */
+
+typedef struct Seen {
+    int forward, backward, linear, attention;
+    int64_t heads;
+    bool open;
+    char name[64]; /* of the op that is open */
+    double flops;
+} Seen;
+
+static void see(void *user, const GraphOp *op, bool begins) {
+    Seen *s = user;
+    ck_assert(s->open != begins);
+    ck_assert(begins || strcmp(s->name, op->name) == 0);
+    s->open = begins;
+    strncpy(s->name, op->name, sizeof s->name - 1);
+    if (begins) return;
+    s->forward += !op->backward;
+    s->backward += op->backward;
+    s->linear += strcmp(op->kind, "linear") == 0;
+    s->attention += strcmp(op->kind, "attention") == 0;
+    if (op->heads) {
+        s->heads = op->heads;
+        ck_assert_str_eq(op->kind, "attention");
+        ck_assert_int_eq(op->in.dim[2], 3 * op->out.dim[2]);
+    }
+    s->flops += op->flops;
+}
+
+/* A step with the observer, then one without, whose gradients must be the same. */
+START_TEST(observer_sees_every_op_once) {
+    Error err = {0};
+    Device *d = NULL;
+    Seen seen = {0};
+    int64_t n;
+    ModelConfig c = small_config(3, TARGET_NORM_PIX, false);
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, &err), STATUS_OK);
+    Vit *v = small_model(d, &c);
+    AutoencoderGraph g = small_graph(v, FORWARD_TRAIN, 2);
+    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, &err), STATUS_OK);
+    small_feed(v, &g, 3);
+    graph_observe(g.graph, see, &seen);
+    small_step(v, &g);
+    float *watched = small_gradients(v, &n);
+    Seen once = seen;
+    ck_assert(!seen.open);
+    ck_assert_int_eq(seen.attention, 2 * (c.depth + c.decoder_depth));
+    ck_assert_int_eq(seen.heads, c.heads); /* the last attention of a step is the first */
+    ck_assert_int_eq(seen.linear, 2 * (4 * (c.depth + c.decoder_depth) + 3));
+    ck_assert_int_gt(seen.forward, seen.backward); /* images and targets have no gradient */
+    ck_assert_double_eq(seen.flops, graph_flops_step(g.graph));
+    graph_observe(g.graph, NULL, NULL);
+    small_step(v, &g);
+    ck_assert_mem_eq(&seen, &once, sizeof seen);
+    float *unwatched = small_gradients(v, &n);
+    ck_assert_mem_eq(watched, unwatched, (size_t)n * sizeof *watched);
+    free(watched);
+    free(unwatched);
+    graph_free(g.graph);
+    vit_free(v);
+    device_close(d);
+}
+END_TEST
+
+/* --- lines of a step -------------------------------------------------------------------------- */
+
+static const char *const tasks[] = {"pretrain", "finetune", "features"};
+
+static MaeOptions small_options(const char *task) {
+    static const char *const values[][2] = {
+        {"model", "vit_tiny"},  {"image-size", "16"},   {"patch", "4"},
+        {"embed-dim", "24"},    {"heads", "2"},         {"depth", "2"},
+        {"decoder-depth", "1"}, {"decoder-heads", "2"}, {"decoder-embed-dim", "24"},
+        {"repetitions", "4"},   {"batch", "4"},         {"threads", "1"}};
+    MaeOptions o;
+    mae_options_default(MAE_COMMAND_BENCH, &o);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        ck_assert_int_eq(mae_option_set(&o, MAE_COMMAND_BENCH, values[i][0], values[i][1], NULL),
+                         MAE_OK);
+    ck_assert_int_eq(mae_option_set(&o, MAE_COMMAND_BENCH, "task", task, NULL), MAE_OK);
+    return o;
+}
+
+static void add_line(const MaeBenchKernel *k, double *ms, double *flops, int64_t *calls) {
+    *ms += k->ms;
+    *flops += k->gflops * k->ms * 1e6;
+    *calls += k->calls;
+}
+
+/* Sums of a few dozen doubles. */
+static void ck_near(double a, double b) {
+    ck_assert_msg(fabs(a - b) <= 1e-12 * fabs(b), "%.17g is not %.17g", a, b);
+}
+
+START_TEST(lines_add_up_to_the_step) {
+    MaeOptions o = small_options(tasks[_i]);
+    MaeBenchKernels *b = malloc(sizeof *b);
+    Error err = {0};
+    double ms = 0, flops = 0, shape_ms = 0, shape_flops = 0;
+    int64_t calls = 0, shape_calls = 0, optimizers = 0, with_shape = 0;
+    ck_assert_msg(bench_kernels(&o, b, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_str_eq(b->step.task, tasks[_i]);
+    for (int i = 0; i < b->n; i++) {
+        const MaeBenchKernel *k = &b->lines[i];
+        bool is_shaped = strcmp(k->kind, "linear") == 0 || strcmp(k->kind, "attention") == 0;
+        ck_assert(is_shaped || !*k->shape);
+        ck_near(k->share * b->step_ms, k->ms);
+        ck_assert(_i < 2 || strcmp(k->pass, "backward") != 0);
+        optimizers += strcmp(k->kind, "optimizer") == 0;
+        if (*k->shape)
+            add_line(k, &shape_ms, &shape_flops, &shape_calls);
+        else
+            add_line(k, &ms, &flops, &calls);
+        if (is_shaped && !*k->shape) with_shape += k->calls;
+    }
+    ck_near(ms, b->step_ms);
+    ck_near(flops, b->step.gflop_per_image * 4 * 1e9);
+    ck_near(shape_flops, flops);
+    ck_assert_int_eq(shape_calls, with_shape);
+    ck_assert_double_lt(shape_ms, ms);
+    ck_assert_int_eq(optimizers, _i < 2);
+    free(b);
+    mae_options_free(&o);
+}
+END_TEST
+
+START_TEST(step_counts_what_its_task_computes) {
+    MaeBenchStep b[3];
+    Error err = {0};
+    for (int i = 0; i < 3; i++) {
+        MaeOptions o = small_options(tasks[i]);
+        ck_assert_msg(bench_step(&o, &b[i], &err) == STATUS_OK, "%s", err.message);
+        ck_assert_str_eq(b[i].task, tasks[i]);
+        ck_assert_int_eq(b[i].steps, 4);
+        ck_assert(b[i].images_per_s_best >= b[i].images_per_s_median);
+        ck_assert(b[i].bytes_peak_rss >= b[i].bytes_rss);
+        mae_options_free(&o);
+    }
+    /* Backward is twice forward but for the embedding, whose input has no gradient. */
+    ck_assert(b[1].gflop_per_image > 2.5 * b[2].gflop_per_image);
+    ck_assert(b[2].bytes_planned < b[1].bytes_planned);
+}
+END_TEST
+
+START_TEST(mixing_needs_an_even_batch) {
+    MaeOptions o = small_options("finetune");
+    MaeBenchStep b;
+    Error err = {0};
+    o.batch = 3;
+    ck_assert_int_eq(bench_step(&o, &b, &err), STATUS_USAGE);
+    ck_assert(strstr(err.message, "--batch 3") != NULL);
+    mae_options_free(&o);
+}
+END_TEST
+
+Suite *suite_bench(void) {
+    Suite *s = suite_create("bench");
+    TCase *t = tcase_create("bench");
+    tcase_add_test(t, observer_sees_every_op_once);
+    tcase_add_loop_test(t, lines_add_up_to_the_step, 0, 3);
+    tcase_add_test(t, step_counts_what_its_task_computes);
+    tcase_add_test(t, mixing_needs_an_even_batch);
+    tcase_set_timeout(t, 300);
+    suite_add_tcase(s, t);
+    return s;
+}
