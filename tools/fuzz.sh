@@ -21,7 +21,7 @@ CLANG=${CLANG-$(command -v clang || command -v clang-14 || true)}
 san=address,undefined,float-cast-overflow
 obj=build/fuzz/obj
 packages='libjpeg libpng libwebp libarchive jansson lapack zlib'
-libs="$(pkg-config --libs $packages) -ldnnl -lm -lpthread"
+libs="$(pkg-config --libs $packages) -lm -lpthread"
 mkdir -p "$obj"
 make -s DIR="$obj" BIN="$obj" CC="$CLANG" SAN="fuzzer-no-link,$san" OPENMP= CFLAGS='-O1 -g' \
     "$obj/libmae.o" 2>"$obj/log" || {

@@ -3,7 +3,7 @@
 # Debian and Ubuntu: apt-get, through sudo when not root. Elsewhere it names the packages.
 set -eu
 
-packages="gcc make pkg-config libc6-dev libdnnl-dev liblapack-dev libjpeg-dev libpng-dev libwebp-dev
+packages="gcc make pkg-config libc6-dev liblapack-dev libjpeg-dev libpng-dev libwebp-dev
 libarchive-dev libjansson-dev zlib1g-dev"
 modules="lapack libjpeg libpng libwebp libarchive jansson zlib"
 if [ "${1:-}" = test ]; then
@@ -15,7 +15,6 @@ missing() {
     command -v cc >/dev/null 2>&1 || return 0
     command -v make >/dev/null 2>&1 || return 0
     command -v pkg-config >/dev/null 2>&1 || return 0
-    echo '#include <dnnl.h>' | cc -E - >/dev/null 2>&1 || return 0
     for m in $modules; do pkg-config --exists "$m" || return 0; done
     return 1
 }
@@ -23,7 +22,7 @@ missing() {
 missing || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "Please install a C compiler, make, pkg-config and the development packages of:" >&2
-    echo "oneDNN, LAPACK, libjpeg-turbo, libpng, libwebp, libarchive, jansson, zlib, check (for the tests)." >&2
+    echo "LAPACK, libjpeg-turbo, libpng, libwebp, libarchive, jansson, zlib, check (for the tests)." >&2
     exit 1
 fi
 root=""

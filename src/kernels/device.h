@@ -12,6 +12,8 @@ struct Device {
     const char *isa;  /* what was chosen at run time: "plain", "avx2", "avx512" */
     int n_threads;
     Kernels kernels;
+    void *scratch; /* for rows of the table that keep some here; one call at a time */
+    size_t scratch_bytes;
 };
 
 /* name: "ref", "ref64" (double), "cpu". n_threads 0 = all there are. isa NULL = the best this

@@ -25,7 +25,8 @@ static Rng rng_of_test(uint64_t seed) {
 enum { BIAS = 1, RESIDUAL = 2, IN_PLACE = 4, PRE = 8 };
 
 static const int64_t LINEAR_SHAPES[][3] = {
-    {1, 1, 1}, {1, 7, 5}, {3, 1, 17}, {65, 33, 31}, {129, 48, 16}, {530, 19, 1040}, {17, 1100, 40},
+    {1, 1, 1},     {1, 7, 5},       {3, 1, 17},     {65, 33, 31},
+    {129, 48, 16}, {530, 19, 1040}, {17, 1100, 40}, {1100, 14, 3105},
 };
 enum { N_LINEAR_SHAPES = sizeof LINEAR_SHAPES / sizeof *LINEAR_SHAPES };
 
@@ -55,8 +56,8 @@ START_TEST(linear_forward) {
 END_TEST
 
 static void call_linear_backward(Device *d, void **p, const Case *c) {
-    d->kernels.linear_backward_input(d, p[0], p[3], p[4], c->dim[0], c->dim[1], c->dim[2],
-                                     c->accumulate);
+    d->kernels.linear_backward_input(d, p[0], p[3], p[4], c->flags & PRE ? p[6] : NULL, c->dim[0],
+                                     c->dim[1], c->dim[2], c->accumulate);
     d->kernels.linear_backward_weight(d, p[1], c->flags & BIAS ? p[2] : NULL, p[3], p[5], c->dim[0],
                                       c->dim[1], c->dim[2]);
 }
@@ -64,15 +65,17 @@ static void call_linear_backward(Device *d, void **p, const Case *c) {
 START_TEST(linear_backward) {
     Rng rng = rng_of_test((uint64_t)_i);
     const int64_t *s = LINEAR_SHAPES[_i], R = s[0], I = s[1], O = s[2];
-    for (int accumulate = 0; accumulate < 2; accumulate++) {
+    for (int i = 0; i < 3; i++) {
+        bool accumulate = i == 1;
         Case c = {.call = call_linear_backward, .dim = {R, I, O}, .accumulate = accumulate};
-        c.flags = accumulate ? BIAS : 0;
+        c.flags = i == 1 ? BIAS : i == 2 ? PRE : 0;
         c.growth = (double)(R > O ? R : O) + 8;
         case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, R * I);
         case_add(&c, &rng, IN_OUT, O * I);
         case_add(&c, &rng, IN_OUT, O);
         case_add(&c, &rng, INPUT, R * O);
         case_add(&c, &rng, INPUT, O * I);
+        case_add(&c, &rng, INPUT, R * I);
         case_add(&c, &rng, INPUT, R * I);
         case_check(&c);
     }
@@ -454,9 +457,9 @@ static void see_signal(int number) {
     signals_seen = signals_seen + 1;
 }
 
-/* Handlers run between products and never inside one (see matmul_simd.c). The heap is used as a
- * program would use it, so that what is written into it shows: in the results, or as an abort of
- * free. Without the protection this fails within a second. */
+/* A handler may run at any moment of a product and finds a stack it can use. (Generated kernels of
+ * some libraries use the stack pointer as a register; a handler then writes its frame into the
+ * heap, which is therefore used here as a program would use it.) */
 START_TEST(signals_during_products) {
     static const int64_t shapes[][3] = {{272, 32, 96},  {272, 32, 32},  {272, 32, 128},
                                         {272, 128, 32}, {256, 192, 32}, {16, 32, 10},

@@ -1,16 +1,12 @@
-/* GELU backward; the forward pass is the epilogue of linear_forward. */
+/* GELU backward where it cannot be the epilogue of a product, as the forward pass always is. */
 #include "kernels/cpu/simd.h"
 
 enum { CHUNK = 4096 };
 
-/* gelu'(x) = Phi(x) + x phi(x). dx may be dy: no simd loop here reads what another lane wrote. */
+/* dx may be dy: no simd loop here reads what another lane wrote. */
 static void gelu_backward_chunk(float *dx, const float *dy, const float *pre, int64_t n) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        float x = pre[i];
-        float density = 0.39894228f * exp_f32(-0.5f * x * x);
-        dx[i] = dy[i] * (normal_cdf_f32(x) + x * density);
-    }
+    for (int64_t i = 0; i < n; i++) dx[i] = dy[i] * gelu_slope_f32(pre[i]);
 }
 
 static void gelu_backward(Device *d, void *dx, const void *dy, const void *pre, int64_t n) {

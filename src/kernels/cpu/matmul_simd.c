@@ -1,10 +1,19 @@
-/* Linear layers on oneDNN's sgemm.
+/* Linear layers: c[M,N] = a[M,K] b[K,N] three times over, on one micro-kernel.
  *
- * The result is cut into tiles by its shape alone. Each tile is one single-threaded library call,
- * so the number of threads cannot change a bit; bias, residual and GELU follow while the tile is
- * still in cache. Column sums for the bias gradient are further pieces of work beside the tiles. */
-#include <dnnl.h>
-#include <signal.h>
+ * The micro-kernel keeps a tile of MR x NR sums in registers and, for every k, multiplies MR values
+ * of the left operand by two vectors of the right one. For that it wants both operands packed:
+ *
+ *   left   panels of MR rows:     panel[k][MR]
+ *   right  slivers of NR columns: sliver[k][NR]
+ *
+ * The threads pack the right operand together, once, into memory that the device keeps for it. Then
+ * each takes panels: it packs one (into its first caches, where it stays) and multiplies it by all
+ * slivers in turn. A finished tile goes through the epilogue while it is in the first cache: bias,
+ * residual, GELU or its derivative. While a panel is at work, the next one is prefetched.
+ *
+ * K is cut into blocks of equal size, at most MAX_K long, which are added one after the other. That
+ * depends on K alone, and an element is one thread's work from begin to end: the number of threads
+ * cannot change a bit. */
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -12,177 +21,347 @@
 #include "kernels/cpu/simd.h"
 
 enum {
-    TILE_ROWS = 512,     /* most rows of a tile */
-    TILE_COLUMNS = 1024, /* most columns of a tile */
-    SUM_COLUMNS = 128,   /* columns summed as one piece of work */
-    SUM_ROWS = 64,       /* rows summed in float before they go to double */
+    MR = VEC_LANES == 16 ? 14 : 6, /* 2 * MR sums, 2 vectors and 1 value fit the registers */
+    NR = 2 * VEC_LANES,
+    MAX_K = 1024,
+    MAX_N = 3072,
+    LINE = 16,                      /* floats of a cache line */
+    PANEL = MAX_K * MR + VEC_LANES, /* floats of a packed panel, and what reading vectors adds */
+    SLIVER_ROWS = 4,
+    SUM_ROWS = 64, /* transposed at once; summed in float before double */
 };
 
-typedef struct Tiles {
-    int64_t M, N;          /* the whole result */
-    int64_t rows, columns; /* of a tile */
-    int64_t n_across, n;
-} Tiles;
+/* Element (i, j) of a stored matrix is at[i * ld + j]; the operand is it or its transpose. */
+typedef struct Operand {
+    const float *at;
+    int64_t ld;
+    bool transposed;
+} Operand;
 
-typedef struct Tile {
-    int64_t row, column, rows, columns;
-} Tile;
+typedef struct Product {
+    int64_t M, N, K;
+    Operand a, b;
+    float *c; /* [M,N], contiguous, as all below */
+    bool accumulate;
+    /* Any may be NULL. With activated or gelu_of, c holds partial sums meanwhile. */
+    const float *bias, *residual; /* are added; residual may be c or activated */
+    float *activated;             /* gelu of c */
+    const float *gelu_of;         /* c is multiplied by gelu' of it */
+    float *row_sums;              /* [M] += sums over k of a */
+} Product;
 
-/* Equal tiles, an even number of them where the result is large enough to be shared. */
-static Tiles tiles_for(int64_t M, int64_t N) {
-    int64_t n_across = (N + TILE_COLUMNS - 1) / TILE_COLUMNS;
-    int64_t n_down = (M + TILE_ROWS - 1) / TILE_ROWS;
-    if (n_across * n_down % 2 == 1 && M >= 64) n_down++;
-    Tiles t = {.M = M, .N = N};
-    t.rows = round_up((M + n_down - 1) / n_down, 16);
-    t.columns = round_up((N + n_across - 1) / n_across, 16);
-    t.n_across = (N + t.columns - 1) / t.columns;
-    t.n = t.n_across * ((M + t.rows - 1) / t.rows);
-    return t;
+/* A part of a product that is packed at once. */
+typedef struct Block {
+    int64_t n, N, k, K; /* first column, columns; first k, length */
+    bool first, last;   /* along K */
+} Block;
+
+/* --- packing ------------------------------------------------------------------------------------
+ */
+
+typedef float Four __attribute__((vector_size(16), may_alias, aligned(4)));
+typedef int32_t FourIds __attribute__((vector_size(16)));
+
+/* to[j * step + i] = from[i * ld + j] of 4 x 4. */
+static inline void transpose_four(float *to, int64_t step, const float *from, int64_t ld) {
+    const FourIds low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
+    Four r0 = *(const Four *)from, r1 = *(const Four *)(from + ld);
+    Four r2 = *(const Four *)(from + 2 * ld), r3 = *(const Four *)(from + 3 * ld);
+    Four a = __builtin_shuffle(r0, r2, low), b = __builtin_shuffle(r1, r3, low);
+    Four c = __builtin_shuffle(r0, r2, high), d = __builtin_shuffle(r1, r3, high);
+    *(Four *)to = __builtin_shuffle(a, b, low);
+    *(Four *)(to + step) = __builtin_shuffle(a, b, high);
+    *(Four *)(to + 2 * step) = __builtin_shuffle(c, d, low);
+    *(Four *)(to + 3 * step) = __builtin_shuffle(c, d, high);
 }
 
-static Tile tile_at(const Tiles *t, int64_t i) {
-    Tile tile = {.row = i / t->n_across * t->rows, .column = i % t->n_across * t->columns};
-    tile.rows = min_i64(t->rows, t->M - tile.row);
-    tile.columns = min_i64(t->columns, t->N - tile.column);
-    return tile;
+/* to[k][width] = from[i * ld + k] for i < n, zero for the others; width is a constant here. */
+static inline __attribute__((always_inline)) void
+pack_rows(float *to, const float *from, int64_t ld, int64_t n, int64_t width, int64_t K) {
+    int64_t k = 0;
+    for (; n == width && k + 4 <= K; k += 4) {
+        for (int64_t i = 0; i < width; i += 4) {
+            int64_t row = min_i64(i, width - 4); /* the last four may overlap those before */
+            transpose_four(to + k * width + row, width, from + row * ld + k, ld);
+        }
+    }
+    for (; k < K; k++) {
+        for (int64_t i = 0; i < n; i++) to[k * width + i] = from[i * ld + k];
+        for (int64_t i = n; i < width; i++) to[k * width + i] = 0;
+    }
 }
 
-/* What a thread is set to between enter_library and leave_library.
- *
- * oneDNN uses one thread where omp_in_parallel() is true, which it is not in a team of one; there
- * omp_set_num_threads, local to the calling task, says the same.
- *
- * No signal handler may run on this stack meanwhile: kernels that oneDNN generates (seen with 2.6)
- * use the stack pointer as one more register, so that the frame of a handler would be written into
- * the middle of the heap. */
-typedef struct Library {
-    sigset_t signals;
-} Library;
+/* to[k][width] = from[k * ld + i] for i < n, zero for the others. */
+static inline __attribute__((always_inline)) void
+pack_columns(float *to, const float *from, int64_t ld, int64_t n, int64_t width, int64_t K) {
+    for (int64_t k = 0; k < K; k++) {
+        if (n == width) {
+            memcpy(to + k * width, from + k * ld, (size_t)width * sizeof(float));
+            continue;
+        }
+        for (int64_t i = 0; i < n; i++) to[k * width + i] = from[k * ld + i];
+        for (int64_t i = n; i < width; i++) to[k * width + i] = 0;
+    }
+}
 
-static Library enter_library(void) {
-    Library before;
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before.signals);
+static void pack_panel(float *panel, const Product *p, const Block *b, int64_t m) {
+    int64_t n = min_i64(MR, p->M - m), ld = p->a.ld;
+    if (p->a.transposed)
+        pack_columns(panel, p->a.at + b->k * ld + m, ld, n, MR, b->K);
+    else
+        pack_rows(panel, p->a.at + m * ld + b->k, ld, n, MR, b->K);
+}
+
+static void pack_sliver(float *sliver, const Product *p, const Block *b, int64_t j) {
+    int64_t n = min_i64(NR, b->N - j), ld = p->b.ld, column = b->n + j;
+    if (p->b.transposed)
+        pack_rows(sliver, p->b.at + column * ld + b->k, ld, n, NR, b->K);
+    else
+        pack_columns(sliver, p->b.at + b->k * ld + column, ld, n, NR, b->K);
+}
+
+/* A share, from / of, of the panel at row m on its way to the second cache. */
+static void prefetch_panel(const Product *p, const Block *b, int64_t m, int64_t from, int64_t of) {
+    int64_t n = min_i64(MR, p->M - m), ld = p->a.ld;
+    int64_t first = b->K * from / of, end = b->K * (from + 1) / of;
+    if (p->a.transposed) {
+        for (int64_t k = first; k < end; k++)
+            __builtin_prefetch(p->a.at + (b->k + k) * ld + m + MR, 0, 2);
+        return;
+    }
+    for (int64_t k = round_up(first, LINE); k < end; k += LINE)
+        for (int64_t i = 0; i < n; i++) __builtin_prefetch(p->a.at + (m + i) * ld + b->k + k, 0, 2);
+}
+
+/* sums[MR] += sums over k of the panel. */
+static void add_row_sums(float *sums, const float *panel, int64_t n, int64_t K) {
+    double total[MR] = {0};
+    for (int64_t first = 0; first < K; first += SUM_ROWS) {
+        float part[MR] = {0};
+        for (int64_t k = first; k < min_i64(first + SUM_ROWS, K); k++)
+            for (int64_t i = 0; i < MR; i++) part[i] += panel[k * MR + i];
+        for (int64_t i = 0; i < MR; i++) total[i] += (double)part[i];
+    }
+    for (int64_t i = 0; i < n; i++) sums[i] = (float)((double)sums[i] + total[i]);
+}
+
+/* --- the micro-kernel and its epilogue ----------------------------------------------------------
+ */
+
+/* tile[MR][NR] = panel[K][MR]^T sliver[K][NR]. */
+static void multiply(float *tile, const float *panel, const float *sliver, int64_t K) {
+    Vec sum[MR][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++) sum[i][0] = sum[i][1] = (Vec){0};
+    for (int64_t k = 0; k < K; k++) {
+        Vec right0 = *(const Vec *)sliver, right1 = *(const Vec *)(sliver + VEC_LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; i++) {
+            float left = panel[i];
+            sum[i][0] += right0 * left;
+            sum[i][1] += right1 * left;
+        }
+        panel += MR;
+        sliver += NR;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++) {
+        *(Vec *)(tile + i * NR) = sum[i][0];
+        *(Vec *)(tile + i * NR + VEC_LANES) = sum[i][1];
+    }
+}
+
+/* c[n] = tile + (c when add) + bias + residual. */
+static inline __attribute__((always_inline)) void store_sums(float *c, const float *tile,
+                                                             const float *bias,
+                                                             const float *residual, bool add,
+                                                             int64_t n) {
+    if (add) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) c[i] += tile[i];
+    } else if (bias && residual) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) c[i] = tile[i] + bias[i] + residual[i];
+    } else if (bias || residual) {
+        const float *addend = bias ? bias : residual;
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) c[i] = tile[i] + addend[i];
+    } else {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) c[i] = tile[i];
+    }
+}
+
+static inline __attribute__((always_inline)) void store_row(const Product *p, const Block *b,
+                                                            int64_t at, int64_t column,
+                                                            const float *tile, int64_t n) {
+    float *c = p->c + at;
+    bool initial = b->first && !p->accumulate;
+    store_sums(c, tile, initial && p->bias ? p->bias + column : NULL,
+               initial && p->residual ? p->residual + at : NULL, !initial, n);
+    if (p->activated && b->last) {
+        float *y = p->activated + at;
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) y[i] = c[i] * normal_cdf_f32(c[i]);
+    }
+    if (p->gelu_of && b->last) {
+        const float *x = p->gelu_of + at;
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) c[i] *= gelu_slope_f32(x[i]);
+    }
+}
+
+static void store_tile(const Product *p, const Block *b, int64_t m, int64_t j, const float *tile) {
+    int64_t rows = min_i64(MR, p->M - m), n = min_i64(NR, b->N - j), column = b->n + j;
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t at = (m + i) * p->N + column;
+        if (n == NR)
+            store_row(p, b, at, column, tile + i * NR, NR);
+        else
+            store_row(p, b, at, column, tile + i * NR, n);
+    }
+}
+
+static void prefetch_tile(const Product *p, const Block *b, int64_t m, int64_t j) {
+    for (int64_t i = 0; i < min_i64(MR, p->M - m); i++) {
+        const float *c = p->c + (m + i) * p->N + b->n + j;
+        for (int64_t x = 0; x < NR; x += LINE) __builtin_prefetch(c + x, 1, 2);
+    }
+}
+
+/* --- the product --------------------------------------------------------------------------------
+ */
+
+/* Slivers [first, end) of the panel at row m. */
+static void multiply_panel(const Product *p, const Block *b, float *panel, const float *slivers,
+                           int64_t m, int64_t first, int64_t end) {
+    float tile[MR * NR] __attribute__((aligned(64)));
+    pack_panel(panel, p, b, m);
+    if (p->row_sums && b->n == 0 && first == 0)
+        add_row_sums(p->row_sums + m, panel, min_i64(MR, p->M - m), b->K);
+    for (int64_t s = first; s < end; s++) {
+        prefetch_tile(p, b, m, s * NR);
+        if (m + MR < p->M) prefetch_panel(p, b, m + MR, s - first, end - first);
+        multiply(tile, panel, slivers + s * NR * b->K, b->K);
+        store_tile(p, b, m, s * NR, tile);
+    }
+}
+
+/* Called by every thread of a team. Panels are cut into pieces of their slivers where there are too
+ * few of them for the team. */
+static void multiply_block(const Product *p, const Block *b, float *panel, float *slivers,
+                           int64_t n_threads) {
+    int64_t n_slivers = (b->N + NR - 1) / NR, n_panels = (p->M + MR - 1) / MR;
+    int64_t pieces = (8 * n_threads + n_panels - 1) / n_panels;
+    pieces = pieces > (n_slivers + 3) / 4 ? (n_slivers + 3) / 4 : pieces;
+#pragma omp for schedule(static)
+    for (int64_t s = 0; s < n_slivers; s++) pack_sliver(slivers + s * NR * b->K, p, b, s * NR);
+#pragma omp for schedule(guided)
+    for (int64_t i = 0; i < n_panels * pieces; i++) {
+        int64_t piece = i % pieces;
+        multiply_panel(p, b, panel, slivers, i / pieces * MR, n_slivers * piece / pieces,
+                       n_slivers * (piece + 1) / pieces);
+    }
+}
+
+static float *panel_of_thread(Device *d) {
 #ifdef _OPENMP
-    omp_set_num_threads(1);
+    return (float *)d->scratch + MAX_K * MAX_N + omp_get_thread_num() * PANEL;
+#else
+    return (float *)d->scratch + MAX_K * MAX_N;
 #endif
-    return before;
 }
 
-static void leave_library(const Library *before) {
-    pthread_sigmask(SIG_SETMASK, &before->signals, NULL);
-}
-
-/* c[m,n] = a b + beta c, where a, b are stored transposed if 'T'. */
-static void product(char transa, char transb, Tile size, int64_t k, const float *a, int64_t lda,
-                    const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-    dnnl_status_t status =
-        dnnl_sgemm(transa, transb, size.rows, size.columns, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
-    ASSERT(status == dnnl_success, "dnnl_sgemm returned %d", (int)status);
-}
-
-/* s += b + residual; y = gelu(s) when pre keeps s. b, residual may be NULL. */
-static void epilogue_row(float *y, float *pre, const float *b, const float *residual, int64_t n) {
-    float *s = pre ? pre : y;
-    if (b && residual) {
-#pragma omp simd
-        for (int64_t i = 0; i < n; i++) s[i] = s[i] + b[i] + residual[i];
-    } else if (b || residual) {
-        const float *addend = b ? b : residual;
-#pragma omp simd
-        for (int64_t i = 0; i < n; i++) s[i] = s[i] + addend[i];
-    }
-    if (pre) {
-#pragma omp simd
-        for (int64_t i = 0; i < n; i++) y[i] = s[i] * normal_cdf_f32(s[i]);
-    }
-}
-
-static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, const void *w_,
-                           const void *b_, const void *residual_, int64_t R, int64_t I, int64_t O) {
-    float *y = y_, *pre = pre_, *sum = pre ? pre : y;
-    const float *x = x_, *w = w_, *b = b_, *residual = residual_;
-    bool in_place = residual == sum; /* the product adds to the residual directly */
-    Tiles tiles = tiles_for(R, O);
-#pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
+static void multiply_matrices(Device *d, const Product *p) {
+    int64_t n_blocks = p->K > MAX_K ? (p->K + MAX_K - 1) / MAX_K : 1,
+            n_across = (p->N + MAX_N - 1) / MAX_N;
+    int64_t columns = round_up((p->N + n_across - 1) / n_across, NR);
+    int n_threads = team(d, (double)p->M * (double)p->N * (double)p->K / 16);
+#pragma omp parallel num_threads(n_threads)
     {
-        Library before = enter_library();
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < tiles.n; i++) {
-            Tile t = tile_at(&tiles, i);
-            product('N', 'T', t, I, x + t.row * I, I, w + t.column * I, I, in_place ? 1.0f : 0.0f,
-                    sum + t.row * O + t.column, O);
-            for (int64_t r = t.row; r < t.row + t.rows; r++) {
-                int64_t at = r * O + t.column;
-                epilogue_row(y + at, pre ? pre + at : NULL, b ? b + t.column : NULL,
-                             residual && !in_place ? residual + at : NULL, t.columns);
+        float *panel = panel_of_thread(d);
+        for (int64_t n = 0; n < p->N; n += columns) {
+            for (int64_t i = 0; i < n_blocks; i++) {
+                Block b = {.n = n,
+                           .N = min_i64(columns, p->N - n),
+                           .k = p->K * i / n_blocks,
+                           .first = i == 0,
+                           .last = i == n_blocks - 1};
+                b.K = p->K * (i + 1) / n_blocks - b.k;
+                multiply_block(p, &b, panel, d->scratch, n_threads);
             }
         }
-        leave_library(&before);
     }
 }
 
-static void linear_backward_input(Device *d, void *dx_, const void *dy_, const void *w_, int64_t R,
-                                  int64_t I, int64_t O, bool accumulate) {
-    float *dx = dx_;
-    const float *dy = dy_, *w = w_;
-    Tiles tiles = tiles_for(R, I);
-#pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
-    {
-        Library before = enter_library();
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < tiles.n; i++) {
-            Tile t = tile_at(&tiles, i);
-            product('N', 'N', t, O, dy + t.row * O, O, w + t.column, I, accumulate ? 1.0f : 0.0f,
-                    dx + t.row * I + t.column, I);
+static size_t linear_scratch(int n_threads) {
+    return ((size_t)MAX_K * MAX_N + (size_t)n_threads * PANEL) * sizeof(float);
+}
+
+/* --- the rows of the table ----------------------------------------------------------------------
+ */
+
+static void linear_forward(Device *d, void *y, void *pre, const void *x, const void *w,
+                           const void *b, const void *residual, int64_t R, int64_t I, int64_t O) {
+    Product p = {.M = R,
+                 .N = O,
+                 .K = I,
+                 .a = {x, I, false},
+                 .b = {w, I, true},
+                 .c = pre ? pre : y,
+                 .bias = b,
+                 .residual = residual,
+                 .activated = pre ? y : NULL};
+    multiply_matrices(d, &p);
+}
+
+static void linear_backward_input(Device *d, void *dx, const void *dy, const void *w,
+                                  const void *gelu_of, int64_t R, int64_t I, int64_t O,
+                                  bool accumulate) {
+    Product p = {.M = R,
+                 .N = I,
+                 .K = O,
+                 .a = {dy, O, false},
+                 .b = {w, I, false},
+                 .c = dx,
+                 .accumulate = accumulate,
+                 .gelu_of = gelu_of};
+    multiply_matrices(d, &p);
+}
+
+/* Bias gradients alone. */
+static void add_column_sums(Device *d, const Product *p) {
+    int n_threads = team(d, (double)p->M * (double)p->K);
+#pragma omp parallel for schedule(static) num_threads(n_threads)
+    for (int64_t m = 0; m < p->M; m += MR) {
+        for (int64_t k = 0; k < p->K; k += MAX_K) {
+            float *panel = panel_of_thread(d);
+            Block b = {.k = k, .K = min_i64(MAX_K, p->K - k)};
+            pack_panel(panel, p, &b, m);
+            add_row_sums(p->row_sums + m, panel, min_i64(MR, p->M - m), b.K);
         }
-        leave_library(&before);
     }
 }
 
-/* sums[c] += sum of a[r,c] over R rows that lie ld apart; n <= SUM_COLUMNS. */
-static void add_column_sums(float *sums, const float *a, int64_t ld, int64_t R, int64_t n) {
-    double total[SUM_COLUMNS] = {0};
-    for (int64_t first = 0; first < R; first += SUM_ROWS) {
-        float part[SUM_COLUMNS] = {0};
-        for (int64_t r = first; r < min_i64(first + SUM_ROWS, R); r++) {
-#pragma omp simd
-            for (int64_t c = 0; c < n; c++) part[c] += a[r * ld + c];
-        }
-        for (int64_t c = 0; c < n; c++) total[c] += (double)part[c];
-    }
-    for (int64_t c = 0; c < n; c++) sums[c] = (float)((double)sums[c] + total[c]);
-}
-
-static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *dy_, const void *x_,
+static void linear_backward_weight(Device *d, void *dw, void *db, const void *dy, const void *x,
                                    int64_t R, int64_t I, int64_t O) {
-    float *dw = dw_, *db = db_;
-    const float *dy = dy_, *x = x_;
-    Tiles tiles = tiles_for(O, I);
-    int64_t n_tiles = dw ? tiles.n : 0;
-    int64_t n_sums = db ? (O + SUM_COLUMNS - 1) / SUM_COLUMNS : 0;
-#pragma omp parallel num_threads(team(d, (double)R *(double)I *(double)O / 16))
-    {
-        Library before = enter_library();
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < n_tiles + n_sums; i++) {
-            if (i >= n_tiles) {
-                int64_t column = (i - n_tiles) * SUM_COLUMNS;
-                add_column_sums(db + column, dy + column, O, R, min_i64(SUM_COLUMNS, O - column));
-                continue;
-            }
-            Tile t = tile_at(&tiles, i);
-            product('T', 'N', t, R, dy + t.row, O, x + t.column, I, 1.0f, dw + t.row * I + t.column,
-                    I);
-        }
-        leave_library(&before);
-    }
+    Product p = {.M = O,
+                 .N = I,
+                 .K = R,
+                 .a = {dy, O, true},
+                 .b = {x, I, false},
+                 .c = dw,
+                 .accumulate = true,
+                 .row_sums = db};
+    if (dw)
+        multiply_matrices(d, &p);
+    else if (db)
+        add_column_sums(d, &p);
 }
 
 void SIMD(fill_matmul)(Kernels *k) {
     k->linear_forward = linear_forward;
     k->linear_backward_input = linear_backward_input;
     k->linear_backward_weight = linear_backward_weight;
+    k->linear_scratch = linear_scratch;
 }

@@ -5,14 +5,15 @@
 
 enum { ACCUMULATORS = 12, PER_CALL = 4096 };
 
-/* Keeps the results alive; the values stay between 0 and 1. */
+/* Keeps the results alive. The values rise towards 0.5 and none starts there: a chain that never
+ * changes would be taken out by the compiler. */
 static float multiply_add(int64_t n_calls) {
     Vec a[ACCUMULATORS], factor, addend, sum = {0};
     for (int i = 0; i < VEC_LANES; i++) {
         factor[i] = 0.999f;
         addend[i] = 0.0005f;
     }
-    for (int i = 0; i < ACCUMULATORS; i++) a[i] = sum + (float)i / ACCUMULATORS;
+    for (int i = 0; i < ACCUMULATORS; i++) a[i] = sum + (float)i / (2 * ACCUMULATORS);
     for (int64_t n = 0; n < n_calls * PER_CALL; n++) {
         for (int i = 0; i < ACCUMULATORS; i++) a[i] = a[i] * factor + addend;
     }

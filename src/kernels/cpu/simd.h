@@ -42,16 +42,13 @@ static inline int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
 }
 
-/* exp(x) within 2 ulp for -87.3 <= x <= 88; 0 below, exp(88) above. x = n log 2 + r; 2^n is made of
- * bits, exp(r) is a polynomial. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low
- * bits. */
-static inline float exp_f32(float x) {
+/* exp(x) within 2 ulp for -87.3 <= x <= 88. x = n log 2 + r; 2^n is made of bits, exp(r) is a
+ * polynomial. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. */
+static inline float exp_inside_f32(float x) {
     const float shift = 12582912.0f;
-    float c = x < -87.3f ? -87.3f : x;
-    c = c > 88.0f ? 88.0f : c;
-    float shifted = c * 1.44269504f + shift;
+    float shifted = x * 1.44269504f + shift;
     float n = shifted - shift;
-    float r = c - n * 0.693359375f;
+    float r = x - n * 0.693359375f;
     r = r + n * 2.12194440e-4f;
     float p = 0.00139263919f;
     p = p * r + 0.008363345811f;
@@ -64,45 +61,41 @@ static inline float exp_f32(float x) {
     bits = (bits + 127u) << 23;
     float power;
     memcpy(&power, &bits, 4);
-    return x < -87.3f ? 0.0f : p * power;
+    return p * power;
 }
 
-/* erf(z) / z on |z| <= 1, a polynomial in z^2 (relative error 1e-9 before rounding). */
-static inline float erf_ratio_f32(float z2) {
-    float p = 7.875875063e-5f;
-    p = p * z2 - 0.0008016864287f;
-    p = p * z2 + 0.005189087423f;
-    p = p * z2 - 0.02685421201f;
-    p = p * z2 + 0.1128359472f;
-    p = p * z2 - 0.3761262667f;
-    return p * z2 + 1.128379166f;
+/* The same for every x: 0 below, exp(88) above. */
+static inline float exp_f32(float x) {
+    float c = x < -87.3f ? -87.3f : x;
+    c = c > 88.0f ? 88.0f : c;
+    return x < -87.3f ? 0.0f : exp_inside_f32(c);
 }
 
-/* erfc(a) for a >= 1: exp of a polynomial (absolute error of the exponent 2e-8 before rounding);
- * 0 beyond 4, where it is under 1.6e-8. */
-static inline float erfc_tail_f32(float a) {
-    float p = -1.637308202e-6f;
-    p = p * a + 4.606115784e-5f;
-    p = p * a - 0.0005968319516f;
-    p = p * a + 0.00475971955f;
-    p = p * a - 0.02642148466f;
-    p = p * a + 0.1100806912f;
-    p = p * a + 0.6318254143f;
-    p = p * a + 1.1302338f;
-    p = p * a - 0.0003202256921f;
-    float tail = exp_f32(-p);
-    return a > 4.0f ? 0.0f : tail;
-}
-
-/* Phi(x), the standard normal distribution: gelu(x) = x Phi(x). Absolute error under 1e-7, and the
- * lower tail keeps its relative accuracy down to 1e-8. */
+/* Phi(x), the standard normal distribution: gelu(x) = x Phi(x). The tail beyond a = |x| is exp of a
+ * polynomial, fitted on 0..5.7 such that the absolute error of Phi is under 6e-8 and the relative
+ * error of the tail under 4e-6; it goes on falling steadily to 2e-32 at 11, where a is cut. */
 static inline float normal_cdf_f32(float x) {
-    float z = x * 0.70710678f;
-    float a = fabsf(z);
-    float near = 0.5f + 0.5f * z * erf_ratio_f32(z * z);
-    float tail = 0.5f * erfc_tail_f32(a);
-    float far = x < 0.0f ? tail : 1.0f - tail;
-    return a < 1.0f ? near : far;
+    float a = fabsf(x);
+    a = a > 11.0f ? 11.0f : a;
+    float p = 1.35706086e-8f;
+    p = p * a - 4.28444253e-7f;
+    p = p * a + 5.79135849e-6f;
+    p = p * a - 4.23631973e-5f;
+    p = p * a + 0.000157172792f;
+    p = p * a + 7.55429937e-5f;
+    p = p * a - 0.00490582921f;
+    p = p * a + 0.036408741f;
+    p = p * a + 0.318289071f;
+    p = p * a + 0.797886729f;
+    p = p * a + 0.693147123f;
+    float tail = exp_inside_f32(-p);
+    return x < 0.0f ? tail : 1.0f - tail;
+}
+
+/* gelu'(x) = Phi(x) + x phi(x), phi being the density of Phi. */
+static inline float gelu_slope_f32(float x) {
+    float density = 0.39894228f * exp_f32(-0.5f * x * x);
+    return normal_cdf_f32(x) + x * density;
 }
 
 #endif

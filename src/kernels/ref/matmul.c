@@ -18,15 +18,17 @@ static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, cons
     }
 }
 
-static void linear_backward_input(Device *d, void *dx_, const void *dy_, const void *w_, int64_t R,
-                                  int64_t I, int64_t O, bool accumulate) {
+static void linear_backward_input(Device *d, void *dx_, const void *dy_, const void *w_,
+                                  const void *gelu_of, int64_t R, int64_t I, int64_t O,
+                                  bool accumulate) {
     (void)d;
     real *dx = dx_;
-    const real *dy = dy_, *w = w_;
+    const real *dy = dy_, *w = w_, *pre = gelu_of;
     for (int64_t r = 0; r < R; r++) {
         for (int64_t i = 0; i < I; i++) {
             double s = 0;
             for (int64_t o = 0; o < O; o++) s += (double)dy[r * O + o] * (double)w[o * I + i];
+            if (pre) s *= gelu_slope((double)pre[r * I + i]);
             put(&dx[r * I + i], s, accumulate);
         }
     }

@@ -33,6 +33,11 @@ static inline double normal_cdf(double x) {
     return 0.5 * erfc(-x * 0.70710678118654752440);
 }
 
+/* gelu'(x) = Phi(x) + x phi(x), phi being the density of Phi. */
+static inline double gelu_slope(double x) {
+    return normal_cdf(x) + x * 0.39894228040143267794 * exp(-0.5 * x * x);
+}
+
 /* Writes, or adds, one element of a gradient of activations. */
 static inline void put(real *x, double value, bool accumulate) {
     *x = (real)(accumulate ? (double)*x + value : value);
