@@ -25,6 +25,7 @@ enum {
     NR = 2 * VEC_LANES,
     MAX_K = 1024,
     MAX_N = 3072,
+    GROUP = 4,                      /* panels packed at once: they stay in the second cache */
     LINE = 16,                      /* floats of a cache line */
     PANEL = MAX_K * MR + VEC_LANES, /* floats of a packed panel, and what reading vectors adds */
     SLIVER_ROWS = 4,
@@ -59,6 +60,7 @@ typedef struct Block {
 /* --- packing ------------------------------------------------------------------------------------
  */
 
+typedef float VecAnywhere __attribute__((vector_size(VEC_LANES * 4), may_alias, aligned(4)));
 typedef float Four __attribute__((vector_size(16), may_alias, aligned(4)));
 typedef int32_t FourIds __attribute__((vector_size(16)));
 
@@ -104,12 +106,27 @@ pack_columns(float *to, const float *from, int64_t ld, int64_t n, int64_t width,
     }
 }
 
-static void pack_panel(float *panel, const Product *p, const Block *b, int64_t m) {
-    int64_t n = min_i64(MR, p->M - m), ld = p->a.ld;
-    if (p->a.transposed)
-        pack_columns(panel, p->a.at + b->k * ld + m, ld, n, MR, b->K);
-    else
-        pack_rows(panel, p->a.at + m * ld + b->k, ld, n, MR, b->K);
+/* The same for a group of panels, PANEL apart, in one pass over the rows of from: each visit finds
+ * some neighbouring cache lines. */
+static void pack_column_group(float *panels, const float *from, int64_t ld, int64_t n, int64_t K) {
+    int64_t whole = n / MR * MR;
+    for (int64_t k = 0; k < K; k++) {
+        float *to = panels + k * MR;
+        for (int64_t i = 0; i < whole; i += MR, to += PANEL)
+            memcpy(to, from + k * ld + i, MR * sizeof(float));
+    }
+    if (whole < n) pack_columns(panels + n / MR * PANEL, from + whole, ld, n - whole, MR, K);
+}
+
+/* Rows m..m+n of the left operand. */
+static void pack_panels(float *panels, const Product *p, const Block *b, int64_t m, int64_t n) {
+    int64_t ld = p->a.ld;
+    if (p->a.transposed) {
+        pack_column_group(panels, p->a.at + b->k * ld + m, ld, n, b->K);
+        return;
+    }
+    for (int64_t i = 0; i < n; i += MR, panels += PANEL)
+        pack_rows(panels, p->a.at + (m + i) * ld + b->k, ld, min_i64(MR, n - i), MR, b->K);
 }
 
 static void pack_sliver(float *sliver, const Product *p, const Block *b, int64_t j) {
@@ -120,27 +137,18 @@ static void pack_sliver(float *sliver, const Product *p, const Block *b, int64_t
         pack_columns(sliver, p->b.at + b->k * ld + column, ld, n, NR, b->K);
 }
 
-/* A share, from / of, of the panel at row m on its way to the second cache. */
-static void prefetch_panel(const Product *p, const Block *b, int64_t m, int64_t from, int64_t of) {
-    int64_t n = min_i64(MR, p->M - m), ld = p->a.ld;
-    int64_t first = b->K * from / of, end = b->K * (from + 1) / of;
-    if (p->a.transposed) {
-        for (int64_t k = first; k < end; k++)
-            __builtin_prefetch(p->a.at + (b->k + k) * ld + m + MR, 0, 2);
-        return;
-    }
-    for (int64_t k = round_up(first, LINE); k < end; k += LINE)
-        for (int64_t i = 0; i < n; i++) __builtin_prefetch(p->a.at + (m + i) * ld + b->k + k, 0, 2);
-}
-
-/* sums[MR] += sums over k of the panel. */
+/* sums[n] += sums over k of a panel. Vectors reach beyond its rows; what they find there is not
+ * used. */
 static void add_row_sums(float *sums, const float *panel, int64_t n, int64_t K) {
-    double total[MR] = {0};
+    enum { VECS = (MR + VEC_LANES - 1) / VEC_LANES };
+    double total[VECS * VEC_LANES] = {0};
     for (int64_t first = 0; first < K; first += SUM_ROWS) {
-        float part[MR] = {0};
+        Vec part[VECS] = {{0}};
         for (int64_t k = first; k < min_i64(first + SUM_ROWS, K); k++)
-            for (int64_t i = 0; i < MR; i++) part[i] += panel[k * MR + i];
-        for (int64_t i = 0; i < MR; i++) total[i] += (double)part[i];
+            for (int i = 0; i < VECS; i++)
+                part[i] += *(const VecAnywhere *)(panel + k * MR + i * VEC_LANES);
+        for (int i = 0; i < VECS * VEC_LANES; i++)
+            total[i] += (double)part[i / VEC_LANES][i % VEC_LANES];
     }
     for (int64_t i = 0; i < n; i++) sums[i] = (float)((double)sums[i] + total[i]);
 }
@@ -225,48 +233,52 @@ static void store_tile(const Product *p, const Block *b, int64_t m, int64_t j, c
 static void prefetch_tile(const Product *p, const Block *b, int64_t m, int64_t j) {
     for (int64_t i = 0; i < min_i64(MR, p->M - m); i++) {
         const float *c = p->c + (m + i) * p->N + b->n + j;
-        for (int64_t x = 0; x < NR; x += LINE) __builtin_prefetch(c + x, 1, 2);
+        for (int64_t x = 0; x < NR; x += LINE) __builtin_prefetch(c + x, 1, 3);
     }
 }
 
 /* --- the product --------------------------------------------------------------------------------
  */
 
-/* Slivers [first, end) of the panel at row m. */
-static void multiply_panel(const Product *p, const Block *b, float *panel, const float *slivers,
-                           int64_t m, int64_t first, int64_t end) {
+/* Rows m..m+n, which are at most GROUP panels, times slivers [first, end). */
+static void multiply_panels(const Product *p, const Block *b, float *panels, const float *slivers,
+                            int64_t m, int64_t n, int64_t first, int64_t end) {
     float tile[MR * NR] __attribute__((aligned(64)));
-    pack_panel(panel, p, b, m);
-    if (p->row_sums && b->n == 0 && first == 0)
-        add_row_sums(p->row_sums + m, panel, min_i64(MR, p->M - m), b->K);
-    for (int64_t s = first; s < end; s++) {
-        prefetch_tile(p, b, m, s * NR);
-        if (m + MR < p->M) prefetch_panel(p, b, m + MR, s - first, end - first);
-        multiply(tile, panel, slivers + s * NR * b->K, b->K);
-        store_tile(p, b, m, s * NR, tile);
+    pack_panels(panels, p, b, m, n);
+    if (p->row_sums && b->n == 0 && first == 0) {
+        for (int64_t i = 0; i < n; i += MR)
+            add_row_sums(p->row_sums + m + i, panels + i / MR * PANEL, min_i64(MR, n - i), b->K);
+    }
+    for (int64_t i = 0; i < n; i += MR) {
+        for (int64_t s = first; s < end; s++) {
+            prefetch_tile(p, b, m + i, s * NR);
+            multiply(tile, panels + i / MR * PANEL, slivers + s * NR * b->K, b->K);
+            store_tile(p, b, m + i, s * NR, tile);
+        }
     }
 }
 
-/* Called by every thread of a team. Panels are cut into pieces of their slivers where there are too
- * few of them for the team. */
-static void multiply_block(const Product *p, const Block *b, float *panel, float *slivers,
+/* Called by every thread of a team. Work is dealt out in groups of panels; where there are few of
+ * them, in single panels; where there are too few for the team, in pieces of a panel's slivers. */
+static void multiply_block(const Product *p, const Block *b, float *panels, float *slivers,
                            int64_t n_threads) {
     int64_t n_slivers = (b->N + NR - 1) / NR, n_panels = (p->M + MR - 1) / MR;
-    int64_t pieces = (8 * n_threads + n_panels - 1) / n_panels;
-    pieces = pieces > (n_slivers + 3) / 4 ? (n_slivers + 3) / 4 : pieces;
+    int64_t wanted = 8 * n_threads, rows = MR * clamp_i64(n_panels / wanted, 1, GROUP);
+    int64_t n_groups = (p->M + rows - 1) / rows;
+    int64_t pieces = clamp_i64((wanted + n_groups - 1) / n_groups, 1, (n_slivers + 3) / 4);
 #pragma omp for schedule(static)
     for (int64_t s = 0; s < n_slivers; s++) pack_sliver(slivers + s * NR * b->K, p, b, s * NR);
 #pragma omp for schedule(guided)
-    for (int64_t i = 0; i < n_panels * pieces; i++) {
-        int64_t piece = i % pieces;
-        multiply_panel(p, b, panel, slivers, i / pieces * MR, n_slivers * piece / pieces,
-                       n_slivers * (piece + 1) / pieces);
+    for (int64_t i = 0; i < n_groups * pieces; i++) {
+        int64_t m = i / pieces * rows, piece = i % pieces;
+        multiply_panels(p, b, panels, slivers, m, min_i64(rows, p->M - m),
+                        n_slivers * piece / pieces, n_slivers * (piece + 1) / pieces);
     }
 }
 
-static float *panel_of_thread(Device *d) {
+static float *panels_of_thread(Device *d) {
 #ifdef _OPENMP
-    return (float *)d->scratch + MAX_K * MAX_N + omp_get_thread_num() * PANEL;
+    return (float *)d->scratch + MAX_K * MAX_N + omp_get_thread_num() * GROUP * PANEL;
 #else
     return (float *)d->scratch + MAX_K * MAX_N;
 #endif
@@ -279,7 +291,7 @@ static void multiply_matrices(Device *d, const Product *p) {
     int n_threads = team(d, (double)p->M * (double)p->N * (double)p->K / 16);
 #pragma omp parallel num_threads(n_threads)
     {
-        float *panel = panel_of_thread(d);
+        float *panels = panels_of_thread(d);
         for (int64_t n = 0; n < p->N; n += columns) {
             for (int64_t i = 0; i < n_blocks; i++) {
                 Block b = {.n = n,
@@ -288,14 +300,14 @@ static void multiply_matrices(Device *d, const Product *p) {
                            .first = i == 0,
                            .last = i == n_blocks - 1};
                 b.K = p->K * (i + 1) / n_blocks - b.k;
-                multiply_block(p, &b, panel, d->scratch, n_threads);
+                multiply_block(p, &b, panels, d->scratch, n_threads);
             }
         }
     }
 }
 
 static size_t linear_scratch(int n_threads) {
-    return ((size_t)MAX_K * MAX_N + (size_t)n_threads * PANEL) * sizeof(float);
+    return ((size_t)MAX_K * MAX_N + (size_t)n_threads * GROUP * PANEL) * sizeof(float);
 }
 
 /* --- the rows of the table ----------------------------------------------------------------------
@@ -335,10 +347,10 @@ static void add_column_sums(Device *d, const Product *p) {
 #pragma omp parallel for schedule(static) num_threads(n_threads)
     for (int64_t m = 0; m < p->M; m += MR) {
         for (int64_t k = 0; k < p->K; k += MAX_K) {
-            float *panel = panel_of_thread(d);
+            float *panels = panels_of_thread(d);
             Block b = {.k = k, .K = min_i64(MAX_K, p->K - k)};
-            pack_panel(panel, p, &b, m);
-            add_row_sums(p->row_sums + m, panel, min_i64(MR, p->M - m), b.K);
+            pack_panels(panels, p, &b, m, min_i64(MR, p->M - m));
+            add_row_sums(p->row_sums + m, panels, min_i64(MR, p->M - m), b.K);
         }
     }
 }

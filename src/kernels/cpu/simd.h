@@ -38,6 +38,9 @@ typedef float Vec __attribute__((vector_size(VEC_LANES * 4), may_alias));
 static inline int64_t min_i64(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
+static inline int64_t clamp_i64(int64_t x, int64_t low, int64_t high) {
+    return x > high ? high : x < low ? low : x;
+}
 static inline int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
 }
