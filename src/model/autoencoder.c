@@ -18,7 +18,7 @@ static void encoder(Layers *b, ForwardKind kind, AutoencoderGraph *out) {
 }
 
 /* With mask tokens in the encoder, its output is complete and in raster order already. */
-static void decoder(Layers *b, AutoencoderGraph *out) {
+static void decoder(Layers *b, ForwardKind kind, AutoencoderGraph *out) {
     const ModelConfig *c = &b->model->config;
     Value *pos = layer_param(b, "", "decoder_pos_embed");
     Value *x = layer_linear(b, "", "decoder_embed", NULL, out->latent, (LinearOptions){0});
@@ -27,9 +27,11 @@ static void decoder(Layers *b, AutoencoderGraph *out) {
     else
         x = op_tokens_restore(b->graph, "decoder_tokens", x, layer_param(b, "", "mask_token"), pos,
                               out->ids_restore);
-    x = layer_blocks(b, "decoder_blocks", c->decoder_depth, x, c->decoder_heads);
+    /* Whoever looks at stages gets whole ones; training stops at what is predicted. */
+    Value *listed = kind == FORWARD_TRAIN ? out->ids_pred : NULL;
+    x = layer_blocks_to(b, "decoder_blocks", c->decoder_depth, x, c->decoder_heads, listed);
     x = layer_norm(b, "", "decoder_norm", x);
-    x = op_tokens_gather(b->graph, "decoder_predicted", x, out->ids_pred);
+    if (!listed) x = op_tokens_gather(b->graph, "decoder_predicted", x, out->ids_pred);
     out->pred = layer_linear(b, "", "decoder_pred", NULL, x, (LinearOptions){0});
 }
 
@@ -84,7 +86,7 @@ Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep
         out->pooled = op_tokens_mean(out->graph, "pooled", out->latent);
         return STATUS_OK;
     }
-    decoder(&b, out);
+    decoder(&b, kind, out);
     loss(&b, out);
     return STATUS_OK;
 }

@@ -37,7 +37,8 @@ static Value *branch_end(Layers *l, const char *prefix, const char *layer, const
     return op_scaled_residual(l->graph, name ? name : sum, h, x, scale);
 }
 
-static Value *block(Layers *l, const char *stack, int64_t i, Value *x, int64_t heads) {
+/* Block i; with ids, only the listed tokens go on from its attention. */
+static Value *block(Layers *l, const char *stack, int64_t i, Value *x, int64_t heads, Value *ids) {
     char name[48], prefix[64], attn[64];
     snprintf(name, sizeof name, "%s.%lld", stack, (long long)i);
     snprintf(prefix, sizeof prefix, "%s.", name);
@@ -46,6 +47,10 @@ static Value *block(Layers *l, const char *stack, int64_t i, Value *x, int64_t h
     Value *h = layer_norm(l, prefix, "norm1", x);
     h = layer_linear(l, prefix, "attn.qkv", NULL, h, (LinearOptions){0});
     h = op_attention(l->graph, attn, h, heads);
+    if (ids) {
+        h = op_tokens_gather(l->graph, "listed_attn", h, ids);
+        x = op_tokens_gather(l->graph, "listed", x, ids);
+    }
     x = branch_end(l, prefix, "attn.proj", NULL, h, x, drop[0]);
     h = layer_norm(l, prefix, "norm2", x);
     h = layer_linear(l, prefix, "mlp.fc1", NULL, h, (LinearOptions){.gelu = true});
@@ -53,6 +58,12 @@ static Value *block(Layers *l, const char *stack, int64_t i, Value *x, int64_t h
 }
 
 Value *layer_blocks(Layers *l, const char *stack, int64_t depth, Value *x, int64_t heads) {
-    for (int64_t i = 0; i < depth; i++) x = block(l, stack, i, x, heads);
+    return layer_blocks_to(l, stack, depth, x, heads, NULL);
+}
+
+Value *layer_blocks_to(Layers *l, const char *stack, int64_t depth, Value *x, int64_t heads,
+                       Value *ids) {
+    for (int64_t i = 0; i < depth; i++)
+        x = block(l, stack, i, x, heads, i == depth - 1 ? ids : NULL);
     return x;
 }

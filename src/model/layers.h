@@ -19,5 +19,9 @@ Value *layer_linear(Layers *l, const char *prefix, const char *layer, const char
                     LinearOptions o);
 /* Pre-norm transformer blocks "stack.0" ... "stack.DEPTH-1"; each result has its block's name. */
 Value *layer_blocks(Layers *l, const char *stack, int64_t depth, Value *x, int64_t heads);
+/* The same where only the tokens 1+ids[B,M] are wanted: [B,M,C]. The last block computes nothing
+ * for the others but what attention reads of them, so none of them may be needed afterwards. */
+Value *layer_blocks_to(Layers *l, const char *stack, int64_t depth, Value *x, int64_t heads,
+                       Value *ids);
 
 #endif
