@@ -62,11 +62,8 @@ static void print_summary(const MaeSummary *s) {
 }
 
 static int train(const Training *t, const MaeOptions *o) {
-    MaePlan plan;
     MaeSummary summary = {.top1 = -1, .ema_top1 = -1, .best_top1 = -1};
     MaeError err = {0};
-    if (!o->quiet && mae_plan(t->id, o, &plan, &err) != MAE_OK) return report(&err);
-    if (!o->quiet) print_plan(stderr, &plan);
     MaeStatus failed = t->run(o, progress_start(o), &summary, &err);
     progress_end();
     if (failed == MAE_INTERRUPTED && o->restart)

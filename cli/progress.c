@@ -67,13 +67,18 @@ static void on_progress(void *user, const MaeProgress *p) {
     double t = now();
     bool last = p->step >= p->total_steps;
     (void)user;
-    if (state.quiet || (t - state.last < (state.terminal ? REWRITE_S : LINE_S) && !last)) return;
+    if (t - state.last < (state.terminal ? REWRITE_S : LINE_S) && !last) return;
     state.last = t;
     describe(p, line, sizeof line);
     if (state.terminal)
         rewrite(p, line);
     else
         fprintf(stderr, "%s\n", line);
+}
+
+static void on_plan(void *user, const MaePlan *p) {
+    (void)user;
+    print_plan(stderr, p);
 }
 
 /* The first signal asks, the second, of either kind, ends. */
@@ -90,7 +95,11 @@ const MaeEvents *progress_start(const MaeOptions *o) {
     static MaeEvents events;
     state.terminal = isatty(STDERR_FILENO) == 1;
     state.quiet = o->quiet != 0;
-    events = (MaeEvents){.log = on_log, .progress = on_progress, .stop = &stop};
+    events = (MaeEvents){.log = on_log, .stop = &stop};
+    if (!state.quiet) {
+        events.progress = on_progress;
+        events.plan = on_plan;
+    }
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     return &events;

@@ -114,7 +114,7 @@ typedef struct MaeOptions {
     int augment;     /* none crop-fixed crop crop-jitter crop-once */
     double min_scale;
     int64_t repeat, workers, cache_mb, max_side;
-    int strict;
+    int strict, fast_decode;
     /* training */
     int64_t epochs, steps, batch, accumulate;
     double base_lr, lr, warmup_epochs, weight_decay, beta1, beta2, min_lr, clip_grad;
@@ -189,6 +189,8 @@ typedef struct MaeProgress {
     const char *phase; /* "train", "validate", "features", "evaluate" */
 } MaeProgress;
 
+struct MaePlan;
+
 typedef struct MaeEvents {
     void *user;
     /* level: 0 error, 1 warning, 2 information; no newline. May be NULL. */
@@ -196,6 +198,9 @@ typedef struct MaeEvents {
     void (*progress)(void *user, const MaeProgress *p);
     /* Non-zero asks for an orderly stop: the job saves and returns MAE_INTERRUPTED. */
     volatile int *stop;
+    /* A training job's plan, before its first step: what mae_plan gives, without opening data and
+     * checkpoint a second time. May be NULL. */
+    void (*plan)(void *user, const struct MaePlan *plan);
 } MaeEvents;
 
 /* --- training ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-/* The one place that calls the system's allocator. Blocks are 64-byte aligned (a cache line, the
+/* The one place that asks the system for memory. Blocks are 64-byte aligned (a cache line, the
  * widest vector) and zeroed. Counting and the failing n-th allocation are always compiled in: two
  * atomic operations are nothing beside zeroing, and the library that is tested is the one shipped.
  */
@@ -9,15 +9,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
+
+/* Where a sanitizer watches the heap, large blocks stay there too. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MAPPED_FROM SIZE_MAX
+#else
+#define MAPPED_FROM ((size_t)2 * HUGE_PAGE)
+#endif
 
 static atomic_int_least64_t n_allocations;
 static atomic_int_least64_t countdown; /* to the failing allocation; <= 0: off */
 
-static void *allocate(size_t bytes) {
+/* Counts an allocation; false: this is the one that fails. */
+static bool count(void) {
     atomic_fetch_add(&n_allocations, 1);
-    if (atomic_load(&countdown) > 0 && atomic_fetch_sub(&countdown, 1) == 1) return NULL;
+    return !(atomic_load(&countdown) > 0 && atomic_fetch_sub(&countdown, 1) == 1);
+}
+
+static void *allocate(size_t bytes) {
+    if (!count()) return NULL;
     if (bytes == 0) bytes = 1;
     if (bytes > (size_t)PTRDIFF_MAX - ALIGNMENT) return NULL;
     return aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
@@ -72,6 +85,40 @@ char *mem_printf(const char *format, ...) {
 
 void mem_free(void *p) {
     free(p);
+}
+
+/* New mappings are zeroed already: writing zeros would only touch every page twice. One huge page
+ * more is mapped than needed, and what lies around the aligned block is given back. */
+static void *map(size_t bytes) {
+    if (!count() || bytes > (size_t)PTRDIFF_MAX - HUGE_PAGE) return NULL;
+    size_t mapped = bytes + HUGE_PAGE;
+    void *p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    size_t before = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE, after = HUGE_PAGE - before;
+    char *block = (char *)p + before;
+    if (before > 0) (void)munmap(p, before);
+    if (after > 0) (void)munmap(block + bytes, after);
+#ifdef MADV_HUGEPAGE
+    (void)madvise(block, bytes, MADV_HUGEPAGE); /* only a hint */
+#endif
+    return block;
+}
+
+/* Of a mapped block: whole small pages, which munmap wants. */
+static size_t whole_pages(size_t bytes) {
+    enum { PAGE = 64 * 1024 }; /* the largest of the processors at hand */
+    return bytes > SIZE_MAX - PAGE ? bytes : (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+void *mem_alloc_pages(size_t bytes) {
+    return bytes < MAPPED_FROM ? mem_alloc(bytes) : map(whole_pages(bytes));
+}
+
+void mem_free_pages(void *p, size_t bytes) {
+    if (bytes < MAPPED_FROM)
+        mem_free(p);
+    else if (p != NULL)
+        (void)munmap(p, whole_pages(bytes));
 }
 
 int64_t mem_allocations(void) {

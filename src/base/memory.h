@@ -21,7 +21,12 @@ char *mem_strdup(const char *s);
 char *mem_printf(const char *format, ...) PRINTF_LIKE(1, 2);
 void mem_free(void *p); /* accepts NULL */
 
-/* Calls of mem_alloc and mem_realloc so far, over all threads. */
+/* The same for blocks that are walked from end to end: zeroed when first touched, and large ones in
+ * huge pages where the system has them. Freed with their size, by mem_free_pages only. */
+void *mem_alloc_pages(size_t bytes);
+void mem_free_pages(void *p, size_t bytes); /* accepts NULL */
+
+/* Calls of mem_alloc, mem_alloc_pages and mem_realloc so far, over all threads. */
 int64_t mem_allocations(void);
 /* From now on the n-th allocation (1 = the next) returns NULL, once; 0 switches it off. */
 void mem_fail_after(int64_t n);

@@ -44,17 +44,60 @@ uint32_t rng_u32(Rng *r) {
     return r->block[r->used++];
 }
 
+static double uniform_from(uint32_t first, uint32_t second) {
+    uint64_t high = first >> 5, low = second >> 6;
+    return (double)(int64_t)(high << 26 | low) * 0x1p-53;
+}
+
 float rng_uniform_f32(Rng *r) {
     return (float)(rng_u32(r) >> 8) * 0x1p-24f;
 }
 
 double rng_uniform(Rng *r) {
-    uint64_t high = rng_u32(r) >> 5, low = rng_u32(r) >> 6;
-    return (double)(high << 26 | low) * 0x1p-53;
+    uint32_t first = rng_u32(r);
+    return uniform_from(first, rng_u32(r));
 }
 
 double rng_range(Rng *r, double lo, double hi) {
     return lo + (hi - lo) * rng_uniform(r);
+}
+
+/* LANES blocks of the stream: the rounds of one block wait for each other, those of several do not.
+ */
+enum { LANES = 16 };
+
+static void next_blocks(Rng *r, uint32_t out[LANES][4]) {
+    uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES], k0 = r->key[0], k1 = r->key[1];
+    for (uint32_t i = 0; i < LANES; i++) {
+        c0[i] = r->counter[0] + i;
+        c1[i] = r->counter[1], c2[i] = r->counter[2], c3[i] = r->counter[3];
+    }
+    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
+        for (int i = 0; i < LANES; i++) {
+            uint64_t p0 = (uint64_t)0xD2511F53u * c0[i], p1 = (uint64_t)0xCD9E8D57u * c2[i];
+            c0[i] = (uint32_t)(p1 >> 32) ^ c1[i] ^ k0;
+            c2[i] = (uint32_t)(p0 >> 32) ^ c3[i] ^ k1;
+            c1[i] = (uint32_t)p1;
+            c3[i] = (uint32_t)p0;
+        }
+    for (int i = 0; i < LANES; i++)
+        out[i][0] = c0[i], out[i][1] = c1[i], out[i][2] = c2[i], out[i][3] = c3[i];
+    r->counter[0] += LANES;
+}
+
+void rng_fill_range(Rng *r, double lo, double hi, float *out, int64_t n) {
+    int64_t i = 0;
+    for (; i < n && r->used != 4; i++) out[i] = (float)rng_range(r, lo, hi);
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        uint32_t block[LANES][4];
+        next_blocks(r, block);
+        for (int k = 0; k < LANES; k++) {
+            const uint32_t *b = block[k];
+            out[i + 2 * k] = (float)(lo + (hi - lo) * uniform_from(b[0], b[1]));
+            out[i + 2 * k + 1] = (float)(lo + (hi - lo) * uniform_from(b[2], b[3]));
+        }
+    }
+    for (; i < n; i++) out[i] = (float)rng_range(r, lo, hi);
 }
 
 /* The high half of draw * n; draws whose low half falls into the short last interval are repeated

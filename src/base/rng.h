@@ -38,6 +38,8 @@ uint32_t rng_u32(Rng *r);
 float rng_uniform_f32(Rng *r); /* [0,1), 24 bits */
 double rng_uniform(Rng *r);    /* [0,1), 53 bits, two draws */
 double rng_range(Rng *r, double lo, double hi);
+/* out[i] = (float)rng_range(r, lo, hi) for i from 0 to n - 1, several times faster. */
+void rng_fill_range(Rng *r, double lo, double hi, float *out, int64_t n);
 int64_t rng_below(Rng *r, int64_t n); /* unbiased integer in [0,n), n >= 1, n < 2^32 */
 double rng_normal(Rng *r);            /* mean 0, std 1 (Box-Muller, one value a call) */
 

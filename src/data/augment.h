@@ -62,10 +62,18 @@ void augment_hue(Image *im, double factor); /* -0.5..0.5 */
  * once more. */
 void augment_sharpness(Image *im, double factor, const uint8_t *copy);
 
+/* Does the kind look only at the box that augment_draw gives, in pixels of the input? */
+bool augment_crops(const Augment *a);
+
 /* Sample (seed, epoch, index) into dst[height*width*C]: crop, flip, jitter, RandAugment,
  * corruption. */
 Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
                      uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err);
+/* The same from the box and flip that augment_draw gave (augment_crops only), the box in pixels of
+ * in, which may be a part of the input. */
+Status augment_apply_crop(const Augment *a, const Image *in, Box box, bool flip, uint64_t seed,
+                          uint64_t epoch, uint64_t index, uint8_t *dst, ResampleScratch *scratch,
+                          Error *err);
 
 /* The rest of the pipeline, dst[C,height,width] from pixels[height,width,C]: (pixel / 255 - mean) /
  * std in float32, the same bits as the kernel image_normalize, then erasing. */

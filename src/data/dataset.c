@@ -4,6 +4,7 @@
 #include "data/dataset.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -27,6 +28,7 @@ struct Dataset {
     pthread_mutex_t lock; /* guards cache and cached_bytes */
     Image *cache;         /* [count], pixels NULL: not there; NULL without a cache */
     int64_t cached_bytes;
+    atomic_uchar *sound; /* [count] 1: once read to the end of the file without a fault */
 };
 
 static Status add_source(Dataset *d, const char *text, Error *err) {
@@ -141,7 +143,9 @@ Status dataset_open(const char *source, DatasetOptions options, Dataset **out, E
     agree_on_classes(d, &differ);
     TRY(describe(d, differ, err));
     TRY(split(d, err));
-    if (options.cache_bytes > 0) {
+    d->sound = mem_alloc_array((size_t)dataset_count(d), sizeof *d->sound);
+    if (!d->sound) TRY(source_no_memory(err));
+    if (options.cache_bytes > 0 && !options.fast_decode) {
         d->cache = mem_alloc_array((size_t)dataset_count(d), sizeof *d->cache);
         if (!d->cache) TRY(source_no_memory(err));
     }
@@ -157,6 +161,7 @@ void dataset_close(Dataset *d) {
     if (d->cache)
         for (int64_t i = 0; i < dataset_count(d); i++) image_free(&d->cache[i]);
     mem_free(d->cache);
+    mem_free(d->sound);
     mem_free(d->chosen);
     for (int k = 0; k < d->n_sources; k++) source_close(d->sources[k]);
     mem_free(d->sources);
@@ -252,20 +257,70 @@ static void cache_offer(Dataset *d, int64_t index, Sample *fresh) {
     pthread_mutex_unlock(&d->lock);
 }
 
-Status dataset_fetch(Dataset *d, int64_t index, Sample *out, Error *err) {
+/* A crop for a source, given by the crop that was asked for. */
+typedef struct Request {
+    Dataset *dataset;
+    ImageCrop *wanted;
+    bool whole; /* the cache takes it */
+} Request;
+
+static bool cache_has_room(Dataset *d, int64_t bytes) {
+    if (!d->cache) return false;
+    pthread_mutex_lock(&d->lock);
+    bool room = bytes <= d->options.cache_bytes - d->cached_bytes;
+    pthread_mutex_unlock(&d->lock);
+    return room;
+}
+
+static Box choose_box(void *user, int64_t width, int64_t height) {
+    Request *q = user;
+    q->whole = cache_has_room(q->dataset, width * height * q->dataset->options.channels);
+    if (q->whole) return (Box){0, 0, width, height};
+    return q->wanted->choose(q->wanted->user, width, height);
+}
+
+/* A fresh image; with a crop, wanted->box is where it lies there. */
+static Status fetch_fresh(Dataset *d, int64_t index, Request *q, Image *out, Error *err) {
     int64_t local;
     const Source *s = locate(d, index, &local);
-    if (cache_find(d, index, out)) return STATUS_OK;
-    *out = (Sample){0};
-    Status status = s->kind->fetch(s, local, d->options.channels, &out->image, err);
-    if (status == STATUS_OK) status = limit_side(&out->image, d->options.max_side, err);
-    if (status != STATUS_OK) {
-        image_free(&out->image);
-        *out = (Sample){0};
-        return status;
+    ImageCrop crop = {
+        .choose = choose_box, .user = q, .to_the_end = !atomic_load(&d->sound[index])};
+    bool partly = q->wanted && d->options.max_side == 0;
+    if (partly && d->options.fast_decode) {
+        crop.min_width = q->wanted->min_width;
+        crop.min_height = q->wanted->min_height;
     }
-    cache_offer(d, index, out);
+    Status status = s->kind->fetch(s, local, d->options.channels, partly ? &crop : NULL, out, err);
+    if (status != STATUS_OK) return status;
+    atomic_store(&d->sound[index], 1);
+    status = limit_side(out, d->options.max_side, err);
+    if (q->wanted) q->wanted->box = crop.box;
+    return status;
+}
+
+/* The size is that of the whole image. */
+static void choose_of_whole(ImageCrop *crop, const Image *whole) {
+    if (crop) crop->box = crop->choose(crop->user, whole->width, whole->height);
+}
+
+Status dataset_fetch_crop(Dataset *d, int64_t index, ImageCrop *crop, Sample *out, Error *err) {
+    Request q = {d, crop, true};
+    if (!cache_find(d, index, out)) {
+        *out = (Sample){0};
+        Status status = fetch_fresh(d, index, &q, &out->image, err);
+        if (status != STATUS_OK) {
+            image_free(&out->image);
+            *out = (Sample){0};
+            return status;
+        }
+        if (q.whole) cache_offer(d, index, out);
+    }
+    if (q.whole) choose_of_whole(crop, &out->image);
     return STATUS_OK;
+}
+
+Status dataset_fetch(Dataset *d, int64_t index, Sample *out, Error *err) {
+    return dataset_fetch_crop(d, index, NULL, out, err);
 }
 
 void dataset_release(Sample *s) {

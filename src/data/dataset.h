@@ -27,6 +27,9 @@ typedef struct DatasetOptions {
     double split_share;
     bool held_out;
     uint64_t split_seed;
+    /* JPEG may be decoded at a fraction of its size for a crop that is shrunk further anyway; then
+     * there is no cache, in which whole images would give other pixels. */
+    bool fast_decode;
 } DatasetOptions;
 
 Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err);
@@ -48,6 +51,9 @@ typedef struct Sample {
     bool borrowed;
 } Sample;
 Status dataset_fetch(Dataset *d, int64_t index, Sample *out, Error *err);
+/* Only what the crop needs, where that saves work. An image fails here if and only if it fails
+ * whole, so what is unreadable does not depend on what is asked of it. */
+Status dataset_fetch_crop(Dataset *d, int64_t index, ImageCrop *crop, Sample *out, Error *err);
 void dataset_release(Sample *s);
 
 #endif

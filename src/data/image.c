@@ -9,10 +9,7 @@
 #include "base/memory.h"
 #include "data/image_codec.h"
 
-Status image_new_named(const char *name, Image *out, int64_t width, int64_t height,
-                       int64_t channels, Error *err) {
-    *out = (Image){0};
-    ASSERT(channels >= 1 && channels <= 4, "channels %lld", (long long)channels);
+Status image_check_size(const char *name, int64_t width, int64_t height, Error *err) {
     if (width < 1 || height < 1)
         return fail(err, STATUS_FORMAT, "%s: the image is %lld x %lld pixels; it needs at least 1",
                     name, (long long)width, (long long)height);
@@ -20,6 +17,15 @@ Status image_new_named(const char *name, Image *out, int64_t width, int64_t heig
         return fail(err, STATUS_UNSUPPORTED,
                     "%s: %lld x %lld pixels is more than the limit of %lld; shrink the image", name,
                     (long long)width, (long long)height, (long long)IMAGE_MAX_PIXELS);
+    return STATUS_OK;
+}
+
+Status image_new_named(const char *name, Image *out, int64_t width, int64_t height,
+                       int64_t channels, Error *err) {
+    *out = (Image){0};
+    ASSERT(channels >= 1 && channels <= 4, "channels %lld", (long long)channels);
+    Status status = image_check_size(name, width, height, err);
+    if (status != STATUS_OK) return status;
     uint8_t *pixels = mem_alloc_array((size_t)(width * height), (size_t)channels);
     if (!pixels)
         return fail(err, STATUS_MEMORY, "%s: no memory for %lld x %lld pixels", name,
@@ -49,11 +55,15 @@ bool image_is_name(const char *path) {
 }
 
 Status image_load(const char *path, int channels, Image *out, Error *err) {
+    return image_load_crop(path, channels, NULL, out, err);
+}
+
+Status image_load_crop(const char *path, int channels, ImageCrop *crop, Image *out, Error *err) {
     Status status = STATUS_OK;
     FileMap map = {0};
     *out = (Image){0};
     TRY(file_map(path, &map, err));
-    TRY(image_decode(path, map.data, map.bytes, channels, out, err));
+    TRY(image_decode_crop(path, map.data, map.bytes, channels, crop, out, err));
 done:
     file_unmap(&map);
     return status;

@@ -15,6 +15,24 @@ typedef struct Image {
     uint8_t *pixels; /* mem_alloc */
 } Image;
 
+typedef struct Box {
+    int64_t left, top, width, height;
+} Box;
+
+/* What a crop needs of an image, so that a decoder may leave the rest out. Nothing may be read
+ * outside of box, in which the pixels are those of the whole image to the bit, unless they were
+ * asked for smaller. */
+typedef struct ImageCrop {
+    /* The box wanted of an image of that size; called as soon as the size is known. */
+    Box (*choose)(void *user, int64_t width, int64_t height);
+    void *user;
+    /* > 0: a JPEG may be decoded at a half, quarter or eighth of its size, as long as the box keeps
+     * this one. */
+    int64_t min_width, min_height;
+    bool to_the_end; /* look for damage in the rest of the file too */
+    Box box;         /* set by decoding: where the box lies in the image that came */
+} ImageCrop;
+
 /* Larger images are refused (PIL's decompression-bomb limit). */
 #define IMAGE_MAX_PIXELS ((int64_t)178956970)
 
@@ -26,6 +44,10 @@ void image_free(Image *im); /* accepts a zeroed one */
 Status image_decode(const char *name, const void *bytes, size_t n, int channels, Image *out,
                     Error *err);
 Status image_load(const char *path, int channels, Image *out, Error *err);
+/* The same with a crop in mind; crop NULL: everything. */
+Status image_decode_crop(const char *name, const void *bytes, size_t n, int channels,
+                         ImageCrop *crop, Image *out, Error *err);
+Status image_load_crop(const char *path, int channels, ImageCrop *crop, Image *out, Error *err);
 /* Does the name end in an extension that image_decode handles (any case)? */
 bool image_is_name(const char *path);
 /* PNG, 8-bit RGB or grey, atomically. */

@@ -34,12 +34,18 @@ static Status convert_channels(const char *name, Image *im, int channels, Error 
 
 Status image_decode(const char *name, const void *bytes, size_t n, int channels, Image *out,
                     Error *err) {
+    return image_decode_crop(name, bytes, n, channels, NULL, out, err);
+}
+
+Status image_decode_crop(const char *name, const void *bytes, size_t n, int channels,
+                         ImageCrop *crop, Image *out, Error *err) {
     ASSERT(channels == 1 || channels == 3, "channels %d", channels);
     Status status = STATUS_OK;
     const uint8_t *b = bytes;
     *out = (Image){0};
+    if (crop) crop->box = (Box){0};
     if (n >= 3 && memcmp(b, "\xff\xd8\xff", 3) == 0)
-        TRY(image_decode_jpeg(name, b, n, out, err));
+        TRY(image_decode_jpeg(name, b, n, crop, out, err));
     else if (n >= 8 && memcmp(b, "\x89PNG\r\n\x1a\n", 8) == 0)
         TRY(image_decode_png(name, b, n, out, err));
     else if (n >= 12 && memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0)
@@ -52,6 +58,7 @@ Status image_decode(const char *name, const void *bytes, size_t n, int channels,
                  "or remove it",
                  name));
     TRY(convert_channels(name, out, channels, err));
+    if (crop && crop->box.width == 0) crop->box = crop->choose(crop->user, out->width, out->height);
 done:
     if (status != STATUS_OK) image_free(out);
     return status;

@@ -22,7 +22,8 @@ typedef struct Decoder {
     struct jpeg_source_mgr source;
     jmp_buf jump;
     char message[JMSG_LENGTH_MAX];
-    Image image, cmyk_row;
+    Image image, cmyk_row, last_row;
+    ImageCrop *crop; /* NULL: everything */
     const char *name;
     Error *err;
 } Decoder;
@@ -115,30 +116,119 @@ static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk, int64_t n) {
     }
 }
 
-static void read_rows(Decoder *d) {
-    struct jpeg_decompress_struct *j = &d->jpeg;
-    int64_t row_bytes = d->image.width * d->image.channels;
-    while (j->output_scanline < j->output_height) {
-        uint8_t *target = d->image.pixels + j->output_scanline * row_bytes;
-        JSAMPROW row = d->cmyk_row.pixels ? d->cmyk_row.pixels : target;
-        if (jpeg_read_scanlines(j, &row, 1) != 1) ERREXIT(j, JERR_INPUT_EOF);
-        if (d->cmyk_row.pixels) cmyk_to_rgb(target, row, d->image.width);
-    }
+/* --- parts of an image ------------------------------------------------------------------------ */
+
+/* Chroma is upsampled from its neighbours, which must have been decoded too. At the bottom one row
+ * more than that keeps the box clear of the end of the memory, where vector loads must stop. */
+enum { MARGIN = 2 };
+
+/* The fraction scale / 8 at which the box still has the least size asked for. Halves only: libjpeg
+ * is slower at other fractions than at the whole. */
+static int choose_scale(const ImageCrop *crop, Box box) {
+    int scale = 8;
+    if (crop->min_width <= 0 || crop->min_height <= 0) return scale;
+    while (scale > 1 && box.width * scale / 16 >= crop->min_width &&
+           box.height * scale / 16 >= crop->min_height)
+        scale /= 2;
+    return scale;
 }
 
-/* Everything that may jump. The rest of the file after the last row does not matter. */
+/* Edges rounded to whole pixels of the smaller image. */
+static Box scale_box(Box b, int scale, int64_t width, int64_t height) {
+    int64_t left = (b.left * scale + 4) / 8, right = ((b.left + b.width) * scale + 4) / 8;
+    int64_t top = (b.top * scale + 4) / 8, bottom = ((b.top + b.height) * scale + 4) / 8;
+    if (right > width) right = width;
+    if (bottom > height) bottom = height;
+    return (Box){left, top, right - left, bottom - top};
+}
+
+/* The rows and columns to decode around box, and box within them; to be called when decompression
+ * has started. libjpeg starts columns at a whole block. */
+static Box surround(Decoder *d, Box *box) {
+    struct jpeg_decompress_struct *j = &d->jpeg;
+    int64_t width = j->output_width, height = j->output_height;
+    int64_t left = box->left > MARGIN ? box->left - MARGIN : 0;
+    int64_t right = box->left + box->width + MARGIN;
+    int64_t top = box->top > MARGIN ? box->top - MARGIN : 0;
+    int64_t bottom = box->top + box->height + MARGIN;
+    if (right > width) right = width;
+    if (bottom > height) bottom = height;
+    JDIMENSION x = (JDIMENSION)left, n = (JDIMENSION)(right - left);
+    if (left > 0 || right < width) jpeg_crop_scanline(j, &x, &n);
+    box->left -= x;
+    box->top -= top;
+    return (Box){x, top, n, bottom - top};
+}
+
+/* Progressive images are decoded whole before the first row comes, so leaving out parts would save
+ * little. */
+static bool can_crop(struct jpeg_decompress_struct *j) {
+    return !jpeg_has_multiple_scans(j) && !j->arith_code;
+}
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+static void read_row(Decoder *d, uint8_t *target) {
+    JSAMPROW row = d->cmyk_row.pixels ? d->cmyk_row.pixels : target;
+    if (jpeg_read_scanlines(&d->jpeg, &row, 1) != 1) ERREXIT(&d->jpeg, JERR_INPUT_EOF);
+    if (d->cmyk_row.pixels) cmyk_to_rgb(target, row, d->image.width);
+}
+
+static void read_rows(Decoder *d, int64_t top) {
+    struct jpeg_decompress_struct *j = &d->jpeg;
+    int64_t row_bytes = d->image.width * d->image.channels;
+    if (top > 0) jpeg_skip_scanlines(j, (JDIMENSION)top);
+    for (int64_t y = 0; y < d->image.height; y++) read_row(d, d->image.pixels + y * row_bytes);
+}
+
+/* Decodes the codes of the rest without making pixels of them. The last row is read, because
+ * skipping it too would skip the codes. */
+static Status read_to_the_end(Decoder *d) {
+    struct jpeg_decompress_struct *j = &d->jpeg;
+    JDIMENSION left = j->output_height - j->output_scanline;
+    if (left == 0) return STATUS_OK;
+    Status status = image_new_named(d->name, &d->last_row, d->image.width, 1, 3, d->err);
+    if (status != STATUS_OK) return status;
+    if (left > 1) jpeg_skip_scanlines(j, left - 1);
+    read_row(d, d->last_row.pixels);
+    return STATUS_OK;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+/* Starts decompression; *part is what is to be decoded. */
+static void start(Decoder *d, Box *part) {
+    struct jpeg_decompress_struct *j = &d->jpeg;
+    ImageCrop *crop = d->crop;
+    int scale = 8;
+    if (crop) {
+        crop->box = crop->choose(crop->user, j->image_width, j->image_height);
+        scale = choose_scale(crop, crop->box);
+    }
+    j->scale_num = (unsigned)scale;
+    j->scale_denom = 8;
+    jpeg_start_decompress(j);
+    *part = (Box){0, 0, j->output_width, j->output_height};
+    if (scale < 8) crop->box = scale_box(crop->box, scale, part->width, part->height);
+    if (crop && can_crop(j)) *part = surround(d, &crop->box);
+}
+
+/* Everything that may jump. Of what comes after the last row nothing matters. */
 static Status decode(Decoder *d, const uint8_t *bytes, size_t n) {
     Status status = STATUS_OK;
     struct jpeg_decompress_struct *j = &d->jpeg;
+    Box part;
     decoder_init(d, bytes, n);
     jpeg_read_header(j, TRUE);
     TRY(choose_output(d));
-    TRY(image_new_named(d->name, &d->image, j->image_width, j->image_height,
-                        j->num_components == 1 ? 1 : 3, d->err));
+    TRY(image_check_size(d->name, j->image_width, j->image_height, d->err));
+    start(d, &part);
+    TRY(image_new_named(d->name, &d->image, part.width, part.height, j->num_components == 1 ? 1 : 3,
+                        d->err));
     if (j->num_components == 4)
-        TRY(image_new_named(d->name, &d->cmyk_row, j->image_width, 1, 4, d->err));
-    jpeg_start_decompress(j);
-    read_rows(d);
+        TRY(image_new_named(d->name, &d->cmyk_row, part.width, 1, 4, d->err));
+    read_rows(d, part.top);
+    if (d->crop && d->crop->to_the_end) TRY(read_to_the_end(d));
 done:
     return status;
 }
@@ -151,12 +241,14 @@ static Status decode_or_land(Decoder *d, const uint8_t *bytes, size_t n) {
                 d->message);
 }
 
-Status image_decode_jpeg(const char *name, const uint8_t *bytes, size_t n, Image *out, Error *err) {
-    Decoder d = {.name = name, .err = err};
+Status image_decode_jpeg(const char *name, const uint8_t *bytes, size_t n, ImageCrop *crop,
+                         Image *out, Error *err) {
+    Decoder d = {.name = name, .err = err, .crop = crop};
     *out = (Image){0};
     Status status = decode_or_land(&d, bytes, n);
     jpeg_destroy_decompress(&d.jpeg);
     image_free(&d.cmyk_row);
+    image_free(&d.last_row);
     if (status != STATUS_OK)
         image_free(&d.image);
     else

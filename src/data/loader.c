@@ -83,17 +83,33 @@ static bool is_image_fault(Status s) {
            s == STATUS_EMPTY;
 }
 
-/* The image at a place of the epoch's order, or the next readable one after it. */
-static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, int64_t *sample,
-                             Sample *out, Error *err) {
+/* The crop of one sample, drawn when the size of its image is known. */
+typedef struct Draw {
+    const Loader *loader;
+    uint64_t epoch, index;
+    bool flip;
+} Draw;
+
+static Box draw_crop(void *user, int64_t width, int64_t height) {
+    Draw *d = user;
+    const LoaderOptions *o = &d->loader->options;
+    Rng rng = rng_make(o->seed, RNG_CROP, d->epoch, d->index);
+    return augment_draw(&o->augment, width, height, &rng, &d->flip);
+}
+
+/* The image at a place of the epoch's order, or the next readable one after it; which sample that
+ * is in draw->index. */
+static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, Draw *draw,
+                             ImageCrop *crop, Sample *out, Error *err) {
     int64_t count = l->count;
     Error first = {0};
     for (int64_t k = 0; k < l->total; k++) {
         Error error = {0};
-        *sample = virtual_sample(l, epoch, (position + k) % l->total);
-        int64_t image = *sample % count;
+        int64_t sample = virtual_sample(l, epoch, (position + k) % l->total);
+        int64_t image = sample % count;
         if (known_unreadable(l, image)) continue;
-        Status status = dataset_fetch(l->dataset, image, out, &error);
+        draw->index = (uint64_t)sample;
+        Status status = dataset_fetch_crop(l->dataset, image, crop, out, &error);
         if (status == STATUS_OK) return STATUS_OK;
         if (l->options.strict || !is_image_fault(status))
             return fail(err, status, "%s", error.message);
@@ -104,27 +120,43 @@ static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, int64_t
                 (long long)count, first.status == STATUS_OK ? "see the log" : first.message);
 }
 
+/* The pixels of one item, and its number in the epoch's list. */
+static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
+                          Error *err) {
+    const Augment *a = &l->options.augment;
+    Sample sample = {0};
+    Draw draw = {.loader = l, .epoch = (uint64_t)slot->epoch};
+    ImageCrop crop = {
+        .choose = draw_crop, .user = &draw, .min_width = a->width, .min_height = a->height};
+    bool crops = augment_crops(a);
+    Status status = fetch_readable(l, slot->epoch, slot->index * l->options.batch + item, &draw,
+                                   crops ? &crop : NULL, &sample, err);
+    if (status != STATUS_OK) return status;
+    uint64_t seed = l->options.seed;
+    uint8_t *pixels = slot->pixels + (size_t)item * l->sample_bytes;
+    if (crops)
+        status = augment_apply_crop(a, &sample.image, crop.box, draw.flip, seed, draw.epoch,
+                                    draw.index, pixels, scratch, err);
+    else
+        status =
+            augment_apply(a, &sample.image, seed, draw.epoch, draw.index, pixels, scratch, err);
+    if (status == STATUS_OK && slot->images)
+        augment_normalize(a, pixels, sample.image.channels, l->mean, l->std, seed, draw.epoch,
+                          draw.index, slot->images + (size_t)item * l->sample_bytes);
+    dataset_release(&sample);
+    slot->samples[item] = (int64_t)draw.index;
+    return status;
+}
+
 static Status make_sample(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
                           Error *err) {
-    int64_t virtual_index = 0, position = slot->index * l->options.batch + item;
-    Sample sample = {0};
-    if (l->options.indices_only) {
-        slot->samples[item] = virtual_sample(l, slot->epoch, position);
+    Status status = STATUS_OK;
+    if (l->options.indices_only)
+        slot->samples[item] = virtual_sample(l, slot->epoch, slot->index * l->options.batch + item);
+    else
+        status = make_pixels(l, slot, item, scratch, err);
+    if (status == STATUS_OK)
         slot->labels[item] = dataset_label(l->dataset, slot->samples[item] % l->count);
-        return STATUS_OK;
-    }
-    Status status = fetch_readable(l, slot->epoch, position, &virtual_index, &sample, err);
-    if (status != STATUS_OK) return status;
-    slot->samples[item] = virtual_index;
-    slot->labels[item] = dataset_label(l->dataset, virtual_index % l->count);
-    uint8_t *pixels = slot->pixels + (size_t)item * l->sample_bytes;
-    status = augment_apply(&l->options.augment, &sample.image, l->options.seed,
-                           (uint64_t)slot->epoch, (uint64_t)virtual_index, pixels, scratch, err);
-    if (status == STATUS_OK && slot->images)
-        augment_normalize(&l->options.augment, pixels, sample.image.channels, l->mean, l->std,
-                          l->options.seed, (uint64_t)slot->epoch, (uint64_t)virtual_index,
-                          slot->images + (size_t)item * l->sample_bytes);
-    dataset_release(&sample);
     return status;
 }
 

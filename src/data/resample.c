@@ -1,7 +1,7 @@
 /* Bicubic resampling as PIL does it: horizontal pass into 8 bits, then vertical pass into 8 bits.
  * Weights come from a cubic with a = -0.5 stretched by the reduction factor, normalised in double
  * and rounded to 22 fixed-point bits, so the sums are exact integers in any order: that is what
- * lets the vector loops (resample_avx2.c) agree with the plain ones to the bit.
+ * lets the vector loops (resample_avx2.c, resample_vnni.c) agree with the plain ones to the bit.
  *
  * Only the rows that the vertical pass reads go through the horizontal pass, and only the outputs
  * in the window are made. Tables and the intermediate rows live in the caller's scratch memory. */
@@ -59,17 +59,33 @@ static int32_t fixed_point(double w) {
     return (int32_t)(v < 0.0 ? v - 0.5 : v + 0.5);
 }
 
+/* For the AVX2 loops. */
+static void split_weight(int32_t v, int16_t *split) {
+    int32_t low = v & 4095;
+    split[0] = (int16_t)low;
+    split[4] = (int16_t)((v - low) / 4096);
+}
+
+/* For the VNNI loops, tap t of a group. Adding 128 to each byte and flipping its highest bit makes
+ * the signed bytes whose weighted sum is v. */
+static void cut_weight(int32_t v, int64_t t, int32_t *parts) {
+    uint32_t bytes = ((uint32_t)v + 0x808080u) ^ 0x808080u;
+    for (int k = 0; k < 3; k++) {
+        uint32_t part = t == 0 ? 0 : (uint32_t)parts[k];
+        parts[k] = (int32_t)(part | (bytes >> (8 * k) & 255u) << (8 * t));
+    }
+}
+
 static void axis_fill(ResampleAxis *a, Span s, double *w) {
     for (int64_t i = 0; i < a->n; i++) {
         int32_t *weight = a->weight + i * a->stride;
         int16_t *split = a->split + 2 * i * a->stride;
+        int32_t *parts = a->parts + i * a->stride / 4 * 3;
         weights_at(s, s.from + i, &a->first[i], &a->count[i], w);
         for (int64_t t = 0; t < a->stride; t++) {
-            int32_t v = t < a->count[i] ? fixed_point(w[t]) : 0;
-            weight[t] = v;
-            int32_t low = v & 4095;
-            split[t / 4 * 8 + t % 4] = (int16_t)low;
-            split[t / 4 * 8 + 4 + t % 4] = (int16_t)((v - low) / 4096);
+            weight[t] = t < a->count[i] ? fixed_point(w[t]) : 0;
+            split_weight(weight[t], split + t / 4 * 8 + t % 4);
+            cut_weight(weight[t], t % 4, parts + t / 4 * 3);
         }
     }
 }
@@ -120,6 +136,7 @@ static void axis_place(ResampleAxis *a, Span s, uint8_t *memory, size_t *used) {
     a->count = take(memory, used, (size_t)a->n, sizeof *a->count);
     a->weight = take(memory, used, (size_t)(a->n * a->stride), sizeof *a->weight);
     a->split = take(memory, used, (size_t)(2 * a->n * a->stride), sizeof *a->split);
+    a->parts = take(memory, used, (size_t)(a->n * a->stride / 4 * 3), sizeof *a->parts);
 }
 
 typedef struct Work {
@@ -160,21 +177,27 @@ static void check_arguments(const Image *in, Box box, int64_t width, int64_t hei
            "the window leaves the %lldx%lld result", (long long)width, (long long)height);
 }
 
+/* The fastest loops of this machine, or NULL. */
+static const ResampleLoops *choose_loops(void) {
+    const ResampleLoops *loops = resample_loops_vnni();
+    return loops ? loops : resample_loops_avx2();
+}
+
 static void run_passes(const Image *in, Box box, int64_t first_row, int64_t n_rows, Work *k,
                        uint8_t *dst) {
     int64_t channels = in->channels, stride = in->width * channels;
     int64_t row_bytes = k->across.n * channels;
     const uint8_t *src = in->pixels + (box.top + first_row) * stride + box.left * channels;
     const uint8_t *end = in->pixels + in->height * stride;
-    bool fast = resample_has_avx2();
-    if (fast && channels == 3)
-        resample_across_avx2(k->rows, src, stride, end, n_rows, &k->across);
+    const ResampleLoops *loops = choose_loops();
+    if (loops && channels == 3)
+        loops->across(k->rows, src, stride, end, n_rows, &k->across);
     else
         resample_across(k->rows, src, stride, end, n_rows, channels, &k->across);
     for (int64_t i = 0; i < k->down.n; i++) k->down.first[i] -= (int32_t)first_row;
     for (int64_t i = 0; i < k->down.n; i++, dst += row_bytes) {
-        if (fast)
-            resample_down_avx2(dst, k->rows, row_bytes, row_bytes, &k->down, i);
+        if (loops)
+            loops->down(dst, k->rows, row_bytes, row_bytes, &k->down, i);
         else
             resample_down(dst, k->rows, row_bytes, row_bytes, &k->down, i);
     }

@@ -5,10 +5,6 @@
 
 #include "data/image.h"
 
-typedef struct Box {
-    int64_t left, top, width, height;
-} Box;
-
 /* Crops box (inside the image) and resizes the crop to width x height; out is made fresh. As PIL's
  * crop().resize(): pixels outside the box are not seen. */
 Status resample_crop(const Image *in, Box box, int64_t width, int64_t height, Image *out,

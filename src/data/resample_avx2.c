@@ -12,10 +12,6 @@
 
 #define AVX2 __attribute__((target("avx2")))
 
-bool resample_has_avx2(void) {
-    return __builtin_cpu_supports("avx2");
-}
-
 /* Weights of 4 taps as pairs: lane 0 has taps 0,1 in every 32 bits, lane 1 taps 2,3. */
 typedef struct Taps {
     __m256i low, high;
@@ -75,14 +71,9 @@ AVX2 static void across_rows(uint8_t *dst, const uint8_t *src, int64_t src_strid
     }
 }
 
-void resample_across_avx2(uint8_t *dst, const uint8_t *src, int64_t src_stride, const uint8_t *end,
-                          int64_t n_rows, const ResampleAxis *axis) {
-    /* Loads are 16 bytes for 4 taps, so they may go beyond the last tap that counts. */
-    int64_t reach = 0, y = 0;
-    for (int64_t i = 0; i < axis->n; i++) {
-        int64_t r = 3 * ((int64_t)axis->first[i] + (axis->count[i] + 3) / 4 * 4) + 4;
-        if (r > reach) reach = r;
-    }
+static void across(uint8_t *dst, const uint8_t *src, int64_t src_stride, const uint8_t *end,
+                   int64_t n_rows, const ResampleAxis *axis) {
+    int64_t reach = resample_reach(axis), y = 0;
     for (; y + ROWS <= n_rows; y += ROWS) {
         const uint8_t *top = src + y * src_stride;
         if (end - (top + (ROWS - 1) * src_stride) < reach) break;
@@ -130,8 +121,8 @@ AVX2 static void down_16(uint8_t *dst, const uint8_t *src, int64_t src_stride, i
     _mm_storeu_si128((__m128i *)(void *)dst, bytes);
 }
 
-void resample_down_avx2(uint8_t *dst, const uint8_t *src, int64_t src_stride, int64_t bytes,
-                        const ResampleAxis *axis, int64_t i) {
+static void down(uint8_t *dst, const uint8_t *src, int64_t src_stride, int64_t bytes,
+                 const ResampleAxis *axis, int64_t i) {
     if (bytes < 16) {
         resample_down(dst, src, src_stride, bytes, axis, i);
         return;
@@ -144,20 +135,15 @@ void resample_down_avx2(uint8_t *dst, const uint8_t *src, int64_t src_stride, in
     }
 }
 
+const ResampleLoops *resample_loops_avx2(void) {
+    static const ResampleLoops loops = {across, down};
+    return __builtin_cpu_supports("avx2") ? &loops : NULL;
+}
+
 #else
 
-bool resample_has_avx2(void) {
-    return false;
-}
-
-void resample_across_avx2(uint8_t *dst, const uint8_t *src, int64_t src_stride, const uint8_t *end,
-                          int64_t n_rows, const ResampleAxis *axis) {
-    resample_across(dst, src, src_stride, end, n_rows, 3, axis);
-}
-
-void resample_down_avx2(uint8_t *dst, const uint8_t *src, int64_t src_stride, int64_t bytes,
-                        const ResampleAxis *axis, int64_t i) {
-    resample_down(dst, src, src_stride, bytes, axis, i);
+const ResampleLoops *resample_loops_avx2(void) {
+    return NULL;
 }
 
 #endif

@@ -224,8 +224,9 @@ Status source_describe(Source *s, const char *where, const char *note, Error *er
     return s->description ? STATUS_OK : source_no_memory(err);
 }
 
-Status source_fetch_file(const Source *s, int64_t index, int channels, Image *out, Error *err) {
-    return image_load(s->items[index].name, channels, out, err);
+Status source_fetch_file(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
+                         Error *err) {
+    return image_load_crop(s->items[index].name, channels, crop, out, err);
 }
 
 Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int64_t height,

@@ -23,7 +23,9 @@ typedef struct Source Source;
 typedef struct SourceKind {
     const char *name; /* also the prefix, without the colon */
     Status (*open)(Source *s, const char *where, Error *err);
-    Status (*fetch)(const Source *s, int64_t index, int channels, Image *out, Error *err);
+    /* crop NULL: everything; kinds that have nothing to save by it leave it alone. */
+    Status (*fetch)(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
+                    Error *err);
     void (*close)(Source *s); /* frees state; NULL where there is none */
 } SourceKind;
 
@@ -59,7 +61,8 @@ Status source_number_classes(Source *s, int n_classes, Error *err);
 /* "KIND WHERE: N images, M classes" with a note such as "flat" in brackets, or NULL. */
 Status source_describe(Source *s, const char *where, const char *note, Error *err);
 /* Image at item's name, as the folder and list kinds need it. */
-Status source_fetch_file(const Source *s, int64_t index, int channels, Image *out, Error *err);
+Status source_fetch_file(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
+                         Error *err);
 /* RGB pixels (rows row_bytes apart) into a fresh image of 3 or 1 channels (PIL's convert('L')). */
 Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int64_t height,
                        int channels, Image *out, Error *err);

@@ -107,7 +107,9 @@ static Status cifar100_open(Source *s, const char *where, Error *err) {
     return cifar_open(s, where, &cifar100, err);
 }
 
-static Status cifar_fetch(const Source *s, int64_t index, int channels, Image *out, Error *err) {
+static Status cifar_fetch(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
+                          Error *err) {
+    (void)crop;
     const CifarState *state = s->state;
     const SourceItem *item = &s->items[index];
     const uint8_t *planes = state->maps[item->file].data + item->offset;

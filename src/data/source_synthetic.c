@@ -120,8 +120,9 @@ static void paint_shape(uint8_t *rgb, int32_t height, int32_t width, int label, 
                 for (int c = 0; c < 3; c++) rgb[3 * ((int64_t)y * width + x) + c] = s.colour[c];
 }
 
-static Status synthetic_fetch(const Source *s, int64_t index, int channels, Image *out,
-                              Error *err) {
+static Status synthetic_fetch(const Source *s, int64_t index, int channels, ImageCrop *crop,
+                              Image *out, Error *err) {
+    (void)crop;
     const SyntheticState *state = s->state;
     int64_t height = state->height, width = state->width;
     int label = s->items[index].label;

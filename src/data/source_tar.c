@@ -252,7 +252,8 @@ done:
     return status;
 }
 
-static Status tar_fetch(const Source *s, int64_t index, int channels, Image *out, Error *err) {
+static Status tar_fetch(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
+                        Error *err) {
     const SourceItem *item = &s->items[index];
     const TarState *state = s->state;
     uint8_t *data = NULL;
@@ -261,7 +262,7 @@ static Status tar_fetch(const Source *s, int64_t index, int channels, Image *out
                     (long long)item->bytes);
     Status status = read_entry(item, state->shards[item->file], &data, err);
     if (status == STATUS_OK)
-        status = image_decode(item->name, data, (size_t)item->bytes, channels, out, err);
+        status = image_decode_crop(item->name, data, (size_t)item->bytes, channels, crop, out, err);
     mem_free(data);
     return status;
 }

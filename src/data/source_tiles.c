@@ -74,7 +74,9 @@ done:
     return status;
 }
 
-static Status tiles_fetch(const Source *s, int64_t index, int channels, Image *out, Error *err) {
+static Status tiles_fetch(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
+                          Error *err) {
+    (void)crop;
     const SourceItem *item = &s->items[index];
     const Image *im = &((const TilesState *)s->state)->photos[item->file];
     int64_t side = im->width / TILES_A_ROW;

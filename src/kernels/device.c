@@ -3,7 +3,6 @@
 #include "kernels/device.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/memory.h"
 #include "base/threads.h"
@@ -12,7 +11,7 @@
 void ref_fill_table(Kernels *k);
 void ref64_fill_table(Kernels *k);
 
-enum { HUGE_PAGE = 2 << 20, SWAP_BLOCK = 4096 };
+enum { SWAP_BLOCK = 4096 };
 
 /* --- instruction sets ---------------------------------------------------------------------------
  */
@@ -123,32 +122,15 @@ void device_close(Device *d) {
 /* --- memory -------------------------------------------------------------------------------------
  */
 
-/* Large blocks are moved to huge pages: a training step walks all of them, and misses of the
- * address cache would show. The pages that zeroing touched are given back, so that the next touch
- * brings zeroed huge ones. Only a hint: where it fails, the old pages stay. */
-static void prefer_huge_pages(void *p, size_t bytes) {
-#ifdef MADV_HUGEPAGE
-    uintptr_t first = ((uintptr_t)p + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    uintptr_t end = ((uintptr_t)p + bytes) / HUGE_PAGE * HUGE_PAGE;
-    if (first >= end || madvise((void *)first, end - first, MADV_HUGEPAGE) != 0) return;
-    (void)madvise((void *)first, end - first, MADV_DONTNEED);
-#else
-    (void)p;
-    (void)bytes;
-#endif
-}
-
+/* A training step walks all of its memory, and misses of the address cache would show. */
 void *device_alloc(Device *d, size_t bytes) {
     (void)d;
-    void *p = mem_alloc(bytes);
-    if (p) prefer_huge_pages(p, bytes);
-    return p;
+    return mem_alloc_pages(bytes);
 }
 
 void device_free(Device *d, void *p, size_t bytes) {
     (void)d;
-    (void)bytes;
-    mem_free(p);
+    mem_free_pages(p, bytes);
 }
 
 void *device_at(void *base, size_t offset_bytes) {

@@ -196,7 +196,7 @@ static void fill_normal(float *out, int64_t n, double std, Rng *rng) {
 }
 
 static void fill_uniform(float *out, int64_t n, double bound, Rng *rng) {
-    for (int64_t i = 0; i < n; i++) out[i] = (float)rng_range(rng, -bound, bound);
+    rng_fill_range(rng, -bound, bound, out, n);
 }
 
 /* The published rule for one parameter: tokens N(0, .02); head N(0, 2e-5), of a probe N(0, .01);

@@ -172,6 +172,10 @@ static const MaeOption TABLE[] = {
         "memory for decoded images, MB"),
     INT("max-side", max_side, TRA | KNN | FEA | BEN | EVA, "0", 0, 65536, "Data",
         "shrink images on loading to at most this shorter side (0 = off)"),
+    BOOL(
+        "fast-decode", fast_decode, TRA | BEN, "false", "Data",
+        "decode JPEG at a half, quarter or eighth where the crop is shrunk as much: pixels of such "
+        "crops differ, by about 4 of 255; no effect on other formats; no --cache-mb"),
     BOOL("strict", strict, TRA, "false", "Data", "an unreadable image is an error"),
     INT("limit", limit, KNN | FEA | SUP, "0", 0, BIG, "Data", "first N images of --data (0 = all)"),
     INT("val-limit", val_limit, KNN | SUP | EVA, "0", 0, BIG, "Data",

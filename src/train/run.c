@@ -159,15 +159,26 @@ done:
     return status;
 }
 
+/* What will be done, and the peak that progress is compared with, for who listens. */
+static Status announce(Run *r, Error *err) {
+    MaePlan plan;
+    if (!r->events) return STATUS_OK;
+    if (r->events->progress) (void)run_peak_gflops(r);
+    if (!r->events->plan) return STATUS_OK;
+    Status status = run_fill_plan(r, &plan, err);
+    if (status == STATUS_OK) r->events->plan(r->events->user, &plan);
+    return status;
+}
+
 static Status run_open(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
     TRY(open_options(r, o, err));
     TRY(setup_device(&r->options, &r->device, err));
     TRY(r->task->configure(r, err));
+    TRY(announce(r, err));
     if (r->resumed) TRY(check_run_folder(r, err));
     TRY(r->task->make(r, err));
     TRY(open_weights(r, err));
-    r->peak_gflops = device_peak_gflops(r->device, 0.05, 4); /* before the loader's threads work */
     TRY(open_loader(r, err));
     TRY(r->task->open(r, err));
     TRY(open_folder(r, err));

@@ -46,8 +46,8 @@ struct Run {
     RunLog *log;
     Progress progress;
     int64_t batches_per_epoch;
-    double lr_peak, lr, peak_gflops;
-    double start, images; /* of this process */
+    double lr_peak, lr, peak_gflops; /* 0: not measured, see run_peak_gflops */
+    double start, images;            /* of this process */
     double last_log_time, last_log_images;
     int failures;  /* updates in a row that were not finite */
     bool poisoned; /* the rest of this update's micro-batches is left out */
@@ -62,6 +62,10 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
                  Error *err);
 /* What run_train would do, without doing it; o->out may be NULL. */
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err);
+/* The same of a run that is configured. */
+Status run_fill_plan(Run *r, MaePlan *out, Error *err);
+/* FMA throughput, measured once; before the loader's threads work. */
+double run_peak_gflops(Run *r);
 /* For Task.describe: sizes, FLOPs and bytes of a described model and its training graph. */
 void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p);
 /* RUN/name, formatted into a fresh string (mem_free). */

@@ -33,21 +33,32 @@ static void plan_schedule(const Run *r, MaePlan *p) {
     p->lr = setup_lr(o);
 }
 
+/* Some milliseconds are enough for a share of the peak in whole percents. */
+double run_peak_gflops(Run *r) {
+    if (r->peak_gflops == 0) r->peak_gflops = device_peak_gflops(r->device, 0.002, 3);
+    return r->peak_gflops;
+}
+
+Status run_fill_plan(Run *r, MaePlan *out, Error *err) {
+    *out = (MaePlan){.resumes = r->resumed};
+    plan_schedule(r, out);
+    Status status = r->task->describe(r, out, err);
+    if (status != STATUS_OK) return status;
+    out->peak_gflops = run_peak_gflops(r);
+    out->seconds = (double)(out->total_steps * out->effective_batch) * out->gflop_per_image /
+                   (0.5 * out->peak_gflops);
+    return STATUS_OK;
+}
+
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err) {
     Status status = STATUS_OK;
     Run r = {.task = task};
-    *out = (MaePlan){0};
     r.resumed = o->out && !o->restart && checkpoint_run_exists(o->out);
-    out->resumes = r.resumed;
     TRY(r.resumed ? runfolder_merge_options(o, task->command, &r.options, err)
                   : runfolder_copy_options(o, task->command, &r.options, err));
     TRY(setup_device(&r.options, &r.device, err));
     TRY(task->configure(&r, err));
-    plan_schedule(&r, out);
-    TRY(task->describe(&r, out, err));
-    out->peak_gflops = device_peak_gflops(r.device, 0.05, 4);
-    out->seconds = (double)(out->total_steps * out->effective_batch) * out->gflop_per_image /
-                   (0.5 * out->peak_gflops);
+    TRY(run_fill_plan(&r, out, err));
 done:
     dataset_close(r.dataset);
     device_close(r.device);

@@ -78,6 +78,7 @@ static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptio
     d.channels = (int)channels;
     d.cache_bytes = o->cache_mb << 20;
     d.max_side = o->max_side;
+    d.fast_decode = o->fast_decode && source == o->data && !d.held_out;
     return dataset_open(source, d, out, err);
 }
 

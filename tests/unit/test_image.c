@@ -28,8 +28,15 @@ static Image noise_image(int64_t width, int64_t height, int64_t channels) {
     return im;
 }
 
+/* How a JPEG is made: luminance sampling against 1 x 1 of the chroma, and the coding. */
+typedef struct JpegForm {
+    int across, down;
+    bool progressive, arithmetic;
+    int quality;
+} JpegForm;
+
 /* JPEG bytes in fresh malloc memory (libjpeg's own). */
-static unsigned char *make_jpeg(const Image *im, bool progressive, unsigned long *n) {
+static unsigned char *make_jpeg_of(const Image *im, JpegForm form, unsigned long *n) {
     struct jpeg_compress_struct j;
     struct jpeg_error_mgr errors;
     unsigned char *bytes = NULL;
@@ -40,10 +47,14 @@ static unsigned char *make_jpeg(const Image *im, bool progressive, unsigned long
     j.image_width = (JDIMENSION)im->width;
     j.image_height = (JDIMENSION)im->height;
     j.input_components = (int)im->channels;
-    j.in_color_space = im->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    j.in_color_space = im->channels == 1 ? JCS_GRAYSCALE : im->channels == 3 ? JCS_RGB : JCS_CMYK;
     jpeg_set_defaults(&j);
+    if (form.quality) jpeg_set_quality(&j, form.quality, TRUE);
+    j.comp_info[0].h_samp_factor = form.across;
+    j.comp_info[0].v_samp_factor = form.down;
+    j.arith_code = form.arithmetic;
     j.restart_interval = 3;
-    if (progressive) jpeg_simple_progression(&j);
+    if (form.progressive) jpeg_simple_progression(&j);
     jpeg_start_compress(&j, TRUE);
     while (j.next_scanline < j.image_height) {
         JSAMPROW row = im->pixels + (int64_t)j.next_scanline * im->width * im->channels;
@@ -52,6 +63,10 @@ static unsigned char *make_jpeg(const Image *im, bool progressive, unsigned long
     jpeg_finish_compress(&j);
     jpeg_destroy_compress(&j);
     return bytes;
+}
+
+static unsigned char *make_jpeg(const Image *im, bool progressive, unsigned long *n) {
+    return make_jpeg_of(im, (JpegForm){.across = 2, .down = 2, .progressive = progressive}, n);
 }
 
 /* Decodes from memory that is exactly as long as the data, so that a sanitizer sees overreads. */
@@ -123,6 +138,110 @@ START_TEST(jpeg_made_here) {
         free(bytes);
         image_free(&in);
     }
+}
+END_TEST
+
+static Box give_box(void *user, int64_t width, int64_t height) {
+    (void)width;
+    (void)height;
+    return *(const Box *)user;
+}
+
+/* The decoded crop has the pixels of the whole image; returns how many pixels were decoded. */
+static int64_t check_crop(const uint8_t *bytes, size_t n, const Image *whole, Box box, bool end) {
+    Image part;
+    Error err = {0};
+    ImageCrop crop = {.choose = give_box, .user = &box, .to_the_end = end};
+    Status status = image_decode_crop("a.jpg", bytes, n, (int)whole->channels, &crop, &part, &err);
+    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    ck_assert(crop.box.width == box.width && crop.box.height == box.height);
+    ck_assert(crop.box.left + box.width <= part.width && crop.box.top + box.height <= part.height);
+    int64_t c = whole->channels, size = part.width * part.height;
+    for (int64_t y = 0; y < box.height; y++) {
+        const uint8_t *is = part.pixels + ((crop.box.top + y) * part.width + crop.box.left) * c;
+        const uint8_t *must = whole->pixels + ((box.top + y) * whole->width + box.left) * c;
+        ck_assert_msg(memcmp(is, must, (size_t)(box.width * c)) == 0,
+                      "row %lld of %lldx%lld+%lld+%lld", (long long)y, (long long)box.width,
+                      (long long)box.height, (long long)box.left, (long long)box.top);
+    }
+    image_free(&part);
+    return size;
+}
+
+static Box random_box(Rng *rng, int64_t width, int64_t height) {
+    bool small = rng_below(rng, 2) == 0;
+    Box b = {.width = 1 + rng_below(rng, small && width > 9 ? 9 : width),
+             .height = 1 + rng_below(rng, small && height > 9 ? 9 : height)};
+    b.left = rng_below(rng, width - b.width + 1);
+    b.top = rng_below(rng, height - b.height + 1);
+    return b;
+}
+
+/* Every layout of chroma and every coding; progressive ones are decoded whole. */
+START_TEST(jpeg_crops) {
+    static const JpegForm forms[] = {{.across = 1, .down = 1}, {.across = 2, .down = 1},
+                                     {.across = 1, .down = 2}, {.across = 2, .down = 2},
+                                     {.across = 4, .down = 1}, {2, 2, true, false, 0},
+                                     {2, 2, false, true, 0}};
+    Rng rng = rng_make(8, RNG_SYNTHETIC, 0, 0);
+    for (size_t f = 0; f < sizeof forms / sizeof *forms; f++)
+        for (int64_t channels = 1; channels <= 4; channels += channels == 1 ? 2 : 1) {
+            Image in = noise_image(121, 95, channels), whole;
+            unsigned long n;
+            unsigned char *bytes = make_jpeg_of(&in, forms[f], &n);
+            int64_t all = in.width * in.height, decoded = 0;
+            ck_assert_int_eq(decode_copy(bytes, n, 3, &whole, NULL), STATUS_OK);
+            for (int i = 0; i < 60; i++)
+                decoded += check_crop(bytes, n, &whole, random_box(&rng, 121, 95), i % 2 == 0);
+            if (forms[f].progressive || forms[f].arithmetic)
+                ck_assert_int_eq(decoded, 60 * all);
+            else
+                ck_assert_int_lt(decoded, 60 * all / 2);
+            check_crop(bytes, n, &whole, (Box){0, 0, 121, 95}, true);
+            image_free(&whole);
+            image_free(&in);
+            free(bytes);
+        }
+}
+END_TEST
+
+/* The crop needs the top only; what is missing below it counts where one asks for it. */
+START_TEST(jpeg_crop_to_the_end) {
+    Image in = noise_image(120, 200, 3), out;
+    unsigned long n;
+    unsigned char *bytes = make_jpeg(&in, false, &n);
+    Box box = {8, 8, 40, 20};
+    ImageCrop crop = {.choose = give_box, .user = &box};
+    Error err = {0};
+    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, &crop, &out, NULL), STATUS_OK);
+    image_free(&out);
+    crop.to_the_end = true;
+    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, &crop, &out, &err), STATUS_FORMAT);
+    ck_assert_ptr_null(out.pixels);
+    free(bytes);
+    image_free(&in);
+}
+END_TEST
+
+/* Smaller only as long as the box keeps its least size, and about the same picture. */
+START_TEST(jpeg_smaller) {
+    Image in = noise_image(160, 120, 3), out;
+    unsigned long n;
+    for (int64_t i = 0; i < 160 * 120 * 3; i++) in.pixels[i] = (uint8_t)(i / 3 % 160);
+    unsigned char *bytes = make_jpeg_of(&in, (JpegForm){.across = 1, .down = 1, .quality = 95}, &n);
+    Box box = {16, 8, 128, 96};
+    for (int64_t least = 10; least <= 140; least += 10) {
+        ImageCrop crop = {.choose = give_box, .user = &box, .min_width = least, .min_height = 12};
+        ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n, 3, &crop, &out, NULL), STATUS_OK);
+        int64_t eighths = least > 64 ? 8 : least > 32 ? 4 : least > 16 ? 2 : 1;
+        ck_assert_int_eq(crop.box.width, 16 * eighths);
+        ck_assert_int_eq(crop.box.height, 12 * eighths);
+        int64_t middle = (crop.box.top * out.width + crop.box.left + 8 * eighths) * 3;
+        ck_assert_int_lt(abs(out.pixels[middle] - (16 + 64)), 6);
+        image_free(&out);
+    }
+    free(bytes);
+    image_free(&in);
 }
 END_TEST
 
@@ -229,6 +348,9 @@ Suite *suite_image(void) {
     tcase_add_test(c, golden);
     tcase_add_test(c, png_round_trip);
     tcase_add_test(c, jpeg_made_here);
+    tcase_add_test(c, jpeg_crops);
+    tcase_add_test(c, jpeg_crop_to_the_end);
+    tcase_add_test(c, jpeg_smaller);
     tcase_add_test(c, webp_lossless);
     tcase_add_test(c, truncated_jpeg);
     tcase_add_test(c, damaged);

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jpeglib.h>
+
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rng.h"
@@ -248,6 +251,58 @@ START_TEST(repeat_and_order) {
 }
 END_TEST
 
+/* ---- crops of JPEG ---- */
+
+/* A picture of 90 x 70 with whatever the quality leaves of it; to be cut off with cut > 0. */
+static void write_jpeg(const char *path, int number, long cut) {
+    struct jpeg_compress_struct j;
+    struct jpeg_error_mgr errors;
+    unsigned char *bytes = NULL, row[90 * 3];
+    unsigned long n = 0;
+    j.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&j);
+    jpeg_mem_dest(&j, &bytes, &n);
+    j.image_width = 90;
+    j.image_height = 70;
+    j.input_components = 3;
+    j.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&j);
+    jpeg_start_compress(&j, TRUE);
+    while (j.next_scanline < j.image_height) {
+        JSAMPROW rows[] = {row};
+        for (int x = 0; x < 90; x++)
+            for (int c = 0; c < 3; c++)
+                row[3 * x + c] = scratch_pixel(number, x, (int)j.next_scanline, c);
+        jpeg_write_scanlines(&j, rows, 1);
+    }
+    jpeg_finish_compress(&j);
+    jpeg_destroy_compress(&j);
+    ck_assert_int_eq(file_write_all(path, bytes, n - (size_t)cut, NULL), STATUS_OK);
+    free(bytes);
+}
+
+/* With a cache whole images are decoded, without one only what the crop needs: the same batches,
+ * also where the end of a file is missing. */
+START_TEST(crops_of_part_and_whole) {
+    Record *part = calloc(100, sizeof *part), *whole = calloc(100, sizeof *whole);
+    DatasetOptions cached = {.channels = 3, .cache_bytes = 1 << 20};
+    ck_assert_int_eq(file_make_directories(scratch_path("crops"), NULL), STATUS_OK);
+    for (int i = 0; i < 20; i++) write_jpeg(scratch_path("crops/%02d.jpg", i), i, i % 2 ? 150 : 0);
+    Dataset *d = open_source(scratch_path("crops")), *c = NULL;
+    ck_assert_int_eq(dataset_open(scratch_path("crops"), cached, &c, NULL), STATUS_OK);
+    LoaderOptions o = options_for(4, 2);
+    o.n_epochs = 4;
+    ck_assert_int_eq(record_all(d, o, part, 100), 80);
+    ck_assert_int_eq(record_all(c, o, whole, 100), 80);
+    ck_assert_mem_eq(part, whole, 80 * sizeof *part);
+    for (int i = 0; i < 80; i++) ck_assert_int_eq(part[i].sample % 2, 0);
+    dataset_close(d);
+    dataset_close(c);
+    free(part);
+    free(whole);
+}
+END_TEST
+
 /* ---- unreadable images ---- */
 
 static int n_log_lines;
@@ -435,6 +490,7 @@ Suite *suite_loader(void) {
     tcase_add_test(c, closing_in_the_middle);
     tcase_add_test(c, too_small);
     tcase_add_test(c, memory_runs_out);
+    tcase_add_test(c, crops_of_part_and_whole);
     suite_add_tcase(s, c);
     return s;
 }

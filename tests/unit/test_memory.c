@@ -22,6 +22,27 @@ START_TEST(aligned_zeroed_counted) {
 }
 END_TEST
 
+/* Small ones from the heap and mapped ones, of sizes that are no whole pages. */
+START_TEST(pages_zeroed_and_counted) {
+    static const size_t sizes[] = {0, 1, 4097, (4 << 20) - 1, 4 << 20, (9 << 20) + 13};
+    int64_t before = mem_allocations();
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *p = mem_alloc_pages(sizes[i]);
+        ck_assert_ptr_nonnull(p);
+        ck_assert_uint_eq((uintptr_t)p % 64, 0);
+        for (size_t k = 0; k < sizes[i]; k++) ck_assert(p[k] == 0);
+        memset(p, 0xA5, sizes[i]);
+        mem_free_pages(p, sizes[i]);
+        mem_fail_after(1);
+        ck_assert_ptr_null(mem_alloc_pages(sizes[i]));
+    }
+    ck_assert_int_eq(mem_allocations() - before, 12);
+    ck_assert_ptr_null(mem_alloc_pages(SIZE_MAX));
+    ck_assert_ptr_null(mem_alloc_pages(SIZE_MAX - (1 << 20)));
+    mem_free_pages(NULL, 5 << 20);
+}
+END_TEST
+
 START_TEST(overflow_is_no_memory) {
     ck_assert_ptr_null(mem_alloc_array(SIZE_MAX / 2, 3));
     ck_assert_ptr_null(mem_alloc(SIZE_MAX));
@@ -90,6 +111,7 @@ Suite *suite_memory(void) {
     Suite *s = suite_create("memory");
     TCase *c = tcase_create("memory");
     tcase_add_test(c, aligned_zeroed_counted);
+    tcase_add_test(c, pages_zeroed_and_counted);
     tcase_add_test(c, overflow_is_no_memory);
     tcase_add_test(c, realloc_keeps_content);
     tcase_add_test(c, nth_allocation_fails_once);

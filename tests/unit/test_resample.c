@@ -130,38 +130,54 @@ START_TEST(window_is_a_cut) {
 }
 END_TEST
 
+static void compare_loops(const ResampleLoops *loops, const uint8_t *in, int64_t width,
+                          int64_t rows, const ResampleAxis *axis) {
+    int64_t row = 3 * width;
+    uint8_t *a = malloc((size_t)(rows * row)), *b = malloc((size_t)(rows * row));
+    resample_across(a, in, row, in + rows * row, rows, 3, axis);
+    loops->across(b, in, row, in + rows * row, rows, axis);
+    ck_assert_mem_eq(a, b, (size_t)(rows * axis->n * 3));
+    for (int64_t i = 0; i < axis->n; i++)
+        for (int64_t bytes = 1; bytes <= row; bytes += 7) {
+            resample_down(a, in, row, bytes, axis, i);
+            loops->down(b, in, row, bytes, axis, i);
+            ck_assert_mem_eq(a, b, (size_t)bytes);
+        }
+    free(a);
+    free(b);
+}
+
 /* The vector loops against the plain ones, where there are any. */
 START_TEST(vector_loops_agree) {
-    if (!resample_has_avx2()) {
-        printf("SKIP no AVX2 here\n");
-        return;
-    }
+    const ResampleLoops *loops[] = {resample_loops_avx2(), resample_loops_vnni()};
+    if (!loops[0]) printf("SKIP no AVX2 here\n");
+    if (!loops[1]) printf("SKIP no AVX-512 VNNI here\n");
     enum { N = 5, STRIDE = 8, ROWS = 9, WIDTH = 20 };
     Rng rng = rng_make(4, RNG_SYNTHETIC, 0, 0);
     int32_t first[N], count[N], weight[N * STRIDE] = {0};
     int16_t split[2 * N * STRIDE];
-    uint8_t in[ROWS * WIDTH * 3], a[ROWS * WIDTH * 3], b[ROWS * WIDTH * 3];
+    int32_t parts[N * STRIDE / 4 * 3];
+    uint8_t in[ROWS * WIDTH * 3];
     for (int trial = 0; trial < 100; trial++) {
         for (int i = 0; i < N; i++) {
             count[i] = 1 + (int32_t)rng_below(&rng, STRIDE);
             first[i] = (int32_t)rng_below(&rng, ROWS + 1 - count[i]);
             for (int t = 0; t < STRIDE; t++) {
                 int32_t v = t < count[i] ? (int32_t)rng_below(&rng, 2000001) - 1000000 : 0;
+                int8_t *bytes = (int8_t *)(parts + (i * STRIDE + t) / 4 * 3) + t % 4;
+                int32_t low = (int8_t)(v & 255), rest = (v - low) / 256;
+                bytes[0] = (int8_t)low;
+                bytes[4] = (int8_t)(rest & 255);
+                bytes[8] = (int8_t)((rest - bytes[4]) / 256);
                 weight[i * STRIDE + t] = v;
                 split[2 * i * STRIDE + t / 4 * 8 + t % 4] = (int16_t)(v & 4095);
                 split[2 * i * STRIDE + t / 4 * 8 + 4 + t % 4] = (int16_t)((v - (v & 4095)) / 4096);
             }
         }
         for (size_t i = 0; i < sizeof in; i++) in[i] = (uint8_t)rng_u32(&rng);
-        ResampleAxis axis = {N, STRIDE, first, count, weight, split};
-        resample_across(a, in, WIDTH * 3, in + sizeof in, ROWS, 3, &axis);
-        resample_across_avx2(b, in, WIDTH * 3, in + sizeof in, ROWS, &axis);
-        ck_assert_mem_eq(a, b, ROWS * N * 3);
-        for (int64_t bytes = 1; bytes <= WIDTH * 3; bytes += 7) {
-            resample_down(a, in, WIDTH * 3, bytes, &axis, trial % N);
-            resample_down_avx2(b, in, WIDTH * 3, bytes, &axis, trial % N);
-            ck_assert_mem_eq(a, b, (size_t)bytes);
-        }
+        ResampleAxis axis = {N, STRIDE, first, count, weight, split, parts};
+        for (int k = 0; k < 2; k++)
+            if (loops[k]) compare_loops(loops[k], in, WIDTH, ROWS, &axis);
     }
 }
 END_TEST

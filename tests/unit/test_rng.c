@@ -115,6 +115,23 @@ START_TEST(permutations_differ_and_mix) {
 }
 END_TEST
 
+/* The same numbers whatever was drawn before and however many; the stream goes on behind them. */
+START_TEST(fill_is_single_draws) {
+    for (int before = 0; before < 9; before++)
+        for (int64_t n = 0; n < 70; n += 1 + n / 9) {
+            float filled[70];
+            Rng a = rng_make(5, RNG_INIT, 2, 3), b = a;
+            for (int i = 0; i < before; i++) ck_assert_uint_eq(rng_u32(&a), rng_u32(&b));
+            rng_fill_range(&a, -0.3, 1.7, filled, n);
+            for (int64_t i = 0; i < n; i++) {
+                float single = (float)rng_range(&b, -0.3, 1.7);
+                ck_assert_mem_eq(&filled[i], &single, sizeof single);
+            }
+            ck_assert_uint_eq(rng_u32(&a), rng_u32(&b));
+        }
+}
+END_TEST
+
 Suite *suite_rng(void) {
     Suite *s = suite_create("rng");
     TCase *c = tcase_create("rng");
@@ -124,6 +141,7 @@ Suite *suite_rng(void) {
     tcase_add_test(c, below_is_even);
     tcase_add_test(c, permutation_is_a_bijection);
     tcase_add_test(c, permutations_differ_and_mix);
+    tcase_add_test(c, fill_is_single_draws);
     suite_add_tcase(s, c);
     return s;
 }
