@@ -6,10 +6,10 @@
  *   left   panels of MR rows:     panel[k][MR]
  *   right  slivers of NR columns: sliver[k][NR]
  *
- * The threads pack the right operand together, once, into memory that the device keeps for it. Then
- * each takes panels: it packs one (into its first caches, where it stays) and multiplies it by all
- * slivers in turn. A finished tile goes through the epilogue while it is in the first cache: bias,
- * residual, GELU or its derivative. While a panel is at work, the next one is prefetched.
+ * The threads of a team pack the right operand together, once, into memory that the device keeps
+ * for it. Then each takes groups of panels: it packs them into its second cache and multiplies one
+ * after the other by all slivers. A finished tile goes through the epilogue while it is in the
+ * first cache: bias, residual, GELU or its derivative.
  *
  * K is cut into blocks of equal size, at most MAX_K long, which are added one after the other. That
  * depends on K alone, and an element is one thread's work from begin to end: the number of threads
@@ -23,13 +23,12 @@
 enum {
     MR = VEC_LANES == 16 ? 14 : 6, /* 2 * MR sums, 2 vectors and 1 value fit the registers */
     NR = 2 * VEC_LANES,
-    MAX_K = 1024,
+    MAX_K = 1024, /* packed at once */
     MAX_N = 3072,
-    GROUP = 4,                      /* panels packed at once: they stay in the second cache */
+    PANEL = MAX_K * MR + VEC_LANES, /* floats of a panel and what reading it in vectors adds */
+    GROUP = 4,                      /* panels packed at once */
+    SUM_ROWS = 64,                  /* summed in float before they go to double */
     LINE = 16,                      /* floats of a cache line */
-    PANEL = MAX_K * MR + VEC_LANES, /* floats of a packed panel, and what reading vectors adds */
-    SLIVER_ROWS = 4,
-    SUM_ROWS = 64, /* transposed at once; summed in float before double */
 };
 
 /* Element (i, j) of a stored matrix is at[i * ld + j]; the operand is it or its transpose. */
@@ -156,21 +155,30 @@ static void add_row_sums(float *sums, const float *panel, int64_t n, int64_t K) 
 /* --- the micro-kernel and its epilogue ----------------------------------------------------------
  */
 
-/* tile[MR][NR] = panel[K][MR]^T sliver[K][NR]. */
-static void multiply(float *tile, const float *panel, const float *sliver, int64_t K) {
+/* sum += panel[k]^T sliver[k]. */
+static inline __attribute__((always_inline)) void multiply_step(Vec sum[MR][2], const float *panel,
+                                                                const float *sliver) {
+    Vec right0 = *(const Vec *)sliver, right1 = *(const Vec *)(sliver + VEC_LANES);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++) {
+        float left = panel[i];
+        sum[i][0] += right0 * left;
+        sum[i][1] += right1 * left;
+    }
+}
+
+/* tile[MR][NR] = panel[K][MR]^T sliver[K][NR]. Along the last MR steps, the rows of c, ld apart,
+ * where the tile is going to are fetched: a few lines at a time do not hold up the rest. */
+static void multiply(float *tile, const float *panel, const float *sliver, int64_t K,
+                     const float *c, int64_t ld) {
     Vec sum[MR][2];
+    int64_t k = 0;
 #pragma GCC unroll 16
     for (int i = 0; i < MR; i++) sum[i][0] = sum[i][1] = (Vec){0};
-    for (int64_t k = 0; k < K; k++) {
-        Vec right0 = *(const Vec *)sliver, right1 = *(const Vec *)(sliver + VEC_LANES);
-#pragma GCC unroll 16
-        for (int i = 0; i < MR; i++) {
-            float left = panel[i];
-            sum[i][0] += right0 * left;
-            sum[i][1] += right1 * left;
-        }
-        panel += MR;
-        sliver += NR;
+    for (; k < K - MR; k++) multiply_step(sum, panel + k * MR, sliver + k * NR);
+    for (; k < K; k++, c += ld) {
+        for (int x = 0; x < NR; x += LINE) __builtin_prefetch(c + x, 1, 3);
+        multiply_step(sum, panel + k * MR, sliver + k * NR);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < MR; i++) {
@@ -230,13 +238,6 @@ static void store_tile(const Product *p, const Block *b, int64_t m, int64_t j, c
     }
 }
 
-static void prefetch_tile(const Product *p, const Block *b, int64_t m, int64_t j) {
-    for (int64_t i = 0; i < min_i64(MR, p->M - m); i++) {
-        const float *c = p->c + (m + i) * p->N + b->n + j;
-        for (int64_t x = 0; x < NR; x += LINE) __builtin_prefetch(c + x, 1, 3);
-    }
-}
-
 /* --- the product --------------------------------------------------------------------------------
  */
 
@@ -251,8 +252,8 @@ static void multiply_panels(const Product *p, const Block *b, float *panels, con
     }
     for (int64_t i = 0; i < n; i += MR) {
         for (int64_t s = first; s < end; s++) {
-            prefetch_tile(p, b, m + i, s * NR);
-            multiply(tile, panels + i / MR * PANEL, slivers + s * NR * b->K, b->K);
+            multiply(tile, panels + i / MR * PANEL, slivers + s * NR * b->K, b->K,
+                     p->c + (m + i) * p->N + b->n + s * NR, p->N);
             store_tile(p, b, m + i, s * NR, tile);
         }
     }
