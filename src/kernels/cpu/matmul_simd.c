@@ -259,22 +259,45 @@ static void multiply_panels(const Product *p, const Block *b, float *panels, con
     }
 }
 
-/* Called by every thread of a team. Work is dealt out in groups of panels; where there are few of
- * them, in single panels; where there are too few for the team, in pieces of a panel's slivers. */
-static void multiply_block(const Product *p, const Block *b, float *panels, float *slivers,
+/* What is left of a block's work, in units: a unit is a piece of a panel, one of `pieces` ranges of
+ * its slivers. */
+typedef struct Work {
+    int64_t next, end, pieces;
+} Work;
+
+/* Takes the next n units, from the one that is returned on: a group of whole panels; near the end
+ * fewer, and at last single units, so that all threads end together. */
+static int64_t take(Work *w, int64_t n_threads, int64_t *n) {
+    int64_t first;
+#pragma omp critical(take_panels)
+    {
+        int64_t left = w->end - w->next, panels = left / (2 * n_threads * w->pieces);
+        *n = min_i64(left, panels ? min_i64(panels, GROUP) * w->pieces : 1);
+        first = w->next;
+        w->next += *n;
+    }
+    return first;
+}
+
+/* Called by every thread of a team. */
+static void multiply_block(const Product *p, const Block *b, Work *w, float *panels, float *slivers,
                            int64_t n_threads) {
-    int64_t n_slivers = (b->N + NR - 1) / NR, n_panels = (p->M + MR - 1) / MR;
-    int64_t wanted = 8 * n_threads, rows = MR * clamp_i64(n_panels / wanted, 1, GROUP);
-    int64_t n_groups = (p->M + rows - 1) / rows;
-    int64_t pieces = clamp_i64((wanted + n_groups - 1) / n_groups, 1, (n_slivers + 3) / 4);
+    int64_t n_slivers = (b->N + NR - 1) / NR, n_panels = (p->M + MR - 1) / MR, n;
+#pragma omp single nowait
+    {
+        w->pieces = clamp_i64(n_slivers / 4, 1, 4);
+        w->next = 0;
+        w->end = n_panels * w->pieces;
+    }
 #pragma omp for schedule(static)
     for (int64_t s = 0; s < n_slivers; s++) pack_sliver(slivers + s * NR * b->K, p, b, s * NR);
-#pragma omp for schedule(guided)
-    for (int64_t i = 0; i < n_groups * pieces; i++) {
-        int64_t m = i / pieces * rows, piece = i % pieces;
+    for (int64_t i = take(w, n_threads, &n); n; i = take(w, n_threads, &n)) {
+        int64_t m = i / w->pieces * MR, rows = (n + w->pieces - 1) / w->pieces * MR;
+        int64_t piece = i % w->pieces, end = piece + min_i64(n, w->pieces);
         multiply_panels(p, b, panels, slivers, m, min_i64(rows, p->M - m),
-                        n_slivers * piece / pieces, n_slivers * (piece + 1) / pieces);
+                        n_slivers * piece / w->pieces, n_slivers * end / w->pieces);
     }
+#pragma omp barrier
 }
 
 static float *panels_of_thread(Device *d) {
@@ -290,6 +313,7 @@ static void multiply_matrices(Device *d, const Product *p) {
             n_across = (p->N + MAX_N - 1) / MAX_N;
     int64_t columns = round_up((p->N + n_across - 1) / n_across, NR);
     int n_threads = team(d, (double)p->M * (double)p->N * (double)p->K / 16);
+    Work work = {0};
 #pragma omp parallel num_threads(n_threads)
     {
         float *panels = panels_of_thread(d);
@@ -301,7 +325,7 @@ static void multiply_matrices(Device *d, const Product *p) {
                            .first = i == 0,
                            .last = i == n_blocks - 1};
                 b.K = p->K * (i + 1) / n_blocks - b.k;
-                multiply_block(p, &b, panels, d->scratch, n_threads);
+                multiply_block(p, &b, &work, panels, d->scratch, n_threads);
             }
         }
     }
