@@ -153,7 +153,8 @@ END_TEST
  */
 
 static const int64_t ATTENTION_SHAPES[][4] = {
-    {1, 1, 1, 1}, {2, 7, 3, 5}, {3, 6, 2, 16}, {1, 49, 1, 17}, {1, 50, 2, 64}, {2, 197, 2, 32},
+    {1, 1, 1, 1},   {2, 7, 3, 5},    {3, 6, 2, 16},  {1, 49, 1, 17},
+    {1, 50, 2, 64}, {2, 197, 2, 32}, {1, 65, 3, 48}, {1, 133, 1, 20},
 };
 enum { N_ATTENTION_SHAPES = sizeof ATTENTION_SHAPES / sizeof *ATTENTION_SHAPES };
 

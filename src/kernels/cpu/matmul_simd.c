@@ -59,31 +59,14 @@ typedef struct Block {
 /* --- packing ------------------------------------------------------------------------------------
  */
 
-typedef float VecAnywhere __attribute__((vector_size(VEC_LANES * 4), may_alias, aligned(4)));
-typedef float Four __attribute__((vector_size(16), may_alias, aligned(4)));
-typedef int32_t FourIds __attribute__((vector_size(16)));
-
-/* to[j * step + i] = from[i * ld + j] of 4 x 4. */
-static inline void transpose_four(float *to, int64_t step, const float *from, int64_t ld) {
-    const FourIds low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
-    Four r0 = *(const Four *)from, r1 = *(const Four *)(from + ld);
-    Four r2 = *(const Four *)(from + 2 * ld), r3 = *(const Four *)(from + 3 * ld);
-    Four a = __builtin_shuffle(r0, r2, low), b = __builtin_shuffle(r1, r3, low);
-    Four c = __builtin_shuffle(r0, r2, high), d = __builtin_shuffle(r1, r3, high);
-    *(Four *)to = __builtin_shuffle(a, b, low);
-    *(Four *)(to + step) = __builtin_shuffle(a, b, high);
-    *(Four *)(to + 2 * step) = __builtin_shuffle(c, d, low);
-    *(Four *)(to + 3 * step) = __builtin_shuffle(c, d, high);
-}
-
 /* to[k][width] = from[i * ld + k] for i < n, zero for the others; width is a constant here. */
-static inline __attribute__((always_inline)) void
-pack_rows(float *to, const float *from, int64_t ld, int64_t n, int64_t width, int64_t K) {
+static ALWAYS_INLINE void pack_rows(float *to, const float *from, int64_t ld, int64_t n,
+                                    int64_t width, int64_t K) {
     int64_t k = 0;
     for (; n == width && k + 4 <= K; k += 4) {
         for (int64_t i = 0; i < width; i += 4) {
             int64_t row = min_i64(i, width - 4); /* the last four may overlap those before */
-            transpose_four(to + k * width + row, width, from + row * ld + k, ld);
+            transpose_four(to + k * width + row, width, from + row * ld + k, ld, 1);
         }
     }
     for (; k < K; k++) {
@@ -93,8 +76,8 @@ pack_rows(float *to, const float *from, int64_t ld, int64_t n, int64_t width, in
 }
 
 /* to[k][width] = from[k * ld + i] for i < n, zero for the others. */
-static inline __attribute__((always_inline)) void
-pack_columns(float *to, const float *from, int64_t ld, int64_t n, int64_t width, int64_t K) {
+static ALWAYS_INLINE void pack_columns(float *to, const float *from, int64_t ld, int64_t n,
+                                       int64_t width, int64_t K) {
     for (int64_t k = 0; k < K; k++) {
         if (n == width) {
             memcpy(to + k * width, from + k * ld, (size_t)width * sizeof(float));
@@ -156,8 +139,7 @@ static void add_row_sums(float *sums, const float *panel, int64_t n, int64_t K) 
  */
 
 /* sum += panel[k]^T sliver[k]. */
-static inline __attribute__((always_inline)) void multiply_step(Vec sum[MR][2], const float *panel,
-                                                                const float *sliver) {
+static ALWAYS_INLINE void multiply_step(Vec sum[MR][2], const float *panel, const float *sliver) {
     Vec right0 = *(const Vec *)sliver, right1 = *(const Vec *)(sliver + VEC_LANES);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; i++) {
@@ -188,10 +170,8 @@ static void multiply(float *tile, const float *panel, const float *sliver, int64
 }
 
 /* c[n] = tile + (c when add) + bias + residual. */
-static inline __attribute__((always_inline)) void store_sums(float *c, const float *tile,
-                                                             const float *bias,
-                                                             const float *residual, bool add,
-                                                             int64_t n) {
+static ALWAYS_INLINE void store_sums(float *c, const float *tile, const float *bias,
+                                     const float *residual, bool add, int64_t n) {
     if (add) {
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) c[i] += tile[i];
@@ -208,9 +188,8 @@ static inline __attribute__((always_inline)) void store_sums(float *c, const flo
     }
 }
 
-static inline __attribute__((always_inline)) void store_row(const Product *p, const Block *b,
-                                                            int64_t at, int64_t column,
-                                                            const float *tile, int64_t n) {
+static ALWAYS_INLINE void store_row(const Product *p, const Block *b, int64_t at, int64_t column,
+                                    const float *tile, int64_t n) {
     float *c = p->c + at;
     bool initial = b->first && !p->accumulate;
     store_sums(c, tile, initial && p->bias ? p->bias + column : NULL,
@@ -368,8 +347,7 @@ static void linear_backward_input(Device *d, void *dx, const void *dy, const voi
 
 /* Bias gradients alone. */
 static void add_column_sums(Device *d, const Product *p) {
-    int n_threads = team(d, (double)p->M * (double)p->K);
-#pragma omp parallel for schedule(static) num_threads(n_threads)
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)p->M *(double)p->K))
     for (int64_t m = 0; m < p->M; m += MR) {
         for (int64_t k = 0; k < p->K; k += MAX_K) {
             float *panels = panels_of_thread(d);

@@ -35,6 +35,54 @@ void SIMD(fill_optim)(Kernels *k);
 /* One register of floats; its address is a multiple of its size. */
 typedef float Vec __attribute__((vector_size(VEC_LANES * 4), may_alias));
 
+/* The same at any address of a float, and four floats. */
+typedef float VecAnywhere __attribute__((vector_size(VEC_LANES * 4), may_alias, aligned(4)));
+typedef float Four __attribute__((vector_size(16), may_alias, aligned(4)));
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* Lanes picked from two vectors by number. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE_4(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define SHUFFLE SHUFFLE_4
+#else
+typedef int32_t FourIds __attribute__((vector_size(16)));
+typedef int32_t VecIds __attribute__((vector_size(VEC_LANES * 4)));
+#define SHUFFLE_4(a, b, ...) __builtin_shuffle(a, b, (FourIds){__VA_ARGS__})
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (VecIds){__VA_ARGS__})
+#endif
+
+#if VEC_LANES == 16
+#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#elif VEC_LANES == 8
+#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15
+#else
+#define EVEN_LANES 0, 2, 4, 6
+#define ODD_LANES 1, 3, 5, 7
+#endif
+
+static inline Vec even_lanes(Vec a, Vec b) {
+    return SHUFFLE(a, b, EVEN_LANES);
+}
+static inline Vec odd_lanes(Vec a, Vec b) {
+    return SHUFFLE(a, b, ODD_LANES);
+}
+
+/* to[j * step + i] = factor * from[i * ld + j] of 4 x 4. */
+static inline void transpose_four(float *to, int64_t step, const float *from, int64_t ld,
+                                  float factor) {
+    Four r0 = *(const Four *)from * factor, r1 = *(const Four *)(from + ld) * factor;
+    Four r2 = *(const Four *)(from + 2 * ld) * factor, r3 = *(const Four *)(from + 3 * ld) * factor;
+    Four a = SHUFFLE_4(r0, r2, 0, 4, 1, 5), b = SHUFFLE_4(r1, r3, 0, 4, 1, 5);
+    Four c = SHUFFLE_4(r0, r2, 2, 6, 3, 7), d = SHUFFLE_4(r1, r3, 2, 6, 3, 7);
+    *(Four *)to = SHUFFLE_4(a, b, 0, 4, 1, 5);
+    *(Four *)(to + step) = SHUFFLE_4(a, b, 2, 6, 3, 7);
+    *(Four *)(to + 2 * step) = SHUFFLE_4(c, d, 0, 4, 1, 5);
+    *(Four *)(to + 3 * step) = SHUFFLE_4(c, d, 2, 6, 3, 7);
+}
+
 static inline int64_t min_i64(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
