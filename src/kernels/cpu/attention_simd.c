@@ -152,6 +152,7 @@ static void copy_back(const Shape *s, Matrix to, Matrix from) {
  */
 
 typedef int32_t Ints __attribute__((vector_size(sizeof(Vec)), may_alias));
+typedef uint32_t Bits __attribute__((vector_size(sizeof(Vec)), may_alias)); /* wrap around */
 
 /* Lane i of the result is the sum of all lanes of v[i]: in every round, a vector takes the sums of
  * neighbours of two. */
@@ -212,7 +213,7 @@ static inline Vec exp2_vec(Vec x) {
     p = p * r + 2.402265e-1f;
     p = p * r + 6.931472e-1f;
     p = p * r + 1.0f;
-    return (Vec)((Ints)p + ((Ints)shifted << 23));
+    return (Vec)((Bits)p + ((Bits)shifted << 23));
 }
 
 /* The largest of every lane of p[T] vectors, W floats apart; NaN is passed over, its exp shows it.
