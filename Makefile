@@ -2,6 +2,9 @@
 # to build/<config>/, where config is "release" or the value of SAN, as in
 # `make check SAN=address,undefined`; the command and libraries of a SAN build stay in its folder.
 #
+# MPI=1 builds the program that mpirun and srun start: one file more is compiled and all is linked by
+# $(MPICC); every other object is the same. BIN=DIR puts the command and libraries elsewhere.
+#
 # Every src/**/*.c, cli/*.c, tests/unit/*.c, tests/golden/*.c and examples/*.c is picked up by itself.
 # Two folders are compiled more than once:
 #   src/kernels/ref/*.c        for float (-DREF_NAME=ref) and for double (-DREF_NAME=ref64)
@@ -15,10 +18,12 @@ CC        ?= cc
 CFLAGS    ?= -O2 -g
 OPENMP    ?= -fopenmp
 SAN       ?=
+MPI       ?=
+MPICC     ?= mpicc
 
 CONFIG := $(or $(SAN),release)
 DIR    := build/$(CONFIG)
-BIN    := $(if $(SAN),$(DIR),build)
+BIN    ?= $(if $(SAN),$(DIR),build)
 MAE    := $(BIN)/mae
 
 # --- Libraries and flags ----------------------------------------------------------------------------
@@ -45,7 +50,7 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-f
 ALL_FLAGS  = -std=c11 $(CFLAGS) $(OPENMP) -D_GNU_SOURCE $(WARNINGS) $(SAN_FLAGS) -fPIC \
              -fno-semantic-interposition -MMD -MP
 COMPILE    = $(CC) $(ALL_FLAGS)
-LINK       = $(CC) $(CFLAGS) $(OPENMP) $(SAN_FLAGS) $(LDFLAGS)
+LINK       = $(if $(MPI),$(MPICC),$(CC)) $(CFLAGS) $(OPENMP) $(SAN_FLAGS) $(LDFLAGS)
 
 INSIDE  := -Isrc -Iinclude $(LIB_CFLAGS)
 OUTSIDE := -Iinclude
@@ -59,7 +64,8 @@ ISAS       := plain $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),avx2 avx
 
 # --- What there is to build -------------------------------------------------------------------------
 
-SOURCES  := $(sort $(shell find src -name '*.c' 2>/dev/null))
+SOURCES  := $(filter-out src/dist/comm_$(if $(MPI),none,mpi).c,\
+              $(sort $(shell find src -name '*.c' 2>/dev/null)))
 REF_SRC  := $(filter src/kernels/ref/%,$(SOURCES))
 SIMD_SRC := $(filter src/kernels/cpu/%_simd.c,$(SOURCES))
 ONCE_SRC := $(filter-out $(REF_SRC) $(SIMD_SRC),$(SOURCES))
@@ -76,7 +82,7 @@ CLI_TESTS  := $(sort $(wildcard tests/cli/*.sh))
 ALL_OBJ    := $(OBJECTS) $(CLI_OBJ) $(UNIT_OBJ) $(GOLDEN_OBJ) $(EXAMPLES:=.o)
 
 .DEFAULT_GOAL := all
-.PHONY: all check check-unit check-golden check-cli check-style format bench install \
+.PHONY: all check check-unit check-golden check-cli check-mpi check-style format bench install \
         clean force
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -91,6 +97,20 @@ $(DIR)/flags: force
 	@echo '$(COMPILE) $(INSIDE)' | cmp -s - $@ || echo '$(COMPILE) $(INSIDE)' > $@
 
 $(ALL_OBJ): $(DIR)/flags
+
+# What is linked changes with MPI alone.
+$(DIR)/linked: force
+	@mkdir -p $(@D) $(BIN)
+	@echo '$(DIR) $(LINK)' | cmp -s - $@ || echo '$(DIR) $(LINK)' > $@
+
+LINKED := $(DIR)/libmae.o $(BIN)/libmae.a $(BIN)/libmae.so $(MAE) $(EXAMPLES) $(DIR)/unit_tests \
+          $(DIR)/golden
+$(LINKED): $(DIR)/linked
+
+# Their compilers are asked for flags by their names.
+$(DIR)/src/dist/comm_mpi.o: src/dist/comm_mpi.c
+	@mkdir -p $(@D)
+	OMPI_CC='$(CC)' MPICH_CC='$(CC)' $(MPICC) $(ALL_FLAGS) $(INSIDE) -c $< -o $@
 
 $(DIR)/src/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -148,19 +168,19 @@ $(BIN)/libmae.so: $(OBJECTS) tools/libmae.map
 	@ln -sf libmae.so $@.$(SOVERSION)
 
 $(MAE): $(CLI_OBJ) $(BIN)/libmae.a
-	$(LINK) -o $@ $^ $(LIBS)
+	$(LINK) -o $@ $(filter-out %/linked,$^) $(LIBS)
 
 $(DIR)/examples/%: $(DIR)/examples/%.o $(BIN)/libmae.a
-	$(LINK) -o $@ $^ $(LIBS)
+	$(LINK) -o $@ $(filter-out %/linked,$^) $(LIBS)
 
 # --- Tests ------------------------------------------------------------------------------------------
 
 # Tests look inside, so they link the objects.
 $(DIR)/unit_tests: $(UNIT_OBJ) $(OBJECTS)
-	$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+	$(LINK) -o $@ $(filter-out %/linked,$^) $(CHECK_LIBS) $(LIBS)
 
 $(DIR)/golden: $(GOLDEN_OBJ) $(OBJECTS)
-	$(LINK) -o $@ $^ $(LIBS)
+	$(LINK) -o $@ $(filter-out %/linked,$^) $(LIBS)
 
 MAE_GOLDEN ?= tests/golden/data
 
@@ -176,6 +196,10 @@ check-golden: $(DIR)/golden
 # `cli: N passed, M failed, K skipped`.
 check-cli: $(MAE) $(EXAMPLES)
 	@for t in $(CLI_TESTS); do MAE='$(CURDIR)/$(MAE)' EXAMPLES='$(CURDIR)/$(DIR)/examples' sh $$t || exit 1; done
+
+# Wants MPI=1 and an mpirun.
+check-mpi: $(MAE)
+	sh tests/mpi/run.sh '$(CURDIR)/$(MAE)'
 
 check-style: $(BIN)/libmae.so
 	sh tools/check_style.sh $(BIN)/libmae.so

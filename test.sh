@@ -36,6 +36,18 @@ if ! make -j"$jobs" > build/make.log 2>&1; then
 fi
 round make -s check
 round make -s check-style
+if command -v mpicc >/dev/null 2>&1 && command -v mpirun >/dev/null 2>&1; then
+    echo "Several processes:"
+    if make -j"$jobs" MPI=1 BIN=build/mpi > build/make.log 2>&1; then
+        round make -s check-mpi MPI=1 BIN=build/mpi
+    else
+        tail -n 30 build/make.log
+        failed=$((failed + 1))
+    fi
+else
+    echo "SKIP several processes: no mpicc or mpirun"
+    skipped=$((skipped + 1))
+fi
 if [ "${MAE_TEST_SANITIZERS:-1}" != 0 ]; then
     echo "Again under address and undefined sanitizers:"
     if make -j"$jobs" SAN=address,undefined > build/make.log 2>&1; then

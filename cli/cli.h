@@ -9,7 +9,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+/* EXIT_AGAIN is EX_TEMPFAIL of sysexits.h: training was stopped and saved, and the same command
+ * goes on; what a queue should start again. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_AGAIN = 75 };
 
 /* A row of the table of commands; a NULL name ends it. */
 typedef struct Command {
@@ -55,6 +57,9 @@ int call_no_positional(const Call *c, const char *command, const char *instead);
 void print_help(const Command *c);
 void print_commands(FILE *to);
 
+/* Of several processes only rank 0 talks: from now on nothing is printed but warnings. */
+void output_silence(void);
+bool output_is_silent(void);
 /* Reports a failed library call; returns the exit status. */
 int report(const MaeError *err);
 /* One line, and a second one that names the help; returns EXIT_USAGE. */
@@ -67,8 +72,8 @@ int load_model(const MaeOptions *o, MaeModel **out);
 /* The plan as a table of two columns, and as JSON. */
 void print_plan(FILE *to, const MaePlan *p);
 
-/* Events for a long job: log lines and progress on standard error, SIGINT and SIGTERM as an orderly
- * stop (a second one ends at once). */
+/* Events for a long job: log lines and progress on standard error, SIGINT, SIGTERM and SIGUSR1 as
+ * an orderly stop (a second one ends at once). */
 const MaeEvents *progress_start(const MaeOptions *o);
 void progress_end(void);
 /* "1h02m", "3m20s", "12.3s" */

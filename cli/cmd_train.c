@@ -66,9 +66,12 @@ static int train(const Training *t, const MaeOptions *o) {
     MaeError err = {0};
     MaeStatus failed = t->run(o, progress_start(o), &summary, &err);
     progress_end();
-    if (failed == MAE_INTERRUPTED && o->restart)
+    if (failed == MAE_INTERRUPTED && o->restart && !output_is_silent())
         fprintf(stderr, "mae: leave --restart out to continue\n");
-    if (failed) return report(&err);
+    if (failed) {
+        int status = report(&err);
+        return failed == MAE_INTERRUPTED ? EXIT_AGAIN : status;
+    }
     if (o->json) return print_summary_json(t, &summary);
     print_summary(&summary);
     return EXIT_DONE;
@@ -76,6 +79,10 @@ static int train(const Training *t, const MaeOptions *o) {
 
 static int run(const Training *t, int argc, char **argv) {
     Call c;
+    MaeError err = {0};
+    int rank, size;
+    if (mae_join(&rank, &size, &err)) return report(&err);
+    if (rank > 0) output_silence();
     int status = call_parse(&c, t->name, t->id, argc, argv);
     if (status == GO_ON) status = call_no_positional(&c, t->name, t->data);
     if (status == GO_ON) status = call_need(t->name, c.options.out, "--out RUN");

@@ -6,13 +6,25 @@
 
 #include "cli.h"
 
+static bool silent;
+
+void output_silence(void) {
+    silent = true;
+    if (!freopen("/dev/null", "w", stdout)) fclose(stdout);
+}
+
+bool output_is_silent(void) {
+    return silent;
+}
+
 int report(const MaeError *err) {
-    fprintf(stderr, "mae: %s\n", err->message);
+    if (!silent) fprintf(stderr, "mae: %s\n", err->message);
     return err->status == MAE_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 
 int report_usage(const char *command, const char *format, ...) {
     va_list args;
+    if (silent) return EXIT_USAGE;
     va_start(args, format);
     fprintf(stderr, "mae: ");
     vfprintf(stderr, format, args);

@@ -33,6 +33,7 @@ static void on_log(void *user, int level, const char *line) {
     static const char *const words[] = {"error: ", "warning: ", ""};
     (void)user;
     if (state.quiet && level > 0) return;
+    if (output_is_silent() && level != 1) return; /* rank 0 says the rest */
     close_line();
     fprintf(stderr, "%s%s\n", words[level < 0 || level > 2 ? 2 : level], line);
 }
@@ -81,14 +82,21 @@ static void on_plan(void *user, const MaePlan *p) {
     print_plan(stderr, p);
 }
 
+/* What people and queues stop a job with; Slurm's --signal=USR1@120 comes before its time is up. */
+static void signals(void (*handler)(int)) {
+    signal(SIGINT, handler);
+    signal(SIGTERM, handler);
+    signal(SIGUSR1, handler);
+}
+
 /* The first signal asks, the second, of either kind, ends. */
 static void on_signal(int number) {
     static const char text[] = "\nmae: stopping and saving; once more ends at once\n";
     (void)number;
     stop = 1;
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    if (!state.quiet && write(STDERR_FILENO, text, sizeof text - 1) < 0) return;
+    signals(SIG_DFL);
+    if (!state.quiet && !output_is_silent() && write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        return;
 }
 
 const MaeEvents *progress_start(const MaeOptions *o) {
@@ -96,17 +104,15 @@ const MaeEvents *progress_start(const MaeOptions *o) {
     state.terminal = isatty(STDERR_FILENO) == 1;
     state.quiet = o->quiet != 0;
     events = (MaeEvents){.log = on_log, .stop = &stop};
-    if (!state.quiet) {
+    if (!state.quiet && !output_is_silent()) {
         events.progress = on_progress;
         events.plan = on_plan;
     }
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    signals(on_signal);
     return &events;
 }
 
 void progress_end(void) {
     close_line();
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    signals(SIG_DFL);
 }

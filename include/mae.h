@@ -53,6 +53,13 @@ typedef struct MaeError {
 } MaeError;
 
 MAE_API const char *mae_version(void);
+
+/* Joins the processes that a launcher (mpirun, srun) started together with this one; alone, or in a
+ * library built without MPI, the rank is 0 and the size 1. mae_pretrain, mae_finetune and mae_probe
+ * do it by themselves: all processes call them with the same options, each trains on its part of
+ * every batch, rank 0 writes the run folder, and all return the same status. The run folder and the
+ * data must be seen by all of them. Call it earlier to know who should talk. */
+MAE_API MaeStatus mae_join(int *rank, int *size, MaeError *err);
 MAE_API const char *mae_status_name(MaeStatus s);
 
 /* --- options: one table for parser, help and saved configuration ------------------------------ */
@@ -135,7 +142,8 @@ typedef struct MaeOptions {
     char *out, *checkpoint; /* --out, --model CKPT of the commands that read one */
     int restart;
     int64_t threads;
-    int device, precision; /* cpu ref; fp32 */
+    int device, precision;               /* cpu ref; fp32 */
+    int shard_optimizer, sync_batchnorm; /* with several processes */
     /* reconstruct */
     char *keep_patches; /* --keep 3,17,... */
     int paste, stats;   /* stats: true interpolated */

@@ -46,6 +46,15 @@ MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeErr
     return lower(status, &e, err);
 }
 
+MaeStatus mae_join(int *rank, int *size, MaeError *err) {
+    Error e = {0};
+    Comm *c = NULL;
+    Status status = comm_world(&c, &e);
+    *rank = comm_rank(c);
+    *size = comm_size(c);
+    return lower(status, &e, err);
+}
+
 MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                        MaeError *err) {
     Error e = {0};

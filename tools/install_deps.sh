@@ -7,7 +7,7 @@ packages="gcc make pkg-config libc6-dev liblapack-dev libjpeg-dev libpng-dev lib
 libarchive-dev libjansson-dev zlib1g-dev"
 modules="lapack libjpeg libpng libwebp libarchive jansson zlib"
 if [ "${1:-}" = test ]; then
-    packages="$packages check"
+    packages="$packages check libopenmpi-dev openmpi-bin procps"
     modules="$modules check"
 fi
 
@@ -15,6 +15,9 @@ missing() {
     command -v cc >/dev/null 2>&1 || return 0
     command -v make >/dev/null 2>&1 || return 0
     command -v pkg-config >/dev/null 2>&1 || return 0
+    case $packages in
+    *openmpi*) command -v mpicc >/dev/null 2>&1 && command -v mpirun >/dev/null 2>&1 || return 0 ;;
+    esac
     for m in $modules; do pkg-config --exists "$m" || return 0; done
     return 1
 }
@@ -22,7 +25,7 @@ missing() {
 missing || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "Please install a C compiler, make, pkg-config and the development packages of:" >&2
-    echo "LAPACK, libjpeg-turbo, libpng, libwebp, libarchive, jansson, zlib, check (for the tests)." >&2
+    echo "LAPACK, libjpeg-turbo, libpng, libwebp, libarchive, jansson, zlib; for the tests check and MPI." >&2
     exit 1
 fi
 root=""

@@ -57,7 +57,7 @@ struct Loader {
 /* ---- one sample ---- */
 
 static int64_t virtual_sample(const Loader *l, int64_t epoch, int64_t position) {
-    if (!l->options.shuffle) return position;
+    if (!l->options.shuffle) return l->options.first + position;
     return rng_permute(l->options.seed, (uint64_t)epoch, l->total, position);
 }
 
@@ -120,6 +120,22 @@ static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, Draw *d
                 (long long)count, first.status == STATUS_OK ? "see the log" : first.message);
 }
 
+/* Halves of each process from the front and from the back; the middle ones of odd batches between.
+ */
+int64_t loader_place(int64_t rank, int64_t n_ranks, int64_t batch, int64_t i) {
+    int64_t half = batch / 2, whole = n_ranks * batch;
+    if (i < half) return rank * half + i;
+    if (i >= batch - half) return whole - 1 - (rank * half + batch - 1 - i);
+    return n_ranks * half + rank;
+}
+
+/* Where an item of a batch is in the epoch's order. */
+static int64_t position_of(const Loader *l, const Slot *slot, int64_t item) {
+    const LoaderOptions *o = &l->options;
+    if (o->n_ranks < 2) return slot->index * o->batch + item;
+    return slot->index * o->batch * o->n_ranks + loader_place(o->rank, o->n_ranks, o->batch, item);
+}
+
 /* The pixels of one item, and its number in the epoch's list. */
 static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
                           Error *err) {
@@ -129,7 +145,7 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     ImageCrop crop = {
         .choose = draw_crop, .user = &draw, .min_width = a->width, .min_height = a->height};
     bool crops = augment_crops(a);
-    Status status = fetch_readable(l, slot->epoch, slot->index * l->options.batch + item, &draw,
+    Status status = fetch_readable(l, slot->epoch, position_of(l, slot, item), &draw,
                                    crops ? &crop : NULL, &sample, err);
     if (status != STATUS_OK) return status;
     uint64_t seed = l->options.seed;
@@ -152,7 +168,7 @@ static Status make_sample(Loader *l, Slot *slot, int64_t item, ResampleScratch *
                           Error *err) {
     Status status = STATUS_OK;
     if (l->options.indices_only)
-        slot->samples[item] = virtual_sample(l, slot->epoch, slot->index * l->options.batch + item);
+        slot->samples[item] = virtual_sample(l, slot->epoch, position_of(l, slot, item));
     else
         status = make_pixels(l, slot, item, scratch, err);
     if (status == STATUS_OK)
@@ -272,16 +288,18 @@ static Status count_batches(Loader *l, Error *err) {
     if (count > MAX_VIRTUAL / o->repeat)
         return fail(err, STATUS_UNSUPPORTED, "loader: %lld images repeated %lld times are too many",
                     (long long)count, (long long)o->repeat);
-    l->total = count * o->repeat;
-    l->per_epoch = l->total / o->batch + (!o->drop_last && l->total % o->batch != 0);
+    int64_t whole = o->batch * (o->n_ranks > 1 ? o->n_ranks : 1);
+    l->total = count * o->repeat - o->first;
+    l->per_epoch = l->total / whole + (!o->drop_last && l->total % whole != 0);
     if (l->per_epoch == 0)
         return fail(
             err, STATUS_EMPTY,
             "the dataset (%s) gives %lld samples an epoch, fewer than one batch of %lld: "
             "lower the batch size to %lld or less, or repeat each image at least %lld times "
             "(now %lld), or keep incomplete batches",
-            dataset_describe(l->dataset), (long long)l->total, (long long)o->batch,
-            (long long)l->total, (long long)((o->batch + count - 1) / count), (long long)o->repeat);
+            dataset_describe(l->dataset), (long long)l->total, (long long)whole,
+            (long long)(l->total * o->batch / whole), (long long)((whole + count - 1) / count),
+            (long long)o->repeat);
     l->n_batches = INT64_MAX;
     if (o->n_epochs > 0) {
         int64_t left = (o->n_epochs - o->start_epoch) * l->per_epoch - o->start_batch;
@@ -349,6 +367,10 @@ Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err) 
                options.augment.height >= 1 && options.augment.width >= 1,
            "batch %lld, repeat %lld", (long long)options.batch, (long long)options.repeat);
     ASSERT(!options.mean == !options.std, "mean and std belong together");
+    ASSERT(options.n_ranks < 2 || (options.drop_last && options.rank < options.n_ranks),
+           "rank %lld of %lld", (long long)options.rank, (long long)options.n_ranks);
+    ASSERT(options.first >= 0 && (options.first == 0 || !options.shuffle), "first %lld",
+           (long long)options.first);
     Loader *l = mem_alloc(sizeof *l);
     *out = NULL;
     if (!l) return no_memory(err);
@@ -381,6 +403,17 @@ int64_t loader_unreadable(const Loader *l) {
     int64_t n = l->n_unreadable;
     pthread_mutex_unlock(lock);
     return n;
+}
+
+int64_t loader_images(const Loader *l) {
+    return l->count;
+}
+
+void loader_unreadable_images(const Loader *l, uint8_t *out) {
+    pthread_mutex_t *lock = (pthread_mutex_t *)&l->lock;
+    pthread_mutex_lock(lock);
+    memcpy(out, l->unreadable, (size_t)l->count);
+    pthread_mutex_unlock(lock);
 }
 
 void loader_close(Loader *l) {

@@ -20,7 +20,12 @@ typedef struct LoaderOptions {
     bool drop_last; /* otherwise the last batch of an epoch is shorter */
     int64_t repeat; /* each epoch visits every image this often (>= 1) with other draws */
     bool strict;
-    int64_t limit;       /* the first images of the data only, 0 = all */
+    int64_t limit; /* the first images of the data only, 0 = all */
+    int64_t first; /* without shuffle: samples before this one are left out */
+    /* A batch of the epoch is cut among n_ranks processes (0 = 1), `batch` samples to each. The
+     * i-th sample from the front of a batch and the i-th from its back go to the same process, so
+     * that mixing, which pairs them, is the same for any number. Wants drop_last. */
+    int64_t rank, n_ranks;
     bool indices_only;   /* samples and labels, no pixels: for features that are there already */
     int64_t start_epoch; /* resume: the first batch is batch start_batch of start_epoch */
     int64_t start_batch;
@@ -31,7 +36,7 @@ typedef struct LoaderOptions {
 
 typedef struct Batch {
     int64_t epoch, index;   /* batch number within the epoch */
-    int64_t n;              /* samples, <= options.batch */
+    int64_t n;              /* samples here, <= options.batch */
     const uint8_t *pixels;  /* [n, height, width, C] */
     const int64_t *samples; /* [n] virtual sample index: position in [0, count*repeat) */
     const int *labels;      /* [n], -1 = none */
@@ -41,11 +46,16 @@ typedef struct Batch {
 typedef struct Loader Loader;
 /* The dataset must outlive the loader. Fails (EMPTY) when an epoch has no batch, saying what to
  * change. */
+/* The place within a batch of n_ranks * batch samples of the i-th sample of a process. */
+int64_t loader_place(int64_t rank, int64_t n_ranks, int64_t batch, int64_t i);
 Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err);
 int64_t loader_batches_per_epoch(const Loader *l);
 /* The next batch, valid until the next call. out->n == 0 at the end. */
 Status loader_next(Loader *l, Batch *out, Error *err);
 int64_t loader_unreadable(const Loader *l); /* distinct images that could not be read so far */
-void loader_close(Loader *l);               /* stops and joins the workers; accepts NULL */
+/* The same in detail: out[count of images used] is 1 where an image could not be read. */
+int64_t loader_images(const Loader *l);
+void loader_unreadable_images(const Loader *l, uint8_t *out);
+void loader_close(Loader *l); /* stops and joins the workers; accepts NULL */
 
 #endif

@@ -55,6 +55,11 @@ static Value *new_value(Graph *g, const char *name, ValueKind kind, DType dtype,
     return &n->value;
 }
 
+void graph_share(Graph *g, const GraphPeers *peers) {
+    ASSERT(g->n_ops == 0, "shared after ops were added");
+    g->peers = *peers;
+}
+
 Value *graph_input(Graph *g, const char *name, DType dtype, Shape shape) {
     return new_value(g, name, VALUE_INPUT, dtype, shape);
 }

@@ -21,6 +21,7 @@ typedef struct Param {
     const char *name; /* as in the published state dict */
     Shape shape;
     int64_t numel;
+    int64_t index; /* in order of params_add */
     bool trainable, placed;
     bool needs_grad; /* trainable, and gradients were asked for */
     size_t offset;   /* bytes into the slabs; trainable ones are in front */
@@ -68,6 +69,16 @@ typedef enum GraphMode { GRAPH_INFER, GRAPH_TRAIN } GraphMode;
 
 Graph *graph_new(Device *d); /* NULL: no memory */
 void graph_free(Graph *g);   /* accepts NULL */
+
+/* Other processes that run the same graph at the same time, on other images of the same batch. */
+typedef struct GraphPeers {
+    int64_t n, rank;
+    void *user;
+    /* all[n * bytes] <- what each has, in order of rank */
+    void (*gather)(void *user, void *all, const void *mine, size_t bytes);
+} GraphPeers;
+/* Before ops are added: statistics of a batch (op_batchnorm) are those of all of them. */
+void graph_share(Graph *g, const GraphPeers *peers);
 
 Value *graph_input(Graph *g, const char *name, DType dtype, Shape shape);
 Value *graph_param(Graph *g, Param *p);
@@ -150,7 +161,7 @@ Value *op_tokens_cls(Graph *g, const char *name, Value *x); /* [B,T,C] -> [B,C] 
 Value *op_soft_cross_entropy(Graph *g, const char *name, Value *logits, Value *targets);
 /* x[B,C], mean[C], var[C], count[1] -> [B,C]. mean, var and count are parameters that are not
  * trained; with `train` every graph_forward updates them and normalises by the batch (B >= 2),
- * without it they normalise. x has no gradient. */
+ * without it they normalise. x has no gradient. In a shared graph the batch is that of all. */
 Value *op_batchnorm(Graph *g, const char *name, Value *x, Value *mean, Value *var, Value *count,
                     double eps, double momentum, bool train);
 

@@ -75,6 +75,7 @@ struct Graph {
     size_t slab_bytes;
     bool planned;
     GraphMode mode;
+    GraphPeers peers;       /* n 0: alone */
     GraphObserver observer; /* NULL: nobody */
     void *observer_user;
 };

@@ -103,19 +103,43 @@ Value *op_soft_cross_entropy(Graph *g, const char *name, Value *logits, Value *t
 /* --- batchnorm: x[B,C], mean[C], var[C], count[1] -> y[B,C]: no gradient flows back ------------
  */
 
+static bool is_shared(const Graph *g, const Op *op) {
+    return op->flag && g->peers.n > 1;
+}
+
+static size_t batchnorm_scratch(Graph *g, const Op *op, bool backward) {
+    size_t bytes = (size_t)shape_numel(op->in[0]->value.shape) * KERNELS(g)->real_bytes;
+    return is_shared(g, op) && !backward ? (size_t)g->peers.n * bytes : 0;
+}
+
+/* Everyone takes the statistics of the rows of all, and keeps its own rows. */
+static void batchnorm_shared(Graph *g, Op *op) {
+    ValueNode *x = op->in[0];
+    int64_t B = node_dim(x, 0), C = node_dim(x, 1);
+    size_t bytes = (size_t)(B * C) * KERNELS(g)->real_bytes;
+    void *all = op->scratch[0];
+    g->peers.gather(g->peers.user, all, DATA(x), bytes);
+    KERNELS(g)->batchnorm_train(g->device, all, DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]),
+                                all, g->peers.n * B, C, op->eps, op->momentum);
+    device_copy(g->device, DATA(op->out[0]), device_at(all, (size_t)g->peers.rank * bytes), bytes);
+}
+
 static void batchnorm_forward(Graph *g, Op *op) {
     const Kernels *k = KERNELS(g);
     void *y = DATA(op->out[0]), *mean = DATA(op->in[1]), *var = DATA(op->in[2]);
     const void *x = DATA(op->in[0]);
     int64_t B = node_dim(op->in[0], 0), C = node_dim(op->in[0], 1);
-    if (op->flag)
+    if (is_shared(g, op))
+        batchnorm_shared(g, op);
+    else if (op->flag)
         k->batchnorm_train(g->device, y, mean, var, DATA(op->in[3]), x, B, C, op->eps,
                            op->momentum);
     else
         k->batchnorm_infer(g->device, y, mean, var, x, B, C, op->eps);
 }
 
-static const OpClass BATCHNORM = {.name = "batchnorm", .forward = batchnorm_forward};
+static const OpClass BATCHNORM = {
+    .name = "batchnorm", .forward = batchnorm_forward, .scratch_bytes = batchnorm_scratch};
 
 static bool is_statistic(const Value *v, int64_t n) {
     return v->kind == VALUE_PARAM && !v->needs_grad && shape_equal(v->shape, SHAPE(n));
@@ -131,7 +155,9 @@ Value *op_batchnorm(Graph *g, const char *name, Value *x, Value *mean, Value *va
     op->eps = eps;
     op->momentum = momentum;
     op->flag = train;
-    op_check(x->shape.n_dims == 2 && !x->needs_grad && (!train || x->shape.dim[0] > 1), op);
+    op_check(x->shape.n_dims == 2 && !x->needs_grad &&
+                 (!train || x->shape.dim[0] > 1 || is_shared(g, op)),
+             op);
     int64_t C = x->shape.dim[1];
     op_check(is_statistic(mean, C) && is_statistic(var, C), op);
     op_check(count->kind == VALUE_PARAM && !count->needs_grad && shape_numel(count->shape) == 1,

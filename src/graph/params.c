@@ -48,7 +48,11 @@ Param *params_add(Params *p, const char *name, Shape shape, bool trainable) {
     Param *q = arena_alloc(p->arena, sizeof *q);
     char *copy = arena_strdup(p->arena, name);
     if (!q || !copy) return NULL;
-    *q = (Param){.name = copy, .shape = shape, .numel = shape_numel(shape), .trainable = trainable};
+    *q = (Param){.name = copy,
+                 .shape = shape,
+                 .numel = shape_numel(shape),
+                 .index = p->count,
+                 .trainable = trainable};
     p->list[p->count++] = q;
     return q;
 }

@@ -77,6 +77,7 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
     ASSERT(!o.from_features || c->head == HEAD_PROBE, "features are given to probes only");
     out->graph = graph_new(v->device);
     if (!out->graph) return fail(err, STATUS_MEMORY, "no memory for a graph");
+    if (o.peers) graph_share(out->graph, o.peers);
     Layers l = {.model = v, .graph = out->graph};
     Status status = drop_inputs(&l, o, out, err);
     if (status != STATUS_OK) return status;

@@ -11,6 +11,7 @@ typedef struct ClassifierOptions {
     bool float_images;  /* images are given normalised instead of as pixels */
     bool from_features; /* a probe over features that are given: no encoder in the graph */
     double drop_path;   /* rate of the last block; rises linearly from 0 in the first */
+    const GraphPeers *peers; /* whose batch is one with this one; NULL: nobody's */
 } ClassifierOptions;
 
 typedef struct ClassifierGraph {

@@ -90,7 +90,7 @@ Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err) {
     *out = (MaeBenchData){.images_per_s_median = 4 * (double)o->batch / middle,
                           .images_per_s_best = 4 * (double)o->batch / seconds[0],
                           .images = 4 * n * o->batch,
-                          .workers = setup_workers(o)};
+                          .workers = setup_workers(o, NULL)};
 done:
     loader_close(loader);
     dataset_close(d);

@@ -124,7 +124,7 @@ Status bench_work_new(const MaeOptions *o, BenchWork **out, Error *err) {
     *w = (BenchWork){
         .task = (BenchTask)o->task, .batch = o->batch, .repetitions = bench_repetitions(o)};
     TRY(configure(w, o, err));
-    TRY(setup_device(o, &w->device, err));
+    TRY(setup_device(o, NULL, &w->device, err));
     TRY(vit_new(w->device, &w->config, w->task != BENCH_FEATURES, TUNE_ALL, &w->model, err));
     TRY(vit_init(w->model, (uint64_t)o->seed, err));
     switch (w->task) {

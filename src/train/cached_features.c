@@ -18,30 +18,55 @@ struct CachedFeatures {
     int64_t gathered_n;
 };
 
-static Status fill(CachedFeatures *c, Evaluator *e, Loader *loader, const MaeEvents *events,
-                   Error *err) {
+/* The features of images [first, end). */
+static Status fill(CachedFeatures *c, Evaluator *e, const CacheJob *job, int64_t first, int64_t end,
+                   const MaeEvents *events, Error *err) {
+    Status status = STATUS_OK;
+    Loader *loader = NULL;
     double start = clock_seconds();
-    for (int64_t done = 0; done < c->n;) {
+    LoaderOptions options = {.augment = job->augment,
+                             .batch = evaluator_batch(e),
+                             .n_workers = job->workers,
+                             .repeat = 1,
+                             .n_epochs = 1,
+                             .first = first,
+                             .strict = true};
+    if (first == end) return STATUS_OK;
+    TRY(loader_open(job->data, options, &loader, err));
+    for (int64_t at = first; at < end;) {
         Batch b;
-        Status status = loader_next(loader, &b, err);
-        if (status != STATUS_OK) return status;
-        if (b.n > c->n - done) b.n = c->n - done;
-        evaluator_logits(e, b.pixels, b.n, NULL, c->features + done * c->width);
-        done += b.n;
-        events_images(events, "features", done, c->n, start);
-        if (events_stop(events))
-            return fail(err, STATUS_INTERRUPTED, "stopped after features of %" PRId64 " images",
-                        done);
+        TRY(loader_next(loader, &b, err));
+        if (b.n > end - at) b.n = end - at;
+        evaluator_logits(e, b.pixels, b.n, NULL, c->features + at * c->width);
+        at += b.n;
+        events_images(events, "features", at - first, end - first, start);
+        if (events_stop(events)) {
+            status = fail(err, STATUS_INTERRUPTED, "stopped after features of %" PRId64 " images",
+                          at - first);
+            goto done;
+        }
     }
+done:
+    loader_close(loader);
+    return status;
+}
+
+/* What others compute is zero here, so that the sum is what each has computed. */
+static Status fill_together(CachedFeatures *c, Evaluator *e, const CacheJob *job,
+                            const MaeEvents *events, Error *err) {
+    int64_t first, end;
+    evaluation_share(job->comm, c->n, &first, &end);
+    Status status = fill(c, e, job, first, end, events, err);
+    status = comm_agree(job->comm, status, err);
+    if (status != STATUS_OK) return status;
+    comm_start_sum(job->comm, c->features, c->n * c->width, sizeof *c->features, -1);
+    comm_wait(job->comm);
     return STATUS_OK;
 }
 
-Status cached_features_new(Evaluator *e, Vit *v, const CacheJob *job, const MaeEvents *events,
-                           CachedFeatures **out, Error *err) {
-    Status status = STATUS_OK;
-    Loader *loader = NULL;
+static Status make_room(const Vit *v, const CacheJob *job, CachedFeatures **out, Error *err) {
     CachedFeatures *c = mem_alloc(sizeof *c);
-    *out = NULL;
+    *out = c;
     if (!c) return fail(err, STATUS_MEMORY, "no memory for features");
     c->data = job->data;
     c->n = dataset_count(job->data);
@@ -50,24 +75,21 @@ Status cached_features_new(Evaluator *e, Vit *v, const CacheJob *job, const MaeE
     c->features = mem_alloc_array((size_t)(c->n * c->width), sizeof *c->features);
     c->gathered_n = job->batch;
     c->gathered = mem_alloc_array((size_t)(job->batch * c->width), sizeof *c->gathered);
-    if (!c->features || !c->gathered) {
-        status = fail(err, STATUS_MEMORY,
-                      "no memory for %.1f MB of features; leave --cache-features out",
-                      1e-6 * (double)(c->n * c->width) * sizeof *c->features);
-        goto done;
-    }
-    LoaderOptions options = {.augment = job->augment,
-                             .batch = evaluator_batch(e),
-                             .n_workers = job->workers,
-                             .repeat = 1,
-                             .n_epochs = 1,
-                             .strict = true};
-    TRY(loader_open(job->data, options, &loader, err));
-    TRY(fill(c, e, loader, events, err));
+    if (c->features && c->gathered) return STATUS_OK;
+    return fail(err, STATUS_MEMORY, "no memory for %.1f MB of features; leave --cache-features out",
+                1e-6 * (double)(c->n * c->width) * sizeof *c->features);
+}
+
+Status cached_features_new(Evaluator *e, Vit *v, const CacheJob *job, const MaeEvents *events,
+                           CachedFeatures **out, Error *err) {
+    Status status = STATUS_OK;
+    CachedFeatures *c = NULL;
+    *out = NULL;
+    TRY(comm_agree(job->comm, make_room(v, job, &c, err), err));
+    TRY(fill_together(c, e, job, events, err));
     *out = c;
     c = NULL;
 done:
-    loader_close(loader);
     cached_features_free(c);
     return status;
 }

@@ -22,6 +22,8 @@ typedef struct Progress {
     bool epoch_open;           /* the epoch is over, but not yet measured and logged */
     double best_top1;          /* of classifiers, on the validation images; -1: none yet */
     int64_t best_epoch;
+    /* Of all processes: images of what `batch` counts, and of an update; 0: not said. */
+    int64_t batch_images, update_images;
 } Progress;
 
 /* What a run is made of; ema may be NULL. */

@@ -128,6 +128,8 @@ void meta_put_progress(Meta *m, const Progress *p, int64_t updates) {
     put_int(m, "epoch_open", p->epoch_open);
     put_real(m, "best_top1", p->best_top1);
     put_int(m, "best_epoch", p->best_epoch);
+    put_int(m, "batch_images", p->batch_images);
+    put_int(m, "update_images", p->update_images);
 }
 
 /* --- metadata in ------------------------------------------------------------------------------ */
@@ -312,9 +314,14 @@ Status meta_get_progress(const TensorFile *f, Progress *p, int64_t *updates, Err
         TRY(get_real(f, "last_norm", &p->last_norm, err));
         TRY(meta_get_int(f, "epoch_open", &open, err));
     }
+    if (tensorfile_meta(f, "batch_images")) {
+        TRY(meta_get_int(f, "batch_images", &p->batch_images, err));
+        TRY(meta_get_int(f, "update_images", &p->update_images, err));
+    }
     p->epoch_open = open != 0;
     p->seed = (uint64_t)seed;
-    if (p->step < 0 || p->epoch < 0 || p->batch < 0 || *updates < 0)
+    if (p->step < 0 || p->epoch < 0 || p->batch < 0 || *updates < 0 || p->batch_images < 0 ||
+        p->update_images < 0)
         status = fail(err, STATUS_FORMAT, "%s: negative counters", tensorfile_path(f));
 done:
     return status;

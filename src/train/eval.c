@@ -143,7 +143,7 @@ static Status open_eval(Eval *e, Error *err) {
     TRY(open_classes(e, err));
     TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));
     e->job = (EvaluationJob){.data = e->data,
-                             .workers = setup_workers(o),
+                             .workers = setup_workers(o, NULL),
                              .limit = o->val_limit,
                              .seed = (uint64_t)o->seed,
                              .label_of = e->label_of,

@@ -124,21 +124,36 @@ static Status count_batch(Evaluator *e, const EvaluationJob *job, const Batch *b
     return STATUS_OK;
 }
 
-Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
-                     Evaluation *out, Error *err) {
+void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end) {
+    *first = n * comm_rank(c) / comm_size(c);
+    *end = n * (comm_rank(c) + 1) / comm_size(c);
+}
+
+Status evaluation_gather(Comm *c, Status status, Evaluation *e, Error *err) {
+    double sums[] = {(double)e->images, (double)e->top1, (double)e->top5, e->loss};
+    status = comm_agree(c, status, err);
+    if (status != STATUS_OK) return status;
+    comm_sum(c, sums, sizeof sums / sizeof *sums);
+    *e = (Evaluation){(int64_t)sums[0], (int64_t)sums[1], (int64_t)sums[2], sums[3]};
+    return STATUS_OK;
+}
+
+/* The images [first, end). */
+static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, int64_t end,
+                       const MaeEvents *events, Evaluation *out, Error *err) {
     Status status = STATUS_OK;
     Loader *loader = NULL;
     double start = clock_seconds();
-    int64_t total = dataset_count(job->data);
-    if (job->limit > 0 && job->limit < total) total = job->limit;
+    int64_t total = end - first;
     LoaderOptions options = {.augment = job->augment,
                              .batch = e->graph.batch,
                              .n_workers = job->workers,
                              .seed = job->seed,
                              .repeat = 1,
                              .n_epochs = 1,
+                             .first = first,
                              .strict = true};
-    *out = (Evaluation){0};
+    if (total == 0) return STATUS_OK;
     TRY(loader_open(job->data, options, &loader, err));
     while (out->images < total) {
         Batch b;
@@ -157,4 +172,14 @@ Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *ev
 done:
     loader_close(loader);
     return status;
+}
+
+Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
+                     Evaluation *out, Error *err) {
+    int64_t total = dataset_count(job->data), first, end;
+    if (job->limit > 0 && job->limit < total) total = job->limit;
+    evaluation_share(job->comm, total, &first, &end);
+    *out = (Evaluation){0};
+    Status status = run_part(e, job, first, end, events, out, err);
+    return evaluation_gather(job->comm, status, out, err);
 }

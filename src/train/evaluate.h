@@ -4,6 +4,7 @@
 #define TRAIN_EVALUATE_H
 
 #include "data/loader.h"
+#include "dist/comm.h"
 #include "mae.h"
 #include "model/classifier.h"
 
@@ -23,6 +24,7 @@ typedef struct EvaluationJob {
     Augment augment;
     int workers;
     int64_t limit;          /* first images of the data, 0 = all */
+    Comm *comm;             /* each process takes a part, all get the whole; NULL: alone */
     uint64_t seed;          /* of corruptions */
     const int *label_of;    /* class of the model for each class of the data */
     const uint8_t *allowed; /* [classes], NULL = all */
@@ -35,6 +37,11 @@ typedef struct Evaluator Evaluator;
 Status evaluator_new(Vit *v, int64_t batch, Evaluator **out, Error *err);
 void evaluator_free(Evaluator *e); /* accepts NULL */
 int64_t evaluator_batch(const Evaluator *e);
+/* The images [*first, *end) of n that this process takes. */
+void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end);
+/* The sum of those of all processes; a failure of one is that of all. */
+Status evaluation_gather(Comm *c, Status status, Evaluation *e, Error *err);
+
 /* NONFINITE names the image whose logits are not; STATUS_INTERRUPTED when asked to stop. */
 Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
                      Evaluation *out, Error *err);

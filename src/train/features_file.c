@@ -24,8 +24,8 @@ typedef struct Job {
 
 static Status stream(const Job *j, Encoder *e, int64_t n, FeatureSink sink, void *user,
                      Error *err) {
-    return features_stream(e, j->dataset, &j->augment, setup_workers(j->options), n, j->events,
-                           sink, user, err);
+    return features_stream(e, j->dataset, &j->augment, setup_workers(j->options, NULL), n,
+                           j->events, sink, user, err);
 }
 
 /* --- features ---------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ typedef struct Tuning {
     Augment val_augment;
     Evaluator *evaluator;
     CachedFeatures *train_features, *val_features; /* --cache-features */
+    GraphPeers peers;                              /* n 0: batch norm keeps to itself */
 } Tuning;
 
 /* --- what is trained -------------------------------------------------------------------------- */
@@ -157,10 +158,18 @@ static OptimizerOptions optimizer_of(const Run *r) {
                               .groups = {.weight_decay = o->weight_decay,
                                          .fine_tuning = !probe,
                                          .layer_decay = o->layer_decay,
-                                         .depth = r->config.depth}};
+                                         .depth = r->config.depth},
+                              .reducer = r->reducer};
 }
 
-static LabelledOptions batch_options(const MaeOptions *o, const LoaderOptions *l) {
+static void gather(void *user, void *all, const void *mine, size_t bytes) {
+    comm_gather(user, all, mine, bytes);
+}
+
+static LabelledOptions batch_options(const Run *r) {
+    const MaeOptions *o = &r->options;
+    const LoaderOptions *l = &r->loader_options;
+    const Tuning *t = r->task_data;
     static const MixMode modes[] = {MIX_BATCH, MIX_PAIR, MIX_ELEM};
     return (LabelledOptions){.batch = o->batch,
                              .drop_path = o->drop_path,
@@ -172,7 +181,10 @@ static LabelledOptions batch_options(const MaeOptions *o, const LoaderOptions *l
                                      .mode = modes[o->mix_mode]},
                              .seed = (uint64_t)o->seed,
                              .float_images = l->mean != NULL,
-                             .from_features = o->cache_features != 0};
+                             .from_features = o->cache_features != 0,
+                             .rank = comm_rank(r->comm),
+                             .n_ranks = comm_size(r->comm),
+                             .peers = t->peers.n ? &t->peers : NULL};
 }
 
 /* Images come normalised from the loader when something happens to them after that. */
@@ -197,7 +209,8 @@ static Status make(Run *r, Error *err) {
     Tuning *t = mem_alloc(sizeof *t);
     if (!t) return fail(err, STATUS_MEMORY, "no memory for a run");
     r->task_data = t;
-    StepOptions s = {.batch = o->batch, .accumulate = o->accumulate, .clip_grad = o->clip_grad};
+    if (r->comm && o->sync_batchnorm)
+        t->peers = (GraphPeers){comm_size(r->comm), comm_rank(r->comm), r->comm, gather};
     TRY(setup_val_set(o, r->config.channels, &t->val, err));
     TRY(evaluate_check_labels(t->val, "--val", err));
     TRY(classes_map(r->notes.classes, r->config.classes, r->dataset, "--data", &t->train_map, err));
@@ -205,8 +218,13 @@ static Status make(Run *r, Error *err) {
     TRY(setup_eval_augment(t->val, &r->config, &t->val_augment, err));
     TRY(make_loader_options(r, err));
     TRY(vit_new(r->device, &r->config, true, o->tune_blocks, &r->model, err));
+    TRY(run_make_reducer(r, err));
+    StepOptions s = {.batch = o->batch,
+                     .accumulate = o->accumulate,
+                     .clip_grad = o->clip_grad,
+                     .reducer = r->reducer};
     TRY(optimizer_new(r->device, r->model->params, optimizer_of(r), &r->optimizer, err));
-    TRY(labelled_batch_new(r->model, batch_options(o, &r->loader_options), &t->batch, err));
+    TRY(labelled_batch_new(r->model, batch_options(r), &t->batch, err));
     TRY(step_new(r->model, t->batch->graph.graph, t->batch->graph.loss, r->optimizer, s, &r->step,
                  err));
     log_line(LOG_INFO, "training %" PRId64 " of %" PRId64 " parameters, %" PRId64 " classes",
@@ -234,9 +252,10 @@ static Status open_caches(Run *r, Error *err) {
     Tuning *t = r->task_data;
     CacheJob job = {.data = r->dataset,
                     .augment = r->loader_options.augment,
-                    .workers = setup_workers(&r->options),
+                    .workers = setup_workers(&r->options, r->comm),
                     .limit = r->options.limit,
-                    .batch = r->options.batch};
+                    .batch = r->options.batch,
+                    .comm = r->comm};
     TRY(cached_features_new(t->evaluator, r->model, &job, r->events, &t->train_features, err));
     job.data = t->val;
     job.augment = t->val_augment;
@@ -249,7 +268,8 @@ done:
 static Status open(Run *r, Error *err) {
     Status status = STATUS_OK;
     Tuning *t = r->task_data;
-    TRY(evaluator_new(r->model, r->options.batch < 64 ? r->options.batch : 64, &t->evaluator, err));
+    int64_t batch = r->options.batch < 64 ? r->options.batch : 64;
+    TRY(comm_agree(r->comm, evaluator_new(r->model, batch, &t->evaluator, err), err));
     if (r->options.cache_features) TRY(open_caches(r, err));
 done:
     return status;
@@ -270,12 +290,15 @@ static Status measure(Run *r, Evaluation *out, Error *err) {
     Tuning *t = r->task_data;
     EvaluationJob job = {.data = t->val,
                          .augment = t->val_augment,
-                         .workers = setup_workers(&r->options),
+                         .workers = setup_workers(&r->options, r->comm),
                          .limit = r->options.val_limit,
+                         .comm = r->comm,
                          .label_of = t->val_map,
                          .phase = "validate"};
-    if (t->val_features)
-        return cached_features_evaluate(t->val_features, r->model, t->val_map, out, err);
+    if (t->val_features) {
+        Status status = cached_features_evaluate(t->val_features, r->model, t->val_map, out, err);
+        return comm_agree(r->comm, status, err);
+    }
     return evaluator_run(t->evaluator, &job, r->events, out, err);
 }
 
@@ -291,11 +314,12 @@ static Status keep_best(Run *r, double top1, bool averaged, Error *err) {
     notes.step = r->progress.step;
     notes.top1 = top1;
     notes.averaged = averaged;
-    TRY(run_file(r, "best.safetensors", &path, err));
-    TRY(checkpoint_write(path, r->model, &notes, err));
-done:
+    if (comm_is_root(r->comm)) {
+        status = run_file(r, "best.safetensors", &path, err);
+        if (status == STATUS_OK) status = checkpoint_write(path, r->model, &notes, err);
+    }
     mem_free(path);
-    return status;
+    return comm_agree(r->comm, status, err);
 }
 
 static double share(int64_t n, const Evaluation *e) {

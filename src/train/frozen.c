@@ -78,7 +78,8 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, const char *s
         status = fail(err, STATUS_MEMORY, "no memory for features of %" PRId64 " images", b->n);
         goto done;
     }
-    TRY(features_stream(e, b->dataset, &augment, setup_workers(o), b->n, events, to_bank, b, err));
+    TRY(features_stream(e, b->dataset, &augment, setup_workers(o, NULL), b->n, events, to_bank, b,
+                        err));
     knn_normalize(b->features, b->n, b->width);
 done:
     return status;

@@ -11,7 +11,8 @@ Status labelled_batch_new(Vit *v, LabelledOptions options, LabelledBatch **out, 
                            .train = true,
                            .float_images = options.float_images,
                            .from_features = options.from_features,
-                           .drop_path = options.drop_path};
+                           .drop_path = options.drop_path,
+                           .peers = options.peers};
     LabelledBatch *l = mem_alloc(sizeof *l);
     *out = NULL;
     if (!l) return fail(err, STATUS_MEMORY, "no memory for a batch");
@@ -22,8 +23,10 @@ Status labelled_batch_new(Vit *v, LabelledOptions options, LabelledBatch **out, 
     l->targets = mem_alloc_array(B * (size_t)c->classes, sizeof *l->targets);
     l->keep = mem_alloc_array(B * (size_t)(2 * c->depth), sizeof *l->keep);
     l->labels = mem_alloc_array(B, sizeof *l->labels);
+    if (l->options.n_ranks < 1) l->options.n_ranks = 1;
     l->items = mem_alloc_array(B, sizeof *l->items);
-    if (!l->targets || !l->keep || !l->labels || !l->items) {
+    l->drawn = mem_alloc_array(B * (size_t)l->options.n_ranks, sizeof *l->drawn);
+    if (!l->targets || !l->keep || !l->labels || !l->items || !l->drawn) {
         status = fail(err, STATUS_MEMORY, "no memory for the targets of %zu images", B);
         goto done;
     }
@@ -41,6 +44,7 @@ void labelled_batch_free(LabelledBatch *l) {
     mem_free(l->keep);
     mem_free(l->labels);
     mem_free(l->items);
+    mem_free(l->drawn);
     mem_free(l);
 }
 
@@ -65,14 +69,24 @@ static bool mixes(const LabelledOptions *o) {
     return o->mix.probability > 0 && (o->mix.mixup > 0 || o->mix.cutmix > 0);
 }
 
+/* Drawn for the batch of all processes, so that the same images get the same mixture whatever their
+ * number. */
+static void draw_mixture(LabelledBatch *l, const Batch *b) {
+    const ModelConfig *c = &l->model->config;
+    const LabelledOptions *o = &l->options;
+    Rng rng = rng_make(o->seed, RNG_MIX, (uint64_t)b->epoch, (uint64_t)b->index);
+    mix_draw(&o->mix, b->n * o->n_ranks, c->image_height, c->image_width, &rng, l->drawn);
+    for (int64_t i = 0; i < b->n; i++)
+        l->items[i] = l->drawn[loader_place(o->rank, o->n_ranks, b->n, i)];
+}
+
 /* Mixes the images in place and writes the targets that go with them. */
 static void mix(LabelledBatch *l, Batch *b) {
     const ModelConfig *c = &l->model->config;
     const LabelledOptions *o = &l->options;
     bool mixed = mixes(o);
     if (mixed) {
-        Rng rng = rng_make(o->seed, RNG_MIX, (uint64_t)b->epoch, (uint64_t)b->index);
-        mix_draw(&o->mix, b->n, c->image_height, c->image_width, &rng, l->items);
+        draw_mixture(l, b);
         mix_images(b->images, l->items, b->n, c->channels, c->image_height, c->image_width);
     }
     mix_targets(l->targets, l->labels, mixed ? l->items : NULL, b->n, c->classes, o->smoothing);

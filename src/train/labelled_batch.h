@@ -14,6 +14,10 @@ typedef struct LabelledOptions {
     uint64_t seed;
     bool float_images;  /* batches come with normalised images (erasing, mixing) */
     bool from_features; /* a probe over features: images are not looked at */
+    /* Of a batch that is cut among processes, see LoaderOptions: mixing is drawn for the whole, and
+     * so are the statistics of a batch with peers. */
+    int64_t rank, n_ranks; /* 0: one process */
+    const GraphPeers *peers;
 } LabelledOptions;
 
 typedef struct LabelledBatch {
@@ -24,6 +28,7 @@ typedef struct LabelledBatch {
     float *keep;    /* [2*depth,B] */
     int *labels;    /* [B] */
     MixItem *items; /* [B] */
+    MixItem *drawn; /* [n_ranks * B] */
 } LabelledBatch;
 
 /* The graph is planned for training. */

@@ -56,7 +56,7 @@ Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
     *out = NULL;
     if (!m) return fail(err, STATUS_MEMORY, "no memory for a model");
     TRY(setup_model_config(o, &c, err));
-    TRY(setup_device(o, &m->device, err));
+    TRY(setup_device(o, NULL, &m->device, err));
     TRY(vit_new(m->device, &c, false, TUNE_ALL, &m->vit, err));
     TRY(vit_init(m->vit, (uint64_t)o->seed, err));
     setup_notes(o, &c, &m->notes);

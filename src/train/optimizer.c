@@ -6,14 +6,17 @@
 #include "base/memory.h"
 
 #define MAX_MOMENTS 2
+#define ALIGN 64
+#define NOWHERE SIZE_MAX
 
 struct Optimizer {
     Device *device;
     Params *params;
     OptimizerOptions options;
     int64_t updates;
-    void *moment[MAX_MOMENTS]; /* laid out like the trainable parameters */
-    size_t bytes;              /* of each */
+    void *moment[MAX_MOMENTS];
+    size_t *place; /* of a parameter in each of them, by its index; NOWHERE: not updated here */
+    size_t bytes;  /* of each */
 };
 
 static int n_moments(OptimizerKind kind) {
@@ -24,15 +27,28 @@ size_t optimizer_bytes(const Params *p, OptimizerKind kind) {
     return (size_t)n_moments(kind) * params_trained_bytes(p);
 }
 
+/* Moments lie in the order of the parameters; those that others update take no room. */
+static bool place_moments(Optimizer *o) {
+    o->place = mem_alloc_array((size_t)params_count(o->params), sizeof *o->place);
+    for (int64_t i = 0; o->place && i < params_count(o->params); i++) {
+        const Param *p = params_at(o->params, i);
+        bool here = p->trainable && reducer_owns(o->options.reducer, p);
+        o->place[i] = here ? o->bytes : NOWHERE;
+        if (!here) continue;
+        size_t bytes = (size_t)p->numel * o->device->kernels.real_bytes;
+        o->bytes += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    }
+    return o->place != NULL;
+}
+
 Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err) {
     Optimizer *o = mem_alloc(sizeof *o);
-    bool ok = true;
     *out = NULL;
     if (!o) return fail(err, STATUS_MEMORY, "no memory for an optimiser");
     o->device = d;
     o->params = p;
     o->options = options;
-    o->bytes = params_trained_bytes(p);
+    bool ok = place_moments(o);
     for (int i = 0; i < n_moments(options.kind) && ok; i++)
         ok = (o->moment[i] = device_alloc(d, o->bytes)) != NULL;
     if (ok) {
@@ -47,6 +63,7 @@ Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer *
 void optimizer_free(Optimizer *o) {
     if (!o) return;
     for (int i = 0; i < MAX_MOMENTS; i++) device_free(o->device, o->moment[i], o->bytes);
+    mem_free(o->place);
     mem_free(o);
 }
 
@@ -54,12 +71,18 @@ ParamGroup optimizer_group(const Optimizer *o, const Param *p) {
     return param_group(&o->options.groups, p->name, p->shape.n_dims);
 }
 
+static bool is_here(const Optimizer *o, const Param *p) {
+    return o->place[p->index] != NOWHERE;
+}
+
 double optimizer_gradient_norm(Optimizer *o) {
     double sum = 0;
     for (int64_t i = 0; i < params_count(o->params); i++) {
         const Param *p = params_at(o->params, i);
-        if (p->grad) sum += o->device->kernels.sum_squares(o->device, p->grad, p->numel);
+        if (p->grad && is_here(o, p))
+            sum += o->device->kernels.sum_squares(o->device, p->grad, p->numel);
     }
+    if (reducer_shards(o->options.reducer)) comm_sum(reducer_comm(o->options.reducer), &sum, 1);
     return sqrt(sum);
 }
 
@@ -102,12 +125,13 @@ void optimizer_step(Optimizer *o, double lr, double gradient_scale) {
     o->updates++;
     for (int64_t i = 0; i < params_count(o->params); i++) {
         const Param *p = params_at(o->params, i);
-        if (!p->grad) continue;
+        if (!p->grad || !is_here(o, p)) continue;
         if (o->options.kind == OPTIMIZER_ADAMW)
             step_adamw(o, p, lr, gradient_scale);
         else
             step_momentum(o, p, lr, gradient_scale);
     }
+    if (reducer_shards(o->options.reducer)) reducer_share_weights(o->options.reducer);
 }
 
 int64_t optimizer_updates(const Optimizer *o) {
@@ -128,5 +152,5 @@ const char *optimizer_moment_name(const Optimizer *o, int i) {
 }
 
 void *optimizer_moment(Optimizer *o, int i, const Param *p) {
-    return device_at(o->moment[i], p->offset);
+    return is_here(o, p) ? device_at(o->moment[i], o->place[p->index]) : NULL;
 }

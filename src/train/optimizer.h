@@ -5,6 +5,7 @@
 
 #include "graph/graph.h"
 #include "train/groups.h"
+#include "train/reducer.h"
 
 typedef enum OptimizerKind { OPTIMIZER_ADAMW, OPTIMIZER_LARS, OPTIMIZER_SGD } OptimizerKind;
 
@@ -13,6 +14,7 @@ typedef struct OptimizerOptions {
     double beta1, beta2, eps; /* AdamW */
     double momentum, trust;   /* LARS, SGD; trust: of LARS */
     GroupOptions groups;
+    Reducer *reducer; /* whose parameters are updated here; outlives the optimizer, NULL: all */
 } OptimizerOptions;
 
 typedef struct Optimizer Optimizer;
@@ -21,17 +23,20 @@ void optimizer_free(Optimizer *o); /* accepts NULL */
 size_t optimizer_bytes(const Params *p, OptimizerKind kind);
 ParamGroup optimizer_group(const Optimizer *o, const Param *p);
 
-/* L2 norm of all gradients, in double; not finite when a gradient is not. */
+/* L2 norm of all gradients, in double, the same in every process; not finite when a gradient is
+ * not. */
 double optimizer_gradient_norm(Optimizer *o);
 /* One update; lr is scaled by group. The gradients are multiplied by gradient_scale first.
  * LARS as published: matrices get their weight decay and the rate trust * |p| / |g|, vectors
- * neither; the buffer accumulates gradients without the learning rate. */
+ * neither; the buffer accumulates gradients without the learning rate.
+ * With a reducer that shards, ends when everyone has all the new weights. */
 void optimizer_step(Optimizer *o, double lr, double gradient_scale);
 
 int64_t optimizer_updates(const Optimizer *o);
 void optimizer_set_updates(Optimizer *o, int64_t n);
 /* The state of a trainable parameter, for checkpoints: how many tensors of numel reals, what they
- * are called ("exp_avg", "exp_avg_sq"; "momentum_buffer"), and where they are on the device. */
+ * are called ("exp_avg", "exp_avg_sq"; "momentum_buffer"), and where they are on the device (NULL:
+ * in another process). */
 int optimizer_n_moments(const Optimizer *o);
 const char *optimizer_moment_name(const Optimizer *o, int i);
 void *optimizer_moment(Optimizer *o, int i, const Param *p);

@@ -39,12 +39,13 @@ static Status configure(Run *r, Error *err) {
     return setup_dataset(o, o->data, r->config.channels, &r->dataset, err);
 }
 
-static OptimizerOptions adamw_of(const MaeOptions *o) {
+static OptimizerOptions adamw_of(const MaeOptions *o, Reducer *reducer) {
     return (OptimizerOptions){.kind = OPTIMIZER_ADAMW,
                               .beta1 = o->beta1,
                               .beta2 = o->beta2,
                               .eps = 1e-8,
-                              .groups = {.weight_decay = o->weight_decay}};
+                              .groups = {.weight_decay = o->weight_decay},
+                              .reducer = reducer};
 }
 
 static Status make(Run *r, Error *err) {
@@ -57,9 +58,14 @@ static Status make(Run *r, Error *err) {
                        .mask = (MaskKind)o->mask,
                        .mask_ratio = o->mask_ratio,
                        .seed = (uint64_t)o->seed};
-    StepOptions s = {.batch = o->batch, .accumulate = o->accumulate, .clip_grad = o->clip_grad};
     TRY(vit_new(r->device, &r->config, true, TUNE_ALL, &r->model, err));
-    TRY(optimizer_new(r->device, r->model->params, adamw_of(o), &r->optimizer, err));
+    TRY(run_make_reducer(r, err));
+    StepOptions s = {.batch = o->batch,
+                     .accumulate = o->accumulate,
+                     .clip_grad = o->clip_grad,
+                     .reducer = r->reducer};
+    OptimizerOptions adamw = adamw_of(o, r->reducer);
+    TRY(optimizer_new(r->device, r->model->params, adamw, &r->optimizer, err));
     TRY(masked_batch_new(r->model, m, &p->batch, err));
     TRY(step_new(r->model, p->batch->graph.graph, p->batch->graph.loss, r->optimizer, s, &r->step,
                  err));
@@ -88,7 +94,7 @@ static Status start(Run *r, Error *err) {
     Status status = STATUS_OK;
     TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
     if (r->options.init) return start_from(r, err);
-    if (r->config.target != TARGET_PCA) return STATUS_OK;
+    if (r->config.target != TARGET_PCA || !comm_is_root(r->comm)) return STATUS_OK;
     log_line(LOG_INFO,
              "fitting %" PRId64 " principal components of the patches of %" PRId64 " images",
              r->config.pca_components, r->options.pca_images);
@@ -130,6 +136,11 @@ done:
     mem_free(folder);
     resample_scratch_free(&scratch);
     return status;
+}
+
+static Status open_task(Run *r, Error *err) {
+    Status status = comm_is_root(r->comm) ? open_pictures(r, err) : STATUS_OK;
+    return comm_agree(r->comm, status, err);
 }
 
 static Status set_batch(Run *r, Batch *b, Error *err) {
@@ -200,7 +211,7 @@ static const Task PRETRAIN = {.command = MAE_COMMAND_PRETRAIN,
                               .configure = configure,
                               .make = make,
                               .start = start,
-                              .open = open_pictures,
+                              .open = open_task,
                               .set_batch = set_batch,
                               .picture = save_picture,
                               .describe = describe,

@@ -92,23 +92,28 @@ static Status open_weights(Run *r, Error *err) {
     TRY(checkpoint_load_run(r->options.out, &s, err));
     if (r->progress.seed != (uint64_t)r->options.seed)
         return compare("seed", r->options.seed, (int64_t)r->progress.seed, r->options.out, err);
-    log_line(LOG_INFO, "resuming %s at step %" PRId64 " (epoch %" PRId64 ")", r->options.out,
-             r->progress.step, r->progress.epoch);
+    if (comm_is_root(r->comm))
+        log_line(LOG_INFO, "resuming %s at step %" PRId64 " (epoch %" PRId64 ")", r->options.out,
+                 r->progress.step, r->progress.epoch);
 done:
     return status;
 }
 
 static Status open_loader(Run *r, Error *err) {
+    r->loader_options.rank = comm_rank(r->comm);
+    r->loader_options.n_ranks = comm_size(r->comm);
+    r->loader_options.n_workers = setup_workers(&r->options, r->comm);
     r->loader_options.start_epoch = r->progress.epoch;
     r->loader_options.start_batch = r->progress.batch;
     Status status = loader_open(r->dataset, r->loader_options, &r->loader, err);
     if (status != STATUS_OK) return status;
     r->batches_per_epoch = loader_batches_per_epoch(r->loader);
+    r->next_batch = r->progress.batch;
     if (r->batches_per_epoch >= r->options.accumulate) return STATUS_OK;
     return fail(err, STATUS_EMPTY,
                 "an epoch has %" PRId64 " batches of %" PRId64 ", fewer than --accumulate %" PRId64
                 "; use a smaller --batch or --accumulate, or --repeat",
-                r->batches_per_epoch, r->options.batch, r->options.accumulate);
+                r->batches_per_epoch, r->progress.batch_images, r->options.accumulate);
 }
 
 static Status open_folder(Run *r, Error *err) {
@@ -146,15 +151,19 @@ void run_resolve_sizes(MaeOptions *o, const ModelConfig *c) {
     o->decoder_heads = c->decoder_heads;
 }
 
-static Status open_options(Run *r, const MaeOptions *o, Error *err) {
+/* Rank 0 looks after the folder; others would clear or repair it at the same time. */
+static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
-    MaeCommand command = r->task->command;
+    int there = 0;
     if (!o->out || !*o->out)
         return fail(err, STATUS_USAGE, "no run folder; name one with --out RUN");
-    if (o->restart) TRY(runfolder_clear(o->out, err));
-    r->resumed = checkpoint_run_exists(o->out);
-    TRY(r->resumed ? runfolder_merge_options(o, command, &r->options, err)
-                   : runfolder_copy_options(o, command, &r->options, err));
+    if (comm_is_root(r->comm)) {
+        if (o->restart) status = runfolder_clear(o->out, err);
+        there = status == STATUS_OK && checkpoint_run_exists(o->out);
+    }
+    TRY(comm_agree(r->comm, status, err));
+    comm_broadcast(r->comm, &there, sizeof there);
+    r->resumed = there != 0;
 done:
     return status;
 }
@@ -162,7 +171,7 @@ done:
 /* What will be done, and the peak that progress is compared with, for who listens. */
 static Status announce(Run *r, Error *err) {
     MaePlan plan;
-    if (!r->events) return STATUS_OK;
+    if (!r->events || !comm_is_root(r->comm)) return STATUS_OK;
     if (r->events->progress) (void)run_peak_gflops(r);
     if (!r->events->plan) return STATUS_OK;
     Status status = run_fill_plan(r, &plan, err);
@@ -170,23 +179,41 @@ static Status announce(Run *r, Error *err) {
     return status;
 }
 
-static Status run_open(Run *r, const MaeOptions *o, Error *err) {
+/* Everything up to the weights. */
+static Status open_pieces(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
-    TRY(open_options(r, o, err));
-    TRY(setup_device(&r->options, &r->device, err));
+    MaeCommand command = r->task->command;
+    TRY(r->resumed ? runfolder_merge_options(o, command, &r->options, err)
+                   : runfolder_copy_options(o, command, &r->options, err));
+    TRY(setup_device(&r->options, r->comm, &r->device, err));
     TRY(r->task->configure(r, err));
     TRY(announce(r, err));
     if (r->resumed) TRY(check_run_folder(r, err));
     TRY(r->task->make(r, err));
     TRY(open_weights(r, err));
+    TRY(run_find_place(r, o, err));
     TRY(open_loader(r, err));
-    TRY(r->task->open(r, err));
-    TRY(open_folder(r, err));
-    r->lr_peak = setup_lr(&r->options);
-    if (r->options.warmup_epochs >= (double)r->options.epochs)
+done:
+    return status;
+}
+
+static void warn_of_warmup(const Run *r) {
+    if (r->options.warmup_epochs >= (double)r->options.epochs && comm_is_root(r->comm))
         log_line(LOG_WARNING,
                  "the learning rate only warms up: --warmup-epochs %g of --epochs %" PRId64,
                  r->options.warmup_epochs, r->options.epochs);
+}
+
+static Status run_open(Run *r, const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    TRY(comm_world(&r->comm, err));
+    TRY(open_run_folder(r, o, err));
+    TRY(comm_agree(r->comm, open_pieces(r, o, err), err));
+    run_share_state(r);
+    TRY(r->task->open(r, err));
+    TRY(comm_agree(r->comm, comm_is_root(r->comm) ? open_folder(r, err) : STATUS_OK, err));
+    r->lr_peak = setup_lr(&r->options, r->comm);
+    warn_of_warmup(r);
     r->start = r->last_log_time = clock_seconds();
 done:
     return status;
@@ -199,6 +226,7 @@ static void run_close(Run *r) {
     step_free(r->step);
     ema_free(r->ema);
     optimizer_free(r->optimizer);
+    reducer_free(r->reducer);
     vit_free(r->model);
     dataset_close(r->dataset);
     device_close(r->device);
@@ -209,27 +237,41 @@ static void run_close(Run *r) {
 /* --- saving ----------------------------------------------------------------------------------- */
 
 static Status save_run(Run *r, Error *err) {
+    Status status = STATUS_OK;
     RunState s = state_of(r);
     r->notes.epochs = r->progress.epoch;
     r->notes.step = r->progress.step;
-    return checkpoint_save_run(r->options.out, &s, &r->notes, err);
+    if (comm_is_root(r->comm)) status = checkpoint_save_run(r->options.out, &s, &r->notes, err);
+    return comm_agree(r->comm, status, err);
 }
 
 static Status save_picture(Run *r, Error *err) {
-    return r->task->picture ? r->task->picture(r, err) : STATUS_OK;
+    Status status = STATUS_OK;
+    if (r->task->picture && comm_is_root(r->comm)) status = r->task->picture(r, err);
+    return comm_agree(r->comm, status, err);
 }
 
-static Status save_numbered(Run *r, Error *err) {
+static Status write_numbered(Run *r, Error *err) {
     Status status = STATUS_OK;
     char name[64], *path = NULL;
     snprintf(name, sizeof name, "checkpoint-%" PRId64 ".safetensors", r->progress.epoch);
     TRY(run_file(r, name, &path, err));
     TRY(checkpoint_write(path, r->model, &r->notes, err));
     TRY(runfolder_prune(r->options.out, r->options.keep, err));
-    TRY(save_picture(r, err));
 done:
     mem_free(path);
     return status;
+}
+
+static Status save_numbered(Run *r, Error *err) {
+    Status status = comm_is_root(r->comm) ? write_numbered(r, err) : STATUS_OK;
+    status = comm_agree(r->comm, status, err);
+    return status == STATUS_OK ? save_picture(r, err) : status;
+}
+
+static Status save_curves(Run *r, Error *err) {
+    Status status = comm_is_root(r->comm) ? curves_write(r->options.out, err) : STATUS_OK;
+    return comm_agree(r->comm, status, err);
 }
 
 /* --- one update ------------------------------------------------------------------------------- */
@@ -245,10 +287,9 @@ static int64_t total_steps(const Run *r) {
 }
 
 static void report(Run *r, double loss) {
-    if (!r->events || !r->events->progress) return;
+    if (!r->events || !r->events->progress || !comm_is_root(r->comm)) return;
     double rate = images_per_second(r), flops = step_flops_per_image(r->step);
-    double left = (double)(total_steps(r) - r->progress.step) *
-                  (double)(r->options.batch * r->options.accumulate);
+    double left = (double)(total_steps(r) - r->progress.step) * (double)r->progress.update_images;
     MaeProgress p = {.step = r->progress.step,
                      .total_steps = total_steps(r),
                      .epoch = r->progress.epoch,
@@ -259,7 +300,8 @@ static void report(Run *r, double loss) {
                      .gradient_norm = r->step->last_norm,
                      .images_per_s = rate,
                      .eta_s = rate > 0 ? left / rate : 0,
-                     .fraction_of_peak = rate * flops * 1e-9 / r->peak_gflops,
+                     .fraction_of_peak =
+                         rate * flops * 1e-9 / (r->peak_gflops * comm_size(r->comm)),
                      .phase = "train"};
     r->events->progress(r->events->user, &p);
 }
@@ -278,10 +320,10 @@ static Status log_step(Run *r, Error *err) {
     p->log_count = 0;
     r->last_log_time = now;
     r->last_log_images = r->images;
-    return runlog_write(r->log, &line, err);
+    return r->log ? runlog_write(r->log, &line, err) : STATUS_OK;
 }
 
-static Status count_update(Run *r, double loss, Error *err) {
+static void count_update(Run *r, double loss) {
     Progress *p = &r->progress;
     r->failures = 0;
     r->last_loss = loss;
@@ -295,60 +337,101 @@ static Status count_update(Run *r, double loss, Error *err) {
     p->epoch_loss += loss;
     p->epoch_count++;
     report(r, loss);
-    return log_step(r, err);
+    r->fault.status = log_step(r, &r->fault);
 }
 
 /* Weights and moments of the last save; counters go on, so that other data come next. */
 static Status roll_back(Run *r, Error *err) {
-    Progress saved;
+    Progress now = r->progress, saved;
     RunState s = state_of(r);
-    if (!checkpoint_run_exists(r->options.out)) return STATUS_OK;
+    int there = comm_is_root(r->comm) && checkpoint_run_exists(r->options.out);
+    comm_broadcast(r->comm, &there, sizeof there);
+    if (!there) return STATUS_OK;
     s.progress = &saved;
-    Status status = checkpoint_load_run(r->options.out, &s, err);
-    if (status == STATUS_OK)
+    Status status = comm_agree(r->comm, checkpoint_load_run(r->options.out, &s, err), err);
+    if (status != STATUS_OK) return status;
+    run_share_state(r);
+    r->progress = now;
+    if (comm_is_root(r->comm))
         log_line(LOG_WARNING, "weights were rolled back to those of step %" PRId64, saved.step);
-    return status;
+    return STATUS_OK;
+}
+
+static Status note_skipped(Run *r, const Error *reason, Error *err) {
+    if (!comm_is_root(r->comm)) return STATUS_OK;
+    log_line(LOG_WARNING, "step %" PRId64 " skipped: %s", r->progress.step + 1, reason->message);
+    return runlog_event(r->log, r->progress.step, reason->message, err);
 }
 
 static Status skip_update(Run *r, Error *reason, Error *err) {
     Status status = STATUS_OK;
     r->progress.skipped++;
     r->failures++;
-    r->poisoned = true;
-    log_line(LOG_WARNING, "step %" PRId64 " skipped: %s", r->progress.step + 1, reason->message);
-    TRY(runlog_event(r->log, r->progress.step, reason->message, err));
+    TRY(comm_agree(r->comm, note_skipped(r, reason, err), err));
     if (r->failures >= GIVE_UP_AFTER)
         return fail(err, STATUS_NONFINITE,
-                    "%d updates in a row were not finite (%s); training stopped, the last good "
+                    "%d updates in a row were left out (%s); training stopped, the last good "
                     "checkpoint is in %s. Lower --base-lr or --lr, or use --clip-grad 1",
-                    r->failures, r->step->culprit, r->options.out);
+                    r->failures, reason->message, r->options.out);
     if (r->failures % ROLL_BACK_AFTER == 0) TRY(roll_back(r, err));
 done:
     return status;
 }
 
-static Status train_batch(Run *r, Batch *b, Error *err) {
+/* What goes wrong on the way to an update waits in r->fault until all processes meet there. */
+static void compute(Run *r, Batch *b) {
     double loss;
-    Error reason = {0};
-    if (b->index % r->options.accumulate == 0) {
-        r->poisoned = false;
-        r->lr = schedule_lr((double)b->epoch + (double)b->index / (double)r->batches_per_epoch,
-                            r->options.warmup_epochs, (double)r->options.epochs, r->lr_peak,
-                            r->options.min_lr);
+    Status status = r->task->set_batch(r, b, &r->fault);
+    if (status == STATUS_OK) status = step_micro_batch(r->step, &loss, &r->fault);
+    r->fault.status = status;
+}
+
+static Status update(Run *r, Error *err) {
+    double loss;
+    Error reason = r->fault;
+    bool bad = reason.status == STATUS_NONFINITE;
+    StepVotes votes = {
+        .bad = bad, .fault = reason.status != STATUS_OK && !bad, .stop = events_stop(r->events)};
+    step_gather(r->step, &votes);
+    r->fault = (Error){0};
+    r->stopping = votes.stop > 0;
+    r->progress.batch = r->next_batch;
+    if (votes.fault > 0 || votes.bad > 0) {
+        Status status = comm_agree(r->comm, reason.status, &reason);
+        step_discard(r->step);
+        if (status == STATUS_NONFINITE && votes.fault == 0) return skip_update(r, &reason, err);
+        return fail(err, status, "%s", reason.message);
     }
-    if (r->poisoned) return STATUS_OK;
-    Status status = r->task->set_batch(r, b, err);
-    if (status != STATUS_OK) return status;
-    status = step_micro_batch(r->step, &loss, &reason);
-    if (status == STATUS_OK && step_is_due(r->step)) {
-        status = step_update(r->step, r->lr, &loss, &reason);
-        r->progress.batch = b->index + 1;
-        if (status == STATUS_OK) return count_update(r, loss, err);
-    }
-    return status == STATUS_OK ? STATUS_OK : skip_update(r, &reason, err);
+    Status status = step_update(r->step, r->lr, &loss, &reason);
+    if (status != STATUS_OK) return skip_update(r, &reason, err);
+    count_update(r, loss);
+    return STATUS_OK;
+}
+
+/* The place of the next micro-batch is counted here, since a loader that fails does not say it. */
+static Status micro_batch(Run *r, Error *err) {
+    const MaeOptions *o = &r->options;
+    const Progress *p = &r->progress;
+    Batch b;
+    if (r->next_batch % o->accumulate == 0)
+        r->lr = schedule_lr((double)p->epoch + (double)r->next_batch / (double)r->batches_per_epoch,
+                            o->warmup_epochs, (double)o->epochs, r->lr_peak, o->min_lr);
+    if (r->fault.status == STATUS_OK) r->fault.status = loader_next(r->loader, &b, &r->fault);
+    if (r->fault.status == STATUS_OK) compute(r, &b);
+    r->images += (double)p->batch_images;
+    r->next_batch++;
+    return r->next_batch % o->accumulate == 0 ? update(r, err) : STATUS_OK;
 }
 
 /* --- the end of an epoch ---------------------------------------------------------------------- */
+
+/* Rank 0 could not write, say. */
+static Status agree_on_fault(Run *r, Error *err) {
+    Error fault = r->fault;
+    r->fault = (Error){0};
+    Status status = comm_agree(r->comm, fault.status, &fault);
+    return status == STATUS_OK ? STATUS_OK : fail(err, status, "%s", fault.message);
+}
 
 /* Measuring may take long and be stopped or killed: the epoch stays open in what is saved before,
  * and a resumed run measures again. */
@@ -363,7 +446,8 @@ static Status close_epoch(Run *r, Error *err) {
                     .images_per_s = images_per_second(r),
                     .gradient_norm = p->last_norm};
     if (r->task->end_epoch) TRY(r->task->end_epoch(r, &line, err));
-    if (p->epoch_count) TRY(runlog_write(r->log, &line, err));
+    if (p->epoch_count && r->log) r->fault.status = runlog_write(r->log, &line, &r->fault);
+    TRY(agree_on_fault(r, err));
     r->last_epoch = line;
     p->epoch_loss = 0;
     p->epoch_count = 0;
@@ -372,7 +456,7 @@ static Status close_epoch(Run *r, Error *err) {
     if (r->failures > 0) return STATUS_OK; /* a good checkpoint is not given up */
     if (due || r->task->end_epoch) TRY(save_run(r, err));
     if (due) TRY(save_numbered(r, err));
-    TRY(curves_write(r->options.out, err));
+    TRY(save_curves(r, err));
 done:
     return status;
 }
@@ -381,8 +465,9 @@ static Status end_epoch(Run *r, Error *err) {
     Progress *p = &r->progress;
     Status status = STATUS_OK;
     step_discard(r->step); /* micro-batches that do not fill an update, as published */
+    TRY(agree_on_fault(r, err));
     p->epoch++;
-    p->batch = 0;
+    p->batch = r->next_batch = 0;
     p->epoch_open = true;
     if (r->task->end_epoch && r->failures == 0) TRY(save_run(r, err));
     TRY(close_epoch(r, err));
@@ -398,7 +483,8 @@ static bool finished(const Run *r) {
 }
 
 static Status interrupted(Run *r, Error *err) {
-    Status status = save_run(r, err);
+    Status status = agree_on_fault(r, err);
+    if (status == STATUS_OK) status = save_run(r, err);
     if (status != STATUS_OK) return status;
     return fail(err, STATUS_INTERRUPTED,
                 "stopped at step %" PRId64 " and saved in %s; the same command continues",
@@ -407,19 +493,16 @@ static Status interrupted(Run *r, Error *err) {
 
 static Status loop(Run *r, Error *err) {
     Status status = STATUS_OK;
-    Batch b;
     if (r->progress.epoch_open) TRY(close_epoch(r, err));
     while (!finished(r)) {
-        TRY(loader_next(r->loader, &b, err));
-        if (b.n == 0) break;
-        r->images += (double)b.n;
-        TRY(train_batch(r, &b, err));
-        if (b.index + 1 == r->batches_per_epoch) TRY(end_epoch(r, err));
-        if (events_stop(r->events) && r->step->micro_batches == 0) return interrupted(r, err);
+        TRY(micro_batch(r, err));
+        if (r->next_batch == r->batches_per_epoch) TRY(end_epoch(r, err));
+        if (r->stopping && r->step->micro_batches == 0) return interrupted(r, err);
     }
+    TRY(agree_on_fault(r, err));
     TRY(save_run(r, err));
     TRY(save_picture(r, err));
-    TRY(curves_write(r->options.out, err));
+    TRY(save_curves(r, err));
 done:
     return status;
 }
@@ -429,7 +512,7 @@ static void summarize(Run *r, MaeSummary *s) {
     *s = (MaeSummary){.steps = r->progress.step,
                       .epochs = r->progress.epoch,
                       .images = (int64_t)r->images,
-                      .unreadable = loader_unreadable(r->loader),
+                      .unreadable = run_unreadable(r),
                       .skipped_steps = r->progress.skipped,
                       .loss = r->last_loss,
                       .seconds = clock_seconds() - r->start,
@@ -442,7 +525,7 @@ static void summarize(Run *r, MaeSummary *s) {
                       .best_epoch = r->progress.best_epoch};
     snprintf(s->checkpoint, sizeof s->checkpoint, "%.900s/last.safetensors", r->options.out);
     snprintf(s->picture, sizeof s->picture, "%s", r->picture);
-    if (s->unreadable)
+    if (s->unreadable && comm_is_root(r->comm))
         log_line(LOG_WARNING, "%" PRId64 " images could not be read and were left out",
                  s->unreadable);
 }
@@ -453,8 +536,8 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
     Run r = {.task = task, .events = events};
     TRY(run_open(&r, o, err));
     status = loop(&r, err);
-    summarize(&r, out);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK || !r.comm) summarize(&r, out);
+    if (status == STATUS_OK && comm_is_root(r.comm))
         status = runfolder_write_summary(r.options.out, task->command, out, err);
 done:
     run_close(&r);

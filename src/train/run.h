@@ -6,12 +6,15 @@
 
 #include "data/loader.h"
 #include "mae.h"
+#include "dist/comm.h"
 #include "train/checkpoint.h"
 #include "train/runlog.h"
 #include "train/step.h"
 
 typedef struct Run Run;
 
+/* With several processes (r->comm) all of them call the functions of a task. Those marked "agreed"
+ * exchange messages or end with comm_agree: they fail in all processes or in none. */
 typedef struct Task {
     MaeCommand command;
     /* In this order: */
@@ -19,12 +22,12 @@ typedef struct Task {
                         Error *err);     /* options -> config, notes, dataset; options resolved */
     Status (*make)(Run *r, Error *err);  /* model, optimizer, step, loader options */
     Status (*start)(Run *r, Error *err); /* first weights of a run that is not resumed */
-    Status (*open)(Run *r, Error *err);  /* weights are there: what epochs need */
+    Status (*open)(Run *r, Error *err);  /* weights are there: what epochs need; agreed */
     Status (*set_batch)(Run *r, Batch *b, Error *err);
     void (*update_done)(Run *r);                            /* may be NULL */
-    Status (*end_epoch)(Run *r, LogLine *line, Error *err); /* measures; may be NULL */
-    Status (*picture)(Run *r, Error *err);                  /* beside a checkpoint; may be NULL */
-    void (*close)(Run *r);                                  /* frees r->task_data; may be NULL */
+    Status (*end_epoch)(Run *r, LogLine *line, Error *err); /* measures; agreed; may be NULL */
+    Status (*picture)(Run *r, Error *err); /* beside a checkpoint, by rank 0; may be NULL */
+    void (*close)(Run *r);                 /* frees r->task_data; may be NULL */
     Status (*describe)(Run *r, MaePlan *p, Error *err); /* after configure, instead of the others */
 } Task;
 
@@ -33,24 +36,28 @@ struct Run {
     void *task_data;
     MaeOptions options;
     const MaeEvents *events;
+    Comm *comm; /* the processes that train together; NULL: one */
     ModelConfig config;
     CheckpointNotes notes;
     Device *device;
     Dataset *dataset;
     Vit *model;
+    Reducer *reducer;
     Optimizer *optimizer;
     Ema *ema; /* NULL: none */
     TrainStep *step;
     LoaderOptions loader_options;
     Loader *loader;
-    RunLog *log;
+    RunLog *log; /* of rank 0 */
     Progress progress;
     int64_t batches_per_epoch;
+    int64_t next_batch;              /* the next micro-batch of the epoch */
     double lr_peak, lr, peak_gflops; /* 0: not measured, see run_peak_gflops */
-    double start, images;            /* of this process */
+    double start, images;            /* since this start, of all processes */
     double last_log_time, last_log_images;
     int failures;  /* updates in a row that were not finite */
-    bool poisoned; /* the rest of this update's micro-batches is left out */
+    Error fault;   /* why the rest of this update's micro-batches is left out, here */
+    bool stopping; /* some process was asked to stop */
     bool resumed;
     double last_loss;
     LogLine last_epoch; /* what the last epoch was measured at */
@@ -64,6 +71,16 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err);
 /* The same of a run that is configured. */
 Status run_fill_plan(Run *r, MaePlan *out, Error *err);
+/* What rank 0 has becomes what all have: weights, moments (but for those kept by one process
+ * alone), averages, counters. */
+void run_share_state(Run *r);
+/* Where in the data a resumed run goes on, whatever cut its batches had; refuses to change the
+ * images of an update unless the options given say so. */
+Status run_find_place(Run *r, const MaeOptions *given, Error *err);
+/* For Task.make: the model's gradients are exchanged, and the step and optimizer know. */
+Status run_make_reducer(Run *r, Error *err);
+/* Images that some process could not read. */
+int64_t run_unreadable(Run *r);
 /* FMA throughput, measured once; before the loader's threads work. */
 double run_peak_gflops(Run *r);
 /* For Task.describe: sizes, FLOPs and bytes of a described model and its training graph. */

@@ -26,11 +26,11 @@ static void plan_schedule(const Run *r, MaePlan *p) {
     p->images = dataset_count(r->dataset);
     if (o->limit > 0 && o->limit < p->images) p->images = o->limit;
     snprintf(p->data, sizeof p->data, "%s", dataset_describe(r->dataset));
-    p->effective_batch = o->batch * o->accumulate;
-    p->steps_per_epoch = p->images * o->repeat / o->batch / o->accumulate;
+    p->effective_batch = setup_effective_batch(o, r->comm);
+    p->steps_per_epoch = p->images * o->repeat / p->effective_batch;
     p->total_steps = p->steps_per_epoch * o->epochs;
     if (o->steps > 0 && o->steps < p->total_steps) p->total_steps = o->steps;
-    p->lr = setup_lr(o);
+    p->lr = setup_lr(o, r->comm);
 }
 
 /* Some milliseconds are enough for a share of the peak in whole percents. */
@@ -46,7 +46,7 @@ Status run_fill_plan(Run *r, MaePlan *out, Error *err) {
     if (status != STATUS_OK) return status;
     out->peak_gflops = run_peak_gflops(r);
     out->seconds = (double)(out->total_steps * out->effective_batch) * out->gflop_per_image /
-                   (0.5 * out->peak_gflops);
+                   (0.5 * out->peak_gflops * comm_size(r->comm));
     return STATUS_OK;
 }
 
@@ -56,7 +56,7 @@ Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err)
     r.resumed = o->out && !o->restart && checkpoint_run_exists(o->out);
     TRY(r.resumed ? runfolder_merge_options(o, task->command, &r.options, err)
                   : runfolder_copy_options(o, task->command, &r.options, err));
-    TRY(setup_device(&r.options, &r.device, err));
+    TRY(setup_device(&r.options, r.comm, &r.device, err));
     TRY(task->configure(&r, err));
     TRY(run_fill_plan(&r, out, err));
 done:

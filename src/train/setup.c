@@ -62,8 +62,9 @@ CheckpointHints setup_hints(const MaeOptions *o) {
         .heads = o->heads, .decoder_heads = o->decoder_heads, .target = o->read_target - 1};
 }
 
-Status setup_device(const MaeOptions *o, Device **out, Error *err) {
-    return device_open(DEVICES[o->device], (int)o->threads, NULL, out, err);
+Status setup_device(const MaeOptions *o, const Comm *c, Device **out, Error *err) {
+    int threads = o->threads > 0 ? (int)o->threads : comm_processors(c);
+    return device_open(DEVICES[o->device], threads, NULL, out, err);
 }
 
 static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptions d,
@@ -177,16 +178,16 @@ done:
     return status;
 }
 
-int setup_workers(const MaeOptions *o) {
+int setup_workers(const MaeOptions *o, const Comm *c) {
     if (o->workers >= 0) return (int)o->workers;
-    int n = threads_available();
+    int n = comm_processors(c);
     return n < 2 ? 1 : n > 8 ? 8 : n;
 }
 
 LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c) {
     return (LoaderOptions){.augment = setup_augment(o, c),
                            .batch = o->batch,
-                           .n_workers = setup_workers(o),
+                           .n_workers = setup_workers(o, NULL),
                            .seed = (uint64_t)o->seed,
                            .shuffle = true,
                            .drop_last = true,
@@ -195,7 +196,10 @@ LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c) {
                            .n_epochs = o->epochs};
 }
 
-double setup_lr(const MaeOptions *o) {
-    if (o->lr > 0) return o->lr;
-    return o->base_lr * (double)(o->batch * o->accumulate) / 256;
+int64_t setup_effective_batch(const MaeOptions *o, const Comm *c) {
+    return o->batch * o->accumulate * comm_size(c);
+}
+
+double setup_lr(const MaeOptions *o, const Comm *c) {
+    return o->lr > 0 ? o->lr : o->base_lr * (double)setup_effective_batch(o, c) / 256;
 }

@@ -4,6 +4,7 @@
 #define TRAIN_SETUP_H
 
 #include "data/loader.h"
+#include "dist/comm.h"
 #include "mae.h"
 #include "model/autoencoder.h"
 #include "train/checkpoint.h"
@@ -14,7 +15,8 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err);
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes);
 /* --heads, --decoder-heads and --target of commands that read a checkpoint. */
 CheckpointHints setup_hints(const MaeOptions *o);
-Status setup_device(const MaeOptions *o, Device **out, Error *err);
+/* --threads, or all processors; of those that share them with other processes, its part. */
+Status setup_device(const MaeOptions *o, const Comm *c, Device **out, Error *err);
 Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, Dataset **out,
                      Error *err);
 /* The training and the validation images of supervised training: --data and --val, or the two parts
@@ -30,9 +32,12 @@ Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err);
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err);
 /* The same for one file, into pixels[h*w*C]. */
 Status setup_eval_image(const char *path, const ModelConfig *c, uint8_t *pixels, Error *err);
-int setup_workers(const MaeOptions *o);
+int setup_workers(const MaeOptions *o, const Comm *c);
+/* The loader of one process that takes all. */
 LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c);
+/* Images of an update: batch x accumulate x processes. */
+int64_t setup_effective_batch(const MaeOptions *o, const Comm *c);
 /* Peak learning rate: --lr, or base rate x effective batch / 256. */
-double setup_lr(const MaeOptions *o);
+double setup_lr(const MaeOptions *o, const Comm *c);
 
 #endif

@@ -72,7 +72,9 @@ Status step_micro_batch(TrainStep *s, double *loss, Error *err) {
         return not_finite(s, err);
     }
     graph_set_grad(s->graph, s->loss, &one);
-    graph_backward(s->graph, s->loss, NULL, NULL);
+    bool last = s->micro_batches + 1 == s->options.accumulate;
+    graph_backward(s->graph, s->loss, last && s->options.reducer ? reducer_ready : NULL,
+                   s->options.reducer);
     s->micro_batches++;
     s->loss_sum += *loss;
     return STATUS_OK;
@@ -80,6 +82,16 @@ Status step_micro_batch(TrainStep *s, double *loss, Error *err) {
 
 bool step_is_due(const TrainStep *s) {
     return s->micro_batches >= s->options.accumulate;
+}
+
+void step_gather(TrainStep *s, StepVotes *votes) {
+    Comm *c = reducer_comm(s->options.reducer);
+    double sums[] = {(double)s->micro_batches, s->loss_sum, votes->bad, votes->fault, votes->stop};
+    reducer_finish(s->options.reducer);
+    comm_sum(c, sums, sizeof sums / sizeof *sums);
+    s->micro_batches = (int64_t)sums[0];
+    s->loss_sum = sums[1];
+    *votes = (StepVotes){sums[2], sums[3], sums[4]};
 }
 
 Status step_update(TrainStep *s, double lr, double *loss, Error *err) {

@@ -10,6 +10,7 @@
 typedef struct StepOptions {
     int64_t batch, accumulate;
     double clip_grad; /* largest gradient norm, 0 = none */
+    Reducer *reducer; /* outlives the step; NULL: a process alone */
 } StepOptions;
 
 typedef struct TrainStep {
@@ -18,7 +19,7 @@ typedef struct TrainStep {
     Value *loss;
     Optimizer *optimizer;
     StepOptions options;
-    int64_t micro_batches; /* since the last update */
+    int64_t micro_batches; /* since the last update, of all processes after step_gather */
     double loss_sum;       /* over them */
     double last_norm;      /* gradient norm of the last update, before clipping */
     char culprit[160];     /* first tensor that was not finite, when a call returned NONFINITE */
@@ -34,7 +35,17 @@ void step_free(TrainStep *s); /* accepts NULL */
 Status step_micro_batch(TrainStep *s, double *loss, Error *err);
 /* True when `accumulate` micro-batches are in. */
 bool step_is_due(const TrainStep *s);
-/* The update with their mean gradient; *loss is the mean loss. NONFINITE as above. */
+/* What processes tell each other at an update; counts how many of them say so. */
+typedef struct StepVotes {
+    double bad;   /* its gradients are not to be used */
+    double fault; /* it cannot go on */
+    double stop;  /* it was asked to stop */
+} StepVotes;
+/* The micro-batches of an update are over, whatever became of them: gradients, losses and votes of
+ * all processes are added up. */
+void step_gather(TrainStep *s, StepVotes *votes);
+/* The update with their mean gradient, after step_gather; *loss is the mean loss. NONFINITE as
+ * above. */
 Status step_update(TrainStep *s, double lr, double *loss, Error *err);
 /* Forgets gradients of an unfinished update (end of an epoch). */
 void step_discard(TrainStep *s);

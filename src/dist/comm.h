@@ -1,0 +1,47 @@
+/* Many processes as one. A launcher (mpirun, srun) starts the same program several times; each copy
+ * has a rank, and all of them call the functions below in the same order. NULL is a process alone:
+ * every function accepts it, and then does nothing that costs anything.
+ *
+ * How messages travel is a CommBackend, linked in or not: comm_none.c (always alone) or comm_mpi.c
+ * (`make MPI=1`). A process that dies is the launcher's to notice: it ends the others. */
+#ifndef DIST_COMM_H
+#define DIST_COMM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef struct Comm Comm;
+
+/* The processes that were started together with this one; joined at the first call, left when the
+ * program exits. NULL: alone. */
+Status comm_world(Comm **out, Error *err);
+int comm_rank(const Comm *c); /* 0, 1, ... */
+int comm_size(const Comm *c);
+bool comm_is_root(const Comm *c); /* rank 0: the one that writes and talks */
+/* Processors that this process may use without taking those of others on its machine. */
+int comm_processors(const Comm *c);
+
+/* --- together, waiting --- */
+
+/* x[n] becomes the sum over all processes, the same bits in each. */
+void comm_sum(Comm *c, double *x, int64_t n);
+/* Everyone gets what rank 0 has. */
+void comm_broadcast(Comm *c, void *x, size_t bytes);
+/* all[size * bytes]: what each process has, in order of rank; mine must not overlap. */
+void comm_gather(Comm *c, void *all, const void *mine, size_t bytes);
+/* A step that may fail on some of them: all get the status and message of the lowest rank that
+ * failed, with its rank in front. Nobody goes on before everybody is there. */
+Status comm_agree(Comm *c, Status status, Error *err);
+
+/* --- together, in the background, between comm_start and comm_wait --- */
+
+/* root < 0: everyone gets the sum of x[n] (reals of real_bytes); otherwise root alone, and x of the
+ * others is left undefined. */
+void comm_start_sum(Comm *c, void *x, int64_t n, size_t real_bytes, int root);
+void comm_start_broadcast(Comm *c, void *x, size_t bytes, int root);
+void comm_progress(Comm *c); /* lets what was started go on; call it now and then */
+void comm_wait(Comm *c);     /* until all that was started is done */
+
+#endif

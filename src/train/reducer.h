@@ -1,0 +1,32 @@
+/* Gradients of many processes become one sum while the backward pass still runs. The trainable
+ * parameters are cut into buckets, from the last to the first, since that is the order in which
+ * their gradients are complete; a bucket is sent when it and all before it are complete, so that
+ * every process sends the same ones in the same order.
+ *
+ * Each bucket has an owner. With `shard` (ZeRO-1, Rajbhandari et al., arXiv 1910.02054) the sum
+ * goes to the owner alone, who alone keeps the optimizer's state for it, updates it, and sends the
+ * weights to the others. NULL is a process alone. */
+#ifndef TRAIN_REDUCER_H
+#define TRAIN_REDUCER_H
+
+#include "dist/comm.h"
+#include "graph/graph.h"
+
+typedef struct Reducer Reducer;
+/* Cuts the parameters, which must be placed. *out is NULL when c is. c and p outlive it. */
+Status reducer_new(Comm *c, Params *p, size_t real_bytes, bool shard, Reducer **out, Error *err);
+void reducer_free(Reducer *r); /* accepts NULL */
+Comm *reducer_comm(const Reducer *r);
+bool reducer_shards(const Reducer *r);
+/* Does this process update p? Always without `shard`. */
+bool reducer_owns(const Reducer *r, const Param *p);
+int64_t reducer_buckets(const Reducer *r);
+
+/* Once an update: ready (a GraphReady) during its last backward pass, finish after it or instead of
+ * it. */
+void reducer_ready(void *reducer, Param *p);
+void reducer_finish(Reducer *r); /* accepts NULL */
+/* After an update with `shard`: everyone gets the new weights of everyone. */
+void reducer_share_weights(Reducer *r);
+
+#endif

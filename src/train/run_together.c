@@ -1,0 +1,90 @@
+/* What a run does so that several processes train one model; see run.h. */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "train/options.h"
+#include "train/run.h"
+#include "train/setup.h"
+
+Status run_make_reducer(Run *r, Error *err) {
+    return reducer_new(r->comm, r->model->params, r->device->kernels.real_bytes,
+                       r->options.shard_optimizer != 0, &r->reducer, err);
+}
+
+/* --- state ------------------------------------------------------------------------------------ */
+
+static void share_moments(Run *r, const Param *p, size_t bytes) {
+    if (!p->trainable) return;
+    for (int i = 0; i < optimizer_n_moments(r->optimizer) && !reducer_shards(r->reducer); i++)
+        comm_broadcast(r->comm, optimizer_moment(r->optimizer, i, p), bytes);
+    if (r->ema) comm_broadcast(r->comm, ema_average(r->ema, p), bytes);
+}
+
+void run_share_state(Run *r) {
+    int64_t updates = optimizer_updates(r->optimizer);
+    for (int64_t i = 0; i < params_count(r->model->params); i++) {
+        const Param *p = params_at(r->model->params, i);
+        size_t bytes = (size_t)p->numel * r->device->kernels.real_bytes;
+        comm_broadcast(r->comm, p->data, bytes);
+        share_moments(r, p, bytes);
+    }
+    comm_broadcast(r->comm, &r->progress, sizeof r->progress);
+    comm_broadcast(r->comm, &updates, sizeof updates);
+    optimizer_set_updates(r->optimizer, updates);
+}
+
+/* --- place in the data ------------------------------------------------------------------------ */
+
+static bool was_given(const Run *r, const MaeOptions *given, const char *name) {
+    return given->given[option_find(r->task->command, name)] != 0;
+}
+
+static Status check_update_size(const Run *r, const MaeOptions *given, int64_t images, Error *err) {
+    int64_t before = r->progress.update_images, size = comm_size(r->comm);
+    const MaeOptions *o = &r->options;
+    if (before == 0 || before == images) return STATUS_OK;
+    if (!was_given(r, given, "batch") && !was_given(r, given, "accumulate"))
+        return fail(err, STATUS_USAGE,
+                    "%s was trained with updates of %" PRId64 " images; %" PRId64
+                    " process%s of --batch %" PRId64 " --accumulate %" PRId64 " make %" PRId64
+                    ". Say --batch and --accumulate whose product is %" PRId64
+                    " to keep the updates as they were, or others to change them",
+                    o->out, before, size, size == 1 ? "" : "es", o->batch, o->accumulate, images,
+                    before / size);
+    if (comm_is_root(r->comm))
+        log_line(LOG_WARNING, "updates are of %" PRId64 " images from now on, before of %" PRId64,
+                 images, before);
+    return STATUS_OK;
+}
+
+Status run_find_place(Run *r, const MaeOptions *given, Error *err) {
+    Progress *p = &r->progress;
+    int64_t images = r->options.batch * comm_size(r->comm);
+    Status status = check_update_size(r, given, images * r->options.accumulate, err);
+    if (status != STATUS_OK) return status;
+    if (p->batch_images > 0) p->batch = p->batch * p->batch_images / images;
+    p->batch -= p->batch % r->options.accumulate;
+    p->batch_images = images;
+    p->update_images = images * r->options.accumulate;
+    return STATUS_OK;
+}
+
+/* --- counting --------------------------------------------------------------------------------- */
+
+/* Two processes may have met the same image. */
+int64_t run_unreadable(Run *r) {
+    int64_t n = loader_images(r->loader), unreadable = 0, part = 4096;
+    uint8_t *mine = r->comm ? mem_alloc((size_t)n) : NULL;
+    double one[4096];
+    if (!r->comm) return loader_unreadable(r->loader);
+    if (mine) loader_unreadable_images(r->loader, mine);
+    for (int64_t at = 0; at < n; at += part) {
+        int64_t m = n - at < part ? n - at : part;
+        for (int64_t i = 0; i < m; i++) one[i] = mine ? mine[at + i] : 0;
+        comm_sum(r->comm, one, m);
+        for (int64_t i = 0; i < m; i++) unreadable += one[i] > 0;
+    }
+    mem_free(mine);
+    return unreadable;
+}
