@@ -6,6 +6,7 @@
 
 mpirun=${MPIRUN:-mpirun}
 export OMP_WAIT_POLICY=passive
+export OMPI_MCA_plm_rsh_agent=sh # there may be no ssh, and nobody to call
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 over=
 "$mpirun" --version 2>/dev/null | grep -q 'Open MPI' && over=--oversubscribe
