@@ -108,7 +108,7 @@ LINKED := $(DIR)/libmae.o $(BIN)/libmae.a $(BIN)/libmae.so $(MAE) $(EXAMPLES) $(
 $(LINKED): $(DIR)/linked
 
 # Their compilers are asked for flags by their names.
-$(DIR)/src/dist/comm_mpi.o: src/dist/comm_mpi.c
+$(DIR)/src/dist/comm_mpi.o: src/dist/comm_mpi.c $(DIR)/linked
 	@mkdir -p $(@D)
 	OMPI_CC='$(CC)' MPICH_CC='$(CC)' $(MPICC) $(ALL_FLAGS) $(INSIDE) -c $< -o $@
 

@@ -409,6 +409,83 @@ END_TEST
 
 /* ---- beginnings and ends ---- */
 
+/* Every sample of a batch goes to one process, partners of mixing (i and n-1-i) to the same one. */
+static void check_places(int64_t n_ranks, int64_t batch) {
+    int64_t whole = n_ranks * batch;
+    int *taken = calloc((size_t)whole, sizeof *taken);
+    for (int64_t r = 0; r < n_ranks; r++)
+        for (int64_t i = 0; i < batch; i++) {
+            int64_t place = loader_place(r, n_ranks, batch, i);
+            ck_assert(place >= 0 && place < whole);
+            taken[place]++;
+            if (batch % 2 == 0)
+                ck_assert_int_eq(loader_place(r, n_ranks, batch, batch - 1 - i), whole - 1 - place);
+        }
+    for (int64_t i = 0; i < whole; i++) ck_assert_int_eq(taken[i], 1);
+    free(taken);
+}
+
+START_TEST(places_of_processes) {
+    for (int64_t n_ranks = 1; n_ranks <= 5; n_ranks++)
+        for (int64_t batch = 1; batch <= 6; batch++) check_places(n_ranks, batch);
+    for (int64_t i = 0; i < 7; i++) ck_assert_int_eq(loader_place(0, 1, 7, i), i);
+}
+END_TEST
+
+/* Several processes together see what one sees, each its part of every batch, also with an image
+ * that cannot be read. */
+static void check_ranks(Dataset *d, int64_t n_ranks, int64_t batch, const Record *alone, int64_t n,
+                        Record *part) {
+    int64_t whole = n_ranks * batch;
+    LoaderOptions o = options_for(batch, 2);
+    o.drop_last = true;
+    o.n_epochs = 2;
+    o.n_ranks = n_ranks;
+    for (o.rank = 0; o.rank < n_ranks; o.rank++) {
+        ck_assert_int_eq(record_all(d, o, part, n), n / n_ranks);
+        for (int64_t i = 0; i < n / n_ranks; i++) {
+            int64_t place = loader_place(o.rank, n_ranks, batch, i % batch);
+            Record want = alone[i / batch * whole + place];
+            want.n = batch;
+            ck_assert_int_eq(memcmp(&part[i], &want, sizeof want), 0);
+        }
+    }
+}
+
+START_TEST(processes_share_batches) {
+    Dataset *d = open_source("synthetic:26x20x20");
+    Record *alone = calloc(100, sizeof *alone), *part = calloc(100, sizeof *part);
+    const int64_t ranks[] = {2, 3, 4, 12}, batches[] = {6, 4, 3, 1};
+    LoaderOptions o = options_for(12, 1);
+    o.drop_last = true;
+    o.n_epochs = 2;
+    int64_t n = record_all(d, o, alone, 100);
+    ck_assert_int_eq(n, 48);
+    for (int i = 0; i < 4; i++) check_ranks(d, ranks[i], batches[i], alone, n, part);
+    free(alone);
+    free(part);
+    dataset_close(d);
+}
+END_TEST
+
+START_TEST(a_part_of_the_images) {
+    Dataset *d = open_source("synthetic:9x20x20");
+    Record all[9], part[9];
+    LoaderOptions o = options_for(4, 1);
+    o.shuffle = false;
+    o.n_epochs = 1;
+    ck_assert_int_eq(record_all(d, o, all, 9), 9);
+    o.first = 3;
+    o.limit = 8;
+    ck_assert_int_eq(record_all(d, o, part, 9), 5);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(part[i].sample, 3 + i);
+        ck_assert_int_eq(memcmp(part[i].pixels, all[3 + i].pixels, SAMPLE_BYTES), 0);
+    }
+    dataset_close(d);
+}
+END_TEST
+
 START_TEST(closing_in_the_middle) {
     Dataset *d = open_source("synthetic:40x32x32");
     for (int round = 0; round < 40; round++) {
@@ -487,6 +564,9 @@ Suite *suite_loader(void) {
     tcase_add_test(c, replacement_wraps);
     tcase_add_test(c, strict_fails_at_its_batch);
     tcase_add_test(c, nothing_readable);
+    tcase_add_test(c, places_of_processes);
+    tcase_add_test(c, processes_share_batches);
+    tcase_add_test(c, a_part_of_the_images);
     tcase_add_test(c, closing_in_the_middle);
     tcase_add_test(c, too_small);
     tcase_add_test(c, memory_runs_out);
