@@ -17,9 +17,11 @@ void print_plan(FILE *to, const MaePlan *p) {
     fprintf(to, "compute    %.3f GFLOP an image; measured peak %.0f GFLOP/s\n", p->gflop_per_image,
             p->peak_gflops);
     fprintf(to,
-            "memory     %.1f MB: weights and gradients %.1f, optimiser %.1f, activations %.1f\n",
+            "memory     %.1f MB: weights and gradients %.1f, optimiser %.1f, activations %.1f, "
+            "copy for checkpoints %.1f\n",
             MB * (double)p->bytes_total, MB * (double)p->bytes_parameters,
-            MB * (double)p->bytes_optimizer, MB * (double)p->bytes_activations);
+            MB * (double)p->bytes_optimizer, MB * (double)p->bytes_activations,
+            MB * (double)p->bytes_snapshot);
     fprintf(to, "schedule   %lld updates of %lld images, %lld an epoch\n",
             (long long)p->total_steps, (long long)p->effective_batch,
             (long long)p->steps_per_epoch);
@@ -46,6 +48,7 @@ static int print_plan_json(const MaePlan *p) {
     json_count(j, "bytes_parameters", p->bytes_parameters);
     json_count(j, "bytes_optimizer", p->bytes_optimizer);
     json_count(j, "bytes_activations", p->bytes_activations);
+    json_count(j, "bytes_snapshot", p->bytes_snapshot);
     json_count(j, "bytes_total", p->bytes_total);
     json_number(j, "peak_gflops", p->peak_gflops);
     json_number(j, "seconds", p->seconds);

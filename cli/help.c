@@ -43,7 +43,8 @@ static void print_choices(char *text, size_t bytes, const char *const *choices) 
 
 static void print_option(const MaeOption *o, const MaeOptions *defaults) {
     char left[128], text[1024], value[256];
-    bool given = o->fallback && o->type != MAE_OPTION_BOOL;
+    bool is_switch = o->type == MAE_OPTION_BOOL;
+    bool given = o->fallback && !(is_switch && strcmp(o->fallback, "false") == 0);
     snprintf(left, sizeof left, "  --%s %s", o->name, o->argument);
     snprintf(text, sizeof text, "%s", o->help);
     if (o->choices) print_choices(text, sizeof text, o->choices);

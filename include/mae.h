@@ -126,6 +126,7 @@ typedef struct MaeOptions {
     int64_t epochs, steps, batch, accumulate;
     double base_lr, lr, warmup_epochs, weight_decay, beta1, beta2, min_lr, clip_grad;
     int64_t seed, save_every, keep, log_every;
+    int async_save;
     int64_t eval_every;
     int optimizer; /* adamw lars sgd */
     double momentum;
@@ -222,7 +223,9 @@ typedef struct MaePlan {
     int64_t effective_batch, steps_per_epoch, total_steps;
     double lr;              /* after scaling by batch / 256 */
     double gflop_per_image; /* of a training step */
-    int64_t bytes_parameters, bytes_optimizer, bytes_activations, bytes_total;
+    int64_t bytes_parameters, bytes_optimizer, bytes_activations;
+    int64_t bytes_snapshot; /* what checkpoints are written from while training goes on */
+    int64_t bytes_total;
     double peak_gflops, seconds; /* measured peak; estimate at half of it */
     int resumes;                 /* RUN holds a run that would be continued */
 } MaePlan;

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/memory.h"
 
@@ -122,6 +123,7 @@ enum { BUFFER_BYTES = 64 * 1024 };
 struct FileWriter {
     char *path, *temporary; /* temporary NULL: renamed, nothing to remove */
     int fd;                 /* -1: closed */
+    FileDigest *digest;     /* follows what is written; may be NULL */
     size_t used;
     uint8_t buffer[BUFFER_BYTES];
 };
@@ -169,8 +171,20 @@ static Status flush(FileWriter *w, Error *err) {
     return write_fully(w, w->buffer, used, err);
 }
 
+void file_writer_follow(FileWriter *w, FileDigest *d) {
+    *d = (FileDigest){0};
+    w->digest = d;
+}
+
+static void follow(FileDigest *d, const void *data, size_t bytes) {
+    if (bytes == 0) return;
+    d->bytes += (int64_t)bytes;
+    d->crc32 = (uint32_t)crc32_z(d->crc32, data, bytes);
+}
+
 Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err) {
     ASSERT(w->fd >= 0, "%s: written after commit", w->path);
+    if (w->digest != NULL) follow(w->digest, data, bytes);
     if (bytes > BUFFER_BYTES - w->used) {
         Status status = flush(w, err);
         if (status != STATUS_OK) return status;
@@ -181,20 +195,24 @@ Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *e
     return STATUS_OK;
 }
 
-/* Without this the rename itself may be lost in a crash. Some file systems cannot sync a folder;
- * that is theirs to answer for. */
-static Status sync_directory(const char *path, Error *err) {
-    const char *slash = strrchr(path, '/');
-    char *directory = slash == NULL   ? mem_strdup(".")
-                      : slash == path ? mem_strdup("/")
-                                      : mem_printf("%.*s", (int)(slash - path), path);
-    if (directory == NULL) return fail_memory(err, path);
+Status file_sync_folder(const char *folder, Error *err) {
     Status status = STATUS_OK;
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
-        status = fail_errno(err, directory, "flush to disk");
+        status = fail_errno(err, folder, "flush to disk");
     if (fd >= 0) close(fd);
-    mem_free(directory);
+    return status;
+}
+
+/* Without this the rename itself may be lost in a crash. */
+static Status sync_folder_of(const char *path, Error *err) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL   ? mem_strdup(".")
+                   : slash == path ? mem_strdup("/")
+                                   : mem_printf("%.*s", (int)(slash - path), path);
+    if (folder == NULL) return fail_memory(err, path);
+    Status status = file_sync_folder(folder, err);
+    mem_free(folder);
     return status;
 }
 
@@ -209,7 +227,7 @@ Status file_writer_commit(FileWriter *w, Error *err) {
     if (rename(w->temporary, w->path) != 0) return fail_errno(err, w->path, "replace");
     mem_free(w->temporary);
     w->temporary = NULL;
-    return sync_directory(w->path, err);
+    return sync_folder_of(w->path, err);
 }
 
 void file_writer_close(FileWriter *w) {

@@ -1,6 +1,6 @@
 /* Files: whole reads and memory maps with checked sizes, and writes that either happen or do not:
  * into a temporary name beside the target, flushed to disk, then renamed. Every message names the
- * path. */
+ * path. Reading, writing and names are in file.c; digests, moves and links in file_move.c. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -33,6 +33,13 @@ Status file_writer_open(const char *path, FileWriter **out, Error *err);
 Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err);
 Status file_writer_commit(FileWriter *w, Error *err);
 void file_writer_close(FileWriter *w); /* accepts NULL; after commit only frees */
+/* What tells a file from a damaged or another one; crc32 is that of zlib, gzip and PNG. */
+typedef struct FileDigest {
+    int64_t bytes;
+    uint32_t crc32;
+} FileDigest;
+/* From here on *d is the digest of what was written; before the first byte, to have it of all. */
+void file_writer_follow(FileWriter *w, FileDigest *d);
 /* The three steps in one. */
 Status file_write_all(const char *path, const void *data, size_t bytes, Error *err);
 
@@ -41,5 +48,15 @@ bool file_is_directory(const char *path);
 /* mkdir -p. */
 Status file_make_directories(const char *path, Error *err);
 Status file_remove(const char *path, Error *err); /* a missing file is fine */
+
+Status file_digest(const char *path, FileDigest *out, Error *err);
+/* Replaces `to`, which is there as it was or as it will be at any moment. */
+Status file_rename(const char *from, const char *to, Error *err);
+/* A second name of the same bytes, which replaces `to` at once; a copy where the file system has no
+ * links. For files that are only ever replaced by renaming. */
+Status file_link(const char *from, const char *to, Error *err);
+/* Names made, renamed and removed in a folder reach the disk. Some file systems cannot do that;
+ * theirs to answer for. */
+Status file_sync_folder(const char *folder, Error *err);
 
 #endif

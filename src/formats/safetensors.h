@@ -5,6 +5,7 @@
 #ifndef FORMATS_SAFETENSORS_H
 #define FORMATS_SAFETENSORS_H
 
+#include "base/file.h"
 #include "base/status.h"
 #include "base/tensor.h"
 
@@ -44,9 +45,10 @@ Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_
                          const MetaEntry *meta, size_t n_meta, Error *err);
 /* The bytes of tensor i, asked for one after the other, so that only one of them is in memory. */
 typedef Status (*TensorFill)(void *user, size_t i, void *out, Error *err);
-/* The same; data of the tensors is not looked at. */
+/* The same; data of the tensors is not looked at unless fill is NULL. *digest (may be NULL): of the
+ * file. */
 Status safetensors_write_filled(const char *path, const NamedTensor *tensors, size_t n_tensors,
                                 const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user,
-                                Error *err);
+                                FileDigest *digest, Error *err);
 
 #endif

@@ -109,7 +109,7 @@ done:
 
 Status safetensors_write_filled(const char *path, const NamedTensor *tensors, size_t n_tensors,
                                 const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user,
-                                Error *err) {
+                                FileDigest *digest, Error *err) {
     Status status = STATUS_OK;
     FileWriter *w = NULL;
     json_t *root = json_object();
@@ -121,6 +121,7 @@ Status safetensors_write_filled(const char *path, const NamedTensor *tensors, si
     if (n_meta > 0) TRY(put_metadata(root, path, meta, n_meta, err));
     TRY(put_tensors(root, path, tensors, order, n_tensors, err));
     TRY(file_writer_open(path, &w, err));
+    if (digest) file_writer_follow(w, digest);
     TRY(write_header(w, path, root, err));
     TRY(write_data(w, tensors, order, n_tensors, fill, user, err));
     TRY(file_writer_commit(w, err));
@@ -133,5 +134,5 @@ done:
 
 Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_tensors,
                          const MetaEntry *meta, size_t n_meta, Error *err) {
-    return safetensors_write_filled(path, tensors, n_tensors, meta, n_meta, NULL, NULL, err);
+    return safetensors_write_filled(path, tensors, n_tensors, meta, n_meta, NULL, NULL, NULL, err);
 }

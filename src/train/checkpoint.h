@@ -1,6 +1,6 @@
 /* Checkpoints: weights under the published names with metadata that says what the model is;
- * training state (moments, counters) in a second file. Both are replaced together: written as
- * next.*, then renamed; a crash between the two renames is repaired when resuming. */
+ * training state (moments, counters) in a second file. How the two of a run are replaced together
+ * is in manifest.h, who writes them in checkpoint_writer.h. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 
@@ -81,11 +81,13 @@ Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, Error *err);
 Status checkpoint_read_published_state(const CheckpointFile *c, Vit *v, Optimizer *o, Progress *p,
                                        Error *err);
 
-/* RUN/last.safetensors and RUN/last.state.safetensors, together. */
-Status checkpoint_save_run(const char *run, const RunState *s, const CheckpointNotes *notes,
-                           Error *err);
-/* Does RUN hold a run that can be continued? Repairs an interrupted replacement. */
+/* Does RUN hold a run? Only looks. */
 bool checkpoint_run_exists(const char *run);
+/* The same for who is going to continue it or to begin one there: completes or removes what an
+ * interrupted save left, and compares the files with the checksums they were written with. FORMAT:
+ * a damaged or exchanged file. */
+Status checkpoint_open_run(const char *run, bool *there, Error *err);
+/* RUN/last.safetensors and RUN/last.state.safetensors into the run. */
 Status checkpoint_load_run(const char *run, const RunState *s, Error *err);
 
 #endif

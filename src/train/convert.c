@@ -231,7 +231,7 @@ static Status write_tensors(Conversion *c, const char *path, Error *err) {
     if (!meta.ok) return fail(err, STATUS_MEMORY, "no memory for the metadata of %s", path);
     bool torch = ends_with(path, ".pth") || ends_with(path, ".pt") || ends_with(path, ".bin");
     if (torch) return torch_write(path, c->tensors, c->n, meta.entry, meta.n, fill, c, err);
-    return safetensors_write_filled(path, c->tensors, c->n, meta.entry, meta.n, fill, c, err);
+    return safetensors_write_filled(path, c->tensors, c->n, meta.entry, meta.n, fill, c, NULL, err);
 }
 
 static void add_change(Conversion *c, const float *values, const void *stored, DType type,

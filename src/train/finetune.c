@@ -346,7 +346,6 @@ static Status end_epoch(Run *r, LogLine *line, Error *err) {
     Status status = STATUS_OK;
     Evaluation e;
     int64_t epoch = r->progress.epoch;
-    if (epoch % r->options.eval_every != 0 && epoch != r->options.epochs) return STATUS_OK;
     TRY(measure(r, &e, err));
     line->measured = true;
     line->top1 = share(e.top1, &e);

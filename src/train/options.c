@@ -233,6 +233,8 @@ static const MaeOption TABLE[] = {
     INT("save-every", save_every, PRE, "20", 1, 1e9, "Run", "epochs between checkpoints"),
     INT("save-every", save_every, SUP, "10", 1, 1e9, "Run", "epochs between numbered checkpoints"),
     INT("eval-every", eval_every, SUP, "1", 1, 1e9, "Run", "epochs between validations"),
+    BOOL("async-save", async_save, TRA, "true", "Run",
+         "write checkpoints, from a copy, while training goes on"),
     INT("keep", keep, TRA, "2", 1, 1e9, "Run", "numbered checkpoints kept"),
     INT("log-every", log_every, TRA, "10", 1, 1e9, "Run", "updates between lines of log.jsonl"),
     /* features, knn */

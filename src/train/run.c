@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "train/checkpoint_writer.h"
 #include "train/curves.h"
 #include "train/events.h"
 #include "train/runfolder.h"
@@ -151,19 +152,32 @@ void run_resolve_sizes(MaeOptions *o, const ModelConfig *c) {
     o->decoder_heads = c->decoder_heads;
 }
 
+/* Of the run folder rank 0 writes all, but for the parts of a state that is sharded. */
+static Status open_writer(Run *r, Error *err) {
+    RunState s = state_of(r);
+    bool shards = reducer_shards(r->reducer), root = comm_is_root(r->comm);
+    WriterOptions o = {.asynchronous = r->options.async_save,
+                       .keep = r->options.keep,
+                       .shards = shards ? r->comm : NULL};
+    r->unsaved = !r->resumed;
+    if (!root && !shards) return STATUS_OK;
+    Status status =
+        r->resumed && root ? runfolder_prune(r->options.out, r->options.keep, err) : STATUS_OK;
+    if (status != STATUS_OK) return status;
+    return writer_new(r->options.out, &s, o, &r->writer, err);
+}
+
 /* Rank 0 looks after the folder; others would clear or repair it at the same time. */
 static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
-    int there = 0;
     if (!o->out || !*o->out)
         return fail(err, STATUS_USAGE, "no run folder; name one with --out RUN");
     if (comm_is_root(r->comm)) {
         if (o->restart) status = runfolder_clear(o->out, err);
-        there = status == STATUS_OK && checkpoint_run_exists(o->out);
+        if (status == STATUS_OK) status = checkpoint_open_run(o->out, &r->resumed, err);
     }
     TRY(comm_agree(r->comm, status, err));
-    comm_broadcast(r->comm, &there, sizeof there);
-    r->resumed = there != 0;
+    comm_broadcast(r->comm, &r->resumed, sizeof r->resumed);
 done:
     return status;
 }
@@ -212,6 +226,7 @@ static Status run_open(Run *r, const MaeOptions *o, Error *err) {
     run_share_state(r);
     TRY(r->task->open(r, err));
     TRY(comm_agree(r->comm, comm_is_root(r->comm) ? open_folder(r, err) : STATUS_OK, err));
+    TRY(comm_agree(r->comm, open_writer(r, err), err));
     r->lr_peak = setup_lr(&r->options, r->comm);
     warn_of_warmup(r);
     r->start = r->last_log_time = clock_seconds();
@@ -220,6 +235,7 @@ done:
 }
 
 static void run_close(Run *r) {
+    writer_free(r->writer);
     if (r->task->close) r->task->close(r);
     runlog_close(r->log);
     loader_close(r->loader);
@@ -236,13 +252,25 @@ static void run_close(Run *r) {
 
 /* --- saving ----------------------------------------------------------------------------------- */
 
-static Status save_run(Run *r, Error *err) {
-    Status status = STATUS_OK;
-    RunState s = state_of(r);
+/* numbered: the epoch of checkpoint-EPOCH.safetensors, -1: none. Nothing is written twice. */
+static Status save_run(Run *r, int64_t numbered, Error *err) {
+    if (!r->unsaved && numbered < 0) return STATUS_OK;
     r->notes.epochs = r->progress.epoch;
     r->notes.step = r->progress.step;
-    if (comm_is_root(r->comm)) status = checkpoint_save_run(r->options.out, &s, &r->notes, err);
-    return comm_agree(r->comm, status, err);
+    Status status = writer_submit(r->writer, &r->notes, numbered, err);
+    status = comm_agree(r->comm, status, err);
+    r->unsaved = status != STATUS_OK;
+    return status;
+}
+
+static Status wait_for_writer(Run *r, Error *err) {
+    return comm_agree(r->comm, writer_wait(r->writer, err), err);
+}
+
+/* The same, and until it is on disk. */
+static Status save_and_wait(Run *r, Error *err) {
+    Status status = save_run(r, -1, err);
+    return status == STATUS_OK ? wait_for_writer(r, err) : status;
 }
 
 static Status save_picture(Run *r, Error *err) {
@@ -251,22 +279,12 @@ static Status save_picture(Run *r, Error *err) {
     return comm_agree(r->comm, status, err);
 }
 
-static Status write_numbered(Run *r, Error *err) {
-    Status status = STATUS_OK;
-    char name[64], *path = NULL;
-    snprintf(name, sizeof name, "checkpoint-%" PRId64 ".safetensors", r->progress.epoch);
-    TRY(run_file(r, name, &path, err));
-    TRY(checkpoint_write(path, r->model, &r->notes, err));
-    TRY(runfolder_prune(r->options.out, r->options.keep, err));
-done:
-    mem_free(path);
-    return status;
-}
-
-static Status save_numbered(Run *r, Error *err) {
-    Status status = comm_is_root(r->comm) ? write_numbered(r, err) : STATUS_OK;
-    status = comm_agree(r->comm, status, err);
-    return status == STATUS_OK ? save_picture(r, err) : status;
+/* The picture first, so that a run that is resumed from here has it; without it, the rest still is
+ * saved. */
+static Status save_epoch(Run *r, Error *err) {
+    Status drawn = save_picture(r, err);
+    Status status = save_run(r, r->progress.epoch, err);
+    return drawn == STATUS_OK ? status : drawn;
 }
 
 static Status save_curves(Run *r, Error *err) {
@@ -344,17 +362,21 @@ static void count_update(Run *r, double loss) {
 static Status roll_back(Run *r, Error *err) {
     Progress now = r->progress, saved;
     RunState s = state_of(r);
-    int there = comm_is_root(r->comm) && checkpoint_run_exists(r->options.out);
+    Status status = STATUS_OK;
+    bool there = false;
+    TRY(wait_for_writer(r, err));
+    if (comm_is_root(r->comm)) status = checkpoint_open_run(r->options.out, &there, err);
+    TRY(comm_agree(r->comm, status, err));
     comm_broadcast(r->comm, &there, sizeof there);
     if (!there) return STATUS_OK;
     s.progress = &saved;
-    Status status = comm_agree(r->comm, checkpoint_load_run(r->options.out, &s, err), err);
-    if (status != STATUS_OK) return status;
+    TRY(comm_agree(r->comm, checkpoint_load_run(r->options.out, &s, err), err));
     run_share_state(r);
     r->progress = now;
     if (comm_is_root(r->comm))
         log_line(LOG_WARNING, "weights were rolled back to those of step %" PRId64, saved.step);
-    return STATUS_OK;
+done:
+    return status;
 }
 
 static Status note_skipped(Run *r, const Error *reason, Error *err) {
@@ -390,8 +412,10 @@ static Status update(Run *r, Error *err) {
     double loss;
     Error reason = r->fault;
     bool bad = reason.status == STATUS_NONFINITE;
-    StepVotes votes = {
-        .bad = bad, .fault = reason.status != STATUS_OK && !bad, .stop = events_stop(r->events)};
+    StepVotes votes = {.bad = bad,
+                       .fault = reason.status != STATUS_OK && !bad,
+                       .stop = events_stop(r->events),
+                       .written = writer_has_written(r->writer)};
     step_gather(r->step, &votes);
     r->fault = (Error){0};
     r->stopping = votes.stop > 0;
@@ -405,7 +429,7 @@ static Status update(Run *r, Error *err) {
     Status status = step_update(r->step, r->lr, &loss, &reason);
     if (status != STATUS_OK) return skip_update(r, &reason, err);
     count_update(r, loss);
-    return STATUS_OK;
+    return votes.written == comm_size(r->comm) ? wait_for_writer(r, err) : STATUS_OK;
 }
 
 /* The place of the next micro-batch is counted here, since a loader that fails does not say it. */
@@ -418,6 +442,8 @@ static Status micro_batch(Run *r, Error *err) {
                             o->warmup_epochs, (double)o->epochs, r->lr_peak, o->min_lr);
     if (r->fault.status == STATUS_OK) r->fault.status = loader_next(r->loader, &b, &r->fault);
     if (r->fault.status == STATUS_OK) compute(r, &b);
+    if (r->fault.status == STATUS_OK) r->fault.status = writer_poll(r->writer, &r->fault);
+    r->unsaved = true;
     r->images += (double)p->batch_images;
     r->next_batch++;
     return r->next_batch % o->accumulate == 0 ? update(r, err) : STATUS_OK;
@@ -433,6 +459,11 @@ static Status agree_on_fault(Run *r, Error *err) {
     return status == STATUS_OK ? STATUS_OK : fail(err, status, "%s", fault.message);
 }
 
+static bool measures(const Run *r) {
+    int64_t epoch = r->progress.epoch;
+    return r->task->end_epoch && (epoch % r->options.eval_every == 0 || epoch == r->options.epochs);
+}
+
 /* Measuring may take long and be stopped or killed: the epoch stays open in what is saved before,
  * and a resumed run measures again. */
 static Status close_epoch(Run *r, Error *err) {
@@ -445,17 +476,20 @@ static Status close_epoch(Run *r, Error *err) {
                     .lr = p->last_lr,
                     .images_per_s = images_per_second(r),
                     .gradient_norm = p->last_norm};
-    if (r->task->end_epoch) TRY(r->task->end_epoch(r, &line, err));
+    if (measures(r)) TRY(r->task->end_epoch(r, &line, err));
     if (p->epoch_count && r->log) r->fault.status = runlog_write(r->log, &line, &r->fault);
     TRY(agree_on_fault(r, err));
     r->last_epoch = line;
     p->epoch_loss = 0;
     p->epoch_count = 0;
     p->epoch_open = false;
+    r->unsaved = true;
     bool last = p->epoch == r->options.epochs, due = p->epoch % r->options.save_every == 0 || last;
     if (r->failures > 0) return STATUS_OK; /* a good checkpoint is not given up */
-    if (due || r->task->end_epoch) TRY(save_run(r, err));
-    if (due) TRY(save_numbered(r, err));
+    if (due)
+        TRY(save_epoch(r, err));
+    else if (r->task->end_epoch)
+        TRY(save_run(r, -1, err));
     TRY(save_curves(r, err));
 done:
     return status;
@@ -469,7 +503,8 @@ static Status end_epoch(Run *r, Error *err) {
     p->epoch++;
     p->batch = r->next_batch = 0;
     p->epoch_open = true;
-    if (r->task->end_epoch && r->failures == 0) TRY(save_run(r, err));
+    r->unsaved = true;
+    if (measures(r) && r->failures == 0) TRY(save_run(r, -1, err));
     TRY(close_epoch(r, err));
 done:
     return status;
@@ -484,7 +519,7 @@ static bool finished(const Run *r) {
 
 static Status interrupted(Run *r, Error *err) {
     Status status = agree_on_fault(r, err);
-    if (status == STATUS_OK) status = save_run(r, err);
+    if (status == STATUS_OK) status = save_and_wait(r, err);
     if (status != STATUS_OK) return status;
     return fail(err, STATUS_INTERRUPTED,
                 "stopped at step %" PRId64 " and saved in %s; the same command continues",
@@ -500,9 +535,10 @@ static Status loop(Run *r, Error *err) {
         if (r->stopping && r->step->micro_batches == 0) return interrupted(r, err);
     }
     TRY(agree_on_fault(r, err));
-    TRY(save_run(r, err));
+    TRY(save_run(r, -1, err));
     TRY(save_picture(r, err));
     TRY(save_curves(r, err));
+    TRY(wait_for_writer(r, err));
 done:
     return status;
 }

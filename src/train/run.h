@@ -7,7 +7,7 @@
 #include "data/loader.h"
 #include "mae.h"
 #include "dist/comm.h"
-#include "train/checkpoint.h"
+#include "train/checkpoint_writer.h"
 #include "train/runlog.h"
 #include "train/step.h"
 
@@ -24,8 +24,9 @@ typedef struct Task {
     Status (*start)(Run *r, Error *err); /* first weights of a run that is not resumed */
     Status (*open)(Run *r, Error *err);  /* weights are there: what epochs need; agreed */
     Status (*set_batch)(Run *r, Batch *b, Error *err);
-    void (*update_done)(Run *r);                            /* may be NULL */
-    Status (*end_epoch)(Run *r, LogLine *line, Error *err); /* measures; agreed; may be NULL */
+    void (*update_done)(Run *r); /* may be NULL */
+    /* Measures, every --eval-every epochs and at the end; agreed; may be NULL. */
+    Status (*end_epoch)(Run *r, LogLine *line, Error *err);
     Status (*picture)(Run *r, Error *err); /* beside a checkpoint, by rank 0; may be NULL */
     void (*close)(Run *r);                 /* frees r->task_data; may be NULL */
     Status (*describe)(Run *r, MaePlan *p, Error *err); /* after configure, instead of the others */
@@ -48,7 +49,9 @@ struct Run {
     TrainStep *step;
     LoaderOptions loader_options;
     Loader *loader;
-    RunLog *log; /* of rank 0 */
+    RunLog *log;              /* of rank 0 */
+    CheckpointWriter *writer; /* of whoever writes a part of the checkpoint, else NULL */
+    bool unsaved;             /* something has changed since the last save */
     Progress progress;
     int64_t batches_per_epoch;
     int64_t next_batch;              /* the next micro-batch of the epoch */

@@ -5,6 +5,7 @@
 #include "train/run.h"
 #include "train/runfolder.h"
 #include "train/setup.h"
+#include "train/snapshot.h"
 
 void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p) {
     const ModelConfig *c = &r->config;
@@ -18,7 +19,11 @@ void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaeP
     p->bytes_parameters = (int64_t)params_bytes(v->params);
     p->bytes_optimizer = (int64_t)optimizer_bytes(v->params, kind);
     p->bytes_activations = (int64_t)graph_bytes(g, GRAPH_TRAIN);
-    p->bytes_total = p->bytes_parameters + p->bytes_optimizer + p->bytes_activations;
+    if (r->options.async_save)
+        p->bytes_snapshot = (int64_t)snapshot_bytes_planned(v->params, (size_t)p->bytes_optimizer,
+                                                            r->options.ema > 0);
+    p->bytes_total =
+        p->bytes_parameters + p->bytes_optimizer + p->bytes_activations + p->bytes_snapshot;
 }
 
 static void plan_schedule(const Run *r, MaePlan *p) {

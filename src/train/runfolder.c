@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "train/manifest.h"
 
 static Status lift(MaeStatus status, const MaeError *e, Error *err) {
     return status == MAE_OK ? STATUS_OK : fail(err, (Status)status, "%s", e->message);
@@ -82,15 +83,14 @@ Status runfolder_prune(const char *run, int64_t keep, Error *err) {
 }
 
 Status runfolder_clear(const char *run, Error *err) {
-    static const char *const files[] = {"last.safetensors", "last.state.safetensors",
-                                        "next.safetensors", "next.state.safetensors",
-                                        "log.jsonl",        "config.json",
-                                        "summary.json",     "best.safetensors",
-                                        "curves.svg"};
+    static const char *const files[] = {"log.jsonl", "config.json", "summary.json",
+                                        "best.safetensors", "curves.svg"};
+    Status status = manifest_clear(run, err);
+    if (status != STATUS_OK) return status;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *path = mem_printf("%s/%s", run, files[i]);
         if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
-        Status status = file_remove(path, err);
+        status = file_remove(path, err);
         mem_free(path);
         if (status != STATUS_OK) return status;
     }

@@ -1,4 +1,4 @@
-/* Files of a run folder other than the checkpoint pair. */
+/* Files of a run folder other than those of manifest.h. */
 #ifndef TRAIN_RUNFOLDER_H
 #define TRAIN_RUNFOLDER_H
 

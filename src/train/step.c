@@ -86,12 +86,17 @@ bool step_is_due(const TrainStep *s) {
 
 void step_gather(TrainStep *s, StepVotes *votes) {
     Comm *c = reducer_comm(s->options.reducer);
-    double sums[] = {(double)s->micro_batches, s->loss_sum, votes->bad, votes->fault, votes->stop};
+    double sums[] = {(double)s->micro_batches,
+                     s->loss_sum,
+                     votes->bad,
+                     votes->fault,
+                     votes->stop,
+                     votes->written};
     reducer_finish(s->options.reducer);
     comm_sum(c, sums, sizeof sums / sizeof *sums);
     s->micro_batches = (int64_t)sums[0];
     s->loss_sum = sums[1];
-    *votes = (StepVotes){sums[2], sums[3], sums[4]};
+    *votes = (StepVotes){sums[2], sums[3], sums[4], sums[5]};
 }
 
 Status step_update(TrainStep *s, double lr, double *loss, Error *err) {

@@ -37,9 +37,10 @@ Status step_micro_batch(TrainStep *s, double *loss, Error *err);
 bool step_is_due(const TrainStep *s);
 /* What processes tell each other at an update; counts how many of them say so. */
 typedef struct StepVotes {
-    double bad;   /* its gradients are not to be used */
-    double fault; /* it cannot go on */
-    double stop;  /* it was asked to stop */
+    double bad;     /* its gradients are not to be used */
+    double fault;   /* it cannot go on */
+    double stop;    /* it was asked to stop */
+    double written; /* its part of a checkpoint is on disk, and waits for the others */
 } StepVotes;
 /* The micro-batches of an update are over, whatever became of them: gradients, losses and votes of
  * all processes are added up. */
