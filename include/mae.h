@@ -121,6 +121,7 @@ typedef struct MaeOptions {
     int augment;     /* none crop-fixed crop crop-jitter crop-once */
     double min_scale;
     int64_t repeat, workers, cache_mb, max_side;
+    int64_t max_pixels, max_entries;
     int strict, fast_decode;
     /* training */
     int64_t epochs, steps, batch, accumulate;

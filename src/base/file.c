@@ -28,7 +28,7 @@ static Status fail_memory(Error *err, const char *path) {
 
 Status file_map(const char *path, FileMap *out, Error *err) {
     *out = (FileMap){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not wait for a writer */
     if (fd < 0) return fail_errno(err, path, "open");
     Status status = STATUS_OK;
     struct stat info;

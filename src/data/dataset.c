@@ -40,7 +40,7 @@ static Status add_source(Dataset *d, const char *text, Error *err) {
     p = mem_realloc(d->first, n ? (n + 1) * sizeof *d->first : 0, (n + 2) * sizeof *d->first);
     if (!p) return source_no_memory(err);
     d->first = p;
-    Status status = source_open(text, &s, err);
+    Status status = source_open(text, d->options.limits, &s, err);
     if (status != STATUS_OK) return status;
     if (n == 0) d->first[0] = 0;
     d->first[n + 1] = d->first[n] + s->count;

@@ -18,10 +18,17 @@
 
 typedef struct Dataset Dataset;
 
+/* What is refused rather than read; 0: the default of each. */
+typedef struct SourceLimits {
+    int64_t max_pixels;  /* of an image: IMAGE_MAX_PIXELS, at most IMAGE_PIXELS_CEILING */
+    int64_t max_entries; /* of the shards of one tar source together, of a list: 100 million */
+} SourceLimits;
+
 typedef struct DatasetOptions {
     int channels;        /* 3 or 1 */
     int64_t cache_bytes; /* decoded images kept in memory, 0 = none; first come, never evicted */
     int64_t max_side;    /* > 0: shrink on load so that the shorter side is at most this */
+    SourceLimits limits;
     /* > 0: a share of the samples, drawn by split_seed, is held out; the dataset is the others, or,
      * with held_out, exactly those. */
     double split_share;

@@ -9,23 +9,29 @@
 #include "base/memory.h"
 #include "data/image_codec.h"
 
-Status image_check_size(const char *name, int64_t width, int64_t height, Error *err) {
-    if (width < 1 || height < 1)
-        return fail(err, STATUS_FORMAT, "%s: the image is %lld x %lld pixels; it needs at least 1",
-                    name, (long long)width, (long long)height);
-    if (height > IMAGE_MAX_PIXELS / width)
-        return fail(err, STATUS_UNSUPPORTED,
-                    "%s: %lld x %lld pixels is more than the limit of %lld; shrink the image", name,
-                    (long long)width, (long long)height, (long long)IMAGE_MAX_PIXELS);
-    return STATUS_OK;
+static Status check_not_empty(const char *name, int64_t width, int64_t height, Error *err) {
+    if (width >= 1 && height >= 1) return STATUS_OK;
+    return fail(err, STATUS_FORMAT, "%s: the image is %lld x %lld pixels; it needs at least 1",
+                name, (long long)width, (long long)height);
+}
+
+Status image_check_header(const ImageFile *file, int64_t width, int64_t height, Error *err) {
+    int64_t limit = file->max_pixels;
+    Status status = check_not_empty(file->name, width, height, err);
+    if (status != STATUS_OK || height <= limit / width) return status;
+    return fail(
+        err, STATUS_UNSUPPORTED,
+        "%s: %lld x %lld pixels are more than the limit of %lld; shrink the image, or raise "
+        "the limit with --max-pixels",
+        file->name, (long long)width, (long long)height, (long long)limit);
 }
 
 Status image_new_named(const char *name, Image *out, int64_t width, int64_t height,
                        int64_t channels, Error *err) {
     *out = (Image){0};
     ASSERT(channels >= 1 && channels <= 4, "channels %lld", (long long)channels);
-    Status status = image_check_size(name, width, height, err);
-    if (status != STATUS_OK) return status;
+    ASSERT(width >= 1 && height >= 1 && height <= IMAGE_PIXELS_CEILING / width, "%lld x %lld",
+           (long long)width, (long long)height);
     uint8_t *pixels = mem_alloc_array((size_t)(width * height), (size_t)channels);
     if (!pixels)
         return fail(err, STATUS_MEMORY, "%s: no memory for %lld x %lld pixels", name,
@@ -35,6 +41,13 @@ Status image_new_named(const char *name, Image *out, int64_t width, int64_t heig
 }
 
 Status image_new(Image *out, int64_t width, int64_t height, int64_t channels, Error *err) {
+    *out = (Image){0};
+    Status status = check_not_empty("image", width, height, err);
+    if (status != STATUS_OK) return status;
+    if (height > IMAGE_MAX_PIXELS / width)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "image: %lld x %lld pixels are more than the limit of %lld; make it smaller",
+                    (long long)width, (long long)height, (long long)IMAGE_MAX_PIXELS);
     return image_new_named("image", out, width, height, channels, err);
 }
 
@@ -55,15 +68,16 @@ bool image_is_name(const char *path) {
 }
 
 Status image_load(const char *path, int channels, Image *out, Error *err) {
-    return image_load_crop(path, channels, NULL, out, err);
+    return image_load_crop(path, channels, 0, NULL, out, err);
 }
 
-Status image_load_crop(const char *path, int channels, ImageCrop *crop, Image *out, Error *err) {
+Status image_load_crop(const char *path, int channels, int64_t max_pixels, ImageCrop *crop,
+                       Image *out, Error *err) {
     Status status = STATUS_OK;
     FileMap map = {0};
     *out = (Image){0};
     TRY(file_map(path, &map, err));
-    TRY(image_decode_crop(path, map.data, map.bytes, channels, crop, out, err));
+    TRY(image_decode_crop(path, map.data, map.bytes, channels, max_pixels, crop, out, err));
 done:
     file_unmap(&map);
     return status;

@@ -33,8 +33,11 @@ typedef struct ImageCrop {
     Box box;         /* set by decoding: where the box lies in the image that came */
 } ImageCrop;
 
-/* Larger images are refused (PIL's decompression-bomb limit). */
+/* Images with more pixels than a limit are refused when their header has been read, before there is
+ * memory for them. This is the limit where none is given (PIL's against decompression bombs), and
+ * the largest that may be given: every index into an image then fits 32 bits. */
 #define IMAGE_MAX_PIXELS ((int64_t)178956970)
+#define IMAGE_PIXELS_CEILING ((int64_t)INT32_MAX)
 
 Status image_new(Image *out, int64_t width, int64_t height, int64_t channels, Error *err);
 void image_free(Image *im); /* accepts a zeroed one */
@@ -44,10 +47,12 @@ void image_free(Image *im); /* accepts a zeroed one */
 Status image_decode(const char *name, const void *bytes, size_t n, int channels, Image *out,
                     Error *err);
 Status image_load(const char *path, int channels, Image *out, Error *err);
-/* The same with a crop in mind; crop NULL: everything. */
+/* The same with a limit (0: IMAGE_MAX_PIXELS) and a crop in mind; crop NULL: everything.
+ * UNSUPPORTED: more pixels than the limit. */
 Status image_decode_crop(const char *name, const void *bytes, size_t n, int channels,
-                         ImageCrop *crop, Image *out, Error *err);
-Status image_load_crop(const char *path, int channels, ImageCrop *crop, Image *out, Error *err);
+                         int64_t max_pixels, ImageCrop *crop, Image *out, Error *err);
+Status image_load_crop(const char *path, int channels, int64_t max_pixels, ImageCrop *crop,
+                       Image *out, Error *err);
 /* Does the name end in an extension that image_decode handles (any case)? */
 bool image_is_name(const char *path);
 /* PNG, 8-bit RGB or grey, atomically. */

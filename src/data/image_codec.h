@@ -5,15 +5,23 @@
 
 #include "data/image.h"
 
-/* crop may be NULL; its box stays untouched where it was not asked for one. */
-Status image_decode_jpeg(const char *name, const uint8_t *bytes, size_t n, ImageCrop *crop,
-                         Image *out, Error *err);
-Status image_decode_png(const char *name, const uint8_t *bytes, size_t n, Image *out, Error *err);
-Status image_decode_webp(const char *name, const uint8_t *bytes, size_t n, Image *out, Error *err);
+/* A file in memory; name is for messages. */
+typedef struct ImageFile {
+    const char *name;
+    const uint8_t *bytes;
+    size_t n;
+    int64_t max_pixels;
+} ImageFile;
 
-/* FORMAT for an image without pixels, UNSUPPORTED for one with too many. */
-Status image_check_size(const char *name, int64_t width, int64_t height, Error *err);
-/* image_new with the file's name in the message. */
+/* crop may be NULL; its box stays untouched where it was not asked for one. */
+Status image_decode_jpeg(const ImageFile *file, ImageCrop *crop, Image *out, Error *err);
+Status image_decode_png(const ImageFile *file, Image *out, Error *err);
+Status image_decode_webp(const ImageFile *file, Image *out, Error *err);
+
+/* To be called as soon as the header is read. FORMAT for an image without pixels, UNSUPPORTED for
+ * one with too many. */
+Status image_check_header(const ImageFile *file, int64_t width, int64_t height, Error *err);
+/* image_new of a size that was checked, with the file's name in the message. */
 Status image_new_named(const char *name, Image *out, int64_t width, int64_t height,
                        int64_t channels, Error *err);
 

@@ -34,22 +34,25 @@ static Status convert_channels(const char *name, Image *im, int channels, Error 
 
 Status image_decode(const char *name, const void *bytes, size_t n, int channels, Image *out,
                     Error *err) {
-    return image_decode_crop(name, bytes, n, channels, NULL, out, err);
+    return image_decode_crop(name, bytes, n, channels, 0, NULL, out, err);
 }
 
 Status image_decode_crop(const char *name, const void *bytes, size_t n, int channels,
-                         ImageCrop *crop, Image *out, Error *err) {
+                         int64_t max_pixels, ImageCrop *crop, Image *out, Error *err) {
     ASSERT(channels == 1 || channels == 3, "channels %d", channels);
+    ASSERT(max_pixels >= 0 && max_pixels <= IMAGE_PIXELS_CEILING, "%lld pixels",
+           (long long)max_pixels);
     Status status = STATUS_OK;
     const uint8_t *b = bytes;
+    const ImageFile file = {name, b, n, max_pixels ? max_pixels : IMAGE_MAX_PIXELS};
     *out = (Image){0};
     if (crop) crop->box = (Box){0};
     if (n >= 3 && memcmp(b, "\xff\xd8\xff", 3) == 0)
-        TRY(image_decode_jpeg(name, b, n, crop, out, err));
+        TRY(image_decode_jpeg(&file, crop, out, err));
     else if (n >= 8 && memcmp(b, "\x89PNG\r\n\x1a\n", 8) == 0)
-        TRY(image_decode_png(name, b, n, out, err));
+        TRY(image_decode_png(&file, out, err));
     else if (n >= 12 && memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0)
-        TRY(image_decode_webp(name, b, n, out, err));
+        TRY(image_decode_webp(&file, out, err));
     else if (n == 0)
         TRY(fail(err, STATUS_FORMAT, "%s: the file is empty; remove it or copy it again", name));
     else

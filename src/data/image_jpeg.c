@@ -12,8 +12,9 @@
 
 #include "data/image_codec.h"
 
-/* A progressive file can ask for any number of passes over the image; honest ones have about 10. */
-enum { MAX_SCANS = 500 };
+/* A progressive file can ask for any number of passes over the image; honest ones have about 10,
+ * and each costs the time of the whole image for as little as twenty bytes. */
+enum { MAX_SCANS = 100 };
 
 typedef struct Decoder {
     struct jpeg_decompress_struct jpeg;
@@ -24,7 +25,7 @@ typedef struct Decoder {
     char message[JMSG_LENGTH_MAX];
     Image image, cmyk_row, last_row;
     ImageCrop *crop; /* NULL: everything */
-    const char *name;
+    const ImageFile *file;
     Error *err;
 } Decoder;
 
@@ -47,8 +48,10 @@ static void on_print(j_common_ptr common) {
 }
 
 static void on_progress(j_common_ptr common) {
-    if (((j_decompress_ptr)common)->input_scan_number > MAX_SCANS)
-        ERREXIT(common, JERR_BAD_PROGRESSION);
+    Decoder *d = common->client_data;
+    if (d->jpeg.input_scan_number <= MAX_SCANS) return;
+    snprintf(d->message, sizeof d->message, "more than %d scans", MAX_SCANS);
+    longjmp(d->jump, 1);
 }
 
 static void source_nothing(j_decompress_ptr jpeg) {
@@ -68,7 +71,7 @@ static void source_skip(j_decompress_ptr jpeg, long n) {
     jpeg->src->bytes_in_buffer -= (size_t)n;
 }
 
-static void decoder_init(Decoder *d, const uint8_t *bytes, size_t n) {
+static void decoder_init(Decoder *d) {
     d->jpeg.err = jpeg_std_error(&d->errors);
     d->errors.error_exit = on_error;
     d->errors.emit_message = on_message;
@@ -77,8 +80,8 @@ static void decoder_init(Decoder *d, const uint8_t *bytes, size_t n) {
     jpeg_create_decompress(&d->jpeg);
     d->progress.progress_monitor = on_progress;
     d->jpeg.progress = &d->progress;
-    d->source = (struct jpeg_source_mgr){.next_input_byte = bytes,
-                                         .bytes_in_buffer = n,
+    d->source = (struct jpeg_source_mgr){.next_input_byte = d->file->bytes,
+                                         .bytes_in_buffer = d->file->n,
                                          .init_source = source_nothing,
                                          .fill_input_buffer = source_fill,
                                          .skip_input_data = source_skip,
@@ -97,8 +100,8 @@ static Status choose_output(Decoder *d) {
     case 4: j->out_color_space = JCS_CMYK; return STATUS_OK;
     default:
         return fail(d->err, STATUS_UNSUPPORTED,
-                    "%s: a JPEG of %d components; 1, 3 and 4 are supported, so convert it", d->name,
-                    j->num_components);
+                    "%s: a JPEG of %d components; 1, 3 and 4 are supported, so convert it",
+                    d->file->name, j->num_components);
     }
 }
 
@@ -187,7 +190,7 @@ static Status read_to_the_end(Decoder *d) {
     struct jpeg_decompress_struct *j = &d->jpeg;
     JDIMENSION left = j->output_height - j->output_scanline;
     if (left == 0) return STATUS_OK;
-    Status status = image_new_named(d->name, &d->last_row, d->image.width, 1, 3, d->err);
+    Status status = image_new_named(d->file->name, &d->last_row, d->image.width, 1, 3, d->err);
     if (status != STATUS_OK) return status;
     if (left > 1) jpeg_skip_scanlines(j, left - 1);
     read_row(d, d->last_row.pixels);
@@ -214,19 +217,19 @@ static void start(Decoder *d, Box *part) {
 }
 
 /* Everything that may jump. Of what comes after the last row nothing matters. */
-static Status decode(Decoder *d, const uint8_t *bytes, size_t n) {
+static Status decode(Decoder *d) {
     Status status = STATUS_OK;
     struct jpeg_decompress_struct *j = &d->jpeg;
     Box part;
-    decoder_init(d, bytes, n);
+    decoder_init(d);
     jpeg_read_header(j, TRUE);
     TRY(choose_output(d));
-    TRY(image_check_size(d->name, j->image_width, j->image_height, d->err));
+    TRY(image_check_header(d->file, j->image_width, j->image_height, d->err));
     start(d, &part);
-    TRY(image_new_named(d->name, &d->image, part.width, part.height, j->num_components == 1 ? 1 : 3,
-                        d->err));
+    TRY(image_new_named(d->file->name, &d->image, part.width, part.height,
+                        j->num_components == 1 ? 1 : 3, d->err));
     if (j->num_components == 4)
-        TRY(image_new_named(d->name, &d->cmyk_row, part.width, 1, 4, d->err));
+        TRY(image_new_named(d->file->name, &d->cmyk_row, part.width, 1, 4, d->err));
     read_rows(d, part.top);
     if (d->crop && d->crop->to_the_end) TRY(read_to_the_end(d));
 done:
@@ -234,18 +237,17 @@ done:
 }
 
 /* *d belongs to the caller, so that what is in it is defined after the jump. */
-static Status decode_or_land(Decoder *d, const uint8_t *bytes, size_t n) {
-    if (setjmp(d->jump) == 0) return decode(d, bytes, n);
+static Status decode_or_land(Decoder *d) {
+    if (setjmp(d->jump) == 0) return decode(d);
     return fail(d->err, STATUS_FORMAT,
-                "%s: the JPEG is truncated or damaged (%s); remove it or copy it again", d->name,
-                d->message);
+                "%s: the JPEG is truncated or damaged (%s); remove it or copy it again",
+                d->file->name, d->message);
 }
 
-Status image_decode_jpeg(const char *name, const uint8_t *bytes, size_t n, ImageCrop *crop,
-                         Image *out, Error *err) {
-    Decoder d = {.name = name, .err = err, .crop = crop};
+Status image_decode_jpeg(const ImageFile *file, ImageCrop *crop, Image *out, Error *err) {
+    Decoder d = {.file = file, .err = err, .crop = crop};
     *out = (Image){0};
-    Status status = decode_or_land(&d, bytes, n);
+    Status status = decode_or_land(&d);
     jpeg_destroy_decompress(&d.jpeg);
     image_free(&d.cmyk_row);
     image_free(&d.last_row);

@@ -1,7 +1,12 @@
 /* PNG through libpng, both ways. libpng's errors come home by longjmp to the setjmp in
  * decode_or_land and encode_or_land; what must survive the jump lives in Codec. Reading lets
  * libpng reduce everything to 8-bit grey or RGB, except 16-bit grey, which PIL clips rather than
- * scales (see image_decode.c). */
+ * scales (see image_decode.c).
+ *
+ * Limits: the size in the header is checked against the caller's, so libpng's own on a side is
+ * lifted. Of the chunks beside the pixels only the palette and the transparent colour are read;
+ * texts, profiles and the like are passed over, whatever their size, because libpng would unpack
+ * each of them, a thousand times larger than in the file, and keep them all. */
 #include <setjmp.h>
 #include <string.h>
 
@@ -83,14 +88,17 @@ static void clip_wide(uint8_t *dst, const uint8_t *wide, int64_t n) {
     for (int64_t i = 0; i < n; i++) dst[i] = wide[2 * i] ? 255 : wide[2 * i + 1];
 }
 
-static Status decode(Codec *c) {
+static Status decode(Codec *c, const ImageFile *file) {
     Status status = STATUS_OK;
     png_set_read_fn(c->png, c, on_read);
-    png_set_keep_unknown_chunks(c->png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);
+    png_set_user_limits(c->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+    png_set_chunk_malloc_max(c->png, 0);
+    png_set_keep_unknown_chunks(c->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(c->png, c->info);
     int64_t width = png_get_image_width(c->png, c->info);
     int64_t height = png_get_image_height(c->png, c->info);
     int channels = png_get_color_type(c->png, c->info) & PNG_COLOR_MASK_COLOR ? 3 : 1;
+    TRY(image_check_header(file, width, height, c->err));
     TRY(image_new_named(c->name, &c->image, width, height, channels, c->err));
     if (!choose_transforms(c)) {
         read_rows(c, c->image.pixels, (size_t)(width * channels));
@@ -106,20 +114,20 @@ done:
 }
 
 /* *c belongs to the caller, so that what is in it is defined after the jump. */
-static Status decode_or_land(Codec *c) {
-    if (setjmp(c->jump) == 0) return decode(c);
+static Status decode_or_land(Codec *c, const ImageFile *file) {
+    if (setjmp(c->jump) == 0) return decode(c, file);
     return fail(c->err, STATUS_FORMAT,
                 "%s: the PNG is truncated or damaged (%s); remove it or copy it again", c->name,
                 c->message);
 }
 
-Status image_decode_png(const char *name, const uint8_t *bytes, size_t n, Image *out, Error *err) {
-    Codec c = {.name = name, .err = err, .bytes = bytes, .n_left = n};
+Status image_decode_png(const ImageFile *file, Image *out, Error *err) {
+    Codec c = {.name = file->name, .err = err, .bytes = file->bytes, .n_left = file->n};
     *out = (Image){0};
     c.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
     if (c.png) c.info = png_create_info_struct(c.png);
-    c.status = c.info ? decode_or_land(&c)
-                      : fail(err, STATUS_MEMORY, "%s: no memory for the PNG decoder", name);
+    c.status = c.info ? decode_or_land(&c, file)
+                      : fail(err, STATUS_MEMORY, "%s: no memory for the PNG decoder", file->name);
     png_destroy_read_struct(&c.png, &c.info, NULL);
     mem_free(c.wide);
     if (c.status != STATUS_OK)

@@ -11,6 +11,7 @@
 
 /* Larger labels are taken as names, so that one stray number cannot ask for millions of classes. */
 #define MAX_NUMBERED 100000
+#define MAX_ENTRIES 100000000
 
 static const SourceKind *const kinds[] = {&source_folder,  &source_list,     &source_tar,
                                           &source_cifar10, &source_cifar100, &source_synthetic,
@@ -85,12 +86,14 @@ Status source_find_kind(const char *text, const SourceKind **kind, const char **
     return guess_kind(text, kind, err);
 }
 
-Status source_open(const char *text, Source **out, Error *err) {
+Status source_open(const char *text, SourceLimits limits, Source **out, Error *err) {
     Status status = STATUS_OK;
     const char *where = NULL;
     Source *s = mem_alloc(sizeof *s);
     *out = NULL;
     if (!s) return source_no_memory(err);
+    s->limits = (SourceLimits){limits.max_pixels ? limits.max_pixels : IMAGE_MAX_PIXELS,
+                               limits.max_entries ? limits.max_entries : MAX_ENTRIES};
     TRY(source_find_kind(text, &s->kind, &where, err));
     s->arena = arena_new();
     if (!s->arena) {
@@ -126,6 +129,14 @@ Status source_add(Source *s, SourceItem item, Error *err) {
     }
     s->items[s->count++] = item;
     return STATUS_OK;
+}
+
+Status source_check_entries(const Source *s, const char *where, int64_t n, Error *err) {
+    if (n <= s->limits.max_entries) return STATUS_OK;
+    return fail(err, STATUS_UNSUPPORTED,
+                "%s: more than the limit of %lld entries; split it, or raise the limit with "
+                "--max-entries",
+                where, (long long)s->limits.max_entries);
 }
 
 /* A plain decimal number below MAX_NUMBERED, or -1. */
@@ -226,7 +237,7 @@ Status source_describe(Source *s, const char *where, const char *note, Error *er
 
 Status source_fetch_file(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
                          Error *err) {
-    return image_load_crop(s->items[index].name, channels, crop, out, err);
+    return image_load_crop(s->items[index].name, channels, s->limits.max_pixels, crop, out, err);
 }
 
 Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int64_t height,

@@ -7,7 +7,7 @@
 #define DATA_SOURCE_H
 
 #include "base/memory.h"
-#include "data/image.h"
+#include "data/dataset.h"
 
 typedef struct SourceItem {
     char *name;       /* in the arena */
@@ -34,7 +34,8 @@ struct Source {
     Arena *arena;
     SourceItem *items;
     int64_t count, capacity;
-    int n_classes; /* 0: no labels */
+    SourceLimits limits; /* none is 0 */
+    int n_classes;       /* 0: no labels */
     const char **class_names;
     bool numbered; /* the class names are just 0, 1, 2, ... */
     const char *description;
@@ -47,12 +48,16 @@ extern const SourceKind source_folder, source_list, source_tar, source_cifar10, 
 /* The kind by its prefix, or by looking; *where is the rest of the text. */
 Status source_find_kind(const char *text, const SourceKind **kind, const char **where, Error *err);
 /* text is one source as in dataset.h, without commas that join. Never empty on success. */
-Status source_open(const char *text, Source **out, Error *err);
+Status source_open(const char *text, SourceLimits limits, Source **out, Error *err);
 void source_close(Source *s); /* accepts NULL */
 
 /* For the kinds. item.name NULL counts as memory having run out. */
 Status source_no_memory(Error *err);
 Status source_add(Source *s, SourceItem item, Error *err);
+/* May there be n entries? where: the file, for the message. */
+Status source_check_entries(const Source *s, const char *where, int64_t n, Error *err);
+/* Of one name in a file. */
+#define SOURCE_MAX_NAME_BYTES 4096
 /* Makes labels and class names from the texts: sorted by bytes, or, with numbers set and every text
  * a number below 100000, the numbers themselves. All items or none must have a text. */
 Status source_label(Source *s, bool numbers, Error *err);

@@ -8,8 +8,12 @@
 
 #define MAX_LIST_BYTES ((size_t)4 << 30)
 
-static Status add_line(Source *s, const char *folder, int folder_length, char *line, Error *err) {
+static Status add_line(Source *s, const char *where, int64_t number, char *line, Error *err) {
     size_t n = strlen(line);
+    const char *slash = strrchr(where, '/');
+    if (n > SOURCE_MAX_NAME_BYTES)
+        return fail(err, STATUS_FORMAT, "%s: line %lld is longer than %d bytes; not a path", where,
+                    (long long)number, SOURCE_MAX_NAME_BYTES);
     if (n > 0 && line[n - 1] == '\r') line[--n] = '\0';
     char *tab = strchr(line, '\t');
     if (tab) *tab++ = '\0';
@@ -18,7 +22,8 @@ static Status add_line(Source *s, const char *folder, int folder_length, char *l
     if (line[0] == '/')
         item.name = arena_strdup(s->arena, line);
     else
-        item.name = arena_printf(s->arena, "%.*s%s", folder_length, folder, line);
+        item.name =
+            arena_printf(s->arena, "%.*s%s", slash ? (int)(slash - where) + 1 : 0, where, line);
     if (tab && *tab) {
         item.text = arena_strdup(s->arena, tab);
         if (!item.text) return source_no_memory(err);
@@ -30,7 +35,7 @@ static Status list_open(Source *s, const char *where, Error *err) {
     Status status = STATUS_OK;
     uint8_t *data = NULL;
     size_t bytes = 0;
-    const char *slash = strrchr(where, '/');
+    int64_t number = 0;
     TRY(file_read(where, MAX_LIST_BYTES, &data, &bytes, err));
     if (memchr(data, 0, bytes)) {
         status = fail(err, STATUS_FORMAT, "%s: holds zero bytes; a list is a text file", where);
@@ -39,7 +44,8 @@ static Status list_open(Source *s, const char *where, Error *err) {
     for (char *line = (char *)data, *next; line; line = next) {
         next = strchr(line, '\n');
         if (next) *next++ = '\0';
-        TRY(add_line(s, where, slash ? (int)(slash - where) + 1 : 0, line, err));
+        TRY(add_line(s, where, ++number, line, err));
+        TRY(source_check_entries(s, where, s->count, err));
     }
     if (s->count == 0) {
         status =

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/source.h"
@@ -18,11 +19,12 @@
 #define BLOCK_BYTES ((size_t)65536)
 #define MAX_SHARDS 1000000
 #define MAX_LABEL_BYTES 255
-#define MAX_IMAGE_BYTES ((int64_t)1 << 30)
+#define MAX_IMAGE_BYTES ((int64_t)256 << 20)
 
 typedef struct TarState {
     char **shards; /* in the arena */
     int n_shards, capacity;
+    int64_t n_entries; /* seen so far */
 } TarState;
 
 static Status add_shard(Source *s, const char *path, Error *err) {
@@ -118,11 +120,16 @@ static Status index_entry(Source *s, struct archive *a, struct archive_entry *en
                           Pending *p, Error *err) {
     const char *path = ((TarState *)s->state)->shards[shard];
     const char *name = archive_entry_pathname(entry);
+    Status status = source_check_entries(s, path, ++((TarState *)s->state)->n_entries, err);
+    if (status != STATUS_OK) return status;
     if (!name || archive_entry_filetype(entry) != AE_IFREG) return STATUS_OK;
+    if (strlen(name) > SOURCE_MAX_NAME_BYTES)
+        return fail(err, STATUS_FORMAT, "%s: an entry's name is longer than %d bytes (%.60s...)",
+                    path, SOURCE_MAX_NAME_BYTES, name);
     const char *extension = extension_of(name);
     size_t length = (size_t)(extension - name);
     if (p->key && (strlen(p->key) != length || memcmp(p->key, name, length) != 0)) {
-        Status status = flush(s, p, err);
+        status = flush(s, p, err);
         if (status != STATUS_OK) return status;
     }
     if (!p->key && !(p->key = mem_printf("%.*s", (int)length, name))) return source_no_memory(err);
@@ -134,14 +141,19 @@ static Status index_entry(Source *s, struct archive *a, struct archive_entry *en
     return p->image.name ? STATUS_OK : source_no_memory(err);
 }
 
-static Status index_shard(Source *s, int shard, Error *err) {
-    Status status = STATUS_OK;
-    const char *path = ((TarState *)s->state)->shards[shard];
-    struct archive_entry *entry;
-    Pending pending = {0};
-    int rc, fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct archive *a = archive_read_new();
-    if (!a) TRY(source_no_memory(err));
+/* Regular files only: places in a pipe cannot be read again, and opening one would wait. */
+static Status open_shard(const char *path, int *fd, int64_t *bytes, Error *err) {
+    struct stat file;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0 || fstat(*fd, &file) != 0)
+        return fail(err, STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
+    *bytes = file.st_size;
+    if (S_ISREG(file.st_mode)) return STATUS_OK;
+    return fail(err, STATUS_IO, "%s: not a regular file", path);
+}
+
+static Status open_archive(struct archive *a, int fd, const char *path, Error *err) {
+    if (!a) return source_no_memory(err);
     archive_read_support_format_tar(a);
     archive_read_support_format_empty(a);
     /* Only so as to say what is wrong with a compressed file. */
@@ -149,21 +161,25 @@ static Status index_shard(Source *s, int shard, Error *err) {
     archive_read_support_filter_bzip2(a);
     archive_read_support_filter_xz(a);
     archive_read_support_filter_zstd(a);
-    if (fd < 0) {
-        status = fail(err, STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
-        goto done;
-    }
-    if (archive_read_open_fd(a, fd, BLOCK_BYTES) != ARCHIVE_OK) {
-        status = fail(err, STATUS_FORMAT, "%s: not a tar: %s", path, archive_error_string(a));
-        goto done;
-    }
-    if (archive_filter_code(a, 0) != ARCHIVE_FILTER_NONE) {
-        status = fail(err, STATUS_UNSUPPORTED,
-                      "%s: compressed with %s; images cannot be read from it in any order, so "
-                      "uncompress it first",
-                      path, archive_filter_name(a, 0));
-        goto done;
-    }
+    if (archive_read_open_fd(a, fd, BLOCK_BYTES) != ARCHIVE_OK)
+        return fail(err, STATUS_FORMAT, "%s: not a tar: %s", path, archive_error_string(a));
+    if (archive_filter_code(a, 0) == ARCHIVE_FILTER_NONE) return STATUS_OK;
+    return fail(err, STATUS_UNSUPPORTED,
+                "%s: compressed with %s; images cannot be read from it in any order, so uncompress "
+                "it first",
+                path, archive_filter_name(a, 0));
+}
+
+static Status index_shard(Source *s, int shard, Error *err) {
+    Status status = STATUS_OK;
+    const char *path = ((TarState *)s->state)->shards[shard];
+    struct archive *a = archive_read_new();
+    struct archive_entry *entry;
+    Pending pending = {0};
+    int64_t bytes;
+    int rc, fd = -1;
+    TRY(open_shard(path, &fd, &bytes, err));
+    TRY(open_archive(a, fd, path, err));
     while ((rc = archive_read_next_header(a, &entry)) == ARCHIVE_OK || rc == ARCHIVE_WARN)
         TRY(index_entry(s, a, entry, shard, &pending, err));
     if (rc != ARCHIVE_EOF)
@@ -217,21 +233,36 @@ static la_ssize_t read_window(struct archive *a, void *user, const void **data) 
     return n;
 }
 
+/* Before there is memory for the bytes that a header promises. */
+static Status check_bytes(const SourceItem *item, int64_t file_bytes, Error *err) {
+    if (item->bytes <= 0)
+        return fail(err, STATUS_FORMAT, "%s: %lld bytes are no image", item->name,
+                    (long long)item->bytes);
+    if (item->bytes > MAX_IMAGE_BYTES)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: %lld bytes are more than an image in a tar may have (%lld); shrink it",
+                    item->name, (long long)item->bytes, (long long)MAX_IMAGE_BYTES);
+    if (item->bytes > file_bytes - item->offset)
+        return fail(err, STATUS_IO,
+                    "%s: should have %lld bytes, but the tar ends before; copy it again",
+                    item->name, (long long)item->bytes);
+    return STATUS_OK;
+}
+
 /* The bytes of item into fresh memory. */
 static Status read_entry(const SourceItem *item, const char *path, uint8_t **data, Error *err) {
     Status status = STATUS_OK;
     struct archive *a = archive_read_new();
     struct archive_entry *entry;
     Window *w = mem_alloc(sizeof *w);
-    uint8_t *bytes = mem_alloc((size_t)item->bytes);
+    uint8_t *bytes = NULL;
+    int64_t file_bytes;
     if (w) w->fd = -1;
-    if (!a || !w || !bytes) TRY(source_no_memory(err));
+    if (!a || !w) TRY(source_no_memory(err));
+    TRY(open_shard(path, &w->fd, &file_bytes, err));
+    TRY(check_bytes(item, file_bytes, err));
+    if (!(bytes = mem_alloc((size_t)item->bytes))) TRY(source_no_memory(err));
     w->position = item->offset;
-    w->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (w->fd < 0) {
-        status = fail(err, STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
-        goto done;
-    }
     archive_read_support_format_tar(a);
     if (archive_read_open(a, w, NULL, read_window, NULL) != ARCHIVE_OK ||
         archive_read_next_header(a, &entry) < ARCHIVE_WARN ||
@@ -257,12 +288,10 @@ static Status tar_fetch(const Source *s, int64_t index, int channels, ImageCrop 
     const SourceItem *item = &s->items[index];
     const TarState *state = s->state;
     uint8_t *data = NULL;
-    if (item->bytes <= 0 || item->bytes > MAX_IMAGE_BYTES)
-        return fail(err, STATUS_FORMAT, "%s: %lld bytes are no image", item->name,
-                    (long long)item->bytes);
     Status status = read_entry(item, state->shards[item->file], &data, err);
     if (status == STATUS_OK)
-        status = image_decode_crop(item->name, data, (size_t)item->bytes, channels, crop, out, err);
+        status = image_decode_crop(item->name, data, (size_t)item->bytes, channels,
+                                   s->limits.max_pixels, crop, out, err);
     mem_free(data);
     return status;
 }

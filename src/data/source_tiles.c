@@ -31,9 +31,10 @@ static Status cut(Source *s, const char *name, int photo, int split, Error *err)
     return STATUS_OK;
 }
 
-static Status load_photo(TilesState *state, const char *path, Error *err) {
+static Status load_photo(const Source *s, const char *path, Error *err) {
+    TilesState *state = s->state;
     Image *im = &state->photos[state->n_photos];
-    Status status = image_load(path, 3, im, err);
+    Status status = image_load_crop(path, 3, s->limits.max_pixels, NULL, im, err);
     if (status != STATUS_OK) return status;
     state->n_photos++;
     state->bytes += 3 * im->width * im->height;
@@ -64,7 +65,7 @@ static Status tiles_open(Source *s, const char *where, Error *err) {
     if (!state->photos || !s->class_names) TRY(source_no_memory(err));
     for (int p = 0; p < (int)files.count; p++) {
         s->class_names[p] = files.items[p].name + prefix;
-        TRY(load_photo(state, files.items[p].name, err));
+        TRY(load_photo(s, files.items[p].name, err));
         TRY(cut(s, s->class_names[p], p, split, err));
     }
     s->n_classes = (int)files.count;

@@ -5,12 +5,12 @@
 #include "formats/safetensors.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 /* As the published implementation; enough for a million tensors. */
@@ -209,7 +209,7 @@ static Status parse_header(const char *path, const uint8_t *data, size_t bytes, 
                     " are read); cut off, or not safetensors",
                     path, n, bytes, MAX_HEADER_BYTES);
     json_error_t problem;
-    *root = json_loadb((const char *)data + 8, (size_t)n, JSON_REJECT_DUPLICATES, &problem);
+    *root = json_parse(data + 8, (size_t)n, &problem);
     if (*root == NULL)
         return fail(err, STATUS_FORMAT, "%s: header, byte %d: %s", path, problem.position,
                     problem.text);

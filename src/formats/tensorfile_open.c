@@ -1,10 +1,10 @@
 /* What a file is, by its first bytes; shards behind an index; a folder's usual names. */
 #include "formats/tensorfile.h"
 
-#include <jansson.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/json.h"
 #include "formats/tensorfile_internal.h"
 
 enum { MAX_INDEX_BYTES = 1 << 26, MAX_SHARDS = 10000 };
@@ -249,7 +249,7 @@ static Status open_file(const char *path, TensorFile **out, Error *err) {
     if (status != STATUS_OK) return status;
     json_t *root = NULL;
     if (map.bytes > 0 && map.data[0] == '{' && map.bytes <= MAX_INDEX_BYTES)
-        root = json_loadb((const char *)map.data, map.bytes, JSON_REJECT_DUPLICATES, NULL);
+        root = json_parse(map.data, map.bytes, NULL);
     if (!json_is_object(json_object_get(root, "weight_map"))) {
         json_decref(root);
         return open_single(path, &map, out, err);

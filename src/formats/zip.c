@@ -2,6 +2,7 @@
  * name the entries; an entry's bytes follow its local header. */
 #include "formats/zip.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@ enum {
     LOCATOR_BYTES = 20,
     RECORD_BYTES = 46,
     LOCAL_BYTES = 30,
-    MAX_COMMENT = 65535
+    MAX_COMMENT = 65535,
+    MAX_ENTRIES = 1 << 20 /* torch writes one a tensor */
 };
 #define END_MARK 0x06054b50u
 #define END64_MARK 0x06064b50u
@@ -64,6 +66,10 @@ static Status find_directory(const Zip *z, Directory *out, Error *err) {
         if (number(p, 4) != END64_MARK) return damaged(z, "no wide end record", err);
         *out = (Directory){number(p + 48, 8), number(p + 40, 8), number(p + 32, 8)};
     }
+    if (out->n > MAX_ENTRIES)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: the zip archive announces %" PRIu64 " entries; at most %d are read",
+                    z->path, out->n, MAX_ENTRIES);
     if (out->start > at || out->bytes > at - out->start || out->n > out->bytes / RECORD_BYTES)
         return damaged(z, "the directory lies outside", err);
     return STATUS_OK;

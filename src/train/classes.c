@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 #define MAX_FILE_BYTES ((size_t)64 << 20)
@@ -61,7 +61,7 @@ Status classes_from_dataset(const Dataset *d, ClassNames **out, Error *err) {
 
 Status classes_from_json(const char *text, const char *where, ClassNames **out, Error *err) {
     ClassNames *c = NULL;
-    json_t *list = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    json_t *list = json_parse(text, strlen(text), NULL);
     size_t n = json_array_size(list);
     *out = NULL;
     Status status = json_is_array(list) && n > 0 && n <= MAX_CLASSES

@@ -2,12 +2,12 @@
  * out title and panels. How things are drawn is plot.c's. */
 #include "train/curves.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "train/plot.h"
 
@@ -86,7 +86,7 @@ static void read_event(Curves *c, const json_t *line) {
 }
 
 static void read_line(Curves *c, const char *text, size_t n) {
-    json_t *line = json_loadb(text, n, 0, NULL);
+    json_t *line = json_parse(text, n, NULL);
     const char *kind = json_string_value(json_object_get(line, "kind"));
     if (kind && strcmp(kind, "step") == 0) read_point(c, line, false);
     if (kind && strcmp(kind, "epoch") == 0) read_point(c, line, true);

@@ -11,6 +11,7 @@ struct MaeModel {
     Vit *vit;
     CheckpointNotes notes;
     Evaluator *evaluator; /* of one image, made when first needed */
+    int64_t max_pixels;   /* of an image to classify; 0: the default */
 };
 
 Status model_load(const char *path, const char *device, int threads, const CheckpointHints *hints,

@@ -1,10 +1,11 @@
 /* mae eval: a classifier on labelled images, clean and under the corruptions of ImageNet-C. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/corrupt.h"
@@ -33,6 +34,8 @@ static const struct {
     {CORRUPTION_PIXELATE, 0.717840},
     {CORRUPTION_JPEG_COMPRESSION, 0.606500},
 };
+
+#define MAX_BASELINE_BYTES ((size_t)16 << 20)
 
 /* What out->memory holds. */
 typedef struct EvalMemory {
@@ -82,8 +85,12 @@ static Status read_corruptions(Eval *e, Error *err) {
 /* {"corruptions": [{"name": .., "mean_error": ..}, ..]}, as mae eval --json prints it. */
 static Status read_baseline_file(Eval *e, const char *path, Error *err) {
     json_error_t why;
-    size_t i;
-    json_t *row, *root = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    uint8_t *text = NULL;
+    size_t i, bytes = 0;
+    Status status = file_read(path, MAX_BASELINE_BYTES, &text, &bytes, err);
+    if (status != STATUS_OK) return status;
+    json_t *row, *root = json_parse(text, bytes, &why);
+    mem_free(text);
     if (!root)
         return fail(err, STATUS_FORMAT,
                     "--baseline %s: %s; give alexnet, none, or what mae eval --json printed", path,

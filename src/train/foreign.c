@@ -3,13 +3,13 @@
 #include "train/foreign.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/checkpoint_meta.h"
@@ -28,8 +28,8 @@ static void assume(CheckpointFile *c, const char *format, ...) {
 
 /* --- files beside the weights ----------------------------------------------------------------- */
 
-/* NULL when there is none or it is no JSON object. */
-static json_t *side_file(const char *path, const char *name) {
+/* NULL when there is none or it is no JSON object; damage is noted. */
+static json_t *side_file(CheckpointFile *c, const char *path, const char *name) {
     const char *slash = strrchr(path, '/');
     uint8_t *bytes = NULL;
     size_t n = 0;
@@ -39,9 +39,11 @@ static json_t *side_file(const char *path, const char *name) {
                  : slash ? mem_printf("%.*s/%s", (int)(slash - path), path, name)
                          : mem_printf("%s", name);
     json_t *root = NULL;
+    json_error_t why;
     if (full && file_exists(full) &&
-        file_read(full, MAX_SIDE_FILE, &bytes, &n, &ignored) == STATUS_OK)
-        root = json_loadb((const char *)bytes, n, JSON_REJECT_DUPLICATES, NULL);
+        file_read(full, MAX_SIDE_FILE, &bytes, &n, &ignored) == STATUS_OK &&
+        !(root = json_parse(bytes, n, &why)))
+        assume(c, "%s is damaged and left out (line %d: %s)", name, why.line, why.text);
     mem_free(bytes);
     mem_free(full);
     if (json_is_object(root)) return root;
@@ -284,7 +286,8 @@ static void set_name(CheckpointFile *c) {
 Status foreign_describe(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
     Status status = STATUS_OK;
     const char *path = tensorfile_path(c->file);
-    Facts f = {hints, side_file(path, "config.json"), side_file(path, "preprocessor_config.json")};
+    Facts f = {hints, side_file(c, path, "config.json"),
+               side_file(c, path, "preprocessor_config.json")};
     int64_t height = 0, width = 0;
     TRY(dialect_recognize(c->file, &c->dialect, err));
     if (!is_hf(c)) { /* a config.json beside other files is somebody else's */

@@ -45,8 +45,10 @@ done:
 
 Status model_open(const MaeOptions *o, MaeModel **out, Error *err) {
     CheckpointHints hints = setup_hints(o);
-    return model_load(o->checkpoint, o->device == 0 ? "cpu" : "ref", (int)o->threads, &hints, out,
-                      err);
+    Status status = model_load(o->checkpoint, o->device == 0 ? "cpu" : "ref", (int)o->threads,
+                               &hints, out, err);
+    if (status == STATUS_OK) (*out)->max_pixels = o->max_pixels;
+    return status;
 }
 
 Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {

@@ -172,6 +172,11 @@ static const MaeOption TABLE[] = {
         "memory for decoded images, MB"),
     INT("max-side", max_side, TRA | KNN | FEA | BEN | EVA, "0", 0, 65536, "Data",
         "shrink images on loading to at most this shorter side (0 = off)"),
+    INT("max-pixels", max_pixels, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "178956970", 1,
+        2147483647, "Data",
+        "refuse images whose header announces more pixels, before there is memory for them"),
+    INT("max-entries", max_entries, TRA | KNN | FEA | BEN | EVA, "100000000", 1, BIG, "Data",
+        "refuse a list: with more images, and a tar: whose shards have more entries together"),
     BOOL(
         "fast-decode", fast_decode, TRA | BEN, "false", "Data",
         "decode JPEG at a half, quarter or eighth where the crop is shrunk as much: pixels of such "

@@ -1,12 +1,12 @@
 /* Options as a JSON file, config.json of a run folder: a flat object with a key per option of the
  * command, typed values, null where the value is derived from others. What concerns one call only
  * (--out, --restart, --json, --quiet) is not written, so that the file can start another run. */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "train/options.h"
 
@@ -161,7 +161,6 @@ static MaeStatus load_all(MaeOptions *o, MaeCommand command, const char *path, j
     return MAE_OK;
 }
 
-/* jansson bounds the depth of what it reads; values that are not scalars are refused above. */
 MaeStatus mae_options_load(MaeOptions *options, MaeCommand command, const char *path,
                            MaeError *err) {
     Error e = {0};
@@ -170,7 +169,7 @@ MaeStatus mae_options_load(MaeOptions *options, MaeCommand command, const char *
     json_error_t where;
     if (file_read(path, MAX_CONFIG_BYTES, &data, &bytes, &e) != STATUS_OK)
         return option_failure(&e, err);
-    json_t *root = json_loadb((const char *)data, bytes, JSON_REJECT_DUPLICATES, &where);
+    json_t *root = json_parse(data, bytes, &where);
     mem_free(data);
     MaeStatus status = MAE_OK;
     if (json_is_object(root))

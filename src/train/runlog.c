@@ -2,13 +2,13 @@
 #include "train/runlog.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 struct RunLog {
@@ -18,7 +18,7 @@ struct RunLog {
 
 /* A torn last line (killed while writing) does not parse and is dropped with what follows. */
 static bool keep_line(const char *line, size_t n, int64_t keep_step, int64_t keep_epoch) {
-    json_t *object = json_loadb(line, n, 0, NULL);
+    json_t *object = json_parse(line, n, NULL);
     json_t *step = json_object_get(object, "step");
     const char *kind = json_string_value(json_object_get(object, "kind"));
     bool keep = json_is_integer(step) && json_integer_value(step) <= keep_step;

@@ -79,6 +79,7 @@ static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptio
     d.channels = (int)channels;
     d.cache_bytes = o->cache_mb << 20;
     d.max_side = o->max_side;
+    d.limits = (SourceLimits){o->max_pixels, o->max_entries};
     d.fast_decode = o->fast_decode && source == o->data && !d.held_out;
     return dataset_open(source, d, out, err);
 }
@@ -160,7 +161,8 @@ Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error 
     return STATUS_OK;
 }
 
-Status setup_eval_image(const char *path, const ModelConfig *c, uint8_t *pixels, Error *err) {
+Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,
+                        Error *err) {
     Status status = STATUS_OK;
     Image image = {0};
     ResampleScratch scratch = {0};
@@ -169,7 +171,7 @@ Status setup_eval_image(const char *path, const ModelConfig *c, uint8_t *pixels,
         return fail(err, STATUS_UNSUPPORTED,
                     "%s: image files give 1 or 3 channels, the model has %lld", path,
                     (long long)c->channels);
-    TRY(image_load(path, (int)c->channels, &image, err));
+    TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &image, err));
     if (image.width == c->image_width && image.height == c->image_height) a.kind = AUGMENT_NONE;
     TRY(augment_apply(&a, &image, 0, 0, 0, pixels, &scratch, err));
 done:

@@ -152,7 +152,8 @@ static int64_t check_crop(const uint8_t *bytes, size_t n, const Image *whole, Bo
     Image part;
     Error err = {0};
     ImageCrop crop = {.choose = give_box, .user = &box, .to_the_end = end};
-    Status status = image_decode_crop("a.jpg", bytes, n, (int)whole->channels, &crop, &part, &err);
+    Status status =
+        image_decode_crop("a.jpg", bytes, n, (int)whole->channels, 0, &crop, &part, &err);
     ck_assert_msg(status == STATUS_OK, "%s", err.message);
     ck_assert(crop.box.width == box.width && crop.box.height == box.height);
     ck_assert(crop.box.left + box.width <= part.width && crop.box.top + box.height <= part.height);
@@ -213,10 +214,11 @@ START_TEST(jpeg_crop_to_the_end) {
     Box box = {8, 8, 40, 20};
     ImageCrop crop = {.choose = give_box, .user = &box};
     Error err = {0};
-    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, &crop, &out, NULL), STATUS_OK);
+    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, 0, &crop, &out, NULL), STATUS_OK);
     image_free(&out);
     crop.to_the_end = true;
-    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, &crop, &out, &err), STATUS_FORMAT);
+    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, 0, &crop, &out, &err),
+                     STATUS_FORMAT);
     ck_assert_ptr_null(out.pixels);
     free(bytes);
     image_free(&in);
@@ -232,7 +234,7 @@ START_TEST(jpeg_smaller) {
     Box box = {16, 8, 128, 96};
     for (int64_t least = 10; least <= 140; least += 10) {
         ImageCrop crop = {.choose = give_box, .user = &box, .min_width = least, .min_height = 12};
-        ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n, 3, &crop, &out, NULL), STATUS_OK);
+        ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n, 3, 0, &crop, &out, NULL), STATUS_OK);
         int64_t eighths = least > 64 ? 8 : least > 32 ? 4 : least > 16 ? 2 : 1;
         ck_assert_int_eq(crop.box.width, 16 * eighths);
         ck_assert_int_eq(crop.box.height, 12 * eighths);

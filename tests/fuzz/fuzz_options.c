@@ -1,0 +1,145 @@
+/* Any bytes as a command line: the first byte says which command, then a line for each option,
+ * NAME=VALUE. What is set must read back, save and load as the same; texts with a grammar of their
+ * own (RandAugment, patches to keep, corruptions, sources that need no file) are read as the
+ * command would. */
+#include "data/dataset.h"
+#include "data/randaugment.h"
+#include "options.h"
+#include "replay.h"
+#include "train/drivers.h"
+#include "train/setup.h"
+
+static const char *const FREE[] = {"synthetic:", "tar:", "folder:", "list:", "cifar10:", "tiles:"};
+
+/* Sources in this folder, where nothing is, and generated images, while they are few: braces and
+ * counts make as many as they say. */
+static void read_source(const char *text) {
+    const DatasetOptions options = {.channels = 3, .max_side = 8};
+    size_t digits = 0;
+    bool known = false;
+    Dataset *d;
+    Error err = {0};
+    for (const char *s = text; *s; s++) digits += *s >= '0' && *s <= '9';
+    for (size_t i = 0; i < sizeof FREE / sizeof *FREE; i++)
+        known = known || strncmp(text, FREE[i], strlen(FREE[i])) == 0;
+    if (!known || digits > 5 || strpbrk(text, "/,")) return;
+    if (dataset_open(text, options, &d, &err) == STATUS_OK) {
+        ASSERT(dataset_count(d) >= 1, "%s: no images", text);
+        dataset_close(d);
+    } else {
+        ASSERT(err.message[0] != 0, "a failure without a message");
+    }
+}
+
+static void read_randaugment(const char *text) {
+    RandAugment r;
+    Error err = {0};
+    if (randaugment_parse(text, &r, &err) == STATUS_OK)
+        ASSERT(r.n_ops >= 0 && r.n_ops <= 100 && r.magnitude >= 0 && r.magnitude <= 10 &&
+                   r.magnitude_std >= 0,
+               "%s", text);
+    else
+        ASSERT(err.message[0] != 0, "a failure without a message");
+}
+
+/* A model of 4 x 4 patches and a picture for it. */
+static MaeModel *small_model(void) {
+    static MaeModel *m;
+    static const char *const sizes[][2] = {
+        {"image-size", "8"},    {"patch", "2"},         {"embed-dim", "4"},
+        {"depth", "1"},         {"heads", "1"},         {"decoder-embed-dim", "4"},
+        {"decoder-depth", "1"}, {"decoder-heads", "1"}, {"device", "ref"}};
+    MaeOptions o;
+    Error err = {0};
+    Image im;
+    if (m) return m;
+    mae_options_default(MAE_COMMAND_PRETRAIN, &o);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        ASSERT(mae_option_set(&o, MAE_COMMAND_PRETRAIN, sizes[i][0], sizes[i][1], NULL) == MAE_OK,
+               "--%s", sizes[i][0]);
+    ASSERT(model_new(&o, &m, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(image_new(&im, 8, 8, 3, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(image_write_png(fuzz_path("small.png"), &im, &err) == STATUS_OK, "%s", err.message);
+    image_free(&im);
+    mae_options_free(&o);
+    return m;
+}
+
+/* A mask that can be drawn gives a picture. */
+static void read_mask(const MaeOptions *o) {
+    MaeReconstruction r;
+    Error err = {0};
+    MaeModel *m = small_model();
+    if (reconstruct_image(m, fuzz_path("small.png"), o, &r, &err) == STATUS_OK) {
+        ASSERT(r.kept >= 0 && r.kept <= 16 && r.picture, "%lld patches", (long long)r.kept);
+        mae_reconstruction_free(&r);
+    } else {
+        ASSERT(err.message[0] != 0 && !r.picture, "a failure without a message");
+    }
+}
+
+/* Without images, an evaluation ends when it has read what is asked for. */
+static void read_corruptions(char *text) {
+    Vit vit = {.config = {.head = HEAD_LINEAR, .classes = 2}};
+    MaeModel model = {.vit = &vit};
+    MaeOptions o = {.corruptions = text, .baseline = "none"};
+    MaeEvaluation out;
+    Error err = {0};
+    ASSERT(eval_run(&model, &o, NULL, &out, &err) == STATUS_USAGE, "%s", err.message);
+}
+
+/* Sizes that pass the check can be added up. */
+static void read_model(const MaeOptions *o) {
+    static Device *device;
+    ModelConfig c;
+    Vit *v;
+    Error err = {0};
+    if (setup_model_config(o, &c, &err) != STATUS_OK) {
+        ASSERT(err.message[0] != 0, "a failure without a message");
+        return;
+    }
+    if (c.depth > 4 || c.decoder_depth > 4) return; /* only slower */
+    if (!device) ASSERT(device_open("ref", 1, NULL, &device, NULL) == STATUS_OK, "no device");
+    if (vit_describe(device, &c, true, TUNE_ALL, &v, &err) != STATUS_OK) return;
+    ASSERT(vit_parameters(v) > 0, "%lld parameters", (long long)vit_parameters(v));
+    vit_free(v);
+}
+
+static void use_options(const MaeOptions *o, MaeCommand command) {
+    if (o->data) read_source(o->data);
+    if (o->randaugment) read_randaugment(o->randaugment);
+    if (o->corruptions) read_corruptions(o->corruptions);
+    if (command == MAE_COMMAND_RECONSTRUCT) read_mask(o);
+    if (command == MAE_COMMAND_PRETRAIN) read_model(o);
+}
+
+static void set_line(MaeOptions *o, MaeCommand command, char *line) {
+    char *value = strchr(line, '=');
+    MaeError err = {0};
+    if (value) *value++ = '\0';
+    if (mae_option_set(o, command, line, value ? value : "true", &err) != MAE_OK)
+        fuzz_check_failure(&err);
+    else
+        fuzz_check_value(o, command, (size_t)option_find(command, line));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
+    MaeOptions o;
+    if (bytes == 0 || bytes > 20000) return 0;
+    MaeCommand command = FUZZ_COMMANDS[data[0] % FUZZ_N_COMMANDS];
+    char *text = malloc(bytes);
+    ASSERT(text != NULL, "no memory");
+    memcpy(text, data + 1, bytes - 1);
+    text[bytes - 1] = '\0';
+    mae_options_default(command, &o);
+    for (char *line = text, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next) *next++ = '\0';
+        set_line(&o, command, line);
+    }
+    fuzz_save_and_load(&o, command);
+    use_options(&o, command);
+    mae_options_free(&o);
+    free(text);
+    return 0;
+}
