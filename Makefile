@@ -175,6 +175,11 @@ $(DIR)/examples/%: $(DIR)/examples/%.o $(BIN)/libmae.a
 
 # --- Tests ------------------------------------------------------------------------------------------
 
+# A machine that fails, to preload. Never instrumented itself.
+$(DIR)/faults.so: tests/faults/faults.c $(DIR)/flags
+	$(CC) -std=c11 $(CFLAGS) -D_GNU_SOURCE $(WARNINGS) -fPIC -shared \
+	    $(if $(SAN),-DFAULTS_UNDER_SANITIZER) -o $@ $< -ldl
+
 # Tests look inside, so they link the objects.
 $(DIR)/unit_tests: $(UNIT_OBJ) $(OBJECTS)
 	$(LINK) -o $@ $(filter-out %/linked,$^) $(CHECK_LIBS) $(LIBS)
@@ -192,10 +197,11 @@ check-unit: $(if $(UNIT_OBJ),$(DIR)/unit_tests)
 check-golden: $(DIR)/golden
 	$(DIR)/golden '$(MAE_GOLDEN)'
 
-# A script gets the command as $$MAE and the examples' folder as $$EXAMPLES; it ends with its own line
-# `cli: N passed, M failed, K skipped`.
-check-cli: $(MAE) $(EXAMPLES)
-	@for t in $(CLI_TESTS); do MAE='$(CURDIR)/$(MAE)' EXAMPLES='$(CURDIR)/$(DIR)/examples' sh $$t || exit 1; done
+# A script gets the command as $$MAE, the examples' folder as $$EXAMPLES, the library to preload as
+# $$FAULTS_SO; it ends with its own line `cli: N passed, M failed, K skipped`.
+check-cli: $(MAE) $(EXAMPLES) $(DIR)/faults.so
+	@for t in $(CLI_TESTS); do MAE='$(CURDIR)/$(MAE)' EXAMPLES='$(CURDIR)/$(DIR)/examples' \
+	    FAULTS_SO='$(CURDIR)/$(DIR)/faults.so' sh $$t || exit 1; done
 
 # Wants MPI=1 and an mpirun.
 check-mpi: $(MAE)

@@ -68,6 +68,7 @@ static void on_progress(void *user, const MaeProgress *p) {
     double t = now();
     bool last = p->step >= p->total_steps;
     (void)user;
+    if (t < state.last) state.last = t; /* a clock that went back must not silence us */
     if (t - state.last < (state.terminal ? REWRITE_S : LINE_S) && !last) return;
     state.last = t;
     describe(p, line, sizeof line);

@@ -1,6 +1,7 @@
 /* What the system says about processors, time and memory of this process (Linux). */
 #include "base/threads.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -16,10 +17,19 @@ int threads_available(void) {
     return n < 1 ? 1 : n;
 }
 
+/* The system's clock should not go back, but some virtual ones do: then time stands still for one
+ * reading and goes on from there. */
 double clock_seconds(void) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static double latest, behind;
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    double now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    pthread_mutex_lock(&lock);
+    if (now + behind < latest) behind = latest - now;
+    latest = now = now + behind;
+    pthread_mutex_unlock(&lock);
+    return now;
 }
 
 int64_t process_rss_bytes(void) {

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 int threads_available(void);     /* processors this process may use, >= 1 */
-double clock_seconds(void);      /* monotonic */
+double clock_seconds(void);      /* never goes back */
 int64_t process_rss_bytes(void); /* resident set now, 0 when unknown */
 int64_t process_peak_rss_bytes(void);
 

@@ -9,6 +9,8 @@
 #include "base/memory.h"
 #include "data/image_codec.h"
 
+#define MAX_FILE_BYTES ((size_t)1 << 30)
+
 static Status check_not_empty(const char *name, int64_t width, int64_t height, Error *err) {
     if (width >= 1 && height >= 1) return STATUS_OK;
     return fail(err, STATUS_FORMAT, "%s: the image is %lld x %lld pixels; it needs at least 1",
@@ -71,14 +73,17 @@ Status image_load(const char *path, int channels, Image *out, Error *err) {
     return image_load_crop(path, channels, 0, NULL, out, err);
 }
 
+/* Read, not mapped: of a mapped file, a disk that fails or a file that is cut short would be a
+ * signal instead of an error. */
 Status image_load_crop(const char *path, int channels, int64_t max_pixels, ImageCrop *crop,
                        Image *out, Error *err) {
     Status status = STATUS_OK;
-    FileMap map = {0};
+    uint8_t *data = NULL;
+    size_t bytes;
     *out = (Image){0};
-    TRY(file_map(path, &map, err));
-    TRY(image_decode_crop(path, map.data, map.bytes, channels, max_pixels, crop, out, err));
+    TRY(file_read(path, MAX_FILE_BYTES, &data, &bytes, err));
+    TRY(image_decode_crop(path, data, bytes, channels, max_pixels, crop, out, err));
 done:
-    file_unmap(&map);
+    mem_free(data);
     return status;
 }

@@ -1,7 +1,11 @@
 /* cifar10:DIR and cifar100:DIR, the binary distribution: records of label bytes (one; or coarse and
- * fine) and 3072 pixels, plane by plane, 32x32. The files stay mapped; labels and sizes are checked
- * when opening, so a fetch cannot fail but for memory. */
+ * fine) and 3072 pixels, plane by plane, 32x32. Labels and sizes are checked when opening. The
+ * files stay open and a fetch reads its record: of a mapped file, a disk that fails or a file that
+ * is cut short would be a signal instead of an error. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "data/source.h"
@@ -26,33 +30,46 @@ static const CifarKind cifar100 = {100, 2, "fine_label_names.txt", {{"train.bin"
 
 typedef struct CifarState {
     const CifarKind *kind;
-    FileMap maps[MAX_FILES];
+    int n_files, fds[MAX_FILES];
 } CifarState;
 
-static Status add_file(Source *s, const char *dir, const char *name, int file, Error *err) {
-    CifarState *state = s->state;
+static Status add_records(Source *s, const char *path, const char *name, const uint8_t *data,
+                          size_t bytes, Error *err) {
+    const CifarState *state = s->state;
     const CifarKind *k = state->kind;
     int64_t record = k->label_bytes + 3 * PLANE;
-    Status status = STATUS_OK;
-    char *path = arena_printf(s->arena, "%s/%s", dir, name);
-    if (!path) return source_no_memory(err);
-    TRY(file_map(path, &state->maps[file], err));
-    int64_t bytes = (int64_t)state->maps[file].bytes;
-    if (bytes == 0 || bytes % record != 0)
+    if (bytes == 0 || bytes % (size_t)record != 0)
         return fail(err, STATUS_FORMAT,
-                    "%s: %lld bytes are not a whole number of records of %lld; unpack it again",
-                    path, (long long)bytes, (long long)record);
-    for (int64_t i = 0; i < bytes / record; i++) {
-        SourceItem item = {.file = file, .offset = i * record + k->label_bytes};
-        item.label = state->maps[file].data[item.offset - 1];
+                    "%s: %zu bytes are not a whole number of records of %lld; unpack it again",
+                    path, bytes, (long long)record);
+    for (int64_t i = 0; i < (int64_t)bytes / record; i++) {
+        SourceItem item = {.file = state->n_files - 1, .offset = i * record + k->label_bytes};
+        item.label = data[item.offset - 1];
         if (item.label >= k->n_classes)
             return fail(err, STATUS_FORMAT,
                         "%s: record %lld has label %d, but there are %d classes", path,
                         (long long)i, item.label, k->n_classes);
         item.name = arena_printf(s->arena, "%s#%lld", name, (long long)i);
-        TRY(source_add(s, item, err));
+        Status status = source_add(s, item, err);
+        if (status != STATUS_OK) return status;
     }
+    return STATUS_OK;
+}
+
+static Status add_file(Source *s, const char *dir, const char *name, Error *err) {
+    CifarState *state = s->state;
+    Status status = STATUS_OK;
+    uint8_t *data = NULL;
+    size_t bytes;
+    char *path = arena_printf(s->arena, "%s/%s", dir, name);
+    if (!path) return source_no_memory(err);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail(err, STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
+    state->fds[state->n_files++] = fd;
+    TRY(file_read(path, SIZE_MAX - 1, &data, &bytes, err));
+    TRY(add_records(s, path, name, data, bytes, err));
 done:
+    mem_free(data);
     return status;
 }
 
@@ -92,7 +109,7 @@ static Status cifar_open(Source *s, const char *where, const CifarKind *k, Error
     if (!state || !dir) return source_no_memory(err);
     state->kind = k;
     const char *const *files = k->split[split == 2];
-    for (int f = 0; f < MAX_FILES && files[f]; f++) TRY(add_file(s, dir, files[f], f, err));
+    for (int f = 0; f < MAX_FILES && files[f]; f++) TRY(add_file(s, dir, files[f], err));
     TRY(read_names(s, dir, k, err));
     TRY(source_describe(s, dir, split == 2 ? "test" : "train", err));
 done:
@@ -107,13 +124,26 @@ static Status cifar100_open(Source *s, const char *where, Error *err) {
     return cifar_open(s, where, &cifar100, err);
 }
 
+static Status read_record(int fd, const SourceItem *item, uint8_t *planes, Error *err) {
+    for (size_t got = 0; got < 3 * PLANE;) {
+        ssize_t n = pread(fd, planes + got, 3 * PLANE - got, (off_t)(item->offset + (int64_t)got));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0)
+            return fail(err, STATUS_IO, "%s: cannot be read: %s", item->name,
+                        n < 0 ? strerror(errno) : "the file has been cut short");
+        got += (size_t)n;
+    }
+    return STATUS_OK;
+}
+
 static Status cifar_fetch(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
                           Error *err) {
     (void)crop;
     const CifarState *state = s->state;
     const SourceItem *item = &s->items[index];
-    const uint8_t *planes = state->maps[item->file].data + item->offset;
-    uint8_t rgb[3 * PLANE];
+    uint8_t planes[3 * PLANE], rgb[3 * PLANE];
+    Status status = read_record(state->fds[item->file], item, planes, err);
+    if (status != STATUS_OK) return status;
     for (int i = 0; i < PLANE; i++)
         for (int c = 0; c < 3; c++) rgb[3 * i + c] = planes[c * PLANE + i];
     return source_copy_rgb(rgb, 3 * SIDE, SIDE, SIDE, channels, out, err);
@@ -122,7 +152,7 @@ static Status cifar_fetch(const Source *s, int64_t index, int channels, ImageCro
 static void cifar_close(Source *s) {
     CifarState *state = s->state;
     if (!state) return;
-    for (int f = 0; f < MAX_FILES; f++) file_unmap(&state->maps[f]);
+    for (int f = 0; f < state->n_files; f++) close(state->fds[f]);
     mem_free(state);
 }
 

@@ -4,13 +4,29 @@
 #include <math.h>
 #include <string.h>
 
-Graph *graph_new(Device *d) {
+/* A transformer block has 12 parameters, at most 9 ops and 23 values (parameters, results, and two
+ * inputs of stochastic depth); the rest covers what stands around the blocks. */
+static bool take_room(Graph *g, int64_t n_params) {
+    if (n_params > INT32_MAX / 16) return false;
+    g->cap_values = 2 * (int)n_params + 64;
+    g->cap_ops = (int)n_params + 64;
+    g->cap_buffers = 2 * g->cap_values + (MAX_SAVED + 2) * g->cap_ops;
+    size_t value = sizeof(ValueNode) + MAX_NAME_BYTES, op = sizeof(Op) + 2 * MAX_NAME_BYTES;
+    g->arena = arena_new_fixed((size_t)g->cap_values * value + (size_t)g->cap_ops * op);
+    g->values = mem_alloc_array((size_t)g->cap_values, sizeof *g->values);
+    g->ops = mem_alloc_array((size_t)g->cap_ops, sizeof *g->ops);
+    g->buffers = mem_alloc_array((size_t)g->cap_buffers, sizeof *g->buffers);
+    g->order = mem_alloc_array((size_t)g->cap_buffers, sizeof *g->order);
+    g->overlap = mem_alloc_array((size_t)g->cap_buffers, sizeof *g->overlap);
+    return g->arena && g->values && g->ops && g->buffers && g->order && g->overlap;
+}
+
+Graph *graph_new(Device *d, const Params *p) {
     Graph *g = mem_alloc(sizeof *g);
     if (!g) return NULL;
     g->device = d;
-    g->arena = arena_new();
-    if (g->arena) return g;
-    mem_free(g);
+    if (take_room(g, p ? params_count(p) : 0)) return g;
+    graph_free(g);
     return NULL;
 }
 
@@ -20,37 +36,32 @@ void graph_free(Graph *g) {
     mem_free(g->values);
     mem_free(g->ops);
     mem_free(g->buffers);
+    mem_free(g->order);
+    mem_free(g->overlap);
     arena_free(g->arena);
     mem_free(g);
 }
 
-/* Building a graph takes kilobytes; a system without them is treated as a bug, so that models stay
- * readable. The slabs, which are large, report their failure. */
-static void *must(void *p) {
-    ASSERT(p, "no memory for the description of a graph");
+void *graph_alloc(Graph *g, size_t bytes) {
+    void *p = arena_alloc(g->arena, bytes);
+    ASSERT(p, "a graph with more text and attributes than graph_new has room for");
     return p;
 }
 
-static void grow(void **list, int *capacity, int count, size_t size) {
-    if (count < *capacity) return;
-    int wanted = *capacity ? 2 * *capacity : 64;
-    *list = must(mem_realloc(*list, (size_t)*capacity * size, (size_t)wanted * size));
-    *capacity = wanted;
+static char *copy_name(Graph *g, const char *name) {
+    size_t bytes = strlen(name) + 1;
+    ASSERT(bytes <= MAX_NAME_BYTES, "%s: names have less than %d bytes", name, MAX_NAME_BYTES);
+    return memcpy(graph_alloc(g, bytes), name, bytes);
 }
 
 static Value *new_value(Graph *g, const char *name, ValueKind kind, DType dtype, Shape shape) {
     ASSERT(!g->planned, "%s added to a planned graph", name);
-    ValueNode *n = must(arena_alloc(g->arena, sizeof *n));
-    n->value = (Value){.name = must(arena_strdup(g->arena, name)),
-                       .kind = kind,
-                       .shape = shape,
-                       .dtype = dtype,
-                       .id = g->n_values};
+    ASSERT(g->n_values < g->cap_values, "%s: a graph of more than %d values", name, g->cap_values);
+    ValueNode *n = graph_alloc(g, sizeof *n);
+    n->value =
+        (Value){.name = name, .kind = kind, .shape = shape, .dtype = dtype, .id = g->n_values};
     n->producer = -1;
     n->data_buffer = n->grad_buffer = NO_BUFFER;
-    void *list = g->values;
-    grow(&list, &g->cap_values, g->n_values, sizeof *g->values);
-    g->values = list;
     g->values[g->n_values++] = n;
     return &n->value;
 }
@@ -61,7 +72,7 @@ void graph_share(Graph *g, const GraphPeers *peers) {
 }
 
 Value *graph_input(Graph *g, const char *name, DType dtype, Shape shape) {
-    return new_value(g, name, VALUE_INPUT, dtype, shape);
+    return new_value(g, copy_name(g, name), VALUE_INPUT, dtype, shape);
 }
 
 Value *graph_param(Graph *g, Param *p) {
@@ -75,7 +86,7 @@ Value *graph_param(Graph *g, Param *p) {
 }
 
 Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad) {
-    Value *v = new_value(g, name, VALUE_ACTIVATION, DTYPE_F32, shape);
+    Value *v = new_value(g, copy_name(g, name), VALUE_ACTIVATION, DTYPE_F32, shape);
     v->needs_grad = needs_grad;
     return v;
 }
@@ -94,13 +105,11 @@ void graph_keep(Graph *g, Value *v) {
 }
 
 Op *graph_op(Graph *g, const OpClass *class, const char *name) {
-    Op *op = must(arena_alloc(g->arena, sizeof *op));
+    ASSERT(g->n_ops < g->cap_ops, "%s: a graph of more than %d ops", name, g->cap_ops);
+    Op *op = graph_alloc(g, sizeof *op);
     op->class = class;
     op->reads_inputs = class->reads_inputs;
-    op->name = must(arena_strdup(g->arena, name));
-    void *list = g->ops;
-    grow(&list, &g->cap_ops, g->n_ops, sizeof *g->ops);
-    g->ops = list;
+    op->name = copy_name(g, name);
     g->ops[g->n_ops++] = op;
     return op;
 }

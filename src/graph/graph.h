@@ -67,8 +67,10 @@ typedef struct Graph Graph;
 
 typedef enum GraphMode { GRAPH_INFER, GRAPH_TRAIN } GraphMode;
 
-Graph *graph_new(Device *d); /* NULL: no memory */
-void graph_free(Graph *g);   /* accepts NULL */
+/* For a graph over the parameters p (NULL: none). Takes all memory that its description and its
+ * plan may need, so that builders cannot run out of any; NULL: no memory. */
+Graph *graph_new(Device *d, const Params *p);
+void graph_free(Graph *g); /* accepts NULL */
 
 /* Other processes that run the same graph at the same time, on other images of the same batch. */
 typedef struct GraphPeers {
@@ -86,7 +88,7 @@ Value *graph_param(Graph *g, Param *p);
 Value *graph_find(const Graph *g, const char *name);
 /* Keeps v readable after the whole forward (and backward) pass. */
 void graph_keep(Graph *g, Value *v);
-/* Takes the memory. TRAIN keeps what backward needs, INFER reuses as soon as a value is dead. */
+/* Takes the slab. TRAIN keeps what backward needs, INFER reuses as soon as a value is dead. */
 Status graph_plan(Graph *g, GraphMode mode, Error *err);
 /* Bytes that graph_plan would take / has taken: activations, their gradients and scratch. */
 size_t graph_bytes(Graph *g, GraphMode mode);

@@ -9,6 +9,7 @@
 #define MAX_INPUTS 6
 #define MAX_OUTPUTS 2
 #define MAX_SAVED 2
+#define MAX_NAME_BYTES 64
 #define NO_BUFFER (-1)
 
 typedef struct Op Op;
@@ -62,15 +63,23 @@ typedef struct Buffer {
     int first, last;
 } Buffer;
 
+/* Of planning: a buffer, and its rank or place. */
+typedef struct Ranked {
+    size_t key;
+    int buffer;
+} Ranked;
+
+/* Lists and arena have their final size from graph_new on. */
 struct Graph {
     Device *device;
-    Arena *arena;
+    Arena *arena; /* values, ops, their names */
     ValueNode **values;
     int n_values, cap_values;
     Op **ops;
     int n_ops, cap_ops;
     Buffer *buffers;
     int n_buffers, cap_buffers;
+    Ranked *order, *overlap; /* [cap_buffers] */
     void *slab;
     size_t slab_bytes;
     bool planned;
@@ -82,7 +91,8 @@ struct Graph {
 
 Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad);
 Op *graph_op(Graph *g, const OpClass *class, const char *name);
-void op_input(Op *op, Value *v); /* NULL keeps a place for an operand left out */
+void *graph_alloc(Graph *g, size_t bytes); /* of an attribute: a few bytes */
+void op_input(Op *op, Value *v);           /* NULL keeps a place for an operand left out */
 void op_output(Graph *g, Op *op, Value *v);
 /* Decides every lifetime and offset for a mode; returns the bytes of the slab. */
 size_t plan_layout(Graph *g, GraphMode mode);

@@ -199,11 +199,8 @@ Value *op_image_normalize(Graph *g, const char *name, Value *pixels, const float
     const int64_t *d = pixels->shape.dim;
     op->grid = (PatchGrid){.channels = d[3], .height = d[1], .width = d[2], .patch = 1};
     size_t bytes = (size_t)d[3] * sizeof *mean;
-    op->mean = arena_alloc(g->arena, bytes);
-    op->std = arena_alloc(g->arena, bytes);
-    ASSERT(op->mean && op->std, "no memory for %d channel statistics", (int)d[3]);
-    memcpy(op->mean, mean, bytes);
-    memcpy(op->std, std, bytes);
+    op->mean = memcpy(graph_alloc(g, bytes), mean, bytes);
+    op->std = memcpy(graph_alloc(g, bytes), std, bytes);
     return op_result(g, op, SHAPE(d[0], d[3], d[1], d[2]), false);
 }
 

@@ -9,14 +9,7 @@
 #define ALIGN 64
 
 static int new_buffer(Graph *g, size_t bytes, int first, int last) {
-    if (g->n_buffers == g->cap_buffers) {
-        int capacity = g->cap_buffers ? 2 * g->cap_buffers : 256;
-        Buffer *grown = mem_realloc(g->buffers, (size_t)g->cap_buffers * sizeof *grown,
-                                    (size_t)capacity * sizeof *grown);
-        ASSERT(grown, "no memory for a plan of %d buffers", capacity);
-        g->buffers = grown;
-        g->cap_buffers = capacity;
-    }
+    ASSERT(g->n_buffers < g->cap_buffers, "a plan of more than %d buffers", g->cap_buffers);
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     g->buffers[g->n_buffers] = (Buffer){.bytes = bytes, .first = first, .last = last};
     return g->n_buffers++;
@@ -116,11 +109,6 @@ static void place_extras(Graph *g, GraphMode mode) {
     }
 }
 
-typedef struct Ranked {
-    size_t key;
-    int buffer;
-} Ranked;
-
 static int larger_first(const void *a, const void *b) {
     const Ranked *x = a, *y = b;
     if (x->key != y->key) return x->key < y->key ? 1 : -1;
@@ -156,18 +144,14 @@ size_t plan_layout(Graph *g, GraphMode mode) {
     place_data(g, mode);
     if (mode == GRAPH_TRAIN) place_grads(g);
     place_extras(g, mode);
-    Ranked *order = mem_alloc_array((size_t)g->n_buffers + 1, sizeof *order);
-    Ranked *overlap = mem_alloc_array((size_t)g->n_buffers + 1, sizeof *overlap);
-    ASSERT(order && overlap, "no memory for a plan of %d buffers", g->n_buffers);
+    Ranked *order = g->order;
     for (int i = 0; i < g->n_buffers; i++) order[i] = (Ranked){g->buffers[i].bytes, i};
     qsort(order, (size_t)g->n_buffers, sizeof *order, larger_first);
     size_t total = ALIGN;
     for (int i = 0; i < g->n_buffers; i++) {
         Buffer *b = &g->buffers[order[i].buffer];
-        b->offset = lowest_fit(g, b, order, i, overlap);
+        b->offset = lowest_fit(g, b, order, i, g->overlap);
         if (b->offset + b->bytes > total) total = b->offset + b->bytes;
     }
-    mem_free(order);
-    mem_free(overlap);
     return total;
 }

@@ -77,7 +77,7 @@ Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep
                     "%lld of %lld patches would be kept; change the mask ratio, the image size or "
                     "the patch",
                     (long long)n_keep, (long long)P);
-    out->graph = graph_new(a->device);
+    out->graph = graph_new(a->device, a->params);
     if (!out->graph) return fail(err, STATUS_MEMORY, "no memory for a graph");
     Layers b = {.model = a, .graph = out->graph};
     inputs(&b, kind, float_images, out);

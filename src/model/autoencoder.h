@@ -13,14 +13,14 @@ typedef enum MaskKind { MASK_RANDOM, MASK_BLOCK, MASK_GRID } MaskKind;
 
 /* The mask of one image: ids_keep[K] in the order in which they enter the encoder,
  * ids_restore[P] = place of each patch in (kept, removed), mask[P] (1 = removed).
- * K = mask_n_keep. Any output may be NULL. scratch: P values, or NULL to take them for the call. */
+ * K = mask_n_keep. Any output may be NULL. scratch: P values. */
 int64_t mask_n_keep(MaskKind kind, const ModelConfig *c, double ratio);
 void mask_draw(MaskKind kind, const ModelConfig *c, double ratio, uint64_t seed, uint64_t epoch,
                uint64_t sample, int32_t *ids_keep, int32_t *ids_restore, float *mask,
                uint64_t *scratch);
 /* From noise[P]: stable ascending order (the published random masking). */
 void mask_from_noise(const float *noise, int64_t n_patches, int64_t n_keep, int32_t *ids_keep,
-                     int32_t *ids_restore, float *mask);
+                     int32_t *ids_restore, float *mask, uint64_t *scratch);
 /* From a list of patches to keep (each once, in range; checked by the caller). */
 void mask_from_keep(const int32_t *keep, int64_t n_keep, int64_t n_patches, int32_t *ids_restore,
                     float *mask);

@@ -75,7 +75,7 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
     *out = (ClassifierGraph){.batch = o.batch};
     ASSERT(o.batch > 0 && c->head != HEAD_NONE, "a classifier graph of a model without head");
     ASSERT(!o.from_features || c->head == HEAD_PROBE, "features are given to probes only");
-    out->graph = graph_new(v->device);
+    out->graph = graph_new(v->device, v->params);
     if (!out->graph) return fail(err, STATUS_MEMORY, "no memory for a graph");
     if (o.peers) graph_share(out->graph, o.peers);
     Layers l = {.model = v, .graph = out->graph};

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "model/autoencoder.h"
 
 int64_t mask_keep_count(int64_t n_patches, double ratio) {
@@ -58,13 +57,10 @@ static void emit(const uint64_t *keys, int64_t n_patches, int64_t n_keep, int32_
 }
 
 void mask_from_noise(const float *noise, int64_t n_patches, int64_t n_keep, int32_t *ids_keep,
-                     int32_t *ids_restore, float *mask) {
-    uint64_t *keys = mem_alloc_array((size_t)n_patches, sizeof *keys);
-    ASSERT(keys, "no memory to sort %lld patches", (long long)n_patches);
-    for (int64_t i = 0; i < n_patches; i++) keys[i] = sort_key(noise[i], i);
-    sort_keys(keys, n_patches);
-    emit(keys, n_patches, n_keep, ids_keep, ids_restore, mask);
-    mem_free(keys);
+                     int32_t *ids_restore, float *mask, uint64_t *scratch) {
+    for (int64_t i = 0; i < n_patches; i++) scratch[i] = sort_key(noise[i], i);
+    sort_keys(scratch, n_patches);
+    emit(scratch, n_patches, n_keep, ids_keep, ids_restore, mask);
 }
 
 void mask_from_keep(const int32_t *keep, int64_t n_keep, int64_t n_patches, int32_t *ids_restore,
@@ -159,13 +155,10 @@ static void draw_raster(MaskKind kind, const ModelConfig *c, int64_t n_keep, Rng
 void mask_draw(MaskKind kind, const ModelConfig *c, double ratio, uint64_t seed, uint64_t epoch,
                uint64_t sample, int32_t *ids_keep, int32_t *ids_restore, float *mask,
                uint64_t *scratch) {
-    int64_t P = model_patches(c), n_keep = mask_n_keep(kind, c, ratio);
-    uint64_t *keys = scratch ? scratch : mem_alloc_array((size_t)P, sizeof *keys);
-    ASSERT(keys, "no memory to mask %lld patches", (long long)P);
+    int64_t n_keep = mask_n_keep(kind, c, ratio);
     Rng rng = rng_make(seed, RNG_MASK, epoch, sample);
     if (kind == MASK_RANDOM)
-        draw_random(c, n_keep, &rng, ids_keep, ids_restore, mask, keys);
+        draw_random(c, n_keep, &rng, ids_keep, ids_restore, mask, scratch);
     else
-        draw_raster(kind, c, n_keep, &rng, ids_keep, ids_restore, mask, keys);
-    if (!scratch) mem_free(keys);
+        draw_raster(kind, c, n_keep, &rng, ids_keep, ids_restore, mask, scratch);
 }

@@ -107,7 +107,7 @@ Status encoder_new(Vit *v, EncoderOptions o, Encoder **out, Error *err) {
     if (!e) return fail(err, STATUS_MEMORY, "no memory for an encoder");
     e->model = v;
     e->options = o;
-    e->graph = graph_new(v->device);
+    e->graph = graph_new(v->device, v->params);
     if (!e->graph) {
         status = fail(err, STATUS_MEMORY, "no memory for a graph");
         goto done;

@@ -74,7 +74,7 @@ void masked_batch_set_float(MaskedBatch *m, const float *images, const float *no
     int64_t P = model_patches(&m->model->config);
     for (int64_t b = 0; b < g->batch; b++)
         mask_from_noise(noise + b * P, P, g->n_keep, m->ids_keep + b * g->n_keep,
-                        m->ids_restore + b * P, m->mask + b * P);
+                        m->ids_restore + b * P, m->mask + b * P, m->scratch);
     upload_masks(m);
     graph_set_real(g->graph, g->images, images);
 }

@@ -125,7 +125,9 @@ static Status open_pictures(Run *r, Error *err) {
     for (int64_t i = 0; i < dataset_count(r->dataset) && t->n_samples < PICTURE_ROWS; i++) {
         Sample s;
         Error unreadable = {0};
-        if (dataset_fetch(r->dataset, i, &s, &unreadable) != STATUS_OK) continue;
+        Status fetched = dataset_fetch(r->dataset, i, &s, &unreadable);
+        if (fetched == STATUS_MEMORY) TRY(fail(err, fetched, "%s", unreadable.message));
+        if (fetched != STATUS_OK) continue;
         status = augment_apply(&augment, &s.image, 0, 0, 0,
                                t->samples + image * (size_t)t->n_samples, &scratch, err);
         dataset_release(&s);
@@ -158,18 +160,19 @@ static Status save_picture(Run *r, Error *err) {
     int64_t stride = r->config.image_height * r->config.image_width * r->config.channels;
     int32_t *ids = mem_alloc_array((size_t)(2 * P), sizeof *ids);
     float *mask = mem_alloc_array((size_t)P, sizeof *mask);
+    uint64_t *scratch = mem_alloc_array((size_t)P, sizeof *scratch);
     if (t->n_samples == 0) goto done;
     painter_row_size(t->painter, &width, &height);
     int64_t row = height + painter_panel_gap();
     TRY(image_new(&picture, width, row * t->n_samples - painter_panel_gap(), 3, err));
     memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
-    if (!ids || !mask) {
+    if (!ids || !mask || !scratch) {
         status = fail(err, STATUS_MEMORY, "no memory for a picture");
         goto done;
     }
     for (int64_t i = 0; i < t->n_samples; i++) {
         mask_draw((MaskKind)r->options.mask, &r->config, r->options.mask_ratio,
-                  (uint64_t)r->options.seed, 0, (uint64_t)i, ids, ids + P, mask, NULL);
+                  (uint64_t)r->options.seed, 0, (uint64_t)i, ids, ids + P, mask, scratch);
         painter_draw(t->painter, t->samples + i * stride, ids, ids + P, mask, (PictureOptions){0},
                      picture.pixels + i * row * width * 3, NULL);
     }
@@ -180,6 +183,7 @@ done:
     image_free(&picture);
     mem_free(ids);
     mem_free(mask);
+    mem_free(scratch);
     return status;
 }
 

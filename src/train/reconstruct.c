@@ -11,6 +11,7 @@
 typedef struct Masks {
     int32_t *keep, *restore;
     float *mask;
+    uint64_t *scratch;
     int64_t n_keep;
 } Masks;
 
@@ -18,13 +19,15 @@ static void masks_free(Masks *m) {
     mem_free(m->keep);
     mem_free(m->restore);
     mem_free(m->mask);
+    mem_free(m->scratch);
 }
 
 static Status masks_new(Masks *m, int64_t P, Error *err) {
     m->keep = mem_alloc_array((size_t)P, sizeof *m->keep);
     m->restore = mem_alloc_array((size_t)P, sizeof *m->restore);
     m->mask = mem_alloc_array((size_t)P, sizeof *m->mask);
-    if (m->keep && m->restore && m->mask) return STATUS_OK;
+    m->scratch = mem_alloc_array((size_t)P, sizeof *m->scratch);
+    if (m->keep && m->restore && m->mask && m->scratch) return STATUS_OK;
     return fail(err, STATUS_MEMORY, "no memory for masks");
 }
 
@@ -66,7 +69,7 @@ static Status count_keep(const MaeModel *m, const MaeOptions *o, Masks *masks, E
 static Status draw_masks(const MaeModel *m, const MaeOptions *o, int64_t index, Masks *masks) {
     if (o->keep_patches) return STATUS_OK;
     mask_draw((MaskKind)o->mask, &m->vit->config, ratio_of(m, o), (uint64_t)o->seed, 0,
-              (uint64_t)index, masks->keep, masks->restore, masks->mask, NULL);
+              (uint64_t)index, masks->keep, masks->restore, masks->mask, masks->scratch);
     return STATUS_OK;
 }
 

@@ -327,12 +327,13 @@ static void report(Run *r, double loss) {
 static Status log_step(Run *r, Error *err) {
     Progress *p = &r->progress;
     if (p->log_count < r->options.log_every) return STATUS_OK;
-    double now = clock_seconds();
+    double now = clock_seconds(), elapsed = now - r->last_log_time;
+    double images = r->images - r->last_log_images;
     LogLine line = {.step = p->step,
                     .epoch = (double)p->epoch + (double)p->batch / (double)r->batches_per_epoch,
                     .loss = p->log_loss / (double)p->log_count,
                     .lr = r->lr,
-                    .images_per_s = (r->images - r->last_log_images) / (now - r->last_log_time),
+                    .images_per_s = elapsed > 0 ? images / elapsed : 0,
                     .gradient_norm = p->log_norm / (double)p->log_count};
     p->log_loss = p->log_norm = 0;
     p->log_count = 0;

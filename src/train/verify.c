@@ -59,19 +59,21 @@ static Status run_prediction(MaeModel *m, const uint8_t *pixels, uint64_t seed, 
     int64_t P = model_patches(c), K = mask_n_keep(MASK_RANDOM, c, m->notes.mask_ratio);
     int32_t *ids = NULL;
     float *mask = NULL;
+    uint64_t *scratch = NULL;
     if (c->decoder_depth == 0) return STATUS_OK;
     ids = mem_alloc_array((size_t)(3 * P), sizeof *ids);
     mask = mem_alloc_array((size_t)P, sizeof *mask);
+    scratch = mem_alloc_array((size_t)P, sizeof *scratch);
     out->n_prediction = P * model_prediction_values(c);
     out->prediction = mem_alloc_array((size_t)out->n_prediction, sizeof *out->prediction);
-    if (!ids || !mask || !out->prediction) {
+    if (!ids || !mask || !scratch || !out->prediction) {
         status = fail(err, STATUS_MEMORY, "no memory to verify");
         goto done;
     }
     TRY(autoencoder_graph(m->vit, FORWARD_FULL, 1, K, false, &g, err));
     graph_keep(g.graph, g.pred);
     TRY(graph_plan(g.graph, GRAPH_INFER, err));
-    mask_draw(MASK_RANDOM, c, m->notes.mask_ratio, seed, 0, 0, ids, ids + P, mask, NULL);
+    mask_draw(MASK_RANDOM, c, m->notes.mask_ratio, seed, 0, 0, ids, ids + P, mask, scratch);
     for (int64_t i = 0; i < P; i++) ids[2 * P + i] = (int32_t)i;
     graph_set(g.graph, g.pixels, pixels);
     graph_set(g.graph, g.ids_keep, ids);
@@ -84,6 +86,7 @@ done:
     graph_free(g.graph);
     mem_free(ids);
     mem_free(mask);
+    mem_free(scratch);
     return status;
 }
 

@@ -105,7 +105,7 @@ static void check_normalized(Golden *g, const SafeTensors *s, const char *name, 
     Shape shape;
     float mean[3], std[3];
     const float *want = golden_reals(g, s, name, &shape);
-    Graph *graph = graph_new(g->device);
+    Graph *graph = graph_new(g->device, NULL);
     if (!want || !graph) return;
     int64_t n = shape_numel(shape);
     channel_values(j, "mean", mean);

@@ -75,9 +75,10 @@ MaskSet golden_masks(Golden *g, const float *noise, int64_t batch, int64_t patch
                  .ids_restore = golden_memory(g, batch * patches, size),
                  .ids_all = golden_memory(g, batch * patches, size),
                  .mask = golden_memory(g, batch * patches, sizeof(float))};
+    uint64_t *scratch = golden_memory(g, patches, sizeof *scratch);
     for (int64_t b = 0; b < batch; b++)
         mask_from_noise(noise + b * patches, patches, keep, m.ids_keep + b * keep,
-                        m.ids_restore + b * patches, m.mask + b * patches);
+                        m.ids_restore + b * patches, m.mask + b * patches, scratch);
     for (int64_t i = 0; i < batch * patches; i++) m.ids_all[i] = (int32_t)(i % patches);
     return m;
 }

@@ -1,12 +1,15 @@
 #include "scratch.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "data/image.h"
 
 #include <check.h> /* last: it has a macro named fail */
@@ -15,8 +18,11 @@
 
 static char top[64];
 
+/* In memory, where the system has room for files there: waiting for the disk to flush would be most
+ * of the time of tests that write checkpoints. */
 void scratch_make(void) {
-    snprintf(top, sizeof top, "/tmp/mae-unit-XXXXXX");
+    bool memory = access("/dev/shm", W_OK | X_OK) == 0;
+    snprintf(top, sizeof top, "%s/mae-unit-XXXXXX", memory ? "/dev/shm" : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(top));
 }
 
@@ -39,6 +45,55 @@ char *scratch_path(const char *format, ...) {
     vsnprintf(path + n, MAX_PATH_BYTES - n, format, args);
     va_end(args);
     return path;
+}
+
+void scratch_make_folder(const char *name) {
+    Error err = {0};
+    ck_assert_msg(file_make_directories(scratch_path("%s", name), &err) == STATUS_OK, "%s",
+                  err.message);
+}
+
+void scratch_remove_folder(const char *name) {
+    const char *path = scratch_path("%s", name);
+    if (!file_exists(path)) return;
+    ck_assert_int_eq(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+bool scratch_is_empty(const char *name) {
+    int n = 0;
+    DIR *dir = opendir(scratch_path("%s", name));
+    ck_assert_ptr_nonnull(dir);
+    while (readdir(dir)) n++;
+    closedir(dir);
+    return n <= 2; /* itself and its parent */
+}
+
+static void copy_file(const char *from, const char *to) {
+    Error err = {0};
+    FileMap map;
+    ck_assert_msg(file_map(from, &map, &err) == STATUS_OK, "%s", err.message);
+    scratch_write(to, map.data, map.bytes);
+    file_unmap(&map);
+}
+
+void scratch_copy_folder(const char *from, const char *to) {
+    scratch_remove_folder(to);
+    scratch_make_folder(to);
+    DIR *dir = opendir(scratch_path("%s", from));
+    ck_assert_ptr_nonnull(dir);
+    for (const struct dirent *e; (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        char *inner_from = mem_printf("%s/%s", from, e->d_name);
+        char *inner_to = mem_printf("%s/%s", to, e->d_name);
+        ck_assert(inner_from && inner_to);
+        if (file_is_directory(scratch_path("%s", inner_from)))
+            scratch_copy_folder(inner_from, inner_to);
+        else
+            copy_file(scratch_path("%s", inner_from), scratch_path("%s", inner_to));
+        mem_free(inner_from);
+        mem_free(inner_to);
+    }
+    closedir(dir);
 }
 
 static void make_folder_of(const char *path) {

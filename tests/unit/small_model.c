@@ -68,11 +68,12 @@ AutoencoderGraph small_graph(Vit *a, ForwardKind kind, int64_t batch) {
 
 /* Masks of image b into the arrays of the batch. */
 static void feed_image(const Vit *a, const AutoencoderGraph *g, uint64_t seed, int64_t b,
-                       int32_t *keep, int32_t *restore, int32_t *pred, float *mask) {
+                       int32_t *keep, int32_t *restore, int32_t *pred, float *mask,
+                       uint64_t *scratch) {
     int64_t P = model_patches(&a->config), all = g->n_pred == P, n = 0;
     restore += b * P;
     mask_draw(MASK_RANDOM, &a->config, 0.5, seed, 0, (uint64_t)b, keep + b * g->n_keep, restore,
-              mask + b * P, NULL);
+              mask + b * P, scratch);
     for (int64_t i = 0; i < P; i++)
         if (all || restore[i] >= g->n_keep) pred[b * g->n_pred + n++] = (int32_t)i;
 }
@@ -83,9 +84,10 @@ void small_feed(const Vit *a, AutoencoderGraph *g, uint64_t seed) {
     float *images = random_floats(&rng, shape_numel(g->images->shape), 2);
     float *mask = random_floats(&rng, n, 1);
     int32_t *ids = malloc(3 * (size_t)n * sizeof *ids);
-    ASSERT(ids, "no memory");
+    uint64_t *scratch = malloc((size_t)P * sizeof *scratch);
+    ASSERT(ids && scratch, "no memory");
     for (int64_t b = 0; b < g->batch; b++)
-        feed_image(a, g, seed, b, ids, ids + n, ids + 2 * n, mask);
+        feed_image(a, g, seed, b, ids, ids + n, ids + 2 * n, mask, scratch);
     graph_set_real(g->graph, g->images, images);
     graph_set(g->graph, g->ids_keep, ids);
     if (g->ids_restore) graph_set(g->graph, g->ids_restore, ids + n);
@@ -94,6 +96,7 @@ void small_feed(const Vit *a, AutoencoderGraph *g, uint64_t seed) {
     free(images);
     free(mask);
     free(ids);
+    free(scratch);
 }
 
 float small_step(Vit *a, AutoencoderGraph *g) {

@@ -2,6 +2,7 @@
  * include guard: main.c includes this list once per use. */
 SUITE(status)
 SUITE(memory)
+SUITE(short_memory)
 SUITE(rng)
 SUITE(tensor)
 SUITE(file)

@@ -311,6 +311,25 @@ START_TEST(cifar_hundred) {
 }
 END_TEST
 
+/* While training: records that are still there are read, the others are errors. */
+START_TEST(cifar_cut_short_under_way) {
+    char source[600];
+    cifar_file(scratch_path("c10/test_batch.bin"), 1, 4, 1);
+    snprintf(source, sizeof source, "cifar10:%s:test", scratch_path("c10"));
+    Dataset *d = open_source(source, rgb);
+    ck_assert_int_eq(truncate(scratch_path("c10/test_batch.bin"), 2 * 3073 + 100), 0);
+    for (int64_t i = 0; i < 4; i++) {
+        Error err = {0};
+        Sample s = {0};
+        Status status = dataset_fetch(d, i, &s, &err);
+        ck_assert_int_eq(status, i < 2 ? STATUS_OK : STATUS_IO);
+        if (i >= 2) ck_assert_ptr_nonnull(strstr(err.message, "test_batch.bin#"));
+        dataset_release(&s);
+    }
+    dataset_close(d);
+}
+END_TEST
+
 /* ---- made-up sources ---- */
 
 START_TEST(synthetic_images) {
@@ -535,6 +554,7 @@ Suite *suite_dataset(void) {
     tcase_add_test(c, tar_changed_while_open);
     tcase_add_test(c, cifar_ten);
     tcase_add_test(c, cifar_hundred);
+    tcase_add_test(c, cifar_cut_short_under_way);
     tcase_add_test(c, synthetic_images);
     tcase_add_test(c, tiles_of_photos);
     tcase_add_test(c, joined_sources);

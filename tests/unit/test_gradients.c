@@ -340,7 +340,7 @@ static Trial make_trial(const OpCase *c) {
         params_add(t.params, name, c->shape[i], i < c->n_operands - c->n_frozen);
     }
     ck_assert_int_eq(params_alloc(t.params, true, NULL), STATUS_OK);
-    t.graph = graph_new(t.device);
+    t.graph = graph_new(t.device, t.params);
     for (int i = 0; i < c->n_operands; i++) {
         Param *p = params_at(t.params, i);
         for (int64_t k = 0; k < p->numel; k++)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "model/classifier.h"
 
 Suite *suite_graph(void);
 
@@ -281,6 +282,57 @@ START_TEST(nonfinite_values_are_found) {
 }
 END_TEST
 
+/* Of building a graph: of an autoencoder, or of a classifier whose blocks may be dropped. */
+static int64_t allocations_of_building(Device *d, int64_t depth, bool classifies) {
+    Error err = {0};
+    AutoencoderGraph a = {0};
+    ClassifierGraph c = {0};
+    ModelConfig config = small_config(3, TARGET_NORM_PIX, true);
+    ClassifierOptions o = {.batch = 2, .train = true, .drop_path = 0.5};
+    config.depth = depth;
+    config.decoder_depth = classifies ? 0 : depth;
+    config.head = classifies ? HEAD_LINEAR : HEAD_NONE;
+    config.classes = 3;
+    Vit *v = small_model(d, &config);
+    int64_t before = mem_allocations();
+    Status status = classifies ? classifier_graph(v, o, &c, &err)
+                               : autoencoder_graph(v, FORWARD_TRAIN, 2, 2, true, &a, &err);
+    int64_t n = mem_allocations() - before;
+    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(graph_plan(classifies ? c.graph : a.graph, GRAPH_TRAIN, &err), STATUS_OK);
+    classifier_graph_free(&c);
+    graph_free(a.graph);
+    vit_free(v);
+    return n;
+}
+
+/* All memory is taken before the first op: deeper models take more of it, not more often. */
+START_TEST(builders_allocate_nothing) {
+    Device *d;
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), STATUS_OK);
+    for (int classifies = 0; classifies < 2; classifies++)
+        ck_assert_int_eq(allocations_of_building(d, 1, classifies),
+                         allocations_of_building(d, 40, classifies));
+    device_close(d);
+}
+END_TEST
+
+START_TEST(graphs_without_memory_are_not_made) {
+    Device *d;
+    int64_t n = 0;
+    Graph *g = NULL;
+    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
+    do {
+        mem_fail_after(++n);
+        g = graph_new(d, NULL);
+    } while (!g);
+    mem_fail_after(0);
+    ck_assert_int_gt(n, 5);
+    graph_free(g);
+    device_close(d);
+}
+END_TEST
+
 /* A linear layer of R rows: two operations a product, and in training twice as many backward. */
 START_TEST(flops_are_counted) {
     Device *d;
@@ -289,7 +341,7 @@ START_TEST(flops_are_counted) {
     Param *x = params_add(params, "x", SHAPE(7, 5), true);
     Param *w = params_add(params, "w", SHAPE(3, 5), true);
     params_place(params, true);
-    Graph *g = graph_new(d);
+    Graph *g = graph_new(d, params);
     op_linear(g, "y", graph_param(g, x), graph_param(g, w), NULL, (LinearOptions){0});
     ck_assert_double_eq(graph_flops_forward(g), 2 * 7 * 5 * 3);
     ck_assert_double_eq(graph_flops_step(g), 3 * 2 * 7 * 5 * 3);
@@ -306,7 +358,7 @@ START_TEST(operands_that_do_not_fit_abort) {
     Param *x = params_add(params, "x", SHAPE(7, 5), true);
     Param *w = params_add(params, "w", SHAPE(3, 4), true);
     params_place(params, true);
-    Graph *g = graph_new(d);
+    Graph *g = graph_new(d, params);
     op_linear(g, "y", graph_param(g, x), graph_param(g, w), NULL, (LinearOptions){0});
 }
 END_TEST
@@ -331,6 +383,8 @@ Suite *suite_graph(void) {
     tcase_add_test(t, gradients_of_parameters_add);
     tcase_add_test(t, every_gradient_is_reported_when_complete);
     tcase_add_test(t, nonfinite_values_are_found);
+    tcase_add_test(t, builders_allocate_nothing);
+    tcase_add_test(t, graphs_without_memory_are_not_made);
     tcase_add_test(t, flops_are_counted);
     tcase_add_test_raise_signal(t, operands_that_do_not_fit_abort, SIGABRT);
     tcase_add_test_raise_signal(t, planning_twice_aborts, SIGABRT);

@@ -63,7 +63,7 @@ static Stack make(const char *device, int depth, int n_frozen) {
                    i / N_LAYERS >= n_frozen);
     }
     ck_assert_int_eq(params_alloc(s.params, true, NULL), STATUS_OK);
-    s.graph = graph_new(s.device);
+    s.graph = graph_new(s.device, s.params);
     s.x = graph_input(s.graph, "x", DTYPE_F32, SHAPE(B, T, C));
     s.out = s.x;
     for (int i = 0; i < depth; i++) s.out = add_block(&s, i, s.out);
@@ -192,7 +192,7 @@ START_TEST(frozen_weights_keep_no_inputs) {
         Param *w = params_add(params, "w", SHAPE(64, 64), trained);
         Param *b = params_add(params, "b", SHAPE(64), true);
         params_place(params, true);
-        Graph *g = graph_new(d);
+        Graph *g = graph_new(d, params);
         Value *x = graph_input(g, "x", DTYPE_F32, SHAPE(4, 64));
         for (int i = 0; i < 8; i++)
             x = op_linear(g, "y", x, graph_param(g, w), graph_param(g, b), (LinearOptions){0});
@@ -231,7 +231,7 @@ static Probe make_probe(bool trained) {
 }
 
 static void normalize(Probe *p, bool train, const float *x, float *y) {
-    Graph *g = graph_new(p->device);
+    Graph *g = graph_new(p->device, p->params);
     Value *in = graph_input(g, "x", DTYPE_F32, SHAPE(4, 3));
     Value *out = op_batchnorm(g, "y", in, graph_param(g, p->mean), graph_param(g, p->var),
                               graph_param(g, p->count), 1e-6, 0.1, train);

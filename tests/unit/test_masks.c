@@ -102,13 +102,14 @@ END_TEST
 
 START_TEST(outputs_may_be_left_out) {
     static Mask a, b;
+    uint64_t scratch[MAX_PATCHES];
     ModelConfig c = grid(14, 14);
     for (int k = 0; k < 3; k++) {
         draw(&a, KINDS[k], &c, 0.75, 1, 2, 3);
         memset(&b, 0, sizeof b);
-        mask_draw(KINDS[k], &c, 0.75, 1, 2, 3, b.ids_keep, NULL, NULL, NULL);
-        mask_draw(KINDS[k], &c, 0.75, 1, 2, 3, NULL, b.ids_restore, NULL, NULL);
-        mask_draw(KINDS[k], &c, 0.75, 1, 2, 3, NULL, NULL, b.mask, NULL);
+        mask_draw(KINDS[k], &c, 0.75, 1, 2, 3, b.ids_keep, NULL, NULL, scratch);
+        mask_draw(KINDS[k], &c, 0.75, 1, 2, 3, NULL, b.ids_restore, NULL, scratch);
+        mask_draw(KINDS[k], &c, 0.75, 1, 2, 3, NULL, NULL, b.mask, scratch);
         ck_assert(same(&a, &b));
     }
 }
@@ -184,7 +185,8 @@ START_TEST(ties_keep_their_order) {
     static const float noise[] = {0.5f, 0.0f, 0.5f, -0.0f, 0.25f, 0.5f};
     static const int32_t order[] = {1, 3, 4, 0, 2, 5};
     Mask m = {.patches = 6, .keep = 4};
-    mask_from_noise(noise, 6, 4, m.ids_keep, m.ids_restore, m.mask);
+    uint64_t scratch[6];
+    mask_from_noise(noise, 6, 4, m.ids_keep, m.ids_restore, m.mask, scratch);
     for (int i = 0; i < 4; i++) ck_assert_int_eq(m.ids_keep[i], order[i]);
     for (int i = 0; i < 6; i++) ck_assert_int_eq(m.ids_restore[order[i]], i);
     check_consistent(&m);

@@ -1,0 +1,419 @@
+/* Whole jobs in which one allocation fails: the first, the second, and so on until a run passes
+ * untouched. A failure must be reported as one of memory, leave nothing that a second call does not
+ * mend, and lose nothing: what is there in the end has the bytes of an undisturbed run. Where a
+ * sanitizer watches, only some of the allocations fail; MAE_EVERY_ALLOCATION=1 takes all. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "mae.h"
+#include "scratch.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_short_memory(void);
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STRIDE = 17 };
+#else
+enum { STRIDE = 1 };
+#endif
+
+enum { MAX_FILES = 8, MAX_OPTIONS = 64 };
+
+typedef MaeStatus (*Run)(const MaeOptions *o, MaeError *err);
+
+/* A job, and the files it leaves in the folder "out", which it starts from a copy of `from`. */
+typedef struct Job {
+    MaeCommand command;
+    Run run;
+    const char *options[MAX_OPTIONS]; /* name, value, ... NULL; %s is the scratch folder */
+    const char *from;
+    const char *files[MAX_FILES];
+} Job;
+
+/* --- what is run ------------------------------------------------------------------------------ */
+
+static MaeStatus pretrain(const MaeOptions *o, MaeError *err) {
+    MaeSummary s;
+    return mae_pretrain(o, NULL, &s, err);
+}
+
+static MaeStatus finetune(const MaeOptions *o, MaeError *err) {
+    MaeSummary s;
+    return mae_finetune(o, NULL, &s, err);
+}
+
+static MaeStatus probe(const MaeOptions *o, MaeError *err) {
+    MaeSummary s;
+    return mae_probe(o, NULL, &s, err);
+}
+
+typedef MaeStatus (*Use)(MaeModel *m, const MaeOptions *o, MaeError *err);
+
+static MaeStatus with_model(const MaeOptions *o, Use use, MaeError *err) {
+    MaeModel *m = NULL;
+    MaeStatus status = mae_model_open(o, &m, err);
+    if (status == MAE_OK) status = use(m, o, err);
+    mae_model_free(m);
+    return status;
+}
+
+static MaeStatus use_features(MaeModel *m, const MaeOptions *o, MaeError *err) {
+    return mae_features(m, o, NULL, NULL, err);
+}
+
+static MaeStatus features(const MaeOptions *o, MaeError *err) {
+    return with_model(o, use_features, err);
+}
+
+static MaeStatus use_reconstruct(MaeModel *m, const MaeOptions *o, MaeError *err) {
+    const char *image = scratch_path("images/a/0.png");
+    return mae_reconstruct(m, &image, 1, o, NULL, err);
+}
+
+static MaeStatus reconstruct(const MaeOptions *o, MaeError *err) {
+    return with_model(o, use_reconstruct, err);
+}
+
+/* What was measured, as a file that can be compared; takes no memory of ours. */
+static void write_result(const char *name, const char *text) {
+    FILE *f = fopen(scratch_path("out/%s", name), "w");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_gt(fprintf(f, "%s", text), 0);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+static MaeStatus use_eval(MaeModel *m, const MaeOptions *o, MaeError *err) {
+    MaeEvaluation e = {0};
+    MaeStatus status = mae_eval(m, o, NULL, &e, err);
+    if (status == MAE_OK) {
+        char text[128];
+        snprintf(text, sizeof text, "%lld %.17g %.17g %.17g", (long long)e.images, e.top1, e.loss,
+                 e.mean_corruption_error);
+        write_result("eval", text);
+    }
+    mae_evaluation_free(&e);
+    return status;
+}
+
+static MaeStatus eval(const MaeOptions *o, MaeError *err) {
+    return with_model(o, use_eval, err);
+}
+
+static MaeStatus use_knn(MaeModel *m, const MaeOptions *o, MaeError *err) {
+    MaeKnn k;
+    char text[64];
+    MaeStatus status = mae_knn(m, o, NULL, &k, err);
+    if (status != MAE_OK) return status;
+    snprintf(text, sizeof text, "%.17g %lld", k.accuracy, (long long)k.queries);
+    write_result("knn", text);
+    return status;
+}
+
+static MaeStatus knn(const MaeOptions *o, MaeError *err) {
+    return with_model(o, use_knn, err);
+}
+
+static const char *convert_to; /* the file or folder to be made, below "out" */
+
+static MaeStatus convert(const MaeOptions *o, MaeError *err) {
+    MaeConversion c;
+    return mae_convert(scratch_path("mae.safetensors"), scratch_path("out/%s", convert_to), o, &c,
+                       err);
+}
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+static void set_options(const Job *job, MaeOptions *o) {
+    mae_options_default(job->command, o);
+    for (const char *const *p = job->options; p[0]; p += 2) {
+        char value[256], *top = scratch_path("%s", "");
+        MaeError err = {0};
+        const char *mark = strstr(p[1], "%s");
+        top[strlen(top) - 1] = '\0';
+        if (mark)
+            snprintf(value, sizeof value, "%.*s%s%s", (int)(mark - p[1]), p[1], top, mark + 2);
+        else
+            snprintf(value, sizeof value, "%s", p[1]);
+        MaeStatus status = mae_option_set(o, job->command, p[0], value, &err);
+        ck_assert_msg(status == MAE_OK, "%s", err.message);
+    }
+}
+
+/* --- results ---------------------------------------------------------------------------------- */
+
+typedef struct Content {
+    uint8_t *data;
+    size_t bytes;
+} Content;
+
+/* Speeds differ from run to run: they are blanked. */
+static void blank_speeds(Content *c) {
+    static const char key[] = "\"images_per_s\":";
+    for (char *p = (char *)c->data; (p = strstr(p, key));)
+        for (p += sizeof key - 1; *p && *p != ','; p++) *p = ' ';
+    size_t n = 0;
+    for (size_t i = 0; i < c->bytes; i++)
+        if (c->data[i] != ' ') c->data[n++] = c->data[i];
+    c->bytes = n;
+}
+
+static Content content_of(const char *name) {
+    Content c;
+    Error err = {0};
+    char *path = scratch_path("out/%s", name);
+    ck_assert_msg(file_read(path, 1 << 24, &c.data, &c.bytes, &err) == STATUS_OK, "%s",
+                  err.message);
+    if (strstr(name, ".jsonl")) blank_speeds(&c);
+    return c;
+}
+
+static void check_results(const Job *job, const Content *want, int64_t n) {
+    for (int i = 0; i < MAX_FILES && job->files[i]; i++) {
+        Content got = content_of(job->files[i]);
+        ck_assert_msg(got.bytes == want[i].bytes && memcmp(got.data, want[i].data, got.bytes) == 0,
+                      "allocation %lld failed, and %s is another one", (long long)n, job->files[i]);
+        mem_free(got.data);
+    }
+}
+
+/* After a failure: a second call must end as if nothing had happened. Where the first one has not
+ * written anything, it is the call that made the results to compare with. */
+static void run_again(const Job *job, const MaeOptions *o, const Content *want, int64_t n) {
+    MaeError err = {0};
+    if (!job->from && scratch_is_empty("out")) return;
+    MaeStatus status = job->run(o, &err);
+    ck_assert_msg(status == MAE_OK, "after allocation %lld failed: %s", (long long)n, err.message);
+    check_results(job, want, n);
+}
+
+static void start_over(const Job *job) {
+    scratch_remove_folder("out");
+    if (job->from)
+        scratch_copy_folder(job->from, "out");
+    else
+        scratch_make_folder("out");
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+/* Runs with the n-th allocation failing; false: there were fewer. */
+static bool run_short(const Job *job, const MaeOptions *o, const Content *want, int64_t n) {
+    MaeError err = {0};
+    start_over(job);
+    int64_t before = mem_allocations();
+    mem_fail_after(n);
+    MaeStatus status = job->run(o, &err);
+    mem_fail_after(0);
+    bool reached = mem_allocations() - before >= n;
+    if (status == MAE_OK) {
+        check_results(job, want, n);
+        return reached;
+    }
+    ck_assert_msg(status == MAE_MEMORY && strstr(err.message, "memory"),
+                  "allocation %lld failed: status %s, %s", (long long)n, mae_status_name(status),
+                  err.message);
+    run_again(job, o, want, n);
+    return reached;
+}
+
+static void run_every_failure(const Job *job) {
+    MaeOptions o;
+    MaeError err = {0};
+    Content want[MAX_FILES] = {{0}};
+    int64_t n = 1, stride = getenv("MAE_EVERY_ALLOCATION") ? 1 : STRIDE;
+    set_options(job, &o);
+    start_over(job);
+    ck_assert_msg(job->run(&o, &err) == MAE_OK, "%s", err.message);
+    for (int i = 0; i < MAX_FILES && job->files[i]; i++) want[i] = content_of(job->files[i]);
+    while (run_short(job, &o, want, n)) n += stride;
+    ck_assert_int_gt(n, 30);
+    if (getenv("MAE_COUNT_ALLOCATIONS")) printf("%lld allocations\n", (long long)n - 1);
+    for (int i = 0; i < MAX_FILES; i++) mem_free(want[i].data);
+    mae_options_free(&o);
+}
+
+/* --- training --------------------------------------------------------------------------------- */
+
+#define TINY                                                                                       \
+    "model", "vit_tiny", "image-size", "8", "patch", "4", "embed-dim", "8", "depth", "1", "heads", \
+        "1"
+#define DECODER "decoder-embed-dim", "8", "decoder-depth", "1", "decoder-heads", "1"
+#define QUICK "threads", "1", "workers", "0", "out", "%s/out"
+#define TIMES "batch", "2", "warmup-epochs", "0", "save-every", "1", "log-every", "1", "steps", "0"
+#define LABELLED "data", "synthetic:4x8x8", "val", "synthetic:4x8x8", "init", "%s/mae.safetensors"
+#define RUN_FILES                                                                                  \
+    "last.safetensors", "last.state.safetensors", "checkpoint-1.safetensors", "log.jsonl"
+
+static const Job pretraining = {
+    .command = MAE_COMMAND_PRETRAIN,
+    .run = pretrain,
+    .options = {TINY, DECODER, QUICK, TIMES, "epochs", "1", "data", "synthetic:4x8x8", NULL},
+    .files = {RUN_FILES, "reconstructions/1.png"}};
+
+static const Job components = {.command = MAE_COMMAND_PRETRAIN,
+                               .run = pretrain,
+                               .options = {TINY, DECODER, QUICK, TIMES, "epochs", "1", "data",
+                                           "folder:%s/images", "target", "pca", "pca-components",
+                                           "3", "augment", "crop-jitter", NULL},
+                               .files = {RUN_FILES, "reconstructions/1.png"}};
+
+static const Job with_workers = {.command = MAE_COMMAND_PRETRAIN,
+                                 .run = pretrain,
+                                 .options = {TINY, DECODER, QUICK, TIMES, "epochs", "1", "workers",
+                                             "2", "data", "folder:%s/images", NULL},
+                                 .files = {RUN_FILES, "reconstructions/1.png"}};
+
+static const Job finetuning = {
+    .command = MAE_COMMAND_FINETUNE,
+    .run = finetune,
+    .options = {QUICK, TIMES, "epochs", "1", LABELLED, "ema", "0.9", "erase-prob", "0.5", NULL},
+    .files = {RUN_FILES, "best.safetensors"}};
+
+static const Job probing = {.command = MAE_COMMAND_PROBE,
+                            .run = probe,
+                            .options = {QUICK, TIMES, "epochs", "1", LABELLED, NULL},
+                            .files = {RUN_FILES, "best.safetensors"}};
+
+static const Job probing_cached = {.command = MAE_COMMAND_PROBE,
+                                   .run = probe,
+                                   .options = {QUICK, TIMES, "epochs", "1", LABELLED, "augment",
+                                               "none", "cache-features", "true", NULL},
+                                   .files = {RUN_FILES, "best.safetensors"}};
+
+/* Leaves in "out" what the job has done after some updates. */
+static void stop_early(const Job *job, const char *steps) {
+    MaeOptions o;
+    MaeError err = {0};
+    set_options(job, &o);
+    ck_assert(mae_option_set(&o, job->command, "steps", steps, &err) == MAE_OK);
+    start_over(job);
+    ck_assert_msg(job->run(&o, &err) == MAE_OK, "%s", err.message);
+    mae_options_free(&o);
+}
+
+static void resume_every_failure(const Job *job) {
+    Job rest = *job;
+    stop_early(job, "1");
+    scratch_copy_folder("out", "half");
+    rest.from = "half";
+    run_every_failure(&rest);
+}
+
+START_TEST(pretraining_from_the_start) {
+    run_every_failure(&pretraining);
+}
+END_TEST
+
+START_TEST(pretraining_resumed) {
+    resume_every_failure(&pretraining);
+}
+END_TEST
+
+START_TEST(pretraining_of_components) {
+    run_every_failure(&components);
+}
+END_TEST
+
+START_TEST(pretraining_with_workers) {
+    run_every_failure(&with_workers);
+}
+END_TEST
+
+START_TEST(finetuning_from_the_start) {
+    run_every_failure(&finetuning);
+}
+END_TEST
+
+START_TEST(finetuning_resumed) {
+    resume_every_failure(&finetuning);
+}
+END_TEST
+
+START_TEST(probing_from_the_start) {
+    run_every_failure(&probing);
+}
+END_TEST
+
+START_TEST(probing_of_cached_features) {
+    run_every_failure(&probing_cached);
+}
+END_TEST
+
+/* --- using models ----------------------------------------------------------------------------- */
+
+static const Job uses[] = {
+    {.command = MAE_COMMAND_FEATURES,
+     .run = features,
+     .options = {"threads", "1", "workers", "0", "model", "%s/mae.safetensors", "data",
+                 "folder:%s/images", "out", "%s/out/f.npy", "attention", "%s/out/a.png", NULL},
+     .files = {"f.npy", "f.txt", "a.png"}},
+    {.command = MAE_COMMAND_RECONSTRUCT,
+     .run = reconstruct,
+     .options = {"threads", "1", "model", "%s/mae.safetensors", "out", "%s/out/r.png", NULL},
+     .files = {"r.png"}},
+    {.command = MAE_COMMAND_KNN,
+     .run = knn,
+     .options = {"threads", "1", "workers", "0", "model", "%s/mae.safetensors", "data",
+                 "folder:%s/images", "val", "folder:%s/images", "k", "2", NULL},
+     .files = {"knn"}},
+    {.command = MAE_COMMAND_EVAL,
+     .run = eval,
+     .options = {"threads", "1", "workers", "0", "model", "%s/classifier.safetensors", "val",
+                 "synthetic:4x8x8", "corruptions", "contrast", "baseline", "none", NULL},
+     .files = {"eval"}}};
+
+START_TEST(use_of_a_model) {
+    run_every_failure(&uses[_i]);
+}
+END_TEST
+
+static const struct {
+    const char *to, *name, *files[3];
+} formats[] = {{"official", "m.pth", {"m.pth"}},
+               {"timm", "m.safetensors", {"m.safetensors"}},
+               {"hf", "hf", {"hf/model.safetensors", "hf/config.json"}},
+               {"onnx", "m.onnx", {"m.onnx"}},
+               {"mae", "m.safetensors", {"m.safetensors"}}};
+
+START_TEST(conversion) {
+    Job job = {.command = MAE_COMMAND_CONVERT,
+               .run = convert,
+               .options = {"threads", "1", "to", formats[_i].to, NULL}};
+    convert_to = formats[_i].name;
+    memcpy(job.files, formats[_i].files, sizeof formats[_i].files);
+    run_every_failure(&job);
+}
+END_TEST
+
+/* A model and a classifier over it, and images of two classes. */
+static void make_models(void) {
+    scratch_make();
+    for (int i = 0; i < 4; i++)
+        scratch_png(scratch_path("images/%c/%d.png", 'a' + i % 2, i), i, 9, 8);
+    stop_early(&pretraining, "1");
+    rename(scratch_path("out/last.safetensors"), scratch_path("mae.safetensors"));
+    stop_early(&finetuning, "1");
+    rename(scratch_path("out/last.safetensors"), scratch_path("classifier.safetensors"));
+}
+
+Suite *suite_short_memory(void) {
+    Suite *s = suite_create("short_memory");
+    TCase *t = tcase_create("short_memory");
+    tcase_add_checked_fixture(t, make_models, scratch_remove);
+    tcase_add_test(t, pretraining_from_the_start);
+    tcase_add_test(t, pretraining_resumed);
+    tcase_add_test(t, pretraining_of_components);
+    tcase_add_test(t, pretraining_with_workers);
+    tcase_add_test(t, finetuning_from_the_start);
+    tcase_add_test(t, finetuning_resumed);
+    tcase_add_test(t, probing_from_the_start);
+    tcase_add_test(t, probing_of_cached_features);
+    tcase_add_loop_test(t, use_of_a_model, 0, (int)(sizeof uses / sizeof *uses));
+    tcase_add_loop_test(t, conversion, 0, (int)(sizeof formats / sizeof *formats));
+    suite_add_tcase(s, t);
+    return s;
+}
