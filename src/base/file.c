@@ -26,17 +26,26 @@ static Status fail_memory(Error *err, const char *path) {
 
 /* --- Reading ---------------------------------------------------------------------------------- */
 
+/* Opening a pipe must not wait for a writer. */
+static Status open_regular(const char *path, int *fd, struct stat *info, Error *err) {
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0) return fail_errno(err, path, "open");
+    Status status = STATUS_OK;
+    if (fstat(*fd, info) != 0)
+        status = fail_errno(err, path, "read its size");
+    else if (!S_ISREG(info->st_mode))
+        status = fail(err, STATUS_IO, "%s: not a regular file", path);
+    if (status != STATUS_OK) close(*fd);
+    return status;
+}
+
 Status file_map(const char *path, FileMap *out, Error *err) {
     *out = (FileMap){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not wait for a writer */
-    if (fd < 0) return fail_errno(err, path, "open");
-    Status status = STATUS_OK;
+    int fd;
     struct stat info;
-    if (fstat(fd, &info) != 0) {
-        status = fail_errno(err, path, "read its size");
-    } else if (!S_ISREG(info.st_mode)) {
-        status = fail(err, STATUS_IO, "%s: not a regular file", path);
-    } else if (info.st_size > 0) {
+    Status status = open_regular(path, &fd, &info, err);
+    if (status != STATUS_OK) return status;
+    if (info.st_size > 0) {
         void *p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED)
             status = fail_errno(err, path, "map");
@@ -101,11 +110,8 @@ too_large:
     return fail(err, STATUS_IO, "%s: larger than the %zu bytes allowed here", path, max_bytes);
 }
 
-Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes, Error *err) {
-    *data = NULL;
-    *bytes = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_errno(err, path, "open");
+static Status read_and_close(int fd, const char *path, size_t max_bytes, uint8_t **data,
+                             size_t *bytes, Error *err) {
     Status status = read_to_end(fd, path, max_bytes, data, bytes, err);
     close(fd);
     if (status != STATUS_OK) {
@@ -114,6 +120,24 @@ Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *byt
         *bytes = 0;
     }
     return status;
+}
+
+Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes, Error *err) {
+    *data = NULL;
+    *bytes = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(err, path, "open");
+    return read_and_close(fd, path, max_bytes, data, bytes, err);
+}
+
+Status file_read_regular(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes,
+                         Error *err) {
+    int fd;
+    struct stat info;
+    *data = NULL;
+    *bytes = 0;
+    Status status = open_regular(path, &fd, &info, err);
+    return status == STATUS_OK ? read_and_close(fd, path, max_bytes, data, bytes, err) : status;
 }
 
 /* --- Writing ---------------------------------------------------------------------------------- */

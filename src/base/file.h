@@ -25,6 +25,9 @@ void file_map_release(const void *data, size_t bytes);
 /* Whole file into fresh memory (mem_free), with a NUL after the last byte; fails when larger than
  * max_bytes. */
 Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes, Error *err);
+/* The same, of a regular file only: never waits for the other end of a pipe. */
+Status file_read_regular(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes,
+                         Error *err);
 
 /* Atomic replacement. file_writer_open makes PATH.tmp; commit flushes, fsyncs file and directory
  * and renames; close without commit removes the temporary file. Every write is checked. */

@@ -81,7 +81,7 @@ Status image_load_crop(const char *path, int channels, int64_t max_pixels, Image
     uint8_t *data = NULL;
     size_t bytes;
     *out = (Image){0};
-    TRY(file_read(path, MAX_FILE_BYTES, &data, &bytes, err));
+    TRY(file_read_regular(path, MAX_FILE_BYTES, &data, &bytes, err));
     TRY(image_decode_crop(path, data, bytes, channels, max_pixels, crop, out, err));
 done:
     mem_free(data);

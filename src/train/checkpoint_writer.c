@@ -30,11 +30,17 @@ struct CheckpointWriter {
 };
 
 static Status write_snapshot(CheckpointWriter *w, Error *err) {
+    Error reason = {0};
     double start = clock_seconds();
     bool alone = !w->options.shards;
-    Status status = alone ? snapshot_write(w->snapshot, w->run, err)
-                          : snapshot_write_files(w->snapshot, w->run, err);
-    if (status == STATUS_OK && alone) status = runfolder_prune(w->run, w->options.keep, err);
+    Status status = alone ? snapshot_write(w->snapshot, w->run, &reason)
+                          : snapshot_write_files(w->snapshot, w->run, &reason);
+    if (status == STATUS_OK && alone) status = runfolder_prune(w->run, w->options.keep, &reason);
+    if (status != STATUS_OK)
+        (void)fail(err, status,
+                   "%.800s; what was saved before is whole, and the same command continues from "
+                   "there",
+                   reason.message);
     pthread_mutex_lock(&w->lock);
     w->written = status == STATUS_OK && !alone;
     w->stats.write_seconds += clock_seconds() - start;
@@ -91,6 +97,9 @@ void writer_free(CheckpointWriter *w) {
     pthread_mutex_unlock(&w->lock);
     if (w->started) pthread_join(w->thread, NULL);
     if (w->failure.status != STATUS_OK) log_line(LOG_ERROR, "%s", w->failure.message);
+    if (w->stats.waits > 0)
+        log_line(LOG_INFO, "%" PRId64 " of %" PRId64 " saves waited for the one before, %.1f s",
+                 w->stats.waits, w->stats.saves, w->stats.waited_seconds);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     snapshot_free(w->snapshot);
@@ -138,7 +147,7 @@ static Status wait_for_thread(CheckpointWriter *w, bool saving, Error *err) {
     if (w->busy && saving) w->stats.waits++;
     double start = clock_seconds();
     while (w->busy) pthread_cond_wait(&w->changed, &w->lock);
-    w->stats.waited_seconds += clock_seconds() - start;
+    if (saving) w->stats.waited_seconds += clock_seconds() - start;
     Status status = take_failure(w, err);
     pthread_mutex_unlock(&w->lock);
     return status;

@@ -30,6 +30,10 @@ void faults_fail_at(int64_t n, int error) {
     atomic_store(&countdown, n);
 }
 
+bool faults_pending(void) {
+    return atomic_load(&countdown) > 0;
+}
+
 void faults_fail_links(int error) {
     atomic_store(&link_error, error);
 }

@@ -12,6 +12,7 @@
 void faults_kill_at(int64_t n);
 /* The n-th operation fails with this errno, once. */
 void faults_fail_at(int64_t n, int error);
+bool faults_pending(void); /* has that operation not come yet? */
 /* Every link() fails with this errno; 0: none does. */
 void faults_fail_links(int error);
 /* Every operation takes this much longer. */

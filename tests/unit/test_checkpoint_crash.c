@@ -149,15 +149,25 @@ START_TEST(a_kill_in_the_first_save_leaves_none_or_all) {
 }
 END_TEST
 
+/* Which of the names are there that a commit makes and takes away. */
+static int names_there(const char *folder) {
+    return is_there(folder, NEXT_MANIFEST_FILE) | is_there(folder, "next.safetensors") << 1 |
+           is_there(folder, "next.state.safetensors") << 2 |
+           is_there(folder, "checkpoint-11.safetensors") << 3 |
+           is_there(folder, "checkpoint-11.safetensors.tmp") << 4;
+}
+
 /* From the moment on that the manifest is there, the new checkpoint is taken, and a recovery may be
  * killed as often as one likes. */
 START_TEST(a_recovery_is_killed_everywhere) {
     int64_t cuts = 0;
+    int names = 0;
     bool killed = true;
     for (int64_t n = 1; killed; n++) {
         begin("run", BEFORE);
         killed = killed_at(n, save_after, "run", false);
-        if (!is_there("run", NEXT_MANIFEST_FILE)) continue;
+        if (!is_there("run", NEXT_MANIFEST_FILE) || names_there("run") == names) continue;
+        names = names_there("run");
         cuts++;
         for (int64_t m = 1; killed_at(m, recover, "run", false); m++) {
             ck_assert_int_eq(expect_whole("run", BEFORE), AFTER);
@@ -166,7 +176,7 @@ START_TEST(a_recovery_is_killed_everywhere) {
         }
         ck_assert_int_eq(expect_whole("run", BEFORE), AFTER);
     }
-    ck_assert_int_ge(cuts, 6);
+    ck_assert_int_ge(cuts, 4);
 }
 END_TEST
 
@@ -174,12 +184,14 @@ END_TEST
 
 START_TEST(a_failure_is_reported_and_leaves_a_whole_checkpoint) {
     int64_t failed = 0;
-    for (int64_t n = 1; n < 100; n++) {
+    bool reached = true;
+    for (int64_t n = 1; reached; n++) {
         Error err = {0}, later = {0};
         begin("run", BEFORE);
         CheckpointWriter *w = small_run_writer(&run, scratch_path("run"), _i == 1);
         faults_fail_at(n, ENOSPC);
         Status status = small_run_save(&run, w, AFTER, &err);
+        reached = !faults_pending();
         faults_fail_at(0, 0);
         if (status != STATUS_OK) {
             failed++;

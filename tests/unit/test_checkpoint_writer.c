@@ -116,6 +116,7 @@ START_TEST(a_second_save_waits_for_the_first) {
     ck_assert(writer_stats(w).waited_seconds > 0.01);
     pthread_join(opener, NULL);
     writer_free(w); /* waits, too */
+    ck_assert_ptr_nonnull(strstr(last_line, "1 of 2 saves waited"));
     ck_assert_int_eq(small_run_on_disk(scratch_path("run")), 6);
 }
 END_TEST
@@ -131,6 +132,7 @@ START_TEST(a_failure_in_the_thread) {
     while (writer_poll(w, &err) == STATUS_OK) usleep(1000);
     ck_assert_int_eq(err.status, STATUS_IO);
     ck_assert_ptr_nonnull(strstr(err.message, "next.safetensors"));
+    ck_assert_ptr_nonnull(strstr(err.message, "what was saved before is whole"));
     ck_assert(writer_poll(w, NULL) == STATUS_OK);
     faults_fail_at(1, EIO);
     submit(w, 6);

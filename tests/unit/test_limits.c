@@ -35,7 +35,8 @@ static Status load(const char *path, int64_t max_pixels, Image *im, Error *err) 
     return image_load_crop(path, 3, max_pixels, NULL, im, err);
 }
 
-/* At its number of pixels an image is read, one below it is not, and takes no memory of ours. */
+/* At its number of pixels an image is read, one below it is not, and takes no memory but for the
+ * bytes of its file. */
 START_TEST(pixels_of_each_format) {
     static const char *const names[] = {
         "jpeg/rgb_420", "jpeg/progressive",     "jpeg/grey", "png/rgb", "png/grey16",
@@ -51,7 +52,7 @@ START_TEST(pixels_of_each_format) {
     image_free(&im);
     before = mem_allocations();
     ck_assert_int_eq(load(path, width * height - 1, &im, &err), STATUS_UNSUPPORTED);
-    ck_assert_int_eq(mem_allocations(), before);
+    ck_assert_int_eq(mem_allocations(), before + 1);
     ck_assert_ptr_null(im.pixels);
     snprintf(text, sizeof text, "%lld x %lld pixels", (long long)width, (long long)height);
     ck_assert_msg(strstr(err.message, text) != NULL, "%s", err.message);
@@ -73,7 +74,7 @@ START_TEST(pixels_by_default) {
     Error err;
     int64_t before = mem_allocations();
     ck_assert_int_eq(load(corpus_path(headers[_i].name), 0, &im, &err), STATUS_UNSUPPORTED);
-    ck_assert_int_eq(mem_allocations(), before);
+    ck_assert_int_eq(mem_allocations(), before + 1);
     ck_assert_msg(strstr(err.message, headers[_i].size) != NULL, "%s", err.message);
     ck_assert_msg(strstr(err.message, "178956970") != NULL, "%s", err.message);
 }

@@ -1,0 +1,78 @@
+/* How the parameters of published models are cut for many processes, without any: the same counts
+ * are in tests/cli/scaling.sh, for bench/scaling.py, which has to cut alike. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "dist/backend.h"
+#include "model/vit.h"
+#include "train/reducer.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_buckets(void);
+
+static Device *device;
+static Vit *model;
+
+static void describe(const char *name) {
+    Error err = {0};
+    ModelConfig config;
+    ck_assert(device_open("cpu", 1, NULL, &device, &err) == STATUS_OK);
+    ck_assert(model_preset(name, &config, &err) == STATUS_OK);
+    ck_assert_msg(vit_describe(device, &config, true, -1, &model, &err) == STATUS_OK, "%s",
+                  err.message);
+}
+
+static void forget(void) {
+    vit_free(model);
+    device_close(device);
+}
+
+static int64_t owned_by(Comm *c, Reducer *r, int rank) {
+    int64_t n = 0;
+    c->rank = rank;
+    for (int64_t i = 0; i < params_count(model->params); i++) {
+        const Param *p = params_at(model->params, i);
+        if (p->trainable && reducer_owns(r, p)) n += p->numel;
+    }
+    return n;
+}
+
+/* Every parameter has one owner; what the one with most has, and how many have none. */
+static void check_cut(int size, int64_t n_buckets, int64_t most_wanted, int none_wanted) {
+    Error err = {0};
+    Comm comm = {.size = size};
+    Reducer *r;
+    int64_t most = 0, all = 0;
+    int none = 0;
+    ck_assert(reducer_new(&comm, model->params, sizeof(float), true, &r, &err) == STATUS_OK);
+    ck_assert_int_eq(reducer_buckets(r), n_buckets);
+    for (int rank = 0; rank < size; rank++) {
+        int64_t n = owned_by(&comm, r, rank);
+        most = n > most ? n : most;
+        none += n == 0;
+        all += n;
+    }
+    ck_assert_int_eq(most, most_wanted);
+    ck_assert_int_eq(none, none_wanted);
+    ck_assert_int_eq(all, 111655680);
+    reducer_free(r);
+}
+
+START_TEST(vit_base) {
+    describe("vit_base");
+    check_cut(2, 20, 58085120, 0);
+    check_cut(8, 45, 15167488, 0);
+    check_cut(64, 147, 2956544, 0);
+    check_cut(512, 147, 2359296, 365);
+    forget();
+}
+END_TEST
+
+Suite *suite_buckets(void) {
+    Suite *s = suite_create("buckets");
+    TCase *t = tcase_create("buckets");
+    tcase_add_test(t, vit_base);
+    suite_add_tcase(s, t);
+    return s;
+}
