@@ -407,6 +407,10 @@ done:
 static const Task FINETUNE = TASK(MAE_COMMAND_FINETUNE);
 static const Task PROBE = TASK(MAE_COMMAND_PROBE);
 
+const Task *finetune_task(MaeCommand command) {
+    return command == MAE_COMMAND_PROBE ? &PROBE : &FINETUNE;
+}
+
 Status finetune_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
     return run_train(&FINETUNE, o, events, out, err);
 }
@@ -416,5 +420,5 @@ Status probe_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, 
 }
 
 Status finetune_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, Error *err) {
-    return run_plan(command == MAE_COMMAND_PROBE ? &PROBE : &FINETUNE, o, out, err);
+    return run_plan(finetune_task(command), o, out, err);
 }

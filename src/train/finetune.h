@@ -2,12 +2,12 @@
 #ifndef TRAIN_FINETUNE_H
 #define TRAIN_FINETUNE_H
 
-#include "base/status.h"
-#include "mae.h"
+#include "train/run.h"
 
 Status finetune_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err);
 Status probe_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err);
 /* command: FINETUNE or PROBE. */
 Status finetune_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, Error *err);
+const Task *finetune_task(MaeCommand command);
 
 #endif

@@ -221,6 +221,10 @@ static const Task PRETRAIN = {.command = MAE_COMMAND_PRETRAIN,
                               .describe = describe,
                               .close = close_task};
 
+const Task *pretrain_task(void) {
+    return &PRETRAIN;
+}
+
 Status pretrain_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
     return run_train(&PRETRAIN, o, events, out, err);
 }

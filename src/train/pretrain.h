@@ -2,10 +2,11 @@
 #ifndef TRAIN_PRETRAIN_H
 #define TRAIN_PRETRAIN_H
 
-#include "base/status.h"
-#include "mae.h"
+#include "train/run.h"
 
 Status pretrain_plan(const MaeOptions *o, MaePlan *out, Error *err);
 Status pretrain_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err);
+/* The same as a task of run_train. */
+const Task *pretrain_task(void);
 
 #endif

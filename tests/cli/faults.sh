@@ -78,12 +78,11 @@ log_of() { sed 's/"images_per_s":[^,}]*//' "$1/log.jsonl"; }
 # is resumed, whose weights stay what they were until the next ones are complete.
 case_ 'no space for a file of a run'
 for part in log.jsonl config.json summary.json next.safetensors next.state.safetensors \
-    checkpoint-2.safetensors checkpoint-4.safetensors reconstructions/4.png curves.svg; do
+    next.manifest.json reconstructions/4.png curves.svg; do
     rm -rf "$dir/x"
     pretrain 1 "write */x/$part* 100 ENOSPC" "$dir/x" --quiet
     message "${part##*/}.*: No space left on device"
     resume "$dir/x"
-    [ $part != checkpoint-2.safetensors ] || continue
     rm -rf "$dir/x"
     cp -r "$dir/half" "$dir/x"
     pretrain 1 "write */x/$part* 100 ENOSPC" "$dir/x" --quiet --steps 0
@@ -115,7 +114,7 @@ done
 end
 
 case_ 'no space for what a classifier keeps'
-for part in best.safetensors checkpoint-1.safetensors; do
+for part in best.safetensors next.manifest.json; do
     rm -rf "$dir/y"
     # shellcheck disable=SC2086 # a list of words
     faulty 1 "write */y/$part* 100 ENOSPC" finetune $supervised --out "$dir/y" --quiet
@@ -196,6 +195,7 @@ one_left_out() {
     out '"steps":8,'
 }
 
+# The pictures take five fetches, the loader may be sixteen ahead: later ones fail while training.
 case_ 'an image that vanishes or cannot be read while training'
 for source in "folder:$dir/set" "list:$dir/set.txt"; do
     train_on 0 'open */set/b/2.png 2 ENOENT' "$source"
@@ -206,24 +206,24 @@ for source in "folder:$dir/set" "list:$dir/set.txt"; do
     one_left_out 'b/2.png.*Input/output error'
     train_on 1 'read */set/b/2.png 4 EIO' "$source" --strict
     message 'b/2.png.*Input/output error'
-    train_on 1 'open */set/*.png 20 ENOENT' "$source"
+    train_on 1 'open */set/*.png 24 ENOENT' "$source"
     message 'none of the 8 images could be read.*No such file'
-    train_on 1 'read */set/*.png 40 EIO' "$source"
+    train_on 1 'read */set/*.png 48 EIO' "$source"
     message 'none of the 8 images could be read.*Input/output error'
 done
 end
 
 case_ 'archives that vanish or cannot be read while training'
-for fault in 'open */set.tar 12 ENOENT' 'read */set.tar 30 EIO'; do
+for fault in 'open */set.tar 24 ENOENT' 'read */set.tar 30 EIO'; do
     train_on 1 "$fault" "tar:$dir/set.tar"
     message 'none of the 8 images could be read.*set.tar'
     [ "$(grep -c '^warning: skipped, ' "$dir/err")" -eq 8 ] || wrong "$last: not 8 images named"
     train_on 1 "$fault" "tar:$dir/set.tar" --strict
     message 'set.tar'
 done
-train_on 1 'read */test_batch.bin 20 EIO' "cifar10:$dir/cifar:test"
+train_on 1 'read */test_batch.bin 26 EIO' "cifar10:$dir/cifar:test"
 message 'none of the 8 images could be read.*test_batch.bin.*Input/output error'
-train_on 1 'read */test_batch.bin 20 EIO' "cifar10:$dir/cifar:test" --strict
+train_on 1 'read */test_batch.bin 26 EIO' "cifar10:$dir/cifar:test" --strict
 message 'test_batch.bin.*Input/output error'
 end
 

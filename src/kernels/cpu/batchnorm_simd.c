@@ -37,8 +37,9 @@ static void normalize_band(float *y, const float *x, const double *mean, const d
     }
 }
 
+/* What is not finite would stay in the average for good; the update of such a batch is skipped. */
 static void move_average(float *average, double value, double momentum) {
-    *average = (float)((1 - momentum) * (double)*average + momentum * value);
+    if (isfinite(value)) *average = (float)((1 - momentum) * (double)*average + momentum * value);
 }
 
 static void batchnorm_train(Device *d, void *y, void *running_mean, void *running_var, void *count,

@@ -1,7 +1,12 @@
 /* Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) without weights, as before the linear
  * probe of arXiv 2111.06377: every column is shifted and scaled to mean 0 and variance 1 over the
- * batch. The running statistics, which take the unbiased variance, serve when evaluating. */
+ * batch. The running statistics, which take the unbiased variance, serve when evaluating; what is
+ * not finite is left out of them. */
 #include "kernels/ref/ref.h"
+
+static void move_average(real *average, double value, double momentum) {
+    if (isfinite(value)) *average = (real)((1 - momentum) * (double)*average + momentum * value);
+}
 
 static void batchnorm_train(Device *d, void *y_, void *running_mean, void *running_var, void *count,
                             const void *x_, int64_t B, int64_t C, double eps, double momentum) {
@@ -19,8 +24,8 @@ static void batchnorm_train(Device *d, void *y_, void *running_mean, void *runni
             y[b * C + c] = (real)(((double)x[b * C + c] - mean) * rstd);
         }
         double unbiased = squares / (double)(B - 1);
-        keep_mean[c] = (real)((1 - momentum) * (double)keep_mean[c] + momentum * mean);
-        keep_var[c] = (real)((1 - momentum) * (double)keep_var[c] + momentum * unbiased);
+        move_average(&keep_mean[c], mean, momentum);
+        move_average(&keep_var[c], unbiased, momentum);
     }
     *(real *)count += 1;
 }
