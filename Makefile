@@ -79,10 +79,11 @@ UNIT_OBJ   := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/unit/*.c)))
 GOLDEN_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/golden/*.c)))
 EXAMPLES   := $(patsubst %.c,$(DIR)/%,$(sort $(wildcard examples/*.c)))
 CLI_TESTS  := $(sort $(wildcard tests/cli/*.sh))
+CLI_RUNS   := $(CLI_TESTS:%=run/%)
 ALL_OBJ    := $(OBJECTS) $(CLI_OBJ) $(UNIT_OBJ) $(GOLDEN_OBJ) $(EXAMPLES:=.o)
 
 .DEFAULT_GOAL := all
-.PHONY: all check check-unit check-golden check-cli check-mpi check-style format bench install \
+.PHONY: $(CLI_RUNS) all check check-unit check-golden check-cli check-mpi check-style format bench install \
         clean force
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -199,9 +200,12 @@ check-golden: $(DIR)/golden
 
 # A script gets the command as $$MAE, the examples' folder as $$EXAMPLES, the library to preload as
 # $$FAULTS_SO; it ends with its own line `cli: N passed, M failed, K skipped`.
-check-cli: $(MAE) $(EXAMPLES) $(DIR)/faults.so
-	@for t in $(CLI_TESTS); do MAE='$(CURDIR)/$(MAE)' EXAMPLES='$(CURDIR)/$(DIR)/examples' \
-	    FAULTS_SO='$(CURDIR)/$(DIR)/faults.so' sh $$t || exit 1; done
+# Scripts may run side by side (make -j).
+check-cli: $(CLI_RUNS)
+
+$(CLI_RUNS): run/%: $(MAE) $(EXAMPLES) $(DIR)/faults.so
+	@MAE='$(CURDIR)/$(MAE)' EXAMPLES='$(CURDIR)/$(DIR)/examples' \
+	    FAULTS_SO='$(CURDIR)/$(DIR)/faults.so' sh $*
 
 # Wants MPI=1 and an mpirun.
 check-mpi: $(MAE)

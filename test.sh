@@ -8,6 +8,8 @@ sh tools/install_deps.sh test || exit 1
 
 # Waiting threads sleep: kinder where several tests share the processors.
 export OMP_WAIT_POLICY=passive
+# Several tests at a time: each gets more time before it counts as hanging.
+export CK_TIMEOUT_MULTIPLIER=4
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 log=build/test.log
 mkdir -p build
@@ -34,7 +36,7 @@ if ! make -j"$jobs" > build/make.log 2>&1; then
     echo "0 passed, 1 failed, 0 skipped"
     exit 1
 fi
-round make -s check
+round make -s -k -Otarget -j"$jobs" check
 round make -s check-style
 if command -v mpicc >/dev/null 2>&1 && command -v mpirun >/dev/null 2>&1; then
     echo "Several processes:"
@@ -51,7 +53,7 @@ fi
 if [ "${MAE_TEST_SANITIZERS:-1}" != 0 ]; then
     echo "Again under address and undefined sanitizers:"
     if make -j"$jobs" SAN=address,undefined > build/make.log 2>&1; then
-        round make -s check SAN=address,undefined
+        round make -s -k -Otarget -j"$jobs" check SAN=address,undefined
     else
         tail -n 30 build/make.log
         failed=$((failed + 1))

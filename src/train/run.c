@@ -126,6 +126,7 @@ static Status open_folder(Run *r, Error *err) {
     TRY(run_file(r, "config.json", &config, err));
     TRY(run_file(r, "log.jsonl", &log, err));
     TRY(file_make_directories(r->options.out, err));
+    if (r->lock < 0) TRY(runfolder_lock(r->options.out, &r->lock, err));
     if (mae_options_save(&r->options, r->task->command, config, &e) != MAE_OK) {
         status = fail(err, (Status)e.status, "%s", e.message);
         goto done;
@@ -173,7 +174,8 @@ static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
     if (!o->out || !*o->out)
         return fail(err, STATUS_USAGE, "no run folder; name one with --out RUN");
     if (comm_is_root(r->comm)) {
-        if (o->restart) status = runfolder_clear(o->out, err);
+        status = runfolder_lock(o->out, &r->lock, err);
+        if (status == STATUS_OK && o->restart) status = runfolder_clear(o->out, err);
         if (status == STATUS_OK) status = checkpoint_open_run(o->out, &r->resumed, err);
     }
     TRY(comm_agree(r->comm, status, err));
@@ -236,6 +238,7 @@ done:
 
 static void run_close(Run *r) {
     writer_free(r->writer);
+    runfolder_unlock(r->lock);
     if (r->task->close) r->task->close(r);
     runlog_close(r->log);
     loader_close(r->loader);
@@ -252,12 +255,23 @@ static void run_close(Run *r) {
 
 /* --- saving ----------------------------------------------------------------------------------- */
 
-/* numbered: the epoch of checkpoint-EPOCH.safetensors, -1: none. Nothing is written twice. */
+/* Rank 0 could not write, say. */
+static Status agree_on_fault(Run *r, Error *err) {
+    Error fault = r->fault;
+    r->fault = (Error){0};
+    Status status = comm_agree(r->comm, fault.status, &fault);
+    return status == STATUS_OK ? STATUS_OK : fail(err, status, "%s", fault.message);
+}
+
+/* numbered: the epoch of checkpoint-EPOCH.safetensors, -1: none. Nothing is written twice. The log
+ * is on disk before a checkpoint that goes on after its last line. */
 static Status save_run(Run *r, int64_t numbered, Error *err) {
     if (!r->unsaved && numbered < 0) return STATUS_OK;
     r->notes.epochs = r->progress.epoch;
     r->notes.step = r->progress.step;
-    Status status = writer_submit(r->writer, &r->notes, numbered, err);
+    if (r->log && r->fault.status == STATUS_OK) r->fault.status = runlog_flush(r->log, &r->fault);
+    Status status = agree_on_fault(r, err);
+    if (status == STATUS_OK) status = writer_submit(r->writer, &r->notes, numbered, err);
     status = comm_agree(r->comm, status, err);
     r->unsaved = status != STATUS_OK;
     return status;
@@ -452,14 +466,6 @@ static Status micro_batch(Run *r, Error *err) {
 
 /* --- the end of an epoch ---------------------------------------------------------------------- */
 
-/* Rank 0 could not write, say. */
-static Status agree_on_fault(Run *r, Error *err) {
-    Error fault = r->fault;
-    r->fault = (Error){0};
-    Status status = comm_agree(r->comm, fault.status, &fault);
-    return status == STATUS_OK ? STATUS_OK : fail(err, status, "%s", fault.message);
-}
-
 static bool measures(const Run *r) {
     int64_t epoch = r->progress.epoch;
     return r->task->end_epoch && (epoch % r->options.eval_every == 0 || epoch == r->options.epochs);
@@ -570,7 +576,7 @@ static void summarize(Run *r, MaeSummary *s) {
 Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                  Error *err) {
     Status status = STATUS_OK;
-    Run r = {.task = task, .events = events};
+    Run r = {.task = task, .events = events, .lock = -1};
     TRY(run_open(&r, o, err));
     status = loop(&r, err);
     if (status == STATUS_OK || !r.comm) summarize(&r, out);

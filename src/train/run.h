@@ -52,6 +52,7 @@ struct Run {
     RunLog *log;              /* of rank 0 */
     CheckpointWriter *writer; /* of whoever writes a part of the checkpoint, else NULL */
     bool unsaved;             /* something has changed since the last save */
+    int lock;                 /* of the run folder, see runfolder_lock */
     Progress progress;
     int64_t batches_per_epoch;
     int64_t next_batch;              /* the next micro-batch of the epoch */

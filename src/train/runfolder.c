@@ -3,11 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -95,6 +98,23 @@ Status runfolder_clear(const char *run, Error *err) {
         if (status != STATUS_OK) return status;
     }
     return runfolder_prune(run, 0, err);
+}
+
+Status runfolder_lock(const char *run, int *lock, Error *err) {
+    *lock = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0) return STATUS_OK;
+    bool taken = errno == EWOULDBLOCK;
+    runfolder_unlock(*lock);
+    *lock = -1;
+    if (!taken) return STATUS_OK;
+    return fail(err, STATUS_IO,
+                "%s: another process is training in this folder; wait for it, stop it, or use "
+                "another --out",
+                run);
+}
+
+void runfolder_unlock(int lock) {
+    if (lock >= 0) close(lock);
 }
 
 static json_t *summary_json(MaeCommand command, const MaeSummary *s) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -82,6 +83,12 @@ static Status append(RunLog *l, json_t *object, Error *err) {
     free(text);
     if (ok) return STATUS_OK;
     return fail(err, STATUS_IO, "%s: cannot be written: %s", l->path, strerror(reason));
+}
+
+/* Some file systems and pipes cannot be flushed; theirs to answer for. */
+Status runlog_flush(RunLog *l, Error *err) {
+    if (fsync(fileno(l->file)) == 0 || errno == EINVAL || errno == ENOTSUP) return STATUS_OK;
+    return fail(err, STATUS_IO, "%s: cannot flush to disk: %s", l->path, strerror(errno));
 }
 
 /* JSON has no NaN: null. */

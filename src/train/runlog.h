@@ -27,6 +27,8 @@ Status runlog_open(const char *path, int64_t keep_step, int64_t keep_epoch, RunL
 Status runlog_write(RunLog *l, const LogLine *line, Error *err);
 /* Something that happened: {"kind":"event","step":..,"message":".."}. */
 Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err);
+/* What was written is on disk. */
+Status runlog_flush(RunLog *l, Error *err);
 void runlog_close(RunLog *l); /* accepts NULL */
 
 #endif

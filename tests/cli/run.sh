@@ -192,15 +192,19 @@ end
 
 case_ 'SIGTERM saves, the same command continues'
 long="--data $data --out $dir/stop $tiny $short --epochs 100000 --log-every 1"
-"$mae" pretrain $long >"$dir/out" 2>"$dir/err" &
+"$mae" pretrain $long >"$dir/stop.out" 2>"$dir/stop.err" &
 pid=$! waited=0
 until [ -s "$dir/stop/log.jsonl" ] || [ $waited -ge 50 ]; do
     sleep 0.2
     waited=$((waited + 1))
 done
+run 1 pretrain $long
+err 'another process is training'
 kill -TERM $pid
 wait $pid
 got=$? last='pretrain after SIGTERM'
+mv "$dir/stop.out" "$dir/out"
+mv "$dir/stop.err" "$dir/err"
 [ $got -eq 75 ] || wrong "$last: exit status $got, not 75"
 err 'continues'
 no_out
