@@ -18,8 +18,8 @@ Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptio
 Status runfolder_prune(const char *run, int64_t keep, Error *err);
 /* With --restart: removes the files of the old run (nothing else). */
 Status runfolder_clear(const char *run, Error *err);
-/* One process at a time writes in a run folder: takes it until runfolder_unlock, or until the process
- * ends. *lock is -1 when the folder is not there yet, or its file system has no locks. */
+/* One process at a time writes in a run folder: takes it until runfolder_unlock, or until the
+ * process ends. *lock is -1 when the folder is not there yet, or its file system has no locks. */
 Status runfolder_lock(const char *run, int *lock, Error *err);
 void runfolder_unlock(int lock); /* accepts -1 */
 Status runfolder_write_summary(const char *run, MaeCommand command, const MaeSummary *s,
