@@ -20,7 +20,12 @@ static Status check_not_empty(const char *name, int64_t width, int64_t height, E
 Status image_check_header(const ImageFile *file, int64_t width, int64_t height, Error *err) {
     int64_t limit = file->max_pixels;
     Status status = check_not_empty(file->name, width, height, err);
-    if (status != STATUS_OK || height <= limit / width) return status;
+    if (status != STATUS_OK) return status;
+    if (width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: %lld x %lld pixels, where a side may have %lld; cut it up", file->name,
+                    (long long)width, (long long)height, (long long)IMAGE_MAX_SIDE);
+    if (height <= limit / width) return STATUS_OK;
     return fail(
         err, STATUS_UNSUPPORTED,
         "%s: %lld x %lld pixels are more than the limit of %lld; shrink the image, or raise "

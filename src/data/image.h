@@ -38,6 +38,8 @@ typedef struct ImageCrop {
  * the largest that may be given: every index into an image then fits 32 bits. */
 #define IMAGE_MAX_PIXELS ((int64_t)178956970)
 #define IMAGE_PIXELS_CEILING ((int64_t)INT32_MAX)
+/* Resizing takes about 50 bytes for each pixel of a side: a row of dots must not cost gigabytes. */
+#define IMAGE_MAX_SIDE ((int64_t)1000000)
 
 Status image_new(Image *out, int64_t width, int64_t height, int64_t channels, Error *err);
 void image_free(Image *im); /* accepts a zeroed one */

@@ -92,7 +92,6 @@ static Status decode(Codec *c, const ImageFile *file) {
     Status status = STATUS_OK;
     png_set_read_fn(c->png, c, on_read);
     png_set_user_limits(c->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    png_set_chunk_malloc_max(c->png, 0);
     png_set_keep_unknown_chunks(c->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(c->png, c->info);
     int64_t width = png_get_image_width(c->png, c->info);

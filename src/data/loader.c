@@ -136,11 +136,20 @@ static int64_t position_of(const Loader *l, const Slot *slot, int64_t item) {
     return slot->index * o->batch * o->n_ranks + loader_place(o->rank, o->n_ranks, o->batch, item);
 }
 
+/* Augmentation does not know whose image it has. */
+static Status name_image(const Loader *l, Status status, const Draw *draw, const Error *why,
+                         Error *err) {
+    if (status == STATUS_OK) return STATUS_OK;
+    return fail(err, status, "%.600s: %s",
+                dataset_name(l->dataset, (int64_t)draw->index % l->count), why->message);
+}
+
 /* The pixels of one item, and its number in the epoch's list. */
 static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
                           Error *err) {
     const Augment *a = &l->options.augment;
     Sample sample = {0};
+    Error why = {0};
     Draw draw = {.loader = l, .epoch = (uint64_t)slot->epoch};
     ImageCrop crop = {
         .choose = draw_crop, .user = &draw, .min_width = a->width, .min_height = a->height};
@@ -152,16 +161,16 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     uint8_t *pixels = slot->pixels + (size_t)item * l->sample_bytes;
     if (crops)
         status = augment_apply_crop(a, &sample.image, crop.box, draw.flip, seed, draw.epoch,
-                                    draw.index, pixels, scratch, err);
+                                    draw.index, pixels, scratch, &why);
     else
         status =
-            augment_apply(a, &sample.image, seed, draw.epoch, draw.index, pixels, scratch, err);
+            augment_apply(a, &sample.image, seed, draw.epoch, draw.index, pixels, scratch, &why);
     if (status == STATUS_OK && slot->images)
         augment_normalize(a, pixels, sample.image.channels, l->mean, l->std, seed, draw.epoch,
                           draw.index, slot->images + (size_t)item * l->sample_bytes);
     dataset_release(&sample);
     slot->samples[item] = (int64_t)draw.index;
-    return status;
+    return name_image(l, status, &draw, &why, err);
 }
 
 static Status make_sample(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,

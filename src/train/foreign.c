@@ -286,14 +286,12 @@ static void set_name(CheckpointFile *c) {
 Status foreign_describe(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
     Status status = STATUS_OK;
     const char *path = tensorfile_path(c->file);
-    Facts f = {hints, side_file(c, path, "config.json"),
-               side_file(c, path, "preprocessor_config.json")};
+    Facts f = {.hints = hints};
     int64_t height = 0, width = 0;
     TRY(dialect_recognize(c->file, &c->dialect, err));
-    if (!is_hf(c)) { /* a config.json beside other files is somebody else's */
-        json_decref(f.config);
-        json_decref(f.preprocessor);
-        f.config = f.preprocessor = NULL;
+    if (is_hf(c)) { /* a config.json beside other files is somebody else's */
+        f.config = side_file(c, path, "config.json");
+        f.preprocessor = side_file(c, path, "preprocessor_config.json");
     }
     json_size(f.config, "image_size", &height, &width);
     if (height == 0) height = fact_count(c, "image_height");

@@ -164,6 +164,7 @@ Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error 
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,
                         Error *err) {
     Status status = STATUS_OK;
+    Error why = {0};
     Image image = {0};
     ResampleScratch scratch = {0};
     Augment a = augment_of(AUGMENT_EVAL, c);
@@ -173,7 +174,8 @@ Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixe
                     (long long)c->channels);
     TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &image, err));
     if (image.width == c->image_width && image.height == c->image_height) a.kind = AUGMENT_NONE;
-    TRY(augment_apply(&a, &image, 0, 0, 0, pixels, &scratch, err));
+    status = augment_apply(&a, &image, 0, 0, 0, pixels, &scratch, &why);
+    if (status != STATUS_OK) fail(err, status, "%s: %s", path, why.message);
 done:
     resample_scratch_free(&scratch);
     image_free(&image);

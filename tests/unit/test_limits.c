@@ -17,6 +17,7 @@
 #include "formats/tensorfile.h"
 #include "mae.h"
 #include "scratch.h"
+#include "train/setup.h"
 
 #include <check.h> /* last: it has a macro named fail */
 
@@ -68,7 +69,7 @@ START_TEST(pixels_by_default) {
     static const struct {
         const char *name, *size;
     } headers[] = {{"jpeg/header_of_4_gigapixels", "65500 x 65500"},
-                   {"png/header_of_4_exapixels", "2147483647 x 2147483647"},
+                   {"png/header_of_a_terapixel", "1000000 x 1000000"},
                    {"webp/header_of_268_megapixels", "16384 x 16384"}};
     Image im;
     Error err;
@@ -99,6 +100,44 @@ START_TEST(pixels_of_sources) {
         ck_assert_ptr_nonnull(strstr(err.message, "--max-pixels"));
         dataset_close(d);
     }
+}
+END_TEST
+
+/* Few pixels, but in one row: also when more pixels are allowed. */
+START_TEST(side_of_an_image) {
+    Image im;
+    Error err;
+    const char *path = corpus_path("png/wide_header");
+    ck_assert_int_eq(load(path, IMAGE_PIXELS_CEILING, &im, &err), STATUS_UNSUPPORTED);
+    ck_assert_msg(strstr(err.message, "2000000 x 1 pixels, where a side may have 1000000") != NULL,
+                  "%s", err.message);
+}
+END_TEST
+
+/* An image so narrow that resizing would make it too long: the message says which it is. */
+START_TEST(shape_of_an_image) {
+    ModelConfig c = {.image_height = 224, .image_width = 224, .channels = 3};
+    LoaderOptions o = {.batch = 1, .n_workers = 1, .repeat = 1};
+    const char *path = scratch_path("n/narrow.png");
+    uint8_t *pixels = malloc(224 * 224 * 3);
+    Dataset *d;
+    Loader *l;
+    Batch b;
+    Error err = {0};
+    o.augment = (Augment){.kind = AUGMENT_EVAL, .height = 224, .width = 224};
+    scratch_png(path, 1, 1, 140000);
+    ck_assert_int_eq(setup_eval_image(path, &c, 0, pixels, &err), STATUS_UNSUPPORTED);
+    ck_assert_msg(strstr(err.message, "n/narrow.png: resize: 256 x 35840000") != NULL, "%s",
+                  err.message);
+    err = (Error){0};
+    ck_assert_int_eq(dataset_open(scratch_path("n"), (DatasetOptions){.channels = 3}, &d, &err),
+                     STATUS_OK);
+    ck_assert_int_eq(loader_open(d, o, &l, &err), STATUS_OK);
+    ck_assert_int_eq(loader_next(l, &b, &err), STATUS_UNSUPPORTED);
+    ck_assert_msg(strstr(err.message, "n/narrow.png: resize: 256 x") != NULL, "%s", err.message);
+    loader_close(l);
+    dataset_close(d);
+    free(pixels);
 }
 END_TEST
 
@@ -186,9 +225,9 @@ START_TEST(chunks_beside_the_pixels) {
     uint8_t *text = calloc(LARGE, 1), *packed = malloc(100000);
     uLongf n = 100000 - 3;
     ck_assert(text && packed);
+    memset(text, 'x', LARGE);
     memcpy(packed, "k\0", 3); /* keyword, method 0 */
     ck_assert_int_eq(compress(packed + 3, &n, text, TEXT_BYTES), Z_OK);
-    memset(text, 'x', LARGE);
     text[1] = 0;
     write_png_with(scratch_path("t.png"), "tEXt", text, LARGE, 1);
     write_png_with(scratch_path("z.png"), "zTXt", packed, (size_t)n + 3, 60);
@@ -405,6 +444,8 @@ Suite *suite_limits(void) {
     tcase_add_loop_test(c, pixels_of_each_format, 0, 7);
     tcase_add_loop_test(c, pixels_by_default, 0, 3);
     tcase_add_test(c, pixels_of_sources);
+    tcase_add_test(c, side_of_an_image);
+    tcase_add_test(c, shape_of_an_image);
     tcase_add_test(c, scans_of_a_jpeg);
     tcase_add_test(c, animations);
     tcase_add_test(c, exif_is_left_alone);
