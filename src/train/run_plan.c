@@ -18,6 +18,7 @@ void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaeP
     p->gflop_per_image = graph_flops_step(g) / (double)r->options.batch * 1e-9;
     p->bytes_parameters = (int64_t)params_bytes(v->params);
     p->bytes_optimizer = (int64_t)optimizer_bytes(v->params, kind);
+    if (r->options.shard_optimizer) p->bytes_optimizer /= comm_size(r->comm); /* about */
     p->bytes_activations = (int64_t)graph_bytes(g, GRAPH_TRAIN);
     if (r->options.async_save)
         p->bytes_snapshot = (int64_t)snapshot_bytes_planned(v->params, (size_t)p->bytes_optimizer,
