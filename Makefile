@@ -83,8 +83,8 @@ CLI_RUNS   := $(CLI_TESTS:%=run/%)
 ALL_OBJ    := $(OBJECTS) $(CLI_OBJ) $(UNIT_OBJ) $(GOLDEN_OBJ) $(EXAMPLES:=.o)
 
 .DEFAULT_GOAL := all
-.PHONY: $(CLI_RUNS) all check check-unit check-golden check-cli check-mpi check-style format bench install \
-        clean force
+.PHONY: $(CLI_RUNS) run/unit-1 run/unit-2 all check check-unit check-golden check-cli check-mpi \
+        check-style format bench install clean force
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -192,8 +192,11 @@ MAE_GOLDEN ?= tests/golden/data
 
 check: check-unit check-golden check-cli
 
-check-unit: $(if $(UNIT_OBJ),$(DIR)/unit_tests)
-	$(if $(UNIT_OBJ),$(DIR)/unit_tests,@echo 'SKIP unit: no tests/unit')
+# In two halves, which may run side by side (make -j).
+check-unit: run/unit-1 run/unit-2
+
+run/unit-1 run/unit-2: run/unit-%: $(DIR)/unit_tests
+	$< $*/2
 
 check-golden: $(DIR)/golden
 	$(DIR)/golden '$(MAE_GOLDEN)'
