@@ -58,12 +58,21 @@ static Status check_update_size(const Run *r, const MaeOptions *given, int64_t i
     return STATUS_OK;
 }
 
+/* Batches of so many images in an epoch. */
+static int64_t batches_of(const Run *r, int64_t images) {
+    int64_t n = dataset_count(r->dataset), limit = r->loader_options.limit;
+    if (limit > 0 && limit < n) n = limit;
+    return n * r->loader_options.repeat / images;
+}
+
 Status run_find_place(Run *r, const MaeOptions *given, Error *err) {
     Progress *p = &r->progress;
     int64_t images = r->options.batch * comm_size(r->comm);
     Status status = check_update_size(r, given, images * r->options.accumulate, err);
     if (status != STATUS_OK) return status;
+    int64_t n = batches_of(r, images);
     if (p->batch_images > 0) p->batch = p->batch * p->batch_images / images;
+    if (p->batch >= n) p->batch = n > 0 ? n - 1 : 0; /* larger ones may not fit what is left */
     p->batch -= p->batch % r->options.accumulate;
     p->batch_images = images;
     p->update_images = images * r->options.accumulate;
