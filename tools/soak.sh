@@ -3,9 +3,10 @@
 # few minutes, and looks for what grows. DATA is a labelled source. Pre-training and fine-tuning
 # (with averages and a validation every epoch) take turns, each in its own run folder under
 # build/soak, with a checkpoint every epoch. Twice a minute resident memory, open files and threads
-# are noted in build/soak/samples.tsv. At the end: within every part memory is flat (the last sample
-# at most 5 % above the one after the first minute) and files are as many as at first; the logs have
-# every line. Prints a table; exit status 1 when something is wrong.
+# are noted in build/soak/samples.tsv. At the end: memory is
+# flat in the second half of the first part of each command (the cache of images and the copy for
+# checkpoints are filled by then), every later part ends where the first one ended (both within 2 %),
+# and files are as many as at first; the logs have every line. Prints a table; exit status 1 when something is wrong. SECONDS 0 only judges what build/soak holds.
 set -eu
 cd "$(dirname "$0")/.."
 data=${1:?usage: tools/soak.sh DATA [SECONDS] [MAE]}
@@ -16,7 +17,7 @@ threads=${SOAK_THREADS:-1}
 dir=build/soak
 mkdir -p "$dir"
 samples=$dir/samples.tsv
-printf 'elapsed_s\tpart\tcommand\tstep\trss_kb\tfiles\tthreads\n' >"$samples"
+[ "$seconds" -eq 0 ] || printf 'elapsed_s\tpart\tcommand\tstep\trss_kb\tfiles\tthreads\n' >"$samples"
 begin=$(date +%s)
 
 elapsed() { echo $(($(date +%s) - begin)); }
@@ -75,14 +76,18 @@ for command in pretrain finetune; do
 done
 awk -F '\t' '
 NR == 1 { next }
-$2 != part { part = $2; n = 0 }
-{ n++; if (n <= 2) { first[part] = $5; files[part] = $6 } last[part] = $5; now[part] = $6
-  command[part] = $3; minutes[part] = n / 2 }
+$2 != part { part = $2; n[part] = 0 }
+{ n[part]++; rss[part, n[part]] = $5; files[part, n[part]] = $6; command[part] = $3 }
 END {
-    print "part command minutes rss_kb_first rss_kb_last files_first files_last"
+    print "part command minutes rss_kb_middle rss_kb_last files_first files_last"
     for (p = 1; p <= part; p++) {
-        grows = last[p] > 1.05 * first[p] || now[p] > files[p]
-        print p, command[p], minutes[p], first[p], last[p], files[p], now[p], (grows ? "GROWS" : "")
+        if (n[p] < 4) continue # stopped early
+        middle = rss[p, int((n[p] + 1) / 2)]
+        last = rss[p, n[p]]
+        if (!(command[p] in first)) { first[command[p]] = last; grows = last > 1.02 * middle }
+        else grows = last > 1.02 * first[command[p]]
+        grows = grows || files[p, n[p]] > files[p, 1]
+        print p, command[p], n[p] / 2, middle, last, files[p, 1], files[p, n[p]], (grows ? "GROWS" : "")
         bad += grows
     }
     exit bad > 0
