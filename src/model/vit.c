@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 /* --- which are trained ------------------------------------------------------------------------ */
 
@@ -184,11 +185,6 @@ static bool starts_with(const char *s, const char *start) {
     return strncmp(s, start, strlen(start)) == 0;
 }
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* Normal of standard deviation std; torch's trunc_normal_ cuts at -2 and 2, which for the published
  * 2e-5 and 0.01 is never reached. */
 static void fill_normal(float *out, int64_t n, double std, Rng *rng) {
@@ -203,9 +199,9 @@ static void fill_uniform(float *out, int64_t n, double bound, Rng *rng) {
  * Xavier-uniform linear and patch weights (the latter over its flattened fan); norms 1 and 0;
  * biases 0 but for the patch embedding, which keeps the default of its framework. */
 static void initial_values(const ModelConfig *c, const Param *p, Rng *rng, float *out) {
-    bool one = ends_with(p->name, ".running_var") ||
-               (p->shape.n_dims == 1 && ends_with(p->name, ".weight"));
-    if (ends_with(p->name, "_token"))
+    bool one = text_ends_with(p->name, ".running_var") ||
+               (p->shape.n_dims == 1 && text_ends_with(p->name, ".weight"));
+    if (text_ends_with(p->name, "_token"))
         fill_normal(out, p->numel, 0.02, rng);
     else if (strcmp(p->name, "head.weight") == 0)
         fill_normal(out, p->numel, 2e-5, rng);
@@ -221,7 +217,7 @@ static void initial_values(const ModelConfig *c, const Param *p, Rng *rng, float
 }
 
 static bool is_fixed(const char *name) {
-    return ends_with(name, "pos_embed") || starts_with(name, "pca.");
+    return text_ends_with(name, "pos_embed") || starts_with(name, "pca.");
 }
 
 Status vit_init(Vit *v, uint64_t seed, Error *err) {

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "formats/torch_write.h"
 #include "train/checkpoint_meta.h"
 #include "train/convert_hf.h"
@@ -58,14 +59,9 @@ static void note(Conversion *c, const char *format, ...) {
 
 /* --- what is written -------------------------------------------------------------------------- */
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static DType stored_type(const Conversion *c, const char *name) {
     static const DType types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
-    return ends_with(name, "num_batches_tracked") ? DTYPE_I64 : types[c->options->dtype];
+    return text_ends_with(name, "num_batches_tracked") ? DTYPE_I64 : types[c->options->dtype];
 }
 
 static Status add(Conversion *c, const char *name, Item item, Error *err) {
@@ -165,15 +161,15 @@ static Status fold(Conversion *c, const Param *p, float *out, Error *err) {
     TRY(read_values(c, "head.1.weight", w, err));
     TRY(read_values(c, "head.0.running_mean", mean, err));
     TRY(read_values(c, "head.0.running_var", var, err));
-    if (ends_with(p->name, ".bias")) TRY(read_values(c, "head.1.bias", out, err));
+    if (text_ends_with(p->name, ".bias")) TRY(read_values(c, "head.1.bias", out, err));
     for (int64_t k = 0; k < C; k++) {
         double shift = 0;
         for (int64_t i = 0; i < D; i++) {
             double scaled = (double)w[k * D + i] / sqrt((double)var[i] + FOLD_EPS);
             shift += scaled * (double)mean[i];
-            if (!ends_with(p->name, ".bias")) out[k * D + i] = (float)scaled;
+            if (!text_ends_with(p->name, ".bias")) out[k * D + i] = (float)scaled;
         }
-        if (ends_with(p->name, ".bias")) out[k] = (float)((double)out[k] - shift);
+        if (text_ends_with(p->name, ".bias")) out[k] = (float)((double)out[k] - shift);
     }
 done:
     mem_free(w);
@@ -229,7 +225,8 @@ static Status write_tensors(Conversion *c, const char *path, Error *err) {
     else
         meta_put_facts(&meta, &c->in->config, &c->in->notes);
     if (!meta.ok) return fail(err, STATUS_MEMORY, "no memory for the metadata of %s", path);
-    bool torch = ends_with(path, ".pth") || ends_with(path, ".pt") || ends_with(path, ".bin");
+    bool torch =
+        text_ends_with(path, ".pth") || text_ends_with(path, ".pt") || text_ends_with(path, ".bin");
     if (torch) return torch_write(path, c->tensors, c->n, meta.entry, meta.n, fill, c, err);
     return safetensors_write_filled(path, c->tensors, c->n, meta.entry, meta.n, fill, c, NULL, err);
 }
@@ -373,7 +370,7 @@ Status convert_file(const char *in, const char *out, const MaeOptions *o, MaeCon
     snprintf(result->to, sizeof result->to, "%s", names[o->to]);
     if (o->dtype == 3 && c.to != TO_ONNX)
         return fail(err, STATUS_USAGE, "--dtype i8: 8-bit weights are for --to onnx only");
-    if (c.to == TO_MAE && !ends_with(out, ".safetensors"))
+    if (c.to == TO_MAE && !text_ends_with(out, ".safetensors"))
         return fail(err, STATUS_USAGE, "%s: checkpoints of mae.c end in .safetensors", out);
     TRY(open_conversion(&c, in, err));
     TRY(c.to == TO_ONNX ? convert_onnx(&c, out, err) : convert_tensors(&c, out, err));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #define FORMAT_NAME "mae.c checkpoint"
 #define FORMAT_VERSION 1
@@ -65,15 +66,10 @@ Status manifest_write(const char *path, const Manifest *m, Error *err) {
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 /* Names decide what is renamed and removed: only those that a save gives. */
 static bool is_listed_name(const char *name) {
     return strlen(name) < MANIFEST_NAME && !strchr(name, '/') && strncmp(name, "last.", 5) == 0 &&
-           ends_with(name, ".safetensors");
+           text_ends_with(name, ".safetensors");
 }
 
 static bool is_numbered_name(const char *name) {

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "train/manifest.h"
 
 static Status path_in(const char *run, const char *name, char **out, Error *err) {
@@ -22,22 +23,18 @@ Status manifest_next_path(const char *run, const char *name, char **out, Error *
 
 /* --- names in the folder ---------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 /* What an unfinished save leaves. */
 static bool is_rubbish(const char *name) {
     return strncmp(name, "next.", 5) == 0 &&
-           (ends_with(name, ".safetensors") || ends_with(name, ".json") || ends_with(name, ".tmp"));
+           (text_ends_with(name, ".safetensors") || text_ends_with(name, ".json") ||
+            text_ends_with(name, ".tmp"));
 }
 
 /* Training state: last.state.safetensors or last.state-K-of-N.safetensors. */
 static bool is_state(const char *name) {
     static const char start[] = "last.state";
     size_t n = sizeof start - 1;
-    if (strncmp(name, start, n) != 0 || !ends_with(name, ".safetensors")) return false;
+    if (strncmp(name, start, n) != 0 || !text_ends_with(name, ".safetensors")) return false;
     return name[n] == '.' || name[n] == '-';
 }
 

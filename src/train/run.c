@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/threads.h"
-#include "train/checkpoint_writer.h"
 #include "train/curves.h"
 #include "train/events.h"
 #include "train/runfolder.h"

@@ -24,7 +24,6 @@ typedef struct Task {
     Status (*start)(Run *r, Error *err); /* first weights of a run that is not resumed */
     Status (*open)(Run *r, Error *err);  /* weights are there: what epochs need; agreed */
     Status (*set_batch)(Run *r, Batch *b, Error *err);
-    void (*update_done)(Run *r); /* may be NULL */
     /* Measures, every --eval-every epochs and at the end; agreed; may be NULL. */
     Status (*end_epoch)(Run *r, LogLine *line, Error *err);
     Status (*picture)(Run *r, Error *err); /* beside a checkpoint, by rank 0; may be NULL */
