@@ -10,7 +10,7 @@ static bool take_room(Graph *g, int64_t n_params) {
     if (n_params > INT32_MAX / 16) return false;
     g->cap_values = 2 * (int)n_params + 64;
     g->cap_ops = (int)n_params + 64;
-    g->cap_buffers = 2 * g->cap_values + (MAX_SAVED + 2) * g->cap_ops;
+    g->cap_buffers = 3 * g->cap_values + (MAX_SAVED + 2) * g->cap_ops;
     size_t value = sizeof(ValueNode) + MAX_NAME_BYTES, op = sizeof(Op) + 2 * MAX_NAME_BYTES;
     g->arena = arena_new_fixed((size_t)g->cap_values * value + (size_t)g->cap_ops * op);
     g->values = mem_alloc_array((size_t)g->cap_values, sizeof *g->values);
@@ -25,6 +25,7 @@ Graph *graph_new(Device *d, const Params *p) {
     Graph *g = mem_alloc(sizeof *g);
     if (!g) return NULL;
     g->device = d;
+    g->params = p;
     if (take_room(g, p ? params_count(p) : 0)) return g;
     graph_free(g);
     return NULL;
@@ -171,12 +172,31 @@ static void *address(Graph *g, int buffer) {
     return buffer == NO_BUFFER ? NULL : device_at(g->slab, g->buffers[buffer].offset);
 }
 
+static size_t grad_bytes(const Graph *g, const Param *p) {
+    return (size_t)p->numel * g->device->kernels.real_bytes;
+}
+
+/* Gradients that the graph never touches are zero from here on. */
+static void resolve_param_grads(Graph *g) {
+    if (g->n_fixed == 0) return;
+    for (int64_t i = 0; i < params_count(g->params); i++) {
+        Param *p = params_at(g->params, i);
+        if (!p->needs_grad) continue;
+        ASSERT(!p->grad, "%s: a second graph for FRESH gradients", p->name);
+        p->grad = device_at(g->slab, p->offset);
+    }
+    graph_zero_gradients(g);
+}
+
 static void resolve(Graph *g) {
+    resolve_param_grads(g);
     for (int i = 0; i < g->n_values; i++) {
         ValueNode *n = g->values[i];
         Param *p = n->value.param;
         ASSERT(!p || p->data, "%s: graph_plan before params_alloc", n->value.name);
-        n->value.data = p ? p->data : address(g, n->data_buffer);
+        n->first_data = p ? p->data : address(g, n->data_buffer);
+        n->again_data = address(g, n->again_buffer);
+        n->value.data = n->first_data;
         n->value.grad = p ? p->grad : address(g, n->grad_buffer);
     }
     for (int i = 0; i < g->n_ops; i++) {
@@ -237,20 +257,21 @@ void graph_observe(Graph *g, GraphObserver observer, void *user) {
     g->observer_user = user;
 }
 
-static void run_op(Graph *g, Op *op, bool backward) {
+static void run_op(Graph *g, Op *op, void (*pass)(Graph *, Op *), bool backward) {
     const OpClass *class = op->class;
-    void (*pass)(Graph *, Op *) = backward ? class->backward : class->forward;
     if (!g->observer) {
         pass(g, op);
         return;
     }
+    bool again = backward && pass == class->forward;
     GraphOp seen = {.kind = class->name,
                     .name = op->name,
                     .backward = backward,
+                    .again = again,
                     .in = op->in[0]->value.shape,
                     .out = op->out[0]->value.shape,
                     .heads = op->n,
-                    .flops = class->flops ? class->flops(op, backward) : 0};
+                    .flops = class->flops && !again ? class->flops(op, backward) : 0};
     g->observer(g->observer_user, &seen, true);
     pass(g, op);
     g->observer(g->observer_user, &seen, false);
@@ -258,7 +279,39 @@ static void run_op(Graph *g, Op *op, bool backward) {
 
 void graph_forward(Graph *g) {
     ASSERT(g->planned, "graph_forward before graph_plan");
-    for (int i = 0; i < g->n_ops; i++) run_op(g, g->ops[i], false);
+    for (int i = 0; i < g->n_values; i++) g->values[i]->value.data = g->values[i]->first_data;
+    for (int i = 0; i < g->n_ops; i++) run_op(g, g->ops[i], g->ops[i]->class->forward, false);
+}
+
+/* Before the backward of op i: operands that were not kept, gradients that start here. */
+static void prepare_backward(Graph *g, int i) {
+    Op *op = g->ops[i];
+    for (int k = 0; k < op->n_in; k++) {
+        ValueNode *n = op->in[k];
+        if (n && n->again_step == 2 * g->n_ops - 1 - i) {
+            Op *maker = g->ops[n->producer];
+            n->value.data = n->again_data;
+            run_op(g, maker, maker->class->forward, true);
+        }
+        if (op->fresh[k] && !(op->class->writes_params >> k & 1))
+            device_zero(g->device, GRAD(n), grad_bytes(g, n->value.param));
+    }
+}
+
+/* Gradients of what only ops after the root read. */
+static void zero_beyond(Graph *g, int root) {
+    for (int i = root + 1; i < g->n_ops; i++)
+        for (int k = 0; k < g->ops[i]->n_in; k++) {
+            ValueNode *n = g->ops[i]->in[k];
+            if (g->ops[i]->fresh[k]) device_zero(g->device, GRAD(n), grad_bytes(g, n->value.param));
+        }
+}
+
+void graph_zero_gradients(Graph *g) {
+    for (int64_t i = 0; g->n_fixed > 0 && i < params_count(g->params); i++) {
+        const Param *p = params_at(g->params, i);
+        if (p->needs_grad) device_zero(g->device, p->grad, grad_bytes(g, p));
+    }
 }
 
 static void report_ready(Graph *g, int i, GraphReady ready, void *user) {
@@ -276,10 +329,12 @@ static void report_ready(Graph *g, int i, GraphReady ready, void *user) {
 void graph_backward(Graph *g, Value *root, GraphReady ready, void *user) {
     ASSERT(g->planned && g->mode == GRAPH_TRAIN, "graph_backward without a training plan");
     ASSERT(root->needs_grad, "%s depends on no parameter", root->name);
+    zero_beyond(g, node_of(root)->producer);
     for (int i = node_of(root)->producer; i >= 0; i--) {
         Op *op = g->ops[i];
         if (!op->back) continue;
-        run_op(g, op, true);
+        prepare_backward(g, i);
+        run_op(g, op, op->class->backward, true);
         if (ready) report_ready(g, i, ready, user);
     }
 }
@@ -299,14 +354,30 @@ double graph_flops_step(const Graph *g) {
     return sum;
 }
 
+static bool is_finite(Graph *g, const void *x, int64_t n) {
+    return isfinite(g->device->kernels.sum_squares(g->device, x, n));
+}
+
+static bool saved_is_finite(Graph *g, const Op *op) {
+    bool finite = true;
+    for (int k = 0; k < MAX_SAVED; k++) {
+        if (!op->saved[k] || g->buffers[op->saved_buffer[k]].last < g->n_ops) continue;
+        size_t n = op->class->saved_bytes(g, op, k) / g->device->kernels.real_bytes;
+        finite &= is_finite(g, op->saved[k], (int64_t)n);
+    }
+    return finite;
+}
+
 const Value *graph_first_nonfinite(Graph *g) {
-    for (int i = 0; i < g->n_ops; i++)
-        for (int k = 0; k < g->ops[i]->n_out; k++) {
-            const ValueNode *n = g->ops[i]->out[k];
+    for (int i = 0; i < g->n_ops; i++) {
+        const Op *op = g->ops[i];
+        if (!saved_is_finite(g, op)) return &op->out[0]->value;
+        for (int k = 0; k < op->n_out; k++) {
+            const ValueNode *n = op->out[k];
             const Value *v = &n->value;
-            if (g->buffers[n->data_buffer].last < g->n_ops) continue;
-            double sum = g->device->kernels.sum_squares(g->device, v->data, shape_numel(v->shape));
-            if (!isfinite(sum)) return v;
+            bool kept = g->buffers[n->data_buffer].last >= g->n_ops;
+            if (kept && !is_finite(g, v->data, shape_numel(v->shape))) return v;
         }
+    }
     return NULL;
 }

@@ -4,8 +4,8 @@
  *
  * Backward runs the ops in reverse. The first op that contributes to a value's gradient writes it,
  * later ones add (known when planning, so nothing is zeroed); the gradient of a residual input is
- * the gradient of the sum itself and shares its memory. Gradients of parameters always add:
- * params_zero_grad starts a new sum. */
+ * the gradient of the sum itself and shares its memory. What is cheap to compute again (layer
+ * norms, GELU) is, instead of being kept from the forward pass to the backward pass. */
 #ifndef GRAPH_GRAPH_H
 #define GRAPH_GRAPH_H
 
@@ -26,27 +26,34 @@ typedef struct Param {
     bool needs_grad; /* trainable, and gradients were asked for */
     size_t offset;   /* bytes into the slabs; trainable ones are in front */
     void *data;      /* device addresses, set by params_alloc */
-    void *grad;      /* NULL unless gradients were asked for and the parameter is trainable */
+    void *grad;      /* NULL unless needs_grad; FRESH: set by graph_plan */
 } Param;
+
+/* SUMMED: in a slab of their own; every backward pass adds, params_zero_grad starts a new sum.
+ * FRESH: in the slab of the one graph that is planned for training, where activations lie until a
+ * gradient is complete; each backward pass starts anew, and the next forward pass ends it. */
+typedef enum ParamGradients { GRADIENTS_NONE, GRADIENTS_SUMMED, GRADIENTS_FRESH } ParamGradients;
 
 typedef struct Params Params;
 Params *params_new(Device *d); /* NULL: no memory */
 void params_free(Params *p);   /* accepts NULL */
 /* Before params_alloc. Names are copied. NULL: no memory. */
 Param *params_add(Params *p, const char *name, Shape shape, bool trainable);
-Status params_alloc(Params *p, bool with_gradients, Error *err);
+Status params_alloc(Params *p, ParamGradients gradients, Error *err);
 /* Decides places and sizes without taking memory: graphs over p can be built and measured, not
  * planned or run. params_alloc may follow. */
-void params_place(Params *p, bool with_gradients);
+void params_place(Params *p, ParamGradients gradients);
+ParamGradients params_gradients(const Params *p);
 Param *params_find(const Params *p, const char *name); /* NULL: absent */
 int64_t params_count(const Params *p);
 Param *params_at(const Params *p, int64_t i); /* in order of params_add */
 void params_set(Params *p, Param *q, const float *host);
 void params_get(const Params *p, const Param *q, float *host);
-void params_zero_grad(Params *p);
+void params_zero_grad(Params *p); /* of SUMMED gradients; others are left alone */
 /* The trained ones alone, from offset 0 on: what moments and averages are laid out like. */
 size_t params_trained_bytes(const Params *p);
-size_t params_bytes(const Params *p); /* data and gradients, after params_place or params_alloc */
+/* Data and SUMMED gradients, after params_place or params_alloc. */
+size_t params_bytes(const Params *p);
 
 /* --- graphs ----------------------------------------------------------------------------------- */
 
@@ -90,7 +97,8 @@ Value *graph_find(const Graph *g, const char *name);
 void graph_keep(Graph *g, Value *v);
 /* Takes the slab. TRAIN keeps what backward needs, INFER reuses as soon as a value is dead. */
 Status graph_plan(Graph *g, GraphMode mode, Error *err);
-/* Bytes that graph_plan would take / has taken: activations, their gradients and scratch. */
+/* Bytes that graph_plan would take / has taken: activations, their gradients, FRESH gradients of
+ * parameters, and scratch. */
 size_t graph_bytes(Graph *g, GraphMode mode);
 
 void graph_set_real(Graph *g, Value *v, const float *host); /* inputs, converted */
@@ -101,10 +109,13 @@ void graph_get_grad(Graph *g, const Value *v, float *host);
 void graph_set_grad(Graph *g, Value *v, const float *host);
 
 void graph_forward(Graph *g);
-/* From the gradient of `root` (kept, needs_grad) to all parameters; after graph_forward. ready,
- * when given, is called as each parameter's gradient is complete (overlap of communication). */
+/* From the gradient of `root` (kept, needs_grad) to all parameters; once after each graph_forward.
+ * ready, when given, is called as each parameter's gradient is complete (overlap of communication).
+ */
 typedef void (*GraphReady)(void *user, Param *p);
 void graph_backward(Graph *g, Value *root, GraphReady ready, void *user);
+/* FRESH gradients become zero, those of a process that has had no batch. */
+void graph_zero_gradients(Graph *g);
 
 /* Forward FLOPs (multiply and add are two) of matrix products and attention for one run. */
 double graph_flops_forward(const Graph *g);
@@ -115,16 +126,18 @@ double graph_flops_step(const Graph *g);
 typedef struct GraphOp {
     const char *kind, *name; /* its class, as "linear" (static); itself, as "blocks.0.attn.qkv" */
     bool backward;
+    bool again;    /* forward, once more within the backward pass */
     Shape in, out; /* of its first operand and its first result */
     int64_t heads; /* of attention, otherwise 0 */
-    double flops;  /* of this pass, counted as in graph_flops_step */
+    double flops;  /* of this pass, counted as in graph_flops_step: 0 for `again` */
 } GraphOp;
 /* Called before each op of every later pass (begins) and after it. */
 typedef void (*GraphObserver)(void *user, const GraphOp *op, bool begins);
 void graph_observe(Graph *g, GraphObserver observer, void *user); /* NULL: no longer */
 
 /* The first activation, in order of computation, whose data is not finite; NULL: none. Between
- * graph_forward and graph_backward; sees what the backward pass would read. */
+ * graph_forward and graph_backward; sees what was kept for the backward pass: of an op whose result
+ * was not, the statistics. */
 const Value *graph_first_nonfinite(Graph *g);
 
 /* --- ops -------------------------------------------------------------------------------------- */

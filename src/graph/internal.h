@@ -20,14 +20,21 @@ typedef struct ValueNode {
     int n_readers;
     const Op *reader; /* the last one built */
     bool keep;
-    bool contributed; /* while planning: its gradient has a writer already */
+    bool contributed;          /* while planning: its gradient has a writer already */
+    int first_read, last_read; /* while planning: backward steps; last_read -1: none */
     int data_buffer, grad_buffer;
+    /* Computed again before the backward step again_step (-1: kept), into memory of its own. */
+    int again_buffer, again_step;
+    void *first_data, *again_data; /* value.data, before that step and from it on */
 } ValueNode;
 
 typedef struct OpClass {
     const char *name;
     unsigned reads_inputs;  /* bit i: backward reads the data of input i; Op may take some off */
     unsigned reads_outputs; /* the same for outputs */
+    unsigned writes_params; /* bit i: backward heeds Op.accumulate for parameter i, too */
+    bool cheap;             /* its result is computed again by forward rather than kept */
+    void (*settle)(Graph *g, Op *op); /* when all ops are there, before planning; may be NULL */
     void (*forward)(Graph *g, Op *op);
     void (*backward)(Graph *g, Op *op);                             /* NULL: nothing flows back */
     size_t (*saved_bytes)(Graph *g, const Op *op, int i);           /* forward to backward */
@@ -45,6 +52,7 @@ struct Op {
     bool back;                   /* takes part in the backward pass */
     unsigned reads_inputs;       /* of its class, but for what frozen operands leave unread */
     bool accumulate[MAX_INPUTS]; /* gradient of input i: add (true) or write */
+    bool fresh[MAX_INPUTS];      /* input i is a parameter, its gradient starts here at zero */
     bool shared[MAX_INPUTS];     /* gradient of input i equals that of output 0 and may be it */
     int saved_buffer[MAX_SAVED], forward_scratch, backward_scratch;
     void *saved[MAX_SAVED], *scratch[2];
@@ -72,13 +80,14 @@ typedef struct Ranked {
 /* Lists and arena have their final size from graph_new on. */
 struct Graph {
     Device *device;
-    Arena *arena; /* values, ops, their names */
+    const Params *params; /* NULL: none */
+    Arena *arena;         /* values, ops, their names */
     ValueNode **values;
     int n_values, cap_values;
     Op **ops;
     int n_ops, cap_ops;
-    Buffer *buffers;
-    int n_buffers, cap_buffers;
+    Buffer *buffers; /* the first n_fixed have their offsets by decree */
+    int n_fixed, n_buffers, cap_buffers;
     Ranked *order, *overlap; /* [cap_buffers] */
     void *slab;
     size_t slab_bytes;

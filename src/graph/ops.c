@@ -20,29 +20,37 @@ static void linear_forward(Graph *g, Op *op) {
 static const OpClass LINEAR;
 
 /* Where one linear layer alone reads the GELU of another, the product that gives the gradient of
- * what it read multiplies by the derivative, too: what arrives is the gradient of `pre`. */
+ * what it read multiplies by the derivative, too: what arrives is the gradient of `pre`. On the way
+ * it turns `pre` into its GELU once more, which therefore is not kept. */
 static bool gelu_is_fused(const Op *op) {
     const ValueNode *y = op->out[0];
-    return op->flag && !y->keep && y->n_readers == 1 && y->reader->class == &LINEAR &&
+    return op->flag && op->back && !y->keep && y->n_readers == 1 && y->reader->class == &LINEAR &&
            y->reader->in[0] == y;
 }
 
-static const void *gelu_of_input(const Graph *g, const ValueNode *x) {
-    const Op *below = x->producer >= 0 ? g->ops[x->producer] : NULL;
-    return below && below->class == &LINEAR && gelu_is_fused(below) ? below->saved[0] : NULL;
+/* The linear layer whose fused GELU op reads, NULL: none. */
+static const Op *gelu_below(const Graph *g, const Op *op) {
+    int producer = op->in[0]->producer;
+    const Op *below = producer >= 0 ? g->ops[producer] : NULL;
+    return below && below->class == &LINEAR && gelu_is_fused(below) ? below : NULL;
+}
+
+static void linear_settle(Graph *g, Op *op) {
+    op->reads_inputs = op->in[1]->value.needs_grad && !gelu_below(g, op);
 }
 
 static void linear_backward(Graph *g, Op *op) {
     const Kernels *k = KERNELS(g);
     ValueNode *x = op->in[0], *w = op->in[1], *b = op->in[2], *residual = op->in[3];
-    void *dy = GRAD(op->out[0]);
+    const Op *below = gelu_below(g, op);
+    void *dy = GRAD(op->out[0]), *pre = below ? below->saved[0] : NULL;
     int64_t R = node_rows(x), I = node_last_dim(x), O = node_last_dim(op->out[0]);
     if (op->flag && !gelu_is_fused(op)) k->gelu_backward(g->device, dy, dy, op->saved[0], R * O);
-    if (w->value.needs_grad || (b && b->value.needs_grad))
-        k->linear_backward_weight(g->device, GRAD(w), GRAD(b), dy, DATA(x), R, I, O);
     if (x->value.needs_grad)
-        k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), gelu_of_input(g, x), R, I, O,
-                                 op->accumulate[0]);
+        k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), pre, R, I, O, op->accumulate[0]);
+    if (w->value.needs_grad || (b && b->value.needs_grad))
+        k->linear_backward_weight(g->device, GRAD(w), GRAD(b), dy, pre ? pre : DATA(x), R, I, O,
+                                  op->accumulate[1]);
     if (residual) op_pass_gradient(g, op, residual, op->accumulate[3]);
 }
 
@@ -60,6 +68,8 @@ static double linear_flops(const Op *op, bool backward) {
 
 static const OpClass LINEAR = {.name = "linear",
                                .reads_inputs = 1,
+                               .writes_params = 2,
+                               .settle = linear_settle,
                                .forward = linear_forward,
                                .backward = linear_backward,
                                .saved_bytes = linear_saved,
@@ -80,7 +90,6 @@ Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, Linea
     shape.dim[shape.n_dims - 1] = O;
     op_check(!o.residual || shape_equal(o.residual->shape, shape), op);
     op_check(!(o.gelu && o.residual), op);
-    if (!w->needs_grad) op->reads_inputs = 0;
     return op_result(g, op, shape, op->back);
 }
 
@@ -111,6 +120,7 @@ static size_t layernorm_scratch(Graph *g, const Op *op, bool backward) {
 
 static const OpClass LAYERNORM = {.name = "layernorm",
                                   .reads_inputs = 1,
+                                  .cheap = true,
                                   .forward = layernorm_forward,
                                   .backward = layernorm_backward,
                                   .saved_bytes = layernorm_saved,

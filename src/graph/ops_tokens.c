@@ -95,7 +95,8 @@ static void gather_backward(Graph *g, Op *op) {
 static const OpClass TOKENS_GATHER = {.name = "tokens_gather",
                                       .forward = gather_forward,
                                       .backward = gather_backward,
-                                      .reads_inputs = 2};
+                                      .reads_inputs = 2,
+                                      .cheap = true};
 
 Value *op_tokens_gather(Graph *g, const char *name, Value *x, Value *ids) {
     Op *op = graph_op(g, &TOKENS_GATHER, name);

@@ -12,7 +12,8 @@ struct Params {
     Arena *arena;
     Param **list;
     int64_t count, capacity;
-    void *data, *grad;
+    ParamGradients gradients;
+    void *data, *grad; /* grad: SUMMED ones */
     size_t data_bytes, grad_bytes, trained_bytes;
 };
 
@@ -68,15 +69,20 @@ static size_t place(Params *p, bool trainable, size_t offset) {
     return offset;
 }
 
-void params_place(Params *p, bool with_gradients) {
+void params_place(Params *p, ParamGradients gradients) {
     size_t trainable = place(p, true, 0);
     p->data_bytes = place(p, false, trainable);
-    p->grad_bytes = with_gradients ? trainable : 0;
+    p->gradients = gradients;
+    p->grad_bytes = gradients == GRADIENTS_SUMMED ? trainable : 0;
     p->trained_bytes = trainable;
     for (int64_t i = 0; i < p->count; i++) {
         p->list[i]->placed = true;
-        p->list[i]->needs_grad = with_gradients && p->list[i]->trainable;
+        p->list[i]->needs_grad = gradients != GRADIENTS_NONE && p->list[i]->trainable;
     }
+}
+
+ParamGradients params_gradients(const Params *p) {
+    return p->gradients;
 }
 
 size_t params_trained_bytes(const Params *p) {
@@ -87,18 +93,19 @@ size_t params_bytes(const Params *p) {
     return p->data_bytes + p->grad_bytes;
 }
 
-Status params_alloc(Params *p, bool with_gradients, Error *err) {
-    params_place(p, with_gradients);
+Status params_alloc(Params *p, ParamGradients gradients, Error *err) {
+    bool summed = gradients == GRADIENTS_SUMMED;
+    params_place(p, gradients);
     p->data = device_alloc(p->device, p->data_bytes);
-    if (p->data && with_gradients) p->grad = device_alloc(p->device, p->grad_bytes);
-    if (!p->data || (with_gradients && !p->grad))
+    if (p->data && summed) p->grad = device_alloc(p->device, p->grad_bytes);
+    if (!p->data || (summed && !p->grad))
         return fail(err, STATUS_MEMORY,
                     "no memory for %.1f MB of parameters and gradients; choose a smaller model",
                     (double)(p->data_bytes + p->grad_bytes) / 1e6);
     for (int64_t i = 0; i < p->count; i++) {
         Param *q = p->list[i];
         q->data = device_at(p->data, q->offset);
-        if (q->needs_grad) q->grad = device_at(p->grad, q->offset);
+        if (p->grad && q->needs_grad) q->grad = device_at(p->grad, q->offset);
     }
     return STATUS_OK;
 }

@@ -1,7 +1,9 @@
 /* Memory of a graph, decided before it runs. Every value, gradient, saved statistic and scratch
  * area is a buffer with a first and a last step; buffers whose steps do not overlap may share
- * addresses. Largest first, each goes to the lowest offset where it fits: for transformer graphs
- * this is within a percent of the largest sum of live bytes. */
+ * addresses. FRESH gradients of parameters lie at the front of the slab, in the order of the
+ * parameters (who sums or sends them wants one range); of the others each, the largest first, goes
+ * to the lowest offset where it fits: for transformer graphs this is within a percent of the
+ * largest sum of live bytes. */
 #include <stdlib.h>
 
 #include "graph/internal.h"
@@ -30,28 +32,101 @@ static int backward_step(const Graph *g, int op) {
     return 2 * g->n_ops - 1 - op;
 }
 
-/* Data: from its producer to its last reader, the backward pass included when training. */
-static void place_data(Graph *g, GraphMode mode) {
-    int end = 2 * g->n_ops;
+static void note_read(ValueNode *n, int step) {
+    if (step < n->first_read) n->first_read = step;
+    if (step > n->last_read) n->last_read = step;
+}
+
+/* Which backward steps read a value; of a parameter, which make its gradient. */
+static void note_reads(Graph *g) {
     for (int i = 0; i < g->n_values; i++) {
-        ValueNode *n = g->values[i];
-        n->data_buffer = n->grad_buffer = NO_BUFFER;
-        if (n->value.kind == VALUE_PARAM) continue;
-        bool always = n->value.kind == VALUE_INPUT || n->keep;
-        int first = n->value.kind == VALUE_INPUT ? 0 : n->producer;
-        n->data_buffer = new_buffer(g, value_bytes(g, &n->value), first, always ? end : first);
+        g->values[i]->first_read = 2 * g->n_ops;
+        g->values[i]->last_read = -1;
     }
     for (int i = 0; i < g->n_ops; i++) {
         Op *op = g->ops[i];
-        bool back = mode == GRAPH_TRAIN && op->back;
-        for (int k = 0; k < op->n_in; k++) {
-            if (!op->in[k] || op->in[k]->data_buffer == NO_BUFFER) continue;
-            bool read = back && (op->reads_inputs >> k & 1);
-            extend(g, op->in[k]->data_buffer, read ? backward_step(g, i) : i);
+        int step = backward_step(g, i);
+        for (int k = 0; k < op->n_in && op->back; k++) {
+            ValueNode *n = op->in[k];
+            bool reads = op->reads_inputs >> k & 1;
+            if (n && (reads || n->value.kind == VALUE_PARAM)) note_read(n, step);
         }
-        for (int k = 0; k < op->n_out; k++)
-            if (back && (op->class->reads_outputs >> k & 1))
-                extend(g, op->out[k]->data_buffer, backward_step(g, i));
+        for (int k = 0; k < op->n_out && op->back; k++)
+            if (op->class->reads_outputs >> k & 1) note_read(op->out[k], step);
+    }
+}
+
+static ValueNode *find_param(const Graph *g, const Param *p) {
+    for (int i = 0; i < g->n_values; i++)
+        if (g->values[i]->value.param == p) return g->values[i];
+    return NULL;
+}
+
+static void start_gradient(Graph *g, const ValueNode *n) {
+    Op *op = g->ops[backward_step(g, n->first_read)];
+    for (int k = 0; k < op->n_in; k++)
+        if (op->in[k] == n) op->fresh[k] = true;
+}
+
+/* From where a gradient starts to the end; what the graph does not touch is zero throughout. */
+static void place_param_grads(Graph *g) {
+    for (int64_t i = 0; i < params_count(g->params); i++) {
+        const Param *p = params_at(g->params, i);
+        if (!p->needs_grad) continue;
+        size_t bytes = (size_t)p->numel * g->device->kernels.real_bytes;
+        const ValueNode *n = find_param(g, p);
+        bool touched = n && n->last_read >= 0;
+        int b = new_buffer(g, bytes, touched ? n->first_read : 0, 2 * g->n_ops);
+        g->buffers[b].offset = p->offset;
+        if (touched) start_gradient(g, n);
+    }
+    g->n_fixed = g->n_buffers;
+}
+
+/* Data: from its producer to its last reader in the forward pass. */
+static void place_data(Graph *g) {
+    for (int i = 0; i < g->n_values; i++) {
+        ValueNode *n = g->values[i];
+        n->data_buffer = n->grad_buffer = n->again_buffer = NO_BUFFER;
+        n->again_step = -1;
+        if (n->value.kind == VALUE_PARAM) continue;
+        bool always = n->value.kind == VALUE_INPUT || n->keep;
+        int first = n->value.kind == VALUE_INPUT ? 0 : n->producer;
+        int last = always ? 2 * g->n_ops : first;
+        n->data_buffer = new_buffer(g, value_bytes(g, &n->value), first, last);
+    }
+    for (int i = 0; i < g->n_ops; i++) {
+        Op *op = g->ops[i];
+        for (int k = 0; k < op->n_in; k++)
+            if (op->in[k] && op->in[k]->data_buffer != NO_BUFFER)
+                extend(g, op->in[k]->data_buffer, i);
+    }
+}
+
+/* Whether the op that made n is cheap, and finds its operands when n is read again. */
+static bool can_come_again(const Graph *g, const ValueNode *n) {
+    const Op *op = n->producer < 0 ? NULL : g->ops[n->producer];
+    if (!op || !op->class->cheap || n->keep) return false;
+    for (int k = 0; k < op->n_in; k++) {
+        const ValueNode *x = op->in[k];
+        if (x && x->data_buffer != NO_BUFFER && g->buffers[x->data_buffer].last < n->first_read)
+            return false;
+    }
+    return true;
+}
+
+/* Data that the backward pass reads is kept for it, or computed again. Operands come before
+ * results, so it is known which of them are kept. */
+static void place_data_for_backward(Graph *g) {
+    for (int i = 0; i < g->n_values; i++) {
+        ValueNode *n = g->values[i];
+        if (n->data_buffer == NO_BUFFER || n->last_read < 0) continue;
+        if (can_come_again(g, n)) {
+            n->again_step = n->first_read;
+            n->again_buffer = new_buffer(g, value_bytes(g, &n->value), n->first_read, n->last_read);
+        } else {
+            extend(g, n->data_buffer, n->last_read);
+        }
     }
 }
 
@@ -69,6 +144,7 @@ static void place_kept_grads(Graph *g) {
  * takes over that of the op's output, where the two are equal), later ones add. */
 static void place_input_grad(Graph *g, Op *op, int k, int step) {
     ValueNode *n = op->in[k];
+    if (op->class->writes_params >> k & 1) op->accumulate[k] = !op->fresh[k];
     if (!n || n->value.kind != VALUE_ACTIVATION || !n->value.needs_grad) return;
     op->accumulate[k] = n->contributed;
     n->contributed = true;
@@ -139,18 +215,28 @@ static size_t lowest_fit(Graph *g, const Buffer *b, const Ranked *placed, int n_
     return offset;
 }
 
-size_t plan_layout(Graph *g, GraphMode mode) {
-    g->n_buffers = 0;
-    place_data(g, mode);
-    if (mode == GRAPH_TRAIN) place_grads(g);
+static void place_all(Graph *g, GraphMode mode) {
+    bool train = mode == GRAPH_TRAIN;
+    g->n_buffers = g->n_fixed = 0;
+    for (int i = 0; i < g->n_ops; i++)
+        if (g->ops[i]->class->settle) g->ops[i]->class->settle(g, g->ops[i]);
+    note_reads(g);
+    if (train && g->params && params_gradients(g->params) == GRADIENTS_FRESH) place_param_grads(g);
+    place_data(g);
+    if (train) place_data_for_backward(g);
+    if (train) place_grads(g);
     place_extras(g, mode);
+}
+
+size_t plan_layout(Graph *g, GraphMode mode) {
+    place_all(g, mode);
     Ranked *order = g->order;
     for (int i = 0; i < g->n_buffers; i++) order[i] = (Ranked){g->buffers[i].bytes, i};
-    qsort(order, (size_t)g->n_buffers, sizeof *order, larger_first);
+    qsort(order + g->n_fixed, (size_t)(g->n_buffers - g->n_fixed), sizeof *order, larger_first);
     size_t total = ALIGN;
     for (int i = 0; i < g->n_buffers; i++) {
         Buffer *b = &g->buffers[order[i].buffer];
-        b->offset = lowest_fit(g, b, order, i, g->overlap);
+        if (i >= g->n_fixed) b->offset = lowest_fit(g, b, order, i, g->overlap);
         if (b->offset + b->bytes > total) total = b->offset + b->bytes;
     }
     return total;

@@ -44,14 +44,14 @@ typedef struct Kernels {
     void (*linear_forward)(Device *d, void *y, void *pre, const void *x, const void *w,
                            const void *b, const void *residual, int64_t R, int64_t I, int64_t O);
     /* dx[R,I] (+)= dy[R,O] w. With gelu_of[R,I], the input was gelu(gelu_of) and the result is the
-     * gradient of gelu_of: dx = (dy w) * gelu'(gelu_of); accumulate is false then. */
-    void (*linear_backward_input)(Device *d, void *dx, const void *dy, const void *w,
-                                  const void *gelu_of, int64_t R, int64_t I, int64_t O,
-                                  bool accumulate);
-    /* dw[O,I] += dy^T x; db[O] += column sums of dy. Either may be NULL; x is not read then when
+     * gradient of gelu_of: dx = (dy w) * gelu'(gelu_of); gelu_of itself becomes gelu(gelu_of), as
+     * linear_forward computed it, and accumulate is false. */
+    void (*linear_backward_input)(Device *d, void *dx, const void *dy, const void *w, void *gelu_of,
+                                  int64_t R, int64_t I, int64_t O, bool accumulate);
+    /* dw[O,I] (+)= dy^T x; db[O] += column sums of dy. Either may be NULL; x is not read then when
      * dw is. */
     void (*linear_backward_weight)(Device *d, void *dw, void *db, const void *dy, const void *x,
-                                   int64_t R, int64_t I, int64_t O);
+                                   int64_t R, int64_t I, int64_t O, bool accumulate);
     /* Bytes that the three need in Device.scratch for a team of n_threads; NULL: none. */
     size_t (*linear_scratch)(int n_threads);
 

@@ -117,8 +117,8 @@ static void add_head(Registry *r) {
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-Status vit_describe(Device *d, const ModelConfig *c, bool with_gradients, double tune, Vit **out,
-                    Error *err) {
+Status vit_describe(Device *d, const ModelConfig *c, ParamGradients gradients, double tune,
+                    Vit **out, Error *err) {
     Status status = STATUS_OK;
     Vit *v = NULL;
     *out = NULL;
@@ -139,7 +139,7 @@ Status vit_describe(Device *d, const ModelConfig *c, bool with_gradients, double
         status = fail(err, STATUS_MEMORY, "no memory for the names of the parameters");
         goto done;
     }
-    params_place(v->params, with_gradients);
+    params_place(v->params, gradients);
     *out = v;
     v = NULL;
 done:
@@ -157,13 +157,13 @@ static Status set_positions(Vit *v, const char *name, int64_t width, Error *err)
     return STATUS_OK;
 }
 
-Status vit_new(Device *d, const ModelConfig *c, bool with_gradients, double tune, Vit **out,
+Status vit_new(Device *d, const ModelConfig *c, ParamGradients gradients, double tune, Vit **out,
                Error *err) {
     Status status = STATUS_OK;
     Vit *v = NULL;
     *out = NULL;
-    TRY(vit_describe(d, c, with_gradients, tune, &v, err));
-    TRY(params_alloc(v->params, with_gradients, err));
+    TRY(vit_describe(d, c, gradients, tune, &v, err));
+    TRY(params_alloc(v->params, gradients, err));
     TRY(set_positions(v, "pos_embed", c->embed_dim, err));
     if (c->decoder_depth > 0) TRY(set_positions(v, "decoder_pos_embed", c->decoder_embed_dim, err));
     *out = v;

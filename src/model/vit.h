@@ -65,12 +65,12 @@ typedef struct Vit {
 #define TUNE_ALL (-1.0)
 
 /* Parameters registered under the published names and allocated, not yet initialised (positions
- * are). with_gradients for training; tune as above, for classifiers only. */
-Status vit_new(Device *d, const ModelConfig *c, bool with_gradients, double tune, Vit **out,
+ * are). gradients for training; tune as above, for classifiers only. */
+Status vit_new(Device *d, const ModelConfig *c, ParamGradients gradients, double tune, Vit **out,
                Error *err);
 /* The same without taking memory, for sums before anything starts. */
-Status vit_describe(Device *d, const ModelConfig *c, bool with_gradients, double tune, Vit **out,
-                    Error *err);
+Status vit_describe(Device *d, const ModelConfig *c, ParamGradients gradients, double tune,
+                    Vit **out, Error *err);
 void vit_free(Vit *v); /* accepts NULL; not the device */
 /* The published initialisation of everything but fixed positions, keyed by seed and parameter. */
 Status vit_init(Vit *v, uint64_t seed, Error *err);

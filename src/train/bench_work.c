@@ -125,7 +125,8 @@ Status bench_work_new(const MaeOptions *o, BenchWork **out, Error *err) {
         .task = (BenchTask)o->task, .batch = o->batch, .repetitions = bench_repetitions(o)};
     TRY(configure(w, o, err));
     TRY(setup_device(o, NULL, &w->device, err));
-    TRY(vit_new(w->device, &w->config, w->task != BENCH_FEATURES, TUNE_ALL, &w->model, err));
+    ParamGradients gradients = w->task == BENCH_FEATURES ? GRADIENTS_NONE : step_gradients(1);
+    TRY(vit_new(w->device, &w->config, gradients, TUNE_ALL, &w->model, err));
     TRY(vit_init(w->model, (uint64_t)o->seed, err));
     switch (w->task) {
     case BENCH_PRETRAIN: TRY(make_pretraining(w, o, err)); break;

@@ -322,7 +322,7 @@ static Status convert_onnx(Conversion *c, const char *out, Error *err) {
                      .batch = c->options->fixed_batch,
                      .dtype = types[c->options->dtype],
                      .mask_ratio = c->in->notes.mask_ratio};
-    TRY(vit_new(c->device, m, false, TUNE_ALL, &v, err));
+    TRY(vit_new(c->device, m, GRADIENTS_NONE, TUNE_ALL, &v, err));
     TRY(checkpoint_read(c->in, v, err));
     TRY(export_onnx(v, &c->in->notes, &x, out, err));
     c->result->tensors = params_count(v->params);
@@ -339,7 +339,7 @@ static Status open_conversion(Conversion *c, const char *in, Error *err) {
     if (!c->arena) return fail(err, STATUS_MEMORY, "no memory to convert %s", in);
     TRY(device_open("cpu", (int)c->options->threads, NULL, &c->device, err));
     TRY(checkpoint_open(in, &hints, &c->in, err));
-    TRY(vit_describe(c->device, &c->in->config, false, TUNE_ALL, &c->model, err));
+    TRY(vit_describe(c->device, &c->in->config, GRADIENTS_NONE, TUNE_ALL, &c->model, err));
     snprintf(c->result->from, sizeof c->result->from, "%s",
              c->in->native ? "mae.c" : dialect_name(c->in->dialect.dialect));
     if (*c->in->unknown) note(c, "%s", c->in->unknown);

@@ -217,7 +217,8 @@ static Status make(Run *r, Error *err) {
     TRY(classes_map(r->notes.classes, r->config.classes, t->val, "--val", &t->val_map, err));
     TRY(setup_eval_augment(t->val, &r->config, &t->val_augment, err));
     TRY(make_loader_options(r, err));
-    TRY(vit_new(r->device, &r->config, true, o->tune_blocks, &r->model, err));
+    TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), o->tune_blocks, &r->model,
+                err));
     TRY(run_make_reducer(r, err));
     StepOptions s = {.batch = o->batch,
                      .accumulate = o->accumulate,
@@ -388,7 +389,8 @@ static Status describe(Run *r, MaePlan *p, Error *err) {
                            .train = true,
                            .from_features = o->cache_features != 0,
                            .drop_path = o->drop_path};
-    TRY(vit_describe(r->device, &r->config, true, o->tune_blocks, &v, err));
+    TRY(vit_describe(r->device, &r->config, step_gradients(o->accumulate), o->tune_blocks, &v,
+                     err));
     TRY(classifier_graph(v, c, &g, err));
     p->kept_patches = model_patches(&r->config);
     run_describe(r, v, g.graph, optimizer_of(r).kind, p);

@@ -15,7 +15,7 @@ static Status read_model(const char *path, const CheckpointHints *hints, MaeMode
     Status status = STATUS_OK;
     CheckpointFile *file = NULL;
     TRY(checkpoint_open(path, hints, &file, err));
-    TRY(vit_new(m->device, &file->config, false, TUNE_ALL, &m->vit, err));
+    TRY(vit_new(m->device, &file->config, GRADIENTS_NONE, TUNE_ALL, &m->vit, err));
     TRY(checkpoint_read(file, m->vit, err));
     m->notes = file->notes;
     file->notes.classes = NULL; /* moved */
@@ -59,7 +59,7 @@ Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
     if (!m) return fail(err, STATUS_MEMORY, "no memory for a model");
     TRY(setup_model_config(o, &c, err));
     TRY(setup_device(o, NULL, &m->device, err));
-    TRY(vit_new(m->device, &c, false, TUNE_ALL, &m->vit, err));
+    TRY(vit_new(m->device, &c, GRADIENTS_NONE, TUNE_ALL, &m->vit, err));
     TRY(vit_init(m->vit, (uint64_t)o->seed, err));
     setup_notes(o, &c, &m->notes);
     *out = m;

@@ -66,7 +66,7 @@ static void moments_add(Moments *m, const ModelConfig *c, const Batch *b) {
     k->image_normalize(m->device, m->images, m->pixels, c->mean, c->std, b->n, m->grid);
     k->patch_target(m->device, m->rows, m->images, m->ids, b->n, m->patches, m->grid, false);
     k->linear_backward_weight(m->device, m->second, m->first, m->rows, m->rows, b->n * m->patches,
-                              m->values, m->values);
+                              m->values, m->values, true);
     m->count += b->n * m->patches;
 }
 

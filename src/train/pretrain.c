@@ -58,7 +58,7 @@ static Status make(Run *r, Error *err) {
                        .mask = (MaskKind)o->mask,
                        .mask_ratio = o->mask_ratio,
                        .seed = (uint64_t)o->seed};
-    TRY(vit_new(r->device, &r->config, true, TUNE_ALL, &r->model, err));
+    TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), TUNE_ALL, &r->model, err));
     TRY(run_make_reducer(r, err));
     StepOptions s = {.batch = o->batch,
                      .accumulate = o->accumulate,
@@ -201,7 +201,7 @@ static Status describe(Run *r, MaePlan *p, Error *err) {
     const MaeOptions *o = &r->options;
     Vit *v = NULL;
     AutoencoderGraph g = {0};
-    TRY(vit_describe(r->device, &r->config, true, TUNE_ALL, &v, err));
+    TRY(vit_describe(r->device, &r->config, step_gradients(o->accumulate), TUNE_ALL, &v, err));
     p->kept_patches = mask_n_keep((MaskKind)o->mask, &r->config, o->mask_ratio);
     TRY(autoencoder_graph(v, FORWARD_TRAIN, o->batch, p->kept_patches, false, &g, err));
     run_describe(r, v, g.graph, OPTIMIZER_ADAMW, p);

@@ -6,6 +6,10 @@
 
 #include "base/memory.h"
 
+ParamGradients step_gradients(int64_t accumulate) {
+    return accumulate > 1 ? GRADIENTS_SUMMED : GRADIENTS_FRESH;
+}
+
 Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions options,
                 TrainStep **out, Error *err) {
     TrainStep *s = mem_alloc(sizeof *s);
@@ -92,6 +96,7 @@ void step_gather(TrainStep *s, StepVotes *votes) {
                      votes->fault,
                      votes->stop,
                      votes->written};
+    if (s->micro_batches == 0 && s->options.reducer) graph_zero_gradients(s->graph);
     reducer_finish(s->options.reducer);
     comm_sum(c, sums, sizeof sums / sizeof *sums);
     s->micro_batches = (int64_t)sums[0];

@@ -25,6 +25,8 @@ typedef struct TrainStep {
     char culprit[160];     /* first tensor that was not finite, when a call returned NONFINITE */
 } TrainStep;
 
+/* Where gradients live that are updated from after so many micro-batches. */
+ParamGradients step_gradients(int64_t accumulate);
 /* graph: planned for training, loss kept; both outlive the step. */
 Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions options,
                 TrainStep **out, Error *err);

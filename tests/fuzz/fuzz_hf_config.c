@@ -42,7 +42,7 @@ static void make_hf_folder(Device *d, int which) {
     MaeConversion result;
     Error err = {0};
     const char *native = fuzz_path("native.safetensors"), *out = fuzz_path("hf%d", which);
-    ASSERT(vit_new(d, &c, false, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(vit_new(d, &c, GRADIENTS_NONE, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
     ASSERT(vit_init(v, 1, &err) == STATUS_OK, "%s", err.message);
     ASSERT(checkpoint_write(native, v, &notes, &err) == STATUS_OK, "%s", err.message);
     mae_options_default(MAE_COMMAND_CONVERT, &o);

@@ -326,7 +326,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.75, .top1 = -1};
     Error err = {0};
     Vit *v;
-    ASSERT(vit_new(fuzz_device(), &c, false, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(vit_new(fuzz_device(), &c, GRADIENTS_NONE, TUNE_ALL, &v, &err) == STATUS_OK, "%s",
+           err.message);
     ASSERT(vit_init(v, bytes, &err) == STATUS_OK, "%s", err.message);
     set_weights(&b, v);
     if (c.head != HEAD_NONE) notes.classes = choose_names(&b, c.classes);

@@ -100,7 +100,7 @@ static void read_model(const MaeOptions *o) {
     }
     if (c.depth > 4 || c.decoder_depth > 4) return; /* only slower */
     if (!device) ASSERT(device_open("ref", 1, NULL, &device, NULL) == STATUS_OK, "no device");
-    if (vit_describe(device, &c, true, TUNE_ALL, &v, &err) != STATUS_OK) return;
+    if (vit_describe(device, &c, GRADIENTS_SUMMED, TUNE_ALL, &v, &err) != STATUS_OK) return;
     ASSERT(vit_parameters(v) > 0, "%lld parameters", (long long)vit_parameters(v));
     vit_free(v);
 }

@@ -45,16 +45,20 @@ static void shake(Params *params, Param *p, Rng *rng) {
     free(x);
 }
 
-Vit *small_model(Device *d, const ModelConfig *c) {
+Vit *small_vit(Device *d, const ModelConfig *c, ParamGradients gradients) {
     Error err = {0};
     Vit *a = NULL;
     Rng rng = rng_make(7, RNG_INIT, 1, 0);
-    Status status = vit_new(d, c, true, TUNE_ALL, &a, &err);
+    Status status = vit_new(d, c, gradients, TUNE_ALL, &a, &err);
     if (status == STATUS_OK) status = vit_init(a, 1, &err);
     ASSERT(status == STATUS_OK, "%s", err.message);
     for (int64_t i = 0; i < params_count(a->params); i++)
         shake(a->params, params_at(a->params, i), &rng);
     return a;
+}
+
+Vit *small_model(Device *d, const ModelConfig *c) {
+    return small_vit(d, c, GRADIENTS_SUMMED);
 }
 
 AutoencoderGraph small_graph(Vit *a, ForwardKind kind, int64_t batch) {

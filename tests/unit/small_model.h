@@ -7,7 +7,8 @@
 /* 8 x 12 images, patches of 4. */
 ModelConfig small_config(int64_t channels, TargetKind target, bool mask_token_in_encoder);
 /* New on the device, every weight moved away from its first value. Aborts on failure. */
-Vit *small_model(Device *d, const ModelConfig *c);
+Vit *small_model(Device *d, const ModelConfig *c); /* SUMMED gradients */
+Vit *small_vit(Device *d, const ModelConfig *c, ParamGradients gradients);
 /* Keeps half of the patches; float images. Not planned. */
 AutoencoderGraph small_graph(Vit *a, ForwardKind kind, int64_t batch);
 /* Random images and masks, the same for the same seed. */

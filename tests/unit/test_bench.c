@@ -14,7 +14,7 @@ Suite *suite_bench(void);
 /* --- observer --------------------------------------------------------------------------------- */
 
 typedef struct Seen {
-    int forward, backward, linear, attention;
+    int forward, backward, again, linear, attention;
     int64_t heads;
     bool open;
     char name[64]; /* of the op that is open */
@@ -29,7 +29,8 @@ static void see(void *user, const GraphOp *op, bool begins) {
     strncpy(s->name, op->name, sizeof s->name - 1);
     if (begins) return;
     s->forward += !op->backward;
-    s->backward += op->backward;
+    s->backward += op->backward && !op->again;
+    s->again += op->again;
     s->linear += strcmp(op->kind, "linear") == 0;
     s->attention += strcmp(op->kind, "attention") == 0;
     if (op->heads) {
@@ -61,6 +62,8 @@ START_TEST(observer_sees_every_op_once) {
     ck_assert_int_eq(seen.heads, c.heads); /* the last attention of a step is the first */
     ck_assert_int_eq(seen.linear, 2 * (4 * (c.depth + c.decoder_depth) + 3));
     ck_assert_int_gt(seen.forward, seen.backward); /* images and targets have no gradient */
+    /* Layer norms, and one of the two lists of predicted patches. */
+    ck_assert_int_eq(seen.again, 2 * (c.depth + c.decoder_depth) + 2 + 1);
     ck_assert_double_eq(seen.flops, graph_flops_step(g.graph));
     graph_observe(g.graph, NULL, NULL);
     small_step(v, &g);

@@ -19,8 +19,8 @@ static void describe(const char *name) {
     ModelConfig config;
     ck_assert(device_open("cpu", 1, NULL, &device, &err) == STATUS_OK);
     ck_assert(model_preset(name, &config, &err) == STATUS_OK);
-    ck_assert_msg(vit_describe(device, &config, true, -1, &model, &err) == STATUS_OK, "%s",
-                  err.message);
+    ck_assert_msg(vit_describe(device, &config, GRADIENTS_SUMMED, -1, &model, &err) == STATUS_OK,
+                  "%s", err.message);
 }
 
 static void forget(void) {

@@ -98,8 +98,9 @@ static Vit *load(const char *path, CheckpointFile **file) {
     Error err = {0};
     Vit *v = NULL;
     ck_assert_msg(checkpoint_open(path, NULL, file, &err) == STATUS_OK, "%s", err.message);
-    ck_assert_msg(vit_new(device, &(*file)->config, false, TUNE_ALL, &v, &err) == STATUS_OK, "%s",
-                  err.message);
+    ck_assert_msg(vit_new(device, &(*file)->config, GRADIENTS_NONE, TUNE_ALL, &v, &err) ==
+                      STATUS_OK,
+                  "%s", err.message);
     ck_assert_msg(checkpoint_read(*file, v, &err) == STATUS_OK, "%s", err.message);
     return v;
 }
@@ -203,7 +204,8 @@ START_TEST(prefixes_and_mmpretrain) {
         ck_assert_str_eq(file->dialect.prefix, cases[i].prefix);
         ck_assert_ptr_nonnull(strstr(file->unknown, "target not said"));
         Vit *back = NULL;
-        ck_assert(vit_new(device, &file->config, false, TUNE_ALL, &back, &err) == STATUS_OK);
+        ck_assert(vit_new(device, &file->config, GRADIENTS_NONE, TUNE_ALL, &back, &err) ==
+                  STATUS_OK);
         ck_assert_msg(checkpoint_read(file, back, &err) == STATUS_OK, "%s", err.message);
         expect_same(v, back);
         vit_free(back);

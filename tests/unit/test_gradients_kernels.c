@@ -101,7 +101,7 @@ static void linear(Device *d, Pair *p, double *out) {
 static void linear_back(Device *d, Pair *p, const double *u) {
     const int64_t *n = p->dim;
     d->kernels.linear_backward_input(d, p->dx[0], u, p->x[1], NULL, n[0], n[1], n[2], true);
-    d->kernels.linear_backward_weight(d, p->dx[1], p->dx[2], u, p->x[0], n[0], n[1], n[2]);
+    d->kernels.linear_backward_weight(d, p->dx[1], p->dx[2], u, p->x[0], n[0], n[1], n[2], true);
 }
 
 /* The residual of linear_forward with gelu reaches pre unchanged: its gradient is that of gelu. */

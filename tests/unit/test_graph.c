@@ -340,7 +340,7 @@ START_TEST(flops_are_counted) {
     Params *params = params_new(d);
     Param *x = params_add(params, "x", SHAPE(7, 5), true);
     Param *w = params_add(params, "w", SHAPE(3, 5), true);
-    params_place(params, true);
+    params_place(params, GRADIENTS_SUMMED);
     Graph *g = graph_new(d, params);
     op_linear(g, "y", graph_param(g, x), graph_param(g, w), NULL, (LinearOptions){0});
     ck_assert_double_eq(graph_flops_forward(g), 2 * 7 * 5 * 3);
@@ -357,7 +357,7 @@ START_TEST(operands_that_do_not_fit_abort) {
     Params *params = params_new(d);
     Param *x = params_add(params, "x", SHAPE(7, 5), true);
     Param *w = params_add(params, "w", SHAPE(3, 4), true);
-    params_place(params, true);
+    params_place(params, GRADIENTS_SUMMED);
     Graph *g = graph_new(d, params);
     op_linear(g, "y", graph_param(g, x), graph_param(g, w), NULL, (LinearOptions){0});
 }

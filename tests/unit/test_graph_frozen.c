@@ -62,7 +62,7 @@ static Stack make(const char *device, int depth, int n_frozen) {
         params_add(s.params, name_in(i / N_LAYERS, layer->name), layer->shape,
                    i / N_LAYERS >= n_frozen);
     }
-    ck_assert_int_eq(params_alloc(s.params, true, NULL), STATUS_OK);
+    ck_assert_int_eq(params_alloc(s.params, GRADIENTS_SUMMED, NULL), STATUS_OK);
     s.graph = graph_new(s.device, s.params);
     s.x = graph_input(s.graph, "x", DTYPE_F32, SHAPE(B, T, C));
     s.out = s.x;
@@ -191,7 +191,7 @@ START_TEST(frozen_weights_keep_no_inputs) {
         Params *params = params_new(d);
         Param *w = params_add(params, "w", SHAPE(64, 64), trained);
         Param *b = params_add(params, "b", SHAPE(64), true);
-        params_place(params, true);
+        params_place(params, GRADIENTS_SUMMED);
         Graph *g = graph_new(d, params);
         Value *x = graph_input(g, "x", DTYPE_F32, SHAPE(4, 64));
         for (int i = 0; i < 8; i++)
@@ -223,7 +223,7 @@ static Probe make_probe(bool trained) {
     p.mean = params_add(p.params, "mean", SHAPE(3), trained);
     p.var = params_add(p.params, "var", SHAPE(3), false);
     p.count = params_add(p.params, "count", SHAPE(1), false);
-    ck_assert_int_eq(params_alloc(p.params, true, NULL), STATUS_OK);
+    ck_assert_int_eq(params_alloc(p.params, GRADIENTS_SUMMED, NULL), STATUS_OK);
     params_set(p.params, p.mean, zero);
     params_set(p.params, p.var, one);
     params_set(p.params, p.count, zero);

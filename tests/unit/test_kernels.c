@@ -59,7 +59,7 @@ static void call_linear_backward(Device *d, void **p, const Case *c) {
     d->kernels.linear_backward_input(d, p[0], p[3], p[4], c->flags & PRE ? p[6] : NULL, c->dim[0],
                                      c->dim[1], c->dim[2], c->accumulate);
     d->kernels.linear_backward_weight(d, p[1], c->flags & BIAS ? p[2] : NULL, p[3], p[5], c->dim[0],
-                                      c->dim[1], c->dim[2]);
+                                      c->dim[1], c->dim[2], c->accumulate);
 }
 
 START_TEST(linear_backward) {
@@ -71,12 +71,12 @@ START_TEST(linear_backward) {
         c.flags = i == 1 ? BIAS : i == 2 ? PRE : 0;
         c.growth = (double)(R > O ? R : O) + 8;
         case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, R * I);
-        case_add(&c, &rng, IN_OUT, O * I);
+        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, O * I);
         case_add(&c, &rng, IN_OUT, O);
         case_add(&c, &rng, INPUT, R * O);
         case_add(&c, &rng, INPUT, O * I);
         case_add(&c, &rng, INPUT, R * I);
-        case_add(&c, &rng, INPUT, R * I);
+        case_add(&c, &rng, c.flags & PRE ? IN_OUT : INPUT, R * I);
         case_check(&c);
     }
 }

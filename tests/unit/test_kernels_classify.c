@@ -55,7 +55,8 @@ START_TEST(layernorm_with_frozen_operands) {
 END_TEST
 
 static void call_linear_bias(Device *d, void **p, const Case *c) {
-    d->kernels.linear_backward_weight(d, NULL, p[0], p[1], NULL, c->dim[0], c->dim[1], c->dim[2]);
+    d->kernels.linear_backward_weight(d, NULL, p[0], p[1], NULL, c->dim[0], c->dim[1], c->dim[2],
+                                      false);
 }
 
 START_TEST(linear_with_frozen_weight) {

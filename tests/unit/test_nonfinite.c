@@ -188,7 +188,7 @@ static const struct {
     float value;
 } places[] = {
     {ACTIVATION, "blocks.0.attn", "activation blocks.0.attn", NAN},
-    {ACTIVATION, "blocks.0.mlp.fc1", "activation blocks.0.mlp.fc1", INFINITY},
+    {ACTIVATION, "blocks.0.mlp.fc1", "activation blocks.0\"", INFINITY}, /* kept is its input */
     {ACTIVATION, "decoder_blocks.0.attn.qkv", "activation decoder_blocks.0.attn.qkv", NAN},
     {ACTIVATION, "loss", "activation loss", NAN},
     {GRADIENT, "blocks.0.norm2", "gradient of blocks.0.norm2.bias", NAN},

@@ -38,7 +38,7 @@ static ModelConfig classifier_config(HeadKind head, PoolKind pool) {
     return c;
 }
 
-static Vit *new_vit(const ModelConfig *c, bool gradients, double tune) {
+static Vit *new_vit(const ModelConfig *c, ParamGradients gradients, double tune) {
     Error err = {0};
     Vit *v = NULL;
     ck_assert_msg(vit_new(device, c, gradients, tune, &v, &err) == STATUS_OK, "%s", err.message);
@@ -88,7 +88,7 @@ START_TEST(tuned_blocks_count_from_the_end) {
                  {0.5, false, false, false, false, true},  {1, false, false, false, true, true},
                  {1.5, false, false, true, true, true},    {2, false, true, true, true, true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        Vit *v = new_vit(&c, true, cases[i].blocks);
+        Vit *v = new_vit(&c, GRADIENTS_SUMMED, cases[i].blocks);
         ck_assert(trained(v, "pos_embed") == cases[i].pos);
         ck_assert(trained(v, "patch_embed.proj.weight") == cases[i].pos);
         ck_assert(trained(v, "blocks.0.norm1.weight") == cases[i].block0_attn);
@@ -105,7 +105,7 @@ END_TEST
 
 START_TEST(probe_trains_its_linear_layer_only) {
     ModelConfig c = classifier_config(HEAD_PROBE, POOL_CLS);
-    Vit *v = new_vit(&c, true, TUNE_ALL);
+    Vit *v = new_vit(&c, GRADIENTS_SUMMED, TUNE_ALL);
     ck_assert(!trained(v, "norm.weight"));
     ck_assert(!trained(v, "head.0.running_mean"));
     ck_assert(trained(v, "head.1.weight"));
@@ -119,7 +119,7 @@ END_TEST
 START_TEST(average_follows_and_swaps) {
     Error err = {0};
     ModelConfig c = classifier_config(HEAD_LINEAR, POOL_MEAN);
-    Vit *v = new_vit(&c, true, 0);
+    Vit *v = new_vit(&c, GRADIENTS_SUMMED, 0);
     Ema *ema = NULL;
     Param *head = params_find(v->params, "head.bias"),
           *frozen = params_find(v->params, "cls_token");
@@ -315,7 +315,7 @@ static CheckpointFile *saved(const Vit *v, const CheckpointNotes *notes, const c
 
 START_TEST(heads_and_names_are_kept) {
     ModelConfig c = classifier_config(HEAD_PROBE, POOL_CLS);
-    Vit *v = new_vit(&c, false, TUNE_ALL);
+    Vit *v = new_vit(&c, GRADIENTS_NONE, TUNE_ALL);
     CheckpointNotes notes = {.preset = "vit_tiny", .top1 = 0.25, .averaged = true};
     notes.classes = names_of("[\"a\",\"b\",\"c\"]");
     CheckpointFile *f = saved(v, &notes, "probe");
@@ -348,7 +348,7 @@ START_TEST(encoder_moves_into_a_classifier) {
                 c = classifier_config(HEAD_LINEAR, POOL_MEAN);
     Vit *from = small_model(device, &mae);
     c.image_height *= 2; /* another grid: positions are interpolated */
-    Vit *to = new_vit(&c, true, TUNE_ALL);
+    Vit *to = new_vit(&c, GRADIENTS_SUMMED, TUNE_ALL);
     float head = value_of(to, "head.weight", 0);
     CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
     ck_assert_msg(checkpoint_read_encoder(f, to, &err) == STATUS_OK, "%s", err.message);
@@ -369,7 +369,7 @@ START_TEST(encoder_of_another_width_is_refused) {
                 c = classifier_config(HEAD_LINEAR, POOL_MEAN);
     Vit *from = small_model(device, &mae);
     c.embed_dim *= 2;
-    Vit *to = new_vit(&c, true, TUNE_ALL);
+    Vit *to = new_vit(&c, GRADIENTS_SUMMED, TUNE_ALL);
     CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
     ck_assert_int_eq(checkpoint_read_encoder(f, to, &err), STATUS_SHAPE);
     ck_assert_ptr_nonnull(strstr(err.message, "cls_token"));

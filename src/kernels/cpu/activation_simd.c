@@ -6,7 +6,7 @@ enum { CHUNK = 4096 };
 /* dx may be dy: no simd loop here reads what another lane wrote. */
 static void gelu_backward_chunk(float *dx, const float *dy, const float *pre, int64_t n) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) dx[i] = dy[i] * gelu_slope_f32(pre[i]);
+    for (int64_t i = 0; i < n; i++) dx[i] = dy[i] * gelu_slope_f32(pre[i], normal_cdf_f32(pre[i]));
 }
 
 static void gelu_backward(Device *d, void *dx, const void *dy, const void *pre, int64_t n) {

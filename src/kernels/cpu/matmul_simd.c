@@ -46,7 +46,7 @@ typedef struct Product {
     /* Any may be NULL. With activated or gelu_of, c holds partial sums meanwhile. */
     const float *bias, *residual; /* are added; residual may be c or activated */
     float *activated;             /* gelu of c */
-    const float *gelu_of;         /* c is multiplied by gelu' of it */
+    float *gelu_of;               /* c is multiplied by gelu' of it, and it becomes its gelu */
     float *row_sums;              /* [M] += sums over k of a */
 } Product;
 
@@ -200,9 +200,13 @@ static ALWAYS_INLINE void store_row(const Product *p, const Block *b, int64_t at
         for (int64_t i = 0; i < n; i++) y[i] = c[i] * normal_cdf_f32(c[i]);
     }
     if (p->gelu_of && b->last) {
-        const float *x = p->gelu_of + at;
+        float *x = p->gelu_of + at;
 #pragma omp simd
-        for (int64_t i = 0; i < n; i++) c[i] *= gelu_slope_f32(x[i]);
+        for (int64_t i = 0; i < n; i++) {
+            float cdf = normal_cdf_f32(x[i]);
+            c[i] *= gelu_slope_f32(x[i], cdf);
+            x[i] *= cdf;
+        }
     }
 }
 
@@ -331,9 +335,8 @@ static void linear_forward(Device *d, void *y, void *pre, const void *x, const v
     multiply_matrices(d, &p);
 }
 
-static void linear_backward_input(Device *d, void *dx, const void *dy, const void *w,
-                                  const void *gelu_of, int64_t R, int64_t I, int64_t O,
-                                  bool accumulate) {
+static void linear_backward_input(Device *d, void *dx, const void *dy, const void *w, void *gelu_of,
+                                  int64_t R, int64_t I, int64_t O, bool accumulate) {
     Product p = {.M = R,
                  .N = I,
                  .K = O,
@@ -359,14 +362,14 @@ static void add_column_sums(Device *d, const Product *p) {
 }
 
 static void linear_backward_weight(Device *d, void *dw, void *db, const void *dy, const void *x,
-                                   int64_t R, int64_t I, int64_t O) {
+                                   int64_t R, int64_t I, int64_t O, bool accumulate) {
     Product p = {.M = O,
                  .N = I,
                  .K = R,
                  .a = {dy, O, true},
                  .b = {x, I, false},
                  .c = dw,
-                 .accumulate = true,
+                 .accumulate = accumulate,
                  .row_sums = db};
     if (dw)
         multiply_matrices(d, &p);

@@ -143,10 +143,10 @@ static inline float normal_cdf_f32(float x) {
     return x < 0.0f ? tail : 1.0f - tail;
 }
 
-/* gelu'(x) = Phi(x) + x phi(x), phi being the density of Phi. */
-static inline float gelu_slope_f32(float x) {
+/* gelu'(x) = Phi(x) + x phi(x), phi being the density of Phi and cdf = Phi(x). */
+static inline float gelu_slope_f32(float x, float cdf) {
     float density = 0.39894228f * exp_f32(-0.5f * x * x);
-    return normal_cdf_f32(x) + x * density;
+    return cdf + x * density;
 }
 
 #endif

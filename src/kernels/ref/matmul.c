@@ -19,23 +19,26 @@ static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, cons
 }
 
 static void linear_backward_input(Device *d, void *dx_, const void *dy_, const void *w_,
-                                  const void *gelu_of, int64_t R, int64_t I, int64_t O,
-                                  bool accumulate) {
+                                  void *gelu_of, int64_t R, int64_t I, int64_t O, bool accumulate) {
     (void)d;
-    real *dx = dx_;
-    const real *dy = dy_, *w = w_, *pre = gelu_of;
+    real *dx = dx_, *pre = gelu_of;
+    const real *dy = dy_, *w = w_;
     for (int64_t r = 0; r < R; r++) {
         for (int64_t i = 0; i < I; i++) {
             double s = 0;
             for (int64_t o = 0; o < O; o++) s += (double)dy[r * O + o] * (double)w[o * I + i];
-            if (pre) s *= gelu_slope((double)pre[r * I + i]);
+            if (pre) {
+                double h = (double)pre[r * I + i];
+                s *= gelu_slope(h);
+                pre[r * I + i] = (real)(h * normal_cdf(h));
+            }
             put(&dx[r * I + i], s, accumulate);
         }
     }
 }
 
 static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *dy_, const void *x_,
-                                   int64_t R, int64_t I, int64_t O) {
+                                   int64_t R, int64_t I, int64_t O, bool accumulate) {
     (void)d;
     real *dw = dw_, *db = db_;
     const real *dy = dy_, *x = x_;
@@ -43,7 +46,7 @@ static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *
         for (int64_t i = 0; dw && i < I; i++) {
             double s = 0;
             for (int64_t r = 0; r < R; r++) s += (double)dy[r * O + o] * (double)x[r * I + i];
-            put(&dw[o * I + i], s, true);
+            put(&dw[o * I + i], s, accumulate);
         }
         double s = 0;
         for (int64_t r = 0; r < R; r++) s += (double)dy[r * O + o];

@@ -1,0 +1,188 @@
+/* What is not kept from the forward pass to the backward pass, and where gradients lie meanwhile:
+ * the same bits with less memory. */
+#include "small_model.h" /* before check.h, which has a macro `fail` */
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/internal.h"
+
+Suite *suite_graph_memory(void);
+
+static Device *device;
+
+static void open_device(void) {
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &device, NULL), STATUS_OK);
+}
+
+static void close_device(void) {
+    device_close(device);
+}
+
+/* --- gradients ---------------------------------------------------------------------------------
+ */
+
+/* Of a few passes over different images, the last one; free() it. */
+static float *gradients_of(ParamGradients kind, size_t *bytes, int64_t *n) {
+    ModelConfig c = small_config(3, TARGET_NORM_PIX, false);
+    c.depth = 4;
+    c.mask_token_in_encoder = false;
+    Vit *v = small_vit(device, &c, kind);
+    AutoencoderGraph g = small_graph(v, FORWARD_TRAIN, 5);
+    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    *bytes = params_bytes(v->params) + graph_bytes(g.graph, GRAPH_TRAIN);
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        small_feed(v, &g, seed);
+        small_step(v, &g);
+    }
+    float *gradients = small_gradients(v, n);
+    graph_free(g.graph);
+    vit_free(v);
+    return gradients;
+}
+
+START_TEST(fresh_gradients_take_the_place_of_activations) {
+    size_t summed_bytes, fresh_bytes;
+    int64_t n, m;
+    float *summed = gradients_of(GRADIENTS_SUMMED, &summed_bytes, &n);
+    float *fresh = gradients_of(GRADIENTS_FRESH, &fresh_bytes, &m);
+    ck_assert_int_eq(n, m);
+    ck_assert_mem_eq(summed, fresh, (size_t)n * sizeof *fresh);
+    ck_assert_uint_lt(fresh_bytes + (size_t)n * sizeof *fresh / 4, summed_bytes);
+    free(summed);
+    free(fresh);
+}
+END_TEST
+
+typedef struct Two {
+    Params *params;
+    Param *used, *later, *alone;
+    Graph *graph;
+    Value *x, *out, *beyond;
+} Two;
+
+/* x used -> out, out later -> beyond; nothing reads `alone`. */
+static Two two_layers(void) {
+    Two t = {.params = params_new(device)};
+    float ones[16];
+    for (int i = 0; i < 16; i++) ones[i] = 1;
+    t.used = params_add(t.params, "used", SHAPE(4, 4), true);
+    t.later = params_add(t.params, "later", SHAPE(4, 4), true);
+    t.alone = params_add(t.params, "alone", SHAPE(4, 4), true);
+    ck_assert_int_eq(params_alloc(t.params, GRADIENTS_FRESH, NULL), STATUS_OK);
+    for (int i = 0; i < 3; i++) params_set(t.params, params_at(t.params, i), ones);
+    t.graph = graph_new(device, t.params);
+    t.x = graph_input(t.graph, "x", DTYPE_F32, SHAPE(4, 4));
+    t.out = op_linear(t.graph, "out", t.x, graph_param(t.graph, t.used), NULL, (LinearOptions){0});
+    t.beyond = op_linear(t.graph, "beyond", t.out, graph_param(t.graph, t.later), NULL,
+                         (LinearOptions){0});
+    graph_keep(t.graph, t.out);
+    graph_keep(t.graph, t.beyond);
+    ck_assert_int_eq(graph_plan(t.graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    graph_set_real(t.graph, t.x, ones);
+    return t;
+}
+
+static void expect_gradient(const Two *t, const Param *p, float want) {
+    float got[16];
+    device_download_real(device, got, p->grad, p->numel);
+    for (int i = 0; i < 16; i++)
+        ck_assert_msg(got[i] == want, "%s: %g, not %g", p->name, (double)got[i], (double)want);
+    (void)t;
+}
+
+/* Parameters that the root does not depend on, before and after a pass that did, and one that no op
+ * reads. */
+START_TEST(gradients_of_what_is_not_reached_are_zero) {
+    Two t = two_layers();
+    float up[16];
+    for (int i = 0; i < 16; i++) up[i] = 1;
+    for (int pass = 0; pass < 3; pass++) {
+        Value *root = pass == 1 ? t.beyond : t.out;
+        graph_forward(t.graph);
+        graph_set_grad(t.graph, root, up);
+        graph_backward(t.graph, root, NULL, NULL);
+        expect_gradient(&t, t.alone, 0);
+        expect_gradient(&t, t.later, pass == 1 ? 16 : 0);
+        if (pass != 1) expect_gradient(&t, t.used, 4);
+    }
+    graph_zero_gradients(t.graph);
+    expect_gradient(&t, t.used, 0);
+    graph_free(t.graph);
+    params_free(t.params);
+}
+END_TEST
+
+/* --- activations -------------------------------------------------------------------------------
+ */
+
+typedef struct Norm {
+    Params *params;
+    Graph *graph;
+    Value *x, *hidden, *out;
+} Norm;
+
+/* x -> layer norm -> linear -> GELU -> linear, over [64,32] and [64,128]. */
+static Norm norm_and_mlp(float x_value) {
+    Norm m = {.params = params_new(device)};
+    enum { R = 64, C = 32, H = 128 };
+    float *x = malloc(R * C * sizeof *x);
+    for (int i = 0; i < R * C; i++) x[i] = x_value;
+    Param *in = params_add(m.params, "in", SHAPE(R, C), true);
+    Param *w = params_add(m.params, "w", SHAPE(C), true);
+    Param *b = params_add(m.params, "b", SHAPE(C), true);
+    Param *up = params_add(m.params, "up", SHAPE(H, C), true);
+    Param *down = params_add(m.params, "down", SHAPE(C, H), true);
+    ck_assert_int_eq(params_alloc(m.params, GRADIENTS_SUMMED, NULL), STATUS_OK);
+    params_set(m.params, in, x);
+    free(x);
+    Graph *g = m.graph = graph_new(device, m.params);
+    m.x = graph_param(g, in);
+    m.hidden = op_layernorm(g, "norm", m.x, graph_param(g, w), graph_param(g, b), 1e-6);
+    Value *h =
+        op_linear(g, "up", m.hidden, graph_param(g, up), NULL, (LinearOptions){.gelu = true});
+    m.out = op_linear(g, "down", h, graph_param(g, down), NULL, (LinearOptions){0});
+    graph_keep(g, m.out);
+    ck_assert_int_eq(graph_plan(g, GRAPH_TRAIN, NULL), STATUS_OK);
+    return m;
+}
+
+static int last_step(const Graph *g, const Value *v) {
+    return g->buffers[((const ValueNode *)(const void *)v)->data_buffer].last;
+}
+
+START_TEST(norms_and_gelu_do_not_live_to_the_backward_pass) {
+    Norm m = norm_and_mlp(1);
+    Value *h = graph_find(m.graph, "up");
+    ck_assert_int_lt(last_step(m.graph, m.hidden), m.graph->n_ops);
+    ck_assert_int_lt(last_step(m.graph, h), m.graph->n_ops);
+    graph_free(m.graph);
+    params_free(m.params);
+}
+END_TEST
+
+/* A row whose sum is too large has a mean that is not finite, and is known by it. */
+START_TEST(what_is_not_kept_is_known_by_its_statistics) {
+    Norm m = norm_and_mlp(3e38f);
+    graph_forward(m.graph);
+    const Value *v = graph_first_nonfinite(m.graph);
+    ck_assert_ptr_nonnull(v);
+    ck_assert_str_eq(v->name, "norm");
+    graph_free(m.graph);
+    params_free(m.params);
+}
+END_TEST
+
+Suite *suite_graph_memory(void) {
+    Suite *s = suite_create("graph_memory");
+    TCase *t = tcase_create("graph_memory");
+    tcase_add_checked_fixture(t, open_device, close_device);
+    tcase_add_test(t, fresh_gradients_take_the_place_of_activations);
+    tcase_add_test(t, gradients_of_what_is_not_reached_are_zero);
+    tcase_add_test(t, norms_and_gelu_do_not_live_to_the_backward_pass);
+    tcase_add_test(t, what_is_not_kept_is_known_by_its_statistics);
+    suite_add_tcase(s, t);
+    return s;
+}
