@@ -200,6 +200,9 @@ until [ -s "$dir/stop/log.jsonl" ] || [ $waited -ge 50 ]; do
 done
 run 1 pretrain $long
 err 'another process is training'
+[ -n "${OMP_WAIT_POLICY-}${GOMP_SPINCOUNT-}" ] || [ ! -r /proc/$pid/environ ] ||
+    tr '\0' '\n' </proc/$pid/environ | grep -qx 'GOMP_SPINCOUNT=2000' ||
+    wrong "$last: threads wait as long as the library likes"
 kill -TERM $pid
 wait $pid
 got=$? last='pretrain after SIGTERM'
