@@ -17,7 +17,7 @@ void print_plan(FILE *to, const MaePlan *p) {
     fprintf(to, "compute    %.3f GFLOP an image; measured peak %.0f GFLOP/s\n", p->gflop_per_image,
             p->peak_gflops);
     fprintf(to,
-            "memory     %.1f MB: weights and gradients %.1f, optimiser %.1f, activations %.1f, "
+            "memory     %.1f MB: parameters %.1f, optimiser %.1f, activations %.1f, "
             "copy for checkpoints %.1f\n",
             MB * (double)p->bytes_total, MB * (double)p->bytes_parameters,
             MB * (double)p->bytes_optimizer, MB * (double)p->bytes_activations,

@@ -224,6 +224,8 @@ typedef struct MaePlan {
     int64_t effective_batch, steps_per_epoch, total_steps;
     double lr;              /* after scaling by batch / 256 */
     double gflop_per_image; /* of a training step */
+    /* Gradients count among the activations, where they lie; with `accumulate` above 1 they have
+     * memory of their own, which counts among the parameters. */
     int64_t bytes_parameters, bytes_optimizer, bytes_activations;
     int64_t bytes_snapshot; /* what checkpoints are written from while training goes on */
     int64_t bytes_total;
