@@ -114,15 +114,13 @@ static Work work_of_thread(const Shape *s, void *scratch) {
 
 /* to[D,W] = factor times the transpose of from[n,D]; W is n to whole vectors, filled with zero. */
 static void pack_transposed(float *to, int64_t W, Matrix from, int64_t n, int64_t D, float factor) {
-    for (int64_t i = 0; i < D && n < W; i++) *(Vec *)(to + (i + 1) * W - VEC_LANES) = (Vec){0};
-    int64_t whole = n < 4 ? 0 : D / 4 * 4;
-    for (int64_t t = 0; whole > 0 && t < n; t += 4) {
-        int64_t row = min_i64(t, n - 4); /* the last four may overlap those before */
-        for (int64_t i = 0; i < whole; i += 4)
-            transpose_four(to + i * W + row, W, from.at + row * from.ld + i, from.ld, factor);
-    }
-    for (int64_t t = 0; t < n; t++)
-        for (int64_t i = whole; i < D; i++) to[i * W + t] = from.at[t * from.ld + i] * factor;
+    int64_t whole = D / VEC_LANES * VEC_LANES;
+    for (int64_t t = 0; t < W; t += VEC_LANES)
+        for (int64_t i = 0; i < whole; i += VEC_LANES)
+            transpose_block(to + i * W + t, W, from.at + t * from.ld + i, from.ld, n - t, factor);
+    for (int64_t i = whole; i < D; i++)
+        for (int64_t t = 0; t < W; t++)
+            to[i * W + t] = t < n ? from.at[t * from.ld + i] * factor : 0;
 }
 
 /* from[T,D], or where D is not made of whole vectors its copy to[T,Dp], filled with zero. Low tiles

@@ -25,7 +25,7 @@ enum {
     NR = 2 * VEC_LANES,
     MAX_K = 1024, /* packed at once */
     MAX_N = 3072,
-    PANEL = MAX_K * MR + VEC_LANES, /* floats of a panel and what reading it in vectors adds */
+    PANEL = MAX_K * MR + VEC_LANES, /* floats of a panel and what using it in vectors adds */
     GROUP = 4,                      /* panels packed at once */
     SUM_ROWS = 64,                  /* summed in float before they go to double */
     LINE = 16,                      /* floats of a cache line */
@@ -59,14 +59,16 @@ typedef struct Block {
 /* --- packing ------------------------------------------------------------------------------------
  */
 
-/* to[k][width] = from[i * ld + k] for i < n, zero for the others; width is a constant here. */
+/* to[k][width] = from[i * ld + k] for i < n, zero for the others; width is a constant here. What is
+ * narrower than a vector is written in whole ones: the next k covers what is too much, and the last
+ * one goes beyond the end. */
 static ALWAYS_INLINE void pack_rows(float *to, const float *from, int64_t ld, int64_t n,
                                     int64_t width, int64_t K) {
-    int64_t k = 0;
-    for (; n == width && k + 4 <= K; k += 4) {
-        for (int64_t i = 0; i < width; i += 4) {
-            int64_t row = min_i64(i, width - 4); /* the last four may overlap those before */
-            transpose_four(to + k * width + row, width, from + row * ld + k, ld, 1);
+    int64_t k = 0, wide = min_i64(width, VEC_LANES);
+    for (; n == width && k + VEC_LANES <= K; k += VEC_LANES) {
+        for (int64_t i = 0; i < width; i += wide) {
+            int64_t row = min_i64(i, width - wide); /* the last block may overlap the one before */
+            transpose_block(to + k * width + row, width, from + row * ld + k, ld, wide, 1);
         }
     }
     for (; k < K; k++) {

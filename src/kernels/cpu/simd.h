@@ -35,20 +35,16 @@ void SIMD(fill_optim)(Kernels *k);
 /* One register of floats; its address is a multiple of its size. */
 typedef float Vec __attribute__((vector_size(VEC_LANES * 4), may_alias));
 
-/* The same at any address of a float, and four floats. */
+/* The same at any address of a float. */
 typedef float VecAnywhere __attribute__((vector_size(VEC_LANES * 4), may_alias, aligned(4)));
-typedef float Four __attribute__((vector_size(16), may_alias, aligned(4)));
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* Lanes picked from two vectors by number. */
 #if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE_4(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#define SHUFFLE SHUFFLE_4
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-typedef int32_t FourIds __attribute__((vector_size(16)));
 typedef int32_t VecIds __attribute__((vector_size(VEC_LANES * 4)));
-#define SHUFFLE_4(a, b, ...) __builtin_shuffle(a, b, (FourIds){__VA_ARGS__})
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (VecIds){__VA_ARGS__})
 #endif
 
@@ -70,17 +66,33 @@ static inline Vec odd_lanes(Vec a, Vec b) {
     return SHUFFLE(a, b, ODD_LANES);
 }
 
-/* to[j * step + i] = factor * from[i * ld + j] of 4 x 4. */
-static inline void transpose_four(float *to, int64_t step, const float *from, int64_t ld,
-                                  float factor) {
-    Four r0 = *(const Four *)from * factor, r1 = *(const Four *)(from + ld) * factor;
-    Four r2 = *(const Four *)(from + 2 * ld) * factor, r3 = *(const Four *)(from + 3 * ld) * factor;
-    Four a = SHUFFLE_4(r0, r2, 0, 4, 1, 5), b = SHUFFLE_4(r1, r3, 0, 4, 1, 5);
-    Four c = SHUFFLE_4(r0, r2, 2, 6, 3, 7), d = SHUFFLE_4(r1, r3, 2, 6, 3, 7);
-    *(Four *)to = SHUFFLE_4(a, b, 0, 4, 1, 5);
-    *(Four *)(to + step) = SHUFFLE_4(a, b, 2, 6, 3, 7);
-    *(Four *)(to + 2 * step) = SHUFFLE_4(c, d, 0, 4, 1, 5);
-    *(Four *)(to + 3 * step) = SHUFFLE_4(c, d, 2, 6, 3, 7);
+/* Lane j of v[i] becomes lane i of v[j]: every round puts the even lanes of neighbours before their
+ * odd ones. */
+static ALWAYS_INLINE void transpose_lanes(Vec v[VEC_LANES]) {
+#pragma GCC unroll 4
+    for (int round = 1; round < VEC_LANES; round *= 2) {
+        Vec dealt[VEC_LANES];
+#pragma GCC unroll 8
+        for (int i = 0; i < VEC_LANES / 2; i++) {
+            dealt[i] = even_lanes(v[2 * i], v[2 * i + 1]);
+            dealt[i + VEC_LANES / 2] = odd_lanes(v[2 * i], v[2 * i + 1]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < VEC_LANES; i++) v[i] = dealt[i];
+    }
+}
+
+/* to[j * step + i] = factor * from[i * ld + j] for i < n, zero for the other i < VEC_LANES; of
+ * VEC_LANES columns j, in ascending order. */
+static ALWAYS_INLINE void transpose_block(float *to, int64_t step, const float *from, int64_t ld,
+                                          int64_t n, float factor) {
+    Vec v[VEC_LANES] = {{0}};
+#pragma GCC unroll 16
+    for (int i = 0; i < VEC_LANES; i++)
+        if (i < n) v[i] = *(const VecAnywhere *)(from + i * ld) * factor;
+    transpose_lanes(v);
+#pragma GCC unroll 16
+    for (int j = 0; j < VEC_LANES; j++) *(VecAnywhere *)(to + j * step) = v[j];
 }
 
 static inline int64_t min_i64(int64_t a, int64_t b) {
@@ -101,12 +113,11 @@ static inline float exp_inside_f32(float x) {
     float n = shifted - shift;
     float r = x - n * 0.693359375f;
     r = r + n * 2.12194440e-4f;
-    float p = 0.00139263919f;
-    p = p * r + 0.008363345811f;
-    p = p * r + 0.04166655336f;
-    p = p * r + 0.1666657599f;
-    p = p * r + 0.5f;
-    p = (r * r) * p + r + 1.0f;
+    float r2 = r * r;
+    float high = 0.00139263919f * r + 0.008363345811f;
+    float low = 0.04166655336f * r + 0.1666657599f;
+    float p = (high * r2 + low) * r + 0.5f;
+    p = r2 * p + (r + 1.0f);
     uint32_t bits;
     memcpy(&bits, &shifted, 4);
     bits = (bits + 127u) << 23;
@@ -128,17 +139,11 @@ static inline float exp_f32(float x) {
 static inline float normal_cdf_f32(float x) {
     float a = fabsf(x);
     a = a > 11.0f ? 11.0f : a;
-    float p = 1.35706086e-8f;
-    p = p * a - 4.28444253e-7f;
-    p = p * a + 5.79135849e-6f;
-    p = p * a - 4.23631973e-5f;
-    p = p * a + 0.000157172792f;
-    p = p * a + 7.55429937e-5f;
-    p = p * a - 0.00490582921f;
-    p = p * a + 0.036408741f;
-    p = p * a + 0.318289071f;
-    p = p * a + 0.797886729f;
-    p = p * a + 0.693147123f;
+    float a2 = a * a, a4 = a2 * a2;
+    float p0 = (0.036408741f * a + 0.318289071f) * a2 + (0.797886729f * a + 0.693147123f);
+    float p4 = (-4.23631973e-5f * a + 0.000157172792f) * a2 + (7.55429937e-5f * a - 0.00490582921f);
+    float p8 = 1.35706086e-8f * a2 + (-4.28444253e-7f * a + 5.79135849e-6f);
+    float p = (p8 * a4 + p4) * a4 + p0;
     float tail = exp_inside_f32(-p);
     return x < 0.0f ? tail : 1.0f - tail;
 }
