@@ -211,8 +211,8 @@ $(CLI_RUNS): run/%: $(MAE) $(EXAMPLES) $(DIR)/faults.so
 	    FAULTS_SO='$(CURDIR)/$(DIR)/faults.so' sh $*
 
 # Wants MPI=1 and an mpirun.
-check-mpi: $(MAE)
-	sh tests/mpi/run.sh '$(CURDIR)/$(MAE)'
+check-mpi: $(MAE) $(DIR)/faults.so
+	FAULTS_SO='$(CURDIR)/$(DIR)/faults.so' sh tests/mpi/run.sh '$(CURDIR)/$(MAE)'
 
 check-style: $(BIN)/libmae.so
 	sh tools/check_style.sh $(BIN)/libmae.so

@@ -44,10 +44,10 @@ typedef struct Batch {
 } Batch;
 
 typedef struct Loader Loader;
-/* The dataset must outlive the loader. Fails (EMPTY) when an epoch has no batch, saying what to
- * change. */
 /* The place within a batch of n_ranks * batch samples of the i-th sample of a process. */
 int64_t loader_place(int64_t rank, int64_t n_ranks, int64_t batch, int64_t i);
+/* The dataset must outlive the loader. Fails (EMPTY) when an epoch has no batch, saying what to
+ * change. */
 Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err);
 int64_t loader_batches_per_epoch(const Loader *l);
 /* The next batch, valid until the next call. out->n == 0 at the end. */

@@ -1,304 +1,13 @@
-/* The option table: parser, help and config.json all come from here. A row says what the option is
- * called, where it lives in MaeOptions, which commands know it, its default and its range. Defaults
- * are the published recipe. Two rows may share a name when no command knows both. */
+/* Options by their names: finding one, or the nearest name to a wrong one; setting, defaults and
+ * freeing of all. The rows are in options_table.c, what a value's text means in options_value.c,
+ * config.json in options_file.c. */
 #include "train/options.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-
-#define COUNT (sizeof TABLE / sizeof *TABLE)
-#define BIG 1e15
-
-#define PRE MAE_COMMAND_PRETRAIN
-#define REC MAE_COMMAND_RECONSTRUCT
-#define KNN MAE_COMMAND_KNN
-#define FEA MAE_COMMAND_FEATURES
-#define BEN MAE_COMMAND_BENCH
-#define INF MAE_COMMAND_INFO
-#define FIN MAE_COMMAND_FINETUNE
-#define PRO MAE_COMMAND_PROBE
-#define EVA MAE_COMMAND_EVAL
-#define CLA MAE_COMMAND_CLASSIFY
-#define CON MAE_COMMAND_CONVERT
-#define RDS (REC | KNN | FEA | EVA | CLA | INF | CON) /* reads a checkpoint */
-#define SUP (FIN | PRO)                               /* supervised training */
-#define TRA (PRE | SUP)                               /* training */
-
-static const char *const MODELS[] = {"vit_tiny",  "vit_small", "vit_base",
-                                     "vit_large", "vit_huge",  NULL};
-static const char *const MASKS[] = {"random", "block", "grid", NULL};
-static const char *const TARGETS[] = {"pixel", "norm-pix", "pca", "token", NULL};
-static const char *const DESTINATIONS[] = {"official", "timm", "hf", "onnx", "mae", NULL};
-static const char *const DTYPES[] = {"f32", "f16", "bf16", "i8", NULL};
-static const char *const PARTS[] = {"auto", "encoder", "classifier", "reconstruction", NULL};
-static const char *const HF_NAMES[] = {"v4", "v5", NULL};
-static const char *const READ_TARGETS[] = {"as-said", "pixel", "norm-pix", NULL};
-static const char *const AUGMENTS[] = {"none",        "crop-fixed", "crop",
-                                       "crop-jitter", "crop-once",  NULL};
-static const char *const DEVICES[] = {"cpu", "ref", NULL};
-static const char *const PRECISIONS[] = {"fp32", NULL};
-static const char *const STATS[] = {"true", "interpolated", NULL};
-static const char *const POOLS[] = {"mean", "cls", "all", NULL};
-static const char *const HEAD_POOLS[] = {"mean", "cls", NULL};
-static const char *const MIX_MODES[] = {"batch", "pair", "elem", NULL};
-static const char *const ERASE_MODES[] = {"pixel", "rand", "const", NULL};
-static const char *const TASKS[] = {"pretrain", "finetune", "features", NULL};
-static const char *const OPTIMIZERS[] = {"adamw", "lars", "sgd", NULL};
-
-#define AT(field) offsetof(MaeOptions, field)
-#define BOOL(name, field, commands, fallback, group, help)                                         \
-    { name, MAE_OPTION_BOOL, AT(field), commands, fallback, 0, 1, NULL, group, "", help }
-#define INT(name, field, commands, fallback, min, max, group, help)                                \
-    { name, MAE_OPTION_INT, AT(field), commands, fallback, min, max, NULL, group, "N", help }
-#define REAL_(name, field, commands, fallback, min, max, group, help)                              \
-    { name, MAE_OPTION_REAL, AT(field), commands, fallback, min, max, NULL, group, "X", help }
-#define TEXT(name, field, commands, group, argument, help)                                         \
-    { name, MAE_OPTION_STRING, AT(field), commands, NULL, 0, 0, NULL, group, argument, help }
-#define CHOICE(name, field, commands, fallback, choices, group, help)                              \
-    { name, MAE_OPTION_CHOICE, AT(field), commands, fallback, 0, 0, choices, group, "WORD", help }
-
-static const MaeOption TABLE[] = {
-    /* files */
-    TEXT("data", data, TRA | KNN | FEA | BEN, "Data", "SRC",
-         "images: a folder, list:, tar:, cifar10:, cifar100:, tiles: or synthetic: source"),
-    TEXT("val", val, KNN | EVA, "Data", "SRC", "labelled images to classify"),
-    TEXT("val", val, SUP, "Data", "SRC", "labelled images to validate with after every epoch"),
-    REAL_("val-share", val_share, SUP, "0", 0, 0.9, "Data",
-          "hold out this share of --data, drawn by --seed, instead of --val"),
-    TEXT("out", out, TRA, "Run", "RUN", "run folder, made when it is not there"),
-    TEXT("out", out, REC, "Picture", "PNG", "picture to write"),
-    TEXT("out", out, FEA, "Features", "FILE.npy", "file to write; FILE.txt names its rows"),
-    TEXT("model", checkpoint, REC | KNN | FEA | EVA | CLA, "Model", "CKPT", "checkpoint to use"),
-    TEXT("init", init, PRE, "Model", "CKPT", "start from these weights (new optimiser state)"),
-    BOOL("continue", continue_run, PRE, "false", "Model",
-         "go on with the optimiser and epoch of --init, a training checkpoint of the published "
-         "code"),
-    TEXT("init", init, FIN, "Model", "CKPT",
-         "checkpoint whose encoder is fine-tuned, or none: from scratch"),
-    TEXT("init", init, PRO, "Model", "CKPT", "checkpoint whose encoder is probed, or none"),
-    BOOL("restart", restart, TRA, "false", "Run", "begin anew in a folder that holds a run"),
-    /* model */
-    CHOICE("model", model, PRE | BEN, "vit_base", MODELS, "Model", "size of the model"),
-    CHOICE("model", model, SUP, "vit_base", MODELS, "Model",
-           "size of the model, with --init none; otherwise the checkpoint says it"),
-    {"image-size", MAE_OPTION_SIZE, AT(image_size), PRE | BEN, "224", 1, 65536, NULL, "Model",
-     "HxW", "image height and width, multiples of the patch"},
-    {"image-size", MAE_OPTION_SIZE, AT(image_size), SUP, NULL, 1, 65536, NULL, "Model", "HxW",
-     "image height and width (as in the checkpoint, else 224); positions are interpolated"},
-    INT("patch", patch, PRE | BEN | SUP, NULL, 1, 65536, "Model", "patch size (16; vit_huge 14)"),
-    INT("channels", channels, PRE | BEN | SUP, "3", 1, 16, "Model", "image channels"),
-    INT("embed-dim", embed_dim, PRE | BEN | SUP, NULL, 4, 65536, "Model",
-        "encoder width (by model)"),
-    INT("depth", depth, PRE | BEN | SUP, NULL, 1, 1000, "Model", "encoder blocks (by model)"),
-    INT("heads", heads, PRE | BEN | SUP, NULL, 1, 4096, "Model", "encoder heads (by model)"),
-    INT("heads", heads, RDS, NULL, 1, 4096, "Model",
-        "encoder heads, where a checkpoint of another tool does not say"),
-    INT("decoder-heads", decoder_heads, RDS, NULL, 1, 4096, "Model",
-        "decoder heads, where a checkpoint of another tool does not say"),
-    CHOICE("target", read_target, REC | CON | INF, "as-said", READ_TARGETS, "Model",
-           "what the decoder predicts, where a checkpoint of another tool does not say"),
-    REAL_("mlp-ratio", mlp_ratio, PRE | BEN | SUP, "4", 0.01, 64, "Model", "MLP width over width"),
-    INT("decoder-embed-dim", decoder_embed_dim, PRE | BEN, NULL, 4, 65536, "Model",
-        "decoder width (by model)"),
-    INT("decoder-depth", decoder_depth, PRE | BEN, NULL, 1, 1000, "Model",
-        "decoder blocks (by model)"),
-    INT("decoder-heads", decoder_heads, PRE | BEN, NULL, 1, 4096, "Model",
-        "decoder heads (by model)"),
-    /* masking and target */
-    REAL_("mask-ratio", mask_ratio, PRE | BEN, "0.75", 0, 1, "Masking and target",
-          "share of patches removed"),
-    REAL_("mask-ratio", mask_ratio, REC, NULL, 0, 1, "Masking and target",
-          "share of patches removed (as in training)"),
-    CHOICE("mask", mask, PRE | REC | BEN, "random", MASKS, "Masking and target",
-           "which patches are removed"),
-    CHOICE("target", target, PRE | BEN, "norm-pix", TARGETS, "Masking and target",
-           "what is predicted"),
-    INT("pca-components", pca_components, PRE | BEN, "96", 1, 65536, "Masking and target",
-        "coefficients predicted by --target pca"),
-    INT("pca-images", pca_images, PRE, "512", 1, BIG, "Masking and target",
-        "images that the components are fitted to"),
-    BOOL("mask-token-in-encoder", mask_token_in_encoder, PRE | BEN, "false", "Masking and target",
-         "the encoder sees mask tokens (paper, Table 1c)"),
-    TEXT("keep", keep_patches, REC, "Masking and target", "I,J,...",
-         "keep exactly these patches, counted from 0 row by row"),
-    BOOL("paste", paste, REC, "false", "Picture", "show visible patches as they are"),
-    CHOICE("stats", stats, REC, "true", STATS, "Picture",
-           "norm-pix: patch mean and deviation from the image itself, or interpolated from the "
-           "visible patches"),
-    /* what is trained */
-    REAL_(
-        "tune-blocks", tune_blocks, FIN, NULL, 0, 1000, "Model",
-        "train the last K blocks only, with the final norm and the head; a half is the MLP half of "
-        "a block (all, and everything before)"),
-    CHOICE("pool", head_pool, FIN, "mean", HEAD_POOLS, "Model",
-           "mean of the patch tokens, or cls token"),
-    CHOICE("pool", head_pool, PRO, "cls", HEAD_POOLS, "Model",
-           "mean of the patch tokens, or cls token"),
-    REAL_("drop-path", drop_path, FIN, NULL, 0, 0.99, "Model",
-          "stochastic depth of the last block, rising from 0 (0.1; vit_large 0.2, vit_huge 0.3)"),
-    /* data */
-    CHOICE("augment", augment, PRE | FIN | BEN, "crop", AUGMENTS, "Data", "augmentation"),
-    CHOICE("augment", augment, PRO, "crop-once", AUGMENTS, "Data", "augmentation"),
-    REAL_("min-scale", min_scale, PRE | BEN, "0.2", 0.0001, 1, "Data",
-          "smallest area of a random crop"),
-    REAL_("min-scale", min_scale, SUP, "0.08", 0.0001, 1, "Data", "smallest area of a random crop"),
-    TEXT("randaugment", randaugment, FIN, "Data", "SPEC",
-         "RandAugment, as m9-n2-mstd0.5-inc1, or none (m9-n2-mstd0.5-inc1)"),
-    REAL_("color-jitter", color_jitter, FIN, "0", 0, 1, "Data",
-          "strength of brightness, contrast and saturation jitter, without RandAugment"),
-    REAL_("erase-prob", erase_prob, FIN, NULL, 0, 1, "Data",
-          "share of images with a rectangle erased (0.25; from scratch 0)"),
-    CHOICE("erase-mode", erase_mode, FIN, "pixel", ERASE_MODES, "Data",
-           "erased with noise, with one random colour, or with the mean"),
-    REAL_("mixup", mixup, FIN, "0.8", 0, 100, "Data", "alpha of mixup (0 = off)"),
-    REAL_("cutmix", cutmix, FIN, "1", 0, 100, "Data", "alpha of cutmix (0 = off)"),
-    REAL_("mix-prob", mix_prob, FIN, "1", 0, 1, "Data", "share of batches mixed"),
-    REAL_("mix-switch-prob", mix_switch_prob, FIN, "0.5", 0, 1, "Data",
-          "share of mixed batches that take cutmix, where both are on"),
-    CHOICE("mix-mode", mix_mode, FIN, "batch", MIX_MODES, "Data",
-           "one draw for a batch, for each pair, or for each image"),
-    REAL_("label-smoothing", label_smoothing, FIN, "0.1", 0, 0.999, "Data", "label smoothing"),
-    INT("repeat", repeat, TRA | BEN, "1", 1, 1e9, "Data", "crops of every image in an epoch"),
-    INT("workers", workers, TRA | KNN | FEA | BEN | EVA, NULL, 0, 256, "Data",
-        "loader threads (as many as processors, at most 8)"),
-    INT("cache-mb", cache_mb, TRA | KNN | FEA | BEN | EVA, "512", 0, 1e9, "Data",
-        "memory for decoded images, MB"),
-    INT("max-side", max_side, TRA | KNN | FEA | BEN | EVA, "0", 0, 65536, "Data",
-        "shrink images on loading to at most this shorter side (0 = off)"),
-    INT("max-pixels", max_pixels, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "178956970", 1,
-        2147483647, "Data",
-        "refuse images whose header announces more pixels, before there is memory for them"),
-    INT("max-entries", max_entries, TRA | KNN | FEA | BEN | EVA, "100000000", 1, BIG, "Data",
-        "refuse a list: with more images, and a tar: whose shards have more entries together"),
-    BOOL(
-        "fast-decode", fast_decode, TRA | BEN, "false", "Data",
-        "decode JPEG at a half, quarter or eighth where the crop is shrunk as much: pixels of such "
-        "crops differ, by about 4 of 255; no effect on other formats; no --cache-mb"),
-    BOOL("strict", strict, TRA, "false", "Data", "an unreadable image is an error"),
-    INT("limit", limit, KNN | FEA | SUP, "0", 0, BIG, "Data", "first N images of --data (0 = all)"),
-    INT("val-limit", val_limit, KNN | SUP | EVA, "0", 0, BIG, "Data",
-        "first N images of --val (0 = all)"),
-    BOOL("cache-features", cache_features, PRO, "false", "Data",
-         "run the encoder once and train on its features; needs --augment none"),
-    /* training */
-    INT("epochs", epochs, PRE, "800", 1, 1e9, "Training", "epochs"),
-    INT("epochs", epochs, FIN, NULL, 1, 1e9, "Training",
-        "epochs (100, from vit_large on 50; from scratch 300 and 200)"),
-    INT("epochs", epochs, PRO, "90", 1, 1e9, "Training", "epochs"),
-    INT("steps", steps, TRA, "0", 0, BIG, "Training", "end after this many updates (0 = epochs)"),
-    INT("batch", batch, PRE | FIN | BEN, "64", 1, 65536, "Training",
-        "images in a micro-batch, of each process"),
-    INT("batch", batch, PRO, "512", 2, 65536, "Training",
-        "images in a micro-batch, whose statistics the batch norm takes"),
-    INT("accumulate", accumulate, TRA, "1", 1, 65536, "Training", "micro-batches in an update"),
-    BOOL("shard-optimizer", shard_optimizer, PRE | FIN, "false", "Training",
-         "with several processes, each keeps and updates only its part of the optimiser's state"),
-    BOOL("sync-batchnorm", sync_batchnorm, PRO, "true", "Training",
-         "with several processes, the batch norm takes the statistics of all of them"),
-    CHOICE("optimizer", optimizer, PRO, "lars", OPTIMIZERS, "Training", "optimiser"),
-    REAL_("base-lr", base_lr, PRE, "1.5e-4", 0, 1000, "Training",
-          "learning rate for 256 images an update"),
-    REAL_(
-        "base-lr", base_lr, FIN, NULL, 0, 1000, "Training",
-        "learning rate for 256 images an update (5e-4, from vit_large on 1e-3; from scratch 1e-4)"),
-    REAL_("base-lr", base_lr, PRO, "0.1", 0, 1000, "Training",
-          "learning rate for 256 images an update"),
-    REAL_("lr", lr, TRA, NULL, 0, 1000, "Training", "peak learning rate (base-lr x batch / 256)"),
-    REAL_("warmup-epochs", warmup_epochs, PRE, "40", 0, 1e9, "Training", "linear warm-up"),
-    REAL_("warmup-epochs", warmup_epochs, FIN, NULL, 0, 1e9, "Training",
-          "linear warm-up (5; from scratch 20)"),
-    REAL_("warmup-epochs", warmup_epochs, PRO, "10", 0, 1e9, "Training", "linear warm-up"),
-    REAL_("min-lr", min_lr, PRE | PRO, "0", 0, 1000, "Training", "learning rate at the end"),
-    REAL_("min-lr", min_lr, FIN, NULL, 0, 1000, "Training",
-          "learning rate at the end (1e-6; from scratch 0)"),
-    REAL_("layer-decay", layer_decay, FIN, NULL, 0.01, 1, "Training",
-          "rate of a layer over that of the next (0.65, from vit_large on 0.75; from scratch 1)"),
-    REAL_("weight-decay", weight_decay, PRE, "0.05", 0, 1000, "Training", "AdamW weight decay"),
-    REAL_("weight-decay", weight_decay, FIN, NULL, 0, 1000, "Training",
-          "AdamW weight decay (0.05; from scratch 0.3)"),
-    REAL_("weight-decay", weight_decay, PRO, "0", 0, 1000, "Training", "weight decay"),
-    REAL_("beta1", beta1, TRA, "0.9", 0, 0.999999, "Training", "AdamW beta 1"),
-    REAL_("beta2", beta2, PRE, "0.95", 0, 0.999999, "Training", "AdamW beta 2"),
-    REAL_("beta2", beta2, FIN, NULL, 0, 0.999999, "Training",
-          "AdamW beta 2 (0.999; from scratch 0.95)"),
-    REAL_("beta2", beta2, PRO, "0.999", 0, 0.999999, "Training", "AdamW beta 2"),
-    REAL_("momentum", momentum, PRO, "0.9", 0, 0.999999, "Training", "of LARS and SGD"),
-    REAL_("ema", ema, FIN, NULL, 0, 0.9999999, "Training",
-          "decay of averaged weights, validated beside the others (0 = off; from scratch 0.9999)"),
-    REAL_("clip-grad", clip_grad, TRA, "0", 0, BIG, "Training", "largest gradient norm (0 = off)"),
-    INT("seed", seed, TRA | REC | BEN | EVA | CON, "0", 0, BIG, "Training",
-        "seed of everything random"),
-    INT("save-every", save_every, PRE, "20", 1, 1e9, "Run", "epochs between checkpoints"),
-    INT("save-every", save_every, SUP, "10", 1, 1e9, "Run", "epochs between numbered checkpoints"),
-    INT("eval-every", eval_every, SUP, "1", 1, 1e9, "Run", "epochs between validations"),
-    BOOL("async-save", async_save, TRA, "true", "Run",
-         "write checkpoints, from a copy, while training goes on"),
-    INT("keep", keep, TRA, "2", 1, 1e9, "Run", "numbered checkpoints kept"),
-    INT("log-every", log_every, TRA, "10", 1, 1e9, "Run", "updates between lines of log.jsonl"),
-    /* features, knn */
-    CHOICE("pool", pool, KNN, "mean", HEAD_POOLS, "Features", "mean of patch tokens, or cls"),
-    CHOICE("pool", pool, FEA, "mean", POOLS, "Features",
-           "mean of patch tokens, cls, or all tokens (cls first)"),
-    INT("block", block, FEA, "0", 0, 1000, "Features",
-        "what block N puts out, counted from 1, without the final norm (0 = the end)"),
-    TEXT(
-        "attention", attention, FEA, "Features", "PNG",
-        "picture of where the cls token looks, a row an image, a panel a head (at most 16 images)"),
-    INT("k", k, KNN, "20", 1, 100000, "Features", "neighbours"),
-    REAL_("temperature", temperature, KNN, "0.07", 1e-6, 1e6, "Features",
-          "votes are weighted exp(cosine / temperature)"),
-    /* eval, classify */
-    INT("batch", batch, EVA, "64", 1, 65536, "Evaluation", "images at a time"),
-    TEXT("classes", classes, EVA, "Evaluation", "FILE",
-         "classes that count, a line each: NAME, NAME<TAB>NUMBER or NUMBER"),
-    TEXT("corruptions", corruptions, EVA, "Evaluation", "LIST",
-         "all, or names joined by commas, of the 15 corruptions of ImageNet-C, at 5 severities"),
-    TEXT("baseline", baseline, EVA, "Evaluation", "NAME",
-         "what the corruption error is relative to: alexnet (published), none, or a file that "
-         "`mae eval --corruptions all --json` printed (alexnet)"),
-    TEXT("confusion", confusion, EVA, "Evaluation", "FILE.csv",
-         "write how often each class was taken for which"),
-    CHOICE("to", to, CON, "official", DESTINATIONS, "Conversion", "what it is for"),
-    CHOICE("dtype", dtype, CON, "f32", DTYPES, "Conversion",
-           "type of the weights; i8 (with a scale a row) for onnx only"),
-    CHOICE("part", part, CON, "auto", PARTS, "Conversion",
-           "onnx: what the graph computes; auto is the classifier, where there is one, or the "
-           "encoder"),
-    INT("batch", fixed_batch, CON, "0", 0, 65536, "Conversion", "onnx: images at a time (0 = any)"),
-    CHOICE("hf-names", hf_names, CON, "v4", HF_NAMES, "Conversion",
-           "spelling of transformers before or from version 5, which reads both"),
-    TEXT("verify", verify, CON, "Conversion", "IMAGE",
-         "run both on this image and print the difference"),
-    INT("top", top, CLA, "5", 1, 1000, "Output", "classes shown"),
-    /* machine and output */
-    CHOICE("task", task, BEN, "pretrain", TASKS, "Run",
-           "whose step is measured: of pre-training, of fine-tuning (1000 classes, the published "
-           "recipe), or features of whole images (forward only)"),
-    INT("repetitions", repetitions, BEN, "5", 1, 1000, "Run", "timed repetitions"),
-    CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA, "cpu", DEVICES, "Machine",
-           "cpu, or ref: the plain reference loops"),
-    CHOICE("precision", precision, TRA | BEN, "fp32", PRECISIONS, "Machine", "arithmetic"),
-    INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "0", 0, 4096, "Machine",
-        "compute threads (0 = all processors)"),
-    BOOL("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
-         "one JSON object on standard output"),
-    BOOL("quiet", quiet, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
-         "errors only on standard error"),
-};
-
-_Static_assert(COUNT <= sizeof((MaeOptions *)0)->given, "MaeOptions.given is too short");
-
-const MaeOption *mae_option_table(size_t *count) {
-    *count = COUNT;
-    return TABLE;
-}
 
 /* --- errors ---------------------------------------------------------------------------------- */
 
@@ -319,6 +28,17 @@ MaeStatus option_failure(const Error *e, MaeError *err) {
         snprintf(err->message, sizeof err->message, "%s", e->message);
     }
     return (MaeStatus)e->status;
+}
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+int option_find(MaeCommand command, const char *name) {
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
+    for (size_t i = 0; i < count; i++)
+        if ((table[i].commands & (unsigned)command) && strcmp(table[i].name, name) == 0)
+            return (int)i;
+    return -1;
 }
 
 /* Edit distance, for "did you mean"; the names of the table are shorter than the row. */
@@ -342,145 +62,34 @@ static int distance(const char *a, const char *b) {
 
 /* Near: at most three letters wrong, and less than half of a short name. */
 const char *option_nearest(MaeCommand command, const char *name) {
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
     const char *best = NULL;
     size_t length = strnlen(name, 64);
     int least = length >= 6 ? 4 : (int)(length + 1) / 2;
-    for (size_t i = 0; i < COUNT; i++) {
-        if (!(TABLE[i].commands & (unsigned)command)) continue;
-        int d = distance(name, TABLE[i].name);
+    for (size_t i = 0; i < count; i++) {
+        if (!(table[i].commands & (unsigned)command)) continue;
+        int d = distance(name, table[i].name);
         if (d < least) {
             least = d;
-            best = TABLE[i].name;
+            best = table[i].name;
         }
     }
     return best;
 }
 
-/* --- values ---------------------------------------------------------------------------------- */
-
-const void *option_value(const MaeOptions *o, const MaeOption *row) {
-    return (const char *)o + row->offset;
-}
-
-static void *field(MaeOptions *o, const MaeOption *row) {
-    return (char *)o + row->offset;
-}
-
-/* strtoll and strtod skip spaces and take hexadecimal and words; options are plain decimals. */
-static bool is_plain(const char *text, const char *allowed) {
-    return *text && strspn(text, allowed) == strlen(text);
-}
-
-static MaeStatus check_range(const MaeOption *row, double v, const char *text, MaeError *err) {
-    if (v >= row->min && v <= row->max) return MAE_OK;
-    return option_usage(err, "--%s %.200s: must be %.15g to %.15g", row->name, text, row->min,
-                        row->max);
-}
-
-static MaeStatus set_int(int64_t *out, const MaeOption *row, const char *text, MaeError *err) {
-    char *end;
-    errno = 0;
-    long long v = strtoll(text, &end, 10);
-    if (!is_plain(text, "+-0123456789") || *end || end == text)
-        return option_usage(err, "--%s %.200s: not a whole number", row->name, text);
-    MaeStatus status = check_range(row, errno ? INFINITY : (double)v, text, err);
-    if (status == MAE_OK) *out = v;
-    return status;
-}
-
-static MaeStatus set_real(double *out, const MaeOption *row, const char *text, MaeError *err) {
-    char *end;
-    double v = strtod(text, &end);
-    if (!is_plain(text, "+-0123456789.eE") || *end || end == text)
-        return option_usage(err, "--%s %.200s: not a number", row->name, text);
-    MaeStatus status = check_range(row, v, text, err);
-    if (status == MAE_OK) *out = v;
-    return status;
-}
-
-static MaeStatus set_size(int64_t out[2], const MaeOption *row, const char *text, MaeError *err) {
-    char *end;
-    errno = 0;
-    long long h = strtoll(text, &end, 10), w = h;
-    bool ok = is_plain(text, "+-0123456789x") && end != text;
-    if (ok && *end == 'x') {
-        const char *second = end + 1;
-        w = strtoll(second, &end, 10);
-        ok = end != second;
-    }
-    if (!ok || *end)
-        return option_usage(err, "--%s %.200s: write 224 or 224x320 (height x width)", row->name,
-                            text);
-    MaeStatus status = check_range(row, errno ? INFINITY : (double)h, text, err);
-    if (status == MAE_OK) status = check_range(row, (double)w, text, err);
-    if (status != MAE_OK) return status;
-    out[0] = h;
-    out[1] = w;
-    return MAE_OK;
-}
-
-static MaeStatus set_choice(int *out, const MaeOption *row, const char *text, MaeError *err) {
-    char list[256] = "";
-    size_t used = 0;
-    for (int i = 0; row->choices[i]; i++) {
-        if (strcmp(row->choices[i], text) == 0) {
-            *out = i;
-            return MAE_OK;
-        }
-        int n = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", row->choices[i]);
-        if (n > 0 && used + (size_t)n < sizeof list) used += (size_t)n;
-    }
-    return option_usage(err, "--%s %.200s: choose one of %s", row->name, text, list);
-}
-
-static MaeStatus set_string(char **out, const MaeOption *row, const char *text, MaeError *err) {
-    Error e = {0};
-    if (!*text) return option_usage(err, "--%s: the value is empty", row->name);
-    if (strlen(text) >= OPTION_TEXT_BYTES)
-        return option_usage(err, "--%s %.60s...: longer than %d bytes", row->name, text,
-                            OPTION_TEXT_BYTES - 1);
-    char *copy = mem_strdup(text);
-    if (!copy) {
-        fail(&e, STATUS_MEMORY, "no memory for --%s", row->name);
-        return option_failure(&e, err);
-    }
-    mem_free(*out);
-    *out = copy;
-    return MAE_OK;
-}
-
-static MaeStatus set_bool(int *out, const MaeOption *row, const char *text, MaeError *err) {
-    bool yes = strcmp(text, "true") == 0;
-    if (!yes && strcmp(text, "false") != 0)
-        return option_usage(err, "--%s %.200s: must be true or false", row->name, text);
-    *out = yes;
-    return MAE_OK;
-}
+/* --- setting --------------------------------------------------------------------------------- */
 
 MaeStatus option_set_row(MaeOptions *o, size_t i, const char *text, MaeError *err) {
-    const MaeOption *row = &TABLE[i];
-    MaeStatus status = MAE_OK;
-    switch (row->type) {
-    case MAE_OPTION_BOOL: status = set_bool(field(o, row), row, text, err); break;
-    case MAE_OPTION_INT: status = set_int(field(o, row), row, text, err); break;
-    case MAE_OPTION_REAL: status = set_real(field(o, row), row, text, err); break;
-    case MAE_OPTION_STRING: status = set_string(field(o, row), row, text, err); break;
-    case MAE_OPTION_CHOICE: status = set_choice(field(o, row), row, text, err); break;
-    case MAE_OPTION_SIZE: status = set_size(field(o, row), row, text, err); break;
-    }
+    size_t count;
+    MaeStatus status = option_parse(o, &mae_option_table(&count)[i], text, err);
     if (status == MAE_OK) o->given[i] = 1;
     return status;
 }
 
-int option_find(MaeCommand command, const char *name) {
-    for (size_t i = 0; i < COUNT; i++)
-        if ((TABLE[i].commands & (unsigned)command) && strcmp(TABLE[i].name, name) == 0)
-            return (int)i;
-    return -1;
-}
-
 MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *name,
                          const char *value, MaeError *err) {
+    size_t count;
     int i = option_find(command, name);
     if (i >= 0) return option_set_row(options, (size_t)i, value, err);
     const char *other = option_nearest(command, name);
@@ -488,57 +97,30 @@ MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *na
         return option_usage(err, "there is no option --%.60s here; did you mean --%s?", name,
                             other);
     i = option_find((MaeCommand)~0u, name);
-    if (i >= 0 && strcmp(TABLE[i].group, "Model") == 0)
+    if (i >= 0 && strcmp(mae_option_table(&count)[i].group, "Model") == 0)
         return option_usage(err, "--%s cannot be given here: the checkpoint says it", name);
     return option_usage(err, "there is no option --%.60s here", name);
 }
 
 void mae_options_default(MaeCommand command, MaeOptions *options) {
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
     *options = (MaeOptions){.workers = -1, .mask_ratio = -1, .tune_blocks = -1};
-    for (size_t i = 0; i < COUNT; i++)
-        if ((TABLE[i].commands & (unsigned)command) && TABLE[i].fallback) {
-            MaeStatus status = option_set_row(options, i, TABLE[i].fallback, NULL);
-            ASSERT(status == MAE_OK, "default %s of --%s", TABLE[i].fallback, TABLE[i].name);
+    for (size_t i = 0; i < count; i++)
+        if ((table[i].commands & (unsigned)command) && table[i].fallback) {
+            MaeStatus status = option_set_row(options, i, table[i].fallback, NULL);
+            ASSERT(status == MAE_OK, "default %s of --%s", table[i].fallback, table[i].name);
         }
     memset(options->given, 0, sizeof options->given);
 }
 
 void mae_options_free(MaeOptions *options) {
-    for (size_t i = 0; i < COUNT; i++) {
-        if (TABLE[i].type != MAE_OPTION_STRING) continue;
-        char **text = field(options, &TABLE[i]);
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].type != MAE_OPTION_STRING) continue;
+        char **text = option_field(options, &table[i]);
         mem_free(*text);
         *text = NULL;
-    }
-}
-
-bool option_is_derived(const MaeOptions *o, size_t i) {
-    const MaeOption *row = &TABLE[i];
-    const void *p = option_value(o, row);
-    if (row->type == MAE_OPTION_STRING) return !*(char *const *)p;
-    if (row->fallback || o->given[i]) return false;
-    return row->type == MAE_OPTION_INT ? *(const int64_t *)p <= 0 : *(const double *)p <= 0;
-}
-
-/* The shortest text that reads back as the same number. */
-static void print_real(char *buffer, size_t bytes, double v) {
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(buffer, bytes, "%.*g", digits, v);
-        if (strtod(buffer, NULL) == v) return;
-    }
-}
-
-void mae_option_get(const MaeOptions *options, const MaeOption *option, char *buffer,
-                    size_t bytes) {
-    const void *p = option_value(options, option);
-    const int64_t *size = p;
-    const char *text = option->type == MAE_OPTION_STRING ? *(char *const *)p : NULL;
-    switch (option->type) {
-    case MAE_OPTION_BOOL: snprintf(buffer, bytes, "%s", *(const int *)p ? "true" : "false"); break;
-    case MAE_OPTION_INT: snprintf(buffer, bytes, "%" PRId64, *(const int64_t *)p); break;
-    case MAE_OPTION_REAL: print_real(buffer, bytes, *(const double *)p); break;
-    case MAE_OPTION_STRING: snprintf(buffer, bytes, "%s", text ? text : ""); break;
-    case MAE_OPTION_CHOICE: snprintf(buffer, bytes, "%s", option->choices[*(const int *)p]); break;
-    case MAE_OPTION_SIZE: snprintf(buffer, bytes, "%" PRId64 "x%" PRId64, size[0], size[1]); break;
     }
 }

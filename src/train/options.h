@@ -1,4 +1,5 @@
-/* What the option table and config.json share; the public side is mae.h. */
+/* What the files of the options call of each other: the table (options_table.c), names (options.c),
+ * values (options_value.c) and config.json (options_file.c); the public side is mae.h. */
 #ifndef TRAIN_OPTIONS_H
 #define TRAIN_OPTIONS_H
 
@@ -18,7 +19,11 @@ const char *option_nearest(MaeCommand command, const char *name);
 MaeStatus option_set_row(MaeOptions *options, size_t i, const char *text, MaeError *err);
 /* Has the value that stands for "derived from others"? */
 bool option_is_derived(const MaeOptions *options, size_t i);
-const void *option_value(const MaeOptions *options, const MaeOption *option);
+/* Where the value of a row lies, to be read or to be changed. */
+const void *option_value(const MaeOptions *options, const MaeOption *row);
+void *option_field(MaeOptions *options, const MaeOption *row);
+/* Reads text into the value of a row, within its range. USAGE, MEMORY: it stays as it was. */
+MaeStatus option_parse(MaeOptions *options, const MaeOption *row, const char *text, MaeError *err);
 
 MaeStatus option_usage(MaeError *err, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The same failure in the public type. */

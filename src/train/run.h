@@ -72,20 +72,8 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
                  Error *err);
 /* What run_train would do, without doing it; o->out may be NULL. */
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err);
-/* The same of a run that is configured. */
-Status run_fill_plan(Run *r, MaePlan *out, Error *err);
-/* What rank 0 has becomes what all have: weights, moments (but for those kept by one process
- * alone), averages, counters. */
-void run_share_state(Run *r);
-/* Where in the data a resumed run goes on, whatever cut its batches had; refuses to change the
- * images of an update unless the options given say so. */
-Status run_find_place(Run *r, const MaeOptions *given, Error *err);
 /* For Task.make: the model's gradients are exchanged, and the step and optimizer know. */
 Status run_make_reducer(Run *r, Error *err);
-/* Images that some process could not read. */
-int64_t run_unreadable(Run *r);
-/* FMA throughput, measured once; before the loader's threads work. */
-double run_peak_gflops(Run *r);
 /* For Task.describe: sizes, FLOPs and bytes of a described model and its training graph. */
 void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p);
 /* RUN/name, formatted into a fresh string (mem_free). */

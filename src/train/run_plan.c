@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "train/run.h"
+#include "train/run_internal.h"
 #include "train/runfolder.h"
 #include "train/setup.h"
 #include "train/snapshot.h"

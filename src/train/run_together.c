@@ -1,15 +1,25 @@
-/* What a run does so that several processes train one model; see run.h. */
+/* What a run does so that several processes train one model; see run_internal.h. */
 #include <inttypes.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/options.h"
-#include "train/run.h"
+#include "train/run_internal.h"
 #include "train/setup.h"
 
 Status run_make_reducer(Run *r, Error *err) {
     return reducer_new(r->comm, r->model->params, r->device->kernels.real_bytes,
                        r->options.shard_optimizer != 0, &r->reducer, err);
+}
+
+/* --- failures --------------------------------------------------------------------------------- */
+
+/* Rank 0 could not write, say. */
+Status run_agree_on_fault(Run *r, Error *err) {
+    Error fault = r->fault;
+    r->fault = (Error){0};
+    Status status = comm_agree(r->comm, fault.status, &fault);
+    return status == STATUS_OK ? STATUS_OK : fail(err, status, "%s", fault.message);
 }
 
 /* --- state ------------------------------------------------------------------------------------ */

@@ -3,9 +3,7 @@
 # and without a thread, kills. Same language and result line as run.sh.
 . "${0%/*}/language.inc"
 
-tiny='--model vit_tiny --image-size 32 --patch 8 --embed-dim 16 --depth 1 --heads 2
-      --decoder-embed-dim 16 --decoder-depth 1 --decoder-heads 2 --threads 1 --workers 1
-      --batch 16 --warmup-epochs 1 --save-every 1'
+tiny="$(tiny_model 32 8 16 1 2) --threads 1 --workers 1 --batch 16 --warmup-epochs 1 --save-every 1"
 data=synthetic:64x32x32
 
 # pretrain STATUS RUN ARGS...

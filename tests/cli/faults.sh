@@ -9,8 +9,7 @@ if [ ! -f "${FAULTS_SO:-}" ]; then
     finish || exit 0
 fi
 
-tiny='--model vit_tiny --image-size 8 --patch 4 --embed-dim 8 --depth 1 --heads 1
-      --decoder-embed-dim 8 --decoder-depth 1 --decoder-heads 1 --threads 1 --workers 1'
+tiny="$(tiny_model 8 4 8 1 1) --threads 1 --workers 1"
 data=synthetic:8x8x8
 short='--batch 4 --epochs 4 --warmup-epochs 1 --save-every 2 --log-every 1'
 

@@ -3,8 +3,7 @@
 # a line per case and ends with `cli: N passed, M failed, K skipped`; exit status 1 when one failed.
 . "${0%/*}/language.inc"
 
-tiny='--model vit_tiny --image-size 32 --patch 8 --embed-dim 32 --depth 2 --heads 2
-      --decoder-embed-dim 32 --decoder-depth 1 --decoder-heads 2 --threads 2 --workers 1'
+tiny="$(tiny_model 32 8 32 2 2) --threads 2 --workers 1"
 data=synthetic:64x32x32
 short='--batch 16 --warmup-epochs 1 --save-every 2'
 

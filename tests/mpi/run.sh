@@ -1,6 +1,7 @@
 #!/bin/sh
 # Several processes train one model: the same losses whatever their number, stops, deaths, errors.
-# Wants a command built with MPI=1 and an mpirun (Open MPI or MPICH) for as many processes as asked.
+# Wants a command built with MPI=1 and an mpirun (Open MPI or MPICH) for as many processes as asked;
+# FAULTS_SO names the library to preload (tests/faults/faults.c).
 # Usage: tests/mpi/run.sh PATH-OF-MAE
 . "${0%/*}/../cli/language.inc"
 
@@ -8,7 +9,7 @@ mpirun=${MPIRUN:-mpirun}
 export OMP_WAIT_POLICY=passive
 export OMPI_MCA_plm_rsh_agent=sh # there may be no ssh, and nobody to call
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-over=
+over= preload=
 "$mpirun" --version 2>/dev/null | grep -q 'Open MPI' && over=--oversubscribe
 
 # start N ARGS...: N processes of the command, in the background; finished STATUS waits for them;
@@ -17,7 +18,8 @@ start() {
     n=$1
     shift
     # shellcheck disable=SC2086 # an option or nothing
-    timeout 100 "$mpirun" $over -n "$n" "$mae" "$@" >"$dir/out" 2>"$dir/err" &
+    timeout 100 "$mpirun" $over -n "$n" ${preload:+env "LD_PRELOAD=$preload"} "$mae" "$@" \
+        >"$dir/out" 2>"$dir/err" &
     job=$! last="mpirun -n $n mae $*"
 }
 finished() {
@@ -30,6 +32,28 @@ mpi() {
     shift
     start "$@"
     finished "$want"
+}
+
+# spoilt STATUS N RANK FUNCTION CALLS TIMES ARGS...: as mpi, but in one of the processes a function of
+# the C library gives NaN, after so many calls so many times.
+spoilt() {
+    want=$1 n=$2
+    export FAULTS="number $4 $5 $6" FAULTS_RANK="$3" FAULTS_LOG="$dir/struck"
+    shift 6
+    rm -f "$dir/struck"
+    preload=$FAULTS_SO
+    mpi "$want" "$n" "$@"
+    preload=
+    unset FAULTS FAULTS_RANK FAULTS_LOG
+    [ -f "$dir/struck" ] && [ "$(wc -l <"$dir/struck")" -eq 1 ] ||
+        wrong "$last: the fault did not strike one process"
+}
+
+# left_out FOLDER N TEXT: N updates, each with an event that says so.
+left_out() {
+    [ "$(grep -c '"event"' "$1/log.jsonl")" -eq "$2" ] || wrong "$1: not $2 events"
+    [ "$(grep -c "\"event\".*not finite: $3\"" "$1/log.jsonl")" -eq "$2" ] ||
+        wrong "$1: no $3: $(grep '"event"' "$1/log.jsonl" | head -n 1)"
 }
 
 # A column of a log: column FILE KEY
@@ -59,8 +83,7 @@ soon() {
     done
 }
 
-tiny='--model vit_tiny --image-size 16 --patch 4 --embed-dim 48 --depth 2 --decoder-embed-dim 48
---decoder-depth 1 --threads 1 --workers 1 --log-every 1 --warmup-epochs 1 --seed 3'
+tiny="$(tiny_model 16 4 48 2 3) --threads 1 --workers 1 --log-every 1 --warmup-epochs 1 --seed 3"
 pretrain="pretrain --data synthetic:72x16x16 --epochs 3 --base-lr 1e-2 --save-every 1 $tiny"
 
 # --- the same training ----------------------------------------------------------------------------
@@ -202,6 +225,85 @@ end
 case_ 'training that diverges gives up in all'
 mpi 1 3 $pretrain --batch 8 --epochs 30 --lr 1000 --warmup-epochs 0 --out "$dir/n"
 err '10 updates in a row'
+end
+
+# --- a number that is none in one of them ---------------------------------------------------------
+
+if [ ! -f "${FAULTS_SO:-}" ]; then
+    skip 'NaN in one process' 'FAULTS_SO does not name the library to preload'
+    finish mpi
+    exit
+fi
+
+# Attention takes 81 logarithms an image, of 27 tokens of three heads, which only its backward pass
+# reads: half of an update's are behind it in the decoder's block.
+case_ 'a gradient that is NaN in one process: the update that one process leaves out'
+culprit='gradient of decoder_blocks.0.attn.qkv.bias'
+spoilt 0 1 0 logf $((81 * 24 / 2)) 1 $pretrain --batch 24 --out "$dir/g1"
+left_out "$dir/g1" 1 "$culprit"
+for rank in 0 1; do
+    spoilt 0 2 $rank logf $((81 * 12 / 2)) 1 $pretrain --batch 12 --out "$dir/g2.$rank"
+    out '^skipped  *1$'
+    left_out "$dir/g2.$rank" 1 "$culprit"
+    alike "$dir/g1" "$dir/g2.$rank" loss grad_norm lr
+done
+same "$dir/g2.0/last.safetensors" "$dir/g2.1/last.safetensors"
+same "$dir/g2.0/last.state.safetensors" "$dir/g2.1/last.state.safetensors"
+end
+
+# Which tensor is named depends on who keeps which part.
+case_ 'the same with the optimiser state in parts'
+for rank in 0 1 3; do
+    spoilt 0 4 $rank logf $((81 * 6 / 2)) 1 $pretrain --batch 6 --shard-optimizer --out "$dir/gz.$rank"
+    left_out "$dir/gz.$rank" 1 'gradient .*'
+    alike "$dir/g1" "$dir/gz.$rank" loss grad_norm
+    same "$dir/gz.0/last.safetensors" "$dir/gz.$rank/last.safetensors"
+done
+end
+
+# The reference loops call erfc for each of 192 hidden units of five tokens an image: call 5000 is in the
+# first block of the first micro-batch.
+case_ 'an activation that is NaN in one process'
+spoilt 0 1 0 erfc 5000 1 $pretrain --device ref --batch 24 --out "$dir/n1"
+left_out "$dir/n1" 1 'activation blocks.0.*'
+for rank in 0 1 2; do
+    spoilt 0 3 $rank erfc 5000 1 $pretrain --device ref --batch 8 --out "$dir/n3.$rank"
+    left_out "$dir/n3.$rank" 1 'activation blocks.0.*'
+    alike "$dir/n1" "$dir/n3.$rank" loss grad_norm
+    same "$dir/n3.0/last.safetensors" "$dir/n3.$rank/last.safetensors"
+done
+grep -q 'rank 2 of 3: not finite' "$dir/n3.2/log.jsonl" || wrong 'the log does not say where'
+end
+
+case_ 'the same in the first of two micro-batches'
+spoilt 0 2 1 erfc 5000 1 $pretrain --device ref --batch 6 --accumulate 2 --out "$dir/na"
+left_out "$dir/na" 1 'activation blocks.0.*'
+alike "$dir/n1" "$dir/na" loss grad_norm
+end
+
+# Its validation would not be finite if the running statistics had taken it in.
+case_ 'a NaN that the batch norm brings to all'
+for rank in 0 1; do
+    spoilt 0 2 $rank erfc 5000 1 $probe --device ref --batch 12 --out "$dir/nl.$rank"
+    left_out "$dir/nl.$rank" 1 'activation .*'
+    [ "$(grep -c '"val_loss":[0-9]' "$dir/nl.$rank/log.jsonl")" -eq 2 ] || wrong "$last: no val_loss"
+done
+same "$dir/nl.0/last.safetensors" "$dir/nl.1/last.safetensors"
+end
+
+case_ 'three in a row take all back to the last checkpoint'
+spoilt 0 3 1 logf $((81 * 8 * 7 / 2)) $((81 * 8 * 2 + 1)) $pretrain --batch 8 --out "$dir/nb"
+err 'rolled back to those of step 3'
+out '^skipped  *3$'
+out '^updates  *6$'
+left_out "$dir/nb" 3 "$culprit"
+end
+
+case_ 'ten in a row end all'
+spoilt 1 3 2 logf $((81 * 8 * 3 / 2)) 1000000 $pretrain --batch 8 --epochs 9 --out "$dir/nt"
+[ "$(grep -c '^mae: ' "$dir/err")" -eq 1 ] || wrong "$(grep -c '^mae: ' "$dir/err") messages, not one"
+err '10 updates in a row were left out (not finite: gradient of decoder_blocks.0.attn.qkv.bias)'
+left_out "$dir/nt" 10 "$culprit"
 end
 
 finish mpi

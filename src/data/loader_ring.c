@@ -1,0 +1,138 @@
+/* The ring of batch slots between workers and consumer. Workers take single samples, in order, from
+ * a counter (next_batch, next_item); a slot is open to them once its former batch has been given
+ * back, and ready when all its samples are done. One mutex guards the counters; pixels are written
+ * outside of it, each sample by one worker, and read only after the slot is ready. Errors stay with
+ * their batch, so that the consumer meets them at the same place for any number of workers. */
+#include <signal.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data/loader_internal.h"
+
+/* --- slots ------------------------------------------------------------------------------------ */
+
+/* Sets up the slot of a batch, counted from the start of this loader. */
+static void begin_batch(Loader *l, int64_t batch) {
+    Slot *slot = &l->slots[batch % l->n_slots];
+    loader_place_batch(l, batch, slot);
+    slot->n_done = 0;
+    slot->failed_item = -1;
+}
+
+static void keep_first_failure(Slot *slot, int64_t item, const Error *error) {
+    if (slot->failed_item >= 0 && slot->failed_item < item) return;
+    slot->failed_item = item;
+    slot->error = *error;
+}
+
+/* --- workers ---------------------------------------------------------------------------------- */
+
+/* Takes the next sample, waiting for room; false: stop. Called with the lock held. */
+static bool take_item(Loader *l, Slot **slot, int64_t *item) {
+    while (!l->stop && (l->next_batch >= l->n_batches || l->next_batch - l->returned >= l->n_slots))
+        pthread_cond_wait(&l->room, &l->lock);
+    if (l->stop) return false;
+    if (l->next_item == 0) begin_batch(l, l->next_batch);
+    *slot = &l->slots[l->next_batch % l->n_slots];
+    *item = l->next_item++;
+    if (l->next_item == (*slot)->n) {
+        l->next_item = 0;
+        l->next_batch++;
+    }
+    return true;
+}
+
+static void *worker(void *user) {
+    Loader *l = user;
+    ResampleScratch scratch = {0};
+    Slot *slot;
+    int64_t item;
+    pthread_mutex_lock(&l->lock);
+    while (take_item(l, &slot, &item)) {
+        pthread_mutex_unlock(&l->lock);
+        Error error = {0};
+        Status status = loader_make_sample(l, slot, item, &scratch, &error);
+        pthread_mutex_lock(&l->lock);
+        if (status != STATUS_OK) keep_first_failure(slot, item, &error);
+        if (++slot->n_done == slot->n) pthread_cond_signal(&l->ready);
+    }
+    pthread_mutex_unlock(&l->lock);
+    resample_scratch_free(&scratch);
+    return NULL;
+}
+
+/* Signals are for the thread that called us. */
+Status loader_start_workers(Loader *l, Error *err) {
+    Status status = STATUS_OK;
+    sigset_t all, before;
+    if (l->options.n_workers == 0) return STATUS_OK;
+    l->threads = mem_alloc_array((size_t)l->options.n_workers, sizeof *l->threads);
+    if (!l->threads) return loader_no_memory(err);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int k = 0; k < l->options.n_workers && status == STATUS_OK; k++) {
+        int rc = pthread_create(&l->threads[k], NULL, worker, l);
+        if (rc == 0)
+            l->n_threads++;
+        else
+            status =
+                fail(err, STATUS_MEMORY, "loader: cannot start worker %d: %s; use fewer workers",
+                     k + 1, strerror(rc));
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
+void loader_stop_workers(Loader *l) {
+    pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    pthread_cond_broadcast(&l->room);
+    pthread_mutex_unlock(&l->lock);
+    for (int k = 0; k < l->n_threads; k++) pthread_join(l->threads[k], NULL);
+}
+
+/* --- the consumer ----------------------------------------------------------------------------- */
+
+/* Without workers: the whole batch here and now. */
+static Slot *make_batch(Loader *l) {
+    begin_batch(l, l->taken);
+    Slot *slot = &l->slots[l->taken % l->n_slots];
+    for (int64_t item = 0; item < slot->n && slot->failed_item < 0; item++) {
+        Error error = {0};
+        if (loader_make_sample(l, slot, item, &l->scratch, &error) != STATUS_OK)
+            keep_first_failure(slot, item, &error);
+    }
+    return slot;
+}
+
+static Slot *wait_batch(Loader *l) {
+    Slot *slot = &l->slots[l->taken % l->n_slots];
+    pthread_mutex_lock(&l->lock);
+    if (l->returned != l->taken) {
+        l->returned = l->taken;
+        pthread_cond_broadcast(&l->room);
+    }
+    /* Before its first sample is taken the slot still holds the counters of an older batch. */
+    while (l->next_batch < l->taken || (l->next_batch == l->taken && l->next_item == 0) ||
+           slot->n_done < slot->n)
+        pthread_cond_wait(&l->ready, &l->lock);
+    pthread_mutex_unlock(&l->lock);
+    return slot;
+}
+
+Status loader_next(Loader *l, Batch *out, Error *err) {
+    *out = (Batch){0};
+    if (l->taken >= l->n_batches) return STATUS_OK;
+    Slot *slot = l->n_threads ? wait_batch(l) : make_batch(l);
+    /* A failed batch is not counted as taken: asking again gives the same failure. */
+    if (slot->failed_item >= 0) return fail(err, slot->error.status, "%s", slot->error.message);
+    l->taken++;
+    *out = (Batch){.epoch = slot->epoch,
+                   .index = slot->index,
+                   .n = slot->n,
+                   .pixels = slot->pixels,
+                   .samples = slot->samples,
+                   .labels = slot->labels,
+                   .images = slot->images};
+    return STATUS_OK;
+}

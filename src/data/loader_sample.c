@@ -1,0 +1,134 @@
+/* One sample: which image it is, or which readable one takes its place, its crop and augmentation,
+ * its label; and the images that could not be read, each named once. Nothing here depends on which
+ * thread calls, or when. */
+#include <string.h>
+
+#include "base/log.h"
+#include "data/loader_internal.h"
+
+/* --- unreadable images ------------------------------------------------------------------------ */
+
+static bool known_unreadable(Loader *l, int64_t image) {
+    pthread_mutex_lock(&l->lock);
+    bool known = l->unreadable[image];
+    pthread_mutex_unlock(&l->lock);
+    return known;
+}
+
+static void note_unreadable(Loader *l, int64_t image, const char *message) {
+    pthread_mutex_lock(&l->lock);
+    bool first = !l->unreadable[image];
+    l->unreadable[image] = 1;
+    l->n_unreadable += first;
+    pthread_mutex_unlock(&l->lock);
+    if (first) log_line(LOG_WARNING, "skipped, another image takes its place: %s", message);
+}
+
+/* Failures that say something about the image rather than about us. */
+static bool is_image_fault(Status s) {
+    return s == STATUS_IO || s == STATUS_FORMAT || s == STATUS_UNSUPPORTED || s == STATUS_SHAPE ||
+           s == STATUS_EMPTY;
+}
+
+int64_t loader_unreadable(const Loader *l) {
+    pthread_mutex_t *lock = (pthread_mutex_t *)&l->lock;
+    pthread_mutex_lock(lock);
+    int64_t n = l->n_unreadable;
+    pthread_mutex_unlock(lock);
+    return n;
+}
+
+void loader_unreadable_images(const Loader *l, uint8_t *out) {
+    pthread_mutex_t *lock = (pthread_mutex_t *)&l->lock;
+    pthread_mutex_lock(lock);
+    memcpy(out, l->unreadable, (size_t)l->count);
+    pthread_mutex_unlock(lock);
+}
+
+/* --- making ----------------------------------------------------------------------------------- */
+
+/* The crop of one sample, drawn when the size of its image is known. */
+typedef struct Draw {
+    const Loader *loader;
+    uint64_t epoch, index;
+    bool flip;
+} Draw;
+
+static Box draw_crop(void *user, int64_t width, int64_t height) {
+    Draw *d = user;
+    const LoaderOptions *o = &d->loader->options;
+    Rng rng = rng_make(o->seed, RNG_CROP, d->epoch, d->index);
+    return augment_draw(&o->augment, width, height, &rng, &d->flip);
+}
+
+/* The image at a place of the epoch's order, or the next readable one after it; which sample that
+ * is in draw->index. */
+static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, Draw *draw,
+                             ImageCrop *crop, Sample *out, Error *err) {
+    int64_t count = l->count;
+    Error first = {0};
+    for (int64_t k = 0; k < l->total; k++) {
+        Error error = {0};
+        int64_t sample = loader_virtual_sample(l, epoch, (position + k) % l->total);
+        int64_t image = sample % count;
+        if (known_unreadable(l, image)) continue;
+        draw->index = (uint64_t)sample;
+        Status status = dataset_fetch_crop(l->dataset, image, crop, out, &error);
+        if (status == STATUS_OK) return STATUS_OK;
+        if (l->options.strict || !is_image_fault(status))
+            return fail(err, status, "%s", error.message);
+        if (first.status == STATUS_OK) first = error;
+        note_unreadable(l, image, error.message);
+    }
+    return fail(err, STATUS_EMPTY, "none of the %lld images could be read; the last reason: %s",
+                (long long)count, first.status == STATUS_OK ? "see the log" : first.message);
+}
+
+/* Augmentation does not know whose image it has. */
+static Status name_image(const Loader *l, Status status, const Draw *draw, const Error *why,
+                         Error *err) {
+    if (status == STATUS_OK) return STATUS_OK;
+    return fail(err, status, "%.600s: %s",
+                dataset_name(l->dataset, (int64_t)draw->index % l->count), why->message);
+}
+
+/* The pixels of one item, and its number in the epoch's list. */
+static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
+                          Error *err) {
+    const Augment *a = &l->options.augment;
+    Sample sample = {0};
+    Error why = {0};
+    Draw draw = {.loader = l, .epoch = (uint64_t)slot->epoch};
+    ImageCrop crop = {
+        .choose = draw_crop, .user = &draw, .min_width = a->width, .min_height = a->height};
+    bool crops = augment_crops(a);
+    Status status = fetch_readable(l, slot->epoch, loader_position(l, slot, item), &draw,
+                                   crops ? &crop : NULL, &sample, err);
+    if (status != STATUS_OK) return status;
+    uint64_t seed = l->options.seed;
+    uint8_t *pixels = slot->pixels + (size_t)item * l->sample_bytes;
+    if (crops)
+        status = augment_apply_crop(a, &sample.image, crop.box, draw.flip, seed, draw.epoch,
+                                    draw.index, pixels, scratch, &why);
+    else
+        status =
+            augment_apply(a, &sample.image, seed, draw.epoch, draw.index, pixels, scratch, &why);
+    if (status == STATUS_OK && slot->images)
+        augment_normalize(a, pixels, sample.image.channels, l->mean, l->std, seed, draw.epoch,
+                          draw.index, slot->images + (size_t)item * l->sample_bytes);
+    dataset_release(&sample);
+    slot->samples[item] = (int64_t)draw.index;
+    return name_image(l, status, &draw, &why, err);
+}
+
+Status loader_make_sample(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
+                          Error *err) {
+    Status status = STATUS_OK;
+    if (l->options.indices_only)
+        slot->samples[item] = loader_virtual_sample(l, slot->epoch, loader_position(l, slot, item));
+    else
+        status = make_pixels(l, slot, item, scratch, err);
+    if (status == STATUS_OK)
+        slot->labels[item] = dataset_label(l->dataset, slot->samples[item] % l->count);
+    return status;
+}

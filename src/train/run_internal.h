@@ -1,0 +1,63 @@
+/* Private to run*.c: what the parts of a run call of each other. "Agreed" as in run.h: all
+ * processes call, and fail together or not at all. */
+#ifndef TRAIN_RUN_INTERNAL_H
+#define TRAIN_RUN_INTERNAL_H
+
+#include "train/run.h"
+
+/* --- run_open.c ------------------------------------------------------------------------------- */
+
+/* Everything between options and the first batch; agreed. run_close after a failure, too. */
+Status run_open(Run *r, const MaeOptions *o, Error *err);
+void run_close(Run *r);
+
+/* --- run_resume.c ----------------------------------------------------------------------------- */
+
+/* Is the model of the run folder the one that is configured? USAGE: not. */
+Status run_check_folder(Run *r, Error *err);
+/* Weights, moments, averages and counters of the run folder. USAGE: another seed. */
+Status run_resume(Run *r, Error *err);
+/* Weights, moments and averages of the last save, where there is one; counters go on, so that other
+ * data come next. Agreed. */
+Status run_roll_back(Run *r, Error *err);
+/* What a checkpoint holds of a run. */
+RunState run_state(Run *r);
+
+/* --- run_save.c ------------------------------------------------------------------------------- */
+
+/* All of these agreed. numbered: the epoch of checkpoint-EPOCH.safetensors, -1: none. */
+Status run_save(Run *r, int64_t numbered, Error *err);
+Status run_wait_for_writer(Run *r, Error *err); /* until what was saved is on disk */
+Status run_save_and_wait(Run *r, Error *err);
+Status run_save_picture(Run *r, Error *err);
+Status run_save_epoch(Run *r, Error *err); /* the picture, and a numbered checkpoint */
+Status run_save_curves(Run *r, Error *err);
+
+/* --- run_update.c ----------------------------------------------------------------------------- */
+
+/* Gathers gradients and votes of all processes, and updates, skips or fails. Agreed; a line of the
+ * log that cannot be written waits in r->fault. */
+Status run_update(Run *r, Error *err);
+double run_images_per_second(const Run *r); /* since this start */
+
+/* --- run_together.c --------------------------------------------------------------------------- */
+
+/* r->fault of any process becomes the failure of all. */
+Status run_agree_on_fault(Run *r, Error *err);
+/* What rank 0 has becomes what all have: weights, moments (but for those kept by one process
+ * alone), averages, counters. */
+void run_share_state(Run *r);
+/* Where in the data a resumed run goes on, whatever cut its batches had; refuses to change the
+ * images of an update unless the options given say so. */
+Status run_find_place(Run *r, const MaeOptions *given, Error *err);
+/* Images that some process could not read. */
+int64_t run_unreadable(Run *r);
+
+/* --- run_plan.c ------------------------------------------------------------------------------- */
+
+/* What run_plan says, of a run that is configured. */
+Status run_fill_plan(Run *r, MaePlan *out, Error *err);
+/* FMA throughput, measured once; before the loader's threads work. */
+double run_peak_gflops(Run *r);
+
+#endif

@@ -1,0 +1,194 @@
+/* Opening and closing a run: the pieces, in the order in which they need each other, and what of
+ * the run folder is written at once. A resumed run takes its weights and its place from
+ * run_resume.c. */
+#include <inttypes.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/threads.h"
+#include "train/run_internal.h"
+#include "train/runfolder.h"
+#include "train/setup.h"
+
+Status run_file(const Run *r, const char *name, char **out, Error *err) {
+    *out = mem_printf("%s/%s", r->options.out, name);
+    return *out ? STATUS_OK
+                : fail(err, STATUS_MEMORY, "no memory for a path in %s", r->options.out);
+}
+
+void run_resolve_sizes(MaeOptions *o, const ModelConfig *c) {
+    o->image_size[0] = c->image_height;
+    o->image_size[1] = c->image_width;
+    o->channels = c->channels;
+    o->patch = c->patch;
+    o->embed_dim = c->embed_dim;
+    o->depth = c->depth;
+    o->heads = c->heads;
+    o->mlp_ratio = c->mlp_ratio;
+    if (c->decoder_depth < 1) return;
+    o->decoder_embed_dim = c->decoder_embed_dim;
+    o->decoder_depth = c->decoder_depth;
+    o->decoder_heads = c->decoder_heads;
+}
+
+/* --- pieces ----------------------------------------------------------------------------------- */
+
+/* Averages start as a copy of the first weights; those of a resumed run are read over them. */
+static Status open_ema(Run *r, Error *err) {
+    if (!(r->options.ema > 0)) return STATUS_OK;
+    return ema_new(r->device, r->model->params, r->options.ema, &r->ema, err);
+}
+
+/* A resumed run reads into everything, so that everything is there first. */
+static Status open_weights(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    r->progress = (Progress){.seed = (uint64_t)r->options.seed, .best_top1 = -1};
+    if (!r->resumed) TRY(r->task->start(r, err));
+    TRY(open_ema(r, err));
+    if (r->resumed) TRY(run_resume(r, err));
+done:
+    return status;
+}
+
+static Status open_loader(Run *r, Error *err) {
+    r->loader_options.rank = comm_rank(r->comm);
+    r->loader_options.n_ranks = comm_size(r->comm);
+    r->loader_options.n_workers = setup_workers(&r->options, r->comm);
+    r->loader_options.start_epoch = r->progress.epoch;
+    r->loader_options.start_batch = r->progress.batch;
+    Status status = loader_open(r->dataset, r->loader_options, &r->loader, err);
+    if (status != STATUS_OK) return status;
+    r->batches_per_epoch = loader_batches_per_epoch(r->loader);
+    r->next_batch = r->progress.batch;
+    if (r->batches_per_epoch >= r->options.accumulate) return STATUS_OK;
+    return fail(err, STATUS_EMPTY,
+                "an epoch has %" PRId64 " batches of %" PRId64 ", fewer than --accumulate %" PRId64
+                "; use a smaller --batch or --accumulate, or --repeat",
+                r->batches_per_epoch, r->progress.batch_images, r->options.accumulate);
+}
+
+/* What will be done, and the peak that progress is compared with, for who listens. */
+static Status announce(Run *r, Error *err) {
+    MaePlan plan;
+    if (!r->events || !comm_is_root(r->comm)) return STATUS_OK;
+    if (r->events->progress) (void)run_peak_gflops(r);
+    if (!r->events->plan) return STATUS_OK;
+    Status status = run_fill_plan(r, &plan, err);
+    if (status == STATUS_OK) r->events->plan(r->events->user, &plan);
+    return status;
+}
+
+/* Everything up to the weights. */
+static Status open_pieces(Run *r, const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    MaeCommand command = r->task->command;
+    TRY(r->resumed ? runfolder_merge_options(o, command, &r->options, err)
+                   : runfolder_copy_options(o, command, &r->options, err));
+    TRY(setup_device(&r->options, r->comm, &r->device, err));
+    TRY(r->task->configure(r, err));
+    TRY(announce(r, err));
+    if (r->resumed) TRY(run_check_folder(r, err));
+    TRY(r->task->make(r, err));
+    TRY(open_weights(r, err));
+    TRY(run_find_place(r, o, err));
+    TRY(open_loader(r, err));
+done:
+    return status;
+}
+
+/* --- the run folder --------------------------------------------------------------------------- */
+
+static Status open_folder(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    MaeError e = {0};
+    char *config = NULL, *log = NULL;
+    const Progress *p = &r->progress;
+    int64_t closed = p->epoch - (p->epoch_open ? 1 : 0);
+    TRY(run_file(r, "config.json", &config, err));
+    TRY(run_file(r, "log.jsonl", &log, err));
+    TRY(file_make_directories(r->options.out, err));
+    if (r->lock < 0) TRY(runfolder_lock(r->options.out, &r->lock, err));
+    if (mae_options_save(&r->options, r->task->command, config, &e) != MAE_OK) {
+        status = fail(err, (Status)e.status, "%s", e.message);
+        goto done;
+    }
+    TRY(runlog_open(log, r->resumed ? p->step : -1, closed, &r->log, err));
+done:
+    mem_free(config);
+    mem_free(log);
+    return status;
+}
+
+/* Of the run folder rank 0 writes all, but for the parts of a state that is sharded. */
+static Status open_writer(Run *r, Error *err) {
+    RunState s = run_state(r);
+    bool shards = reducer_shards(r->reducer), root = comm_is_root(r->comm);
+    WriterOptions o = {.asynchronous = r->options.async_save,
+                       .keep = r->options.keep,
+                       .shards = shards ? r->comm : NULL};
+    r->unsaved = !r->resumed;
+    if (!root && !shards) return STATUS_OK;
+    Status status =
+        r->resumed && root ? runfolder_prune(r->options.out, r->options.keep, err) : STATUS_OK;
+    if (status != STATUS_OK) return status;
+    return writer_new(r->options.out, &s, o, &r->writer, err);
+}
+
+/* Rank 0 looks after the folder; others would clear or repair it at the same time. */
+static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    if (!o->out || !*o->out)
+        return fail(err, STATUS_USAGE, "no run folder; name one with --out RUN");
+    if (comm_is_root(r->comm)) {
+        status = runfolder_lock(o->out, &r->lock, err);
+        if (status == STATUS_OK && o->restart) status = runfolder_clear(o->out, err);
+        if (status == STATUS_OK) status = checkpoint_open_run(o->out, &r->resumed, err);
+    }
+    TRY(comm_agree(r->comm, status, err));
+    comm_broadcast(r->comm, &r->resumed, sizeof r->resumed);
+done:
+    return status;
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static void warn_of_warmup(const Run *r) {
+    if (r->options.warmup_epochs >= (double)r->options.epochs && comm_is_root(r->comm))
+        log_line(LOG_WARNING,
+                 "the learning rate only warms up: --warmup-epochs %g of --epochs %" PRId64,
+                 r->options.warmup_epochs, r->options.epochs);
+}
+
+Status run_open(Run *r, const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    TRY(comm_world(&r->comm, err));
+    TRY(open_run_folder(r, o, err));
+    TRY(comm_agree(r->comm, open_pieces(r, o, err), err));
+    run_share_state(r);
+    TRY(r->task->open(r, err));
+    TRY(comm_agree(r->comm, comm_is_root(r->comm) ? open_folder(r, err) : STATUS_OK, err));
+    TRY(comm_agree(r->comm, open_writer(r, err), err));
+    r->lr_peak = setup_lr(&r->options, r->comm);
+    warn_of_warmup(r);
+    r->start = r->last_log_time = clock_seconds();
+done:
+    return status;
+}
+
+void run_close(Run *r) {
+    writer_free(r->writer);
+    runfolder_unlock(r->lock);
+    if (r->task->close) r->task->close(r);
+    runlog_close(r->log);
+    loader_close(r->loader);
+    step_free(r->step);
+    ema_free(r->ema);
+    optimizer_free(r->optimizer);
+    reducer_free(r->reducer);
+    vit_free(r->model);
+    dataset_close(r->dataset);
+    device_close(r->device);
+    checkpoint_notes_free(&r->notes);
+    mae_options_free(&r->options);
+}

@@ -1,0 +1,128 @@
+/* One update, once its micro-batches are over: the processes tell each other what became of them,
+ * the update is made or left out, counted, reported and logged. */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/threads.h"
+#include "train/events.h"
+#include "train/run_internal.h"
+
+#define ROLL_BACK_AFTER 3 /* updates in a row that were not finite */
+#define GIVE_UP_AFTER 10
+
+/* --- counting it ------------------------------------------------------------------------------ */
+
+double run_images_per_second(const Run *r) {
+    double seconds = clock_seconds() - r->start;
+    return seconds > 0 ? r->images / seconds : 0;
+}
+
+static int64_t total_steps(const Run *r) {
+    int64_t n = r->options.epochs * (r->batches_per_epoch / r->options.accumulate);
+    return r->options.steps > 0 && r->options.steps < n ? r->options.steps : n;
+}
+
+static void report(Run *r, double loss) {
+    if (!r->events || !r->events->progress || !comm_is_root(r->comm)) return;
+    double rate = run_images_per_second(r), flops = step_flops_per_image(r->step);
+    double left = (double)(total_steps(r) - r->progress.step) * (double)r->progress.update_images;
+    MaeProgress p = {.step = r->progress.step,
+                     .total_steps = total_steps(r),
+                     .epoch = r->progress.epoch,
+                     .total_epochs = r->options.epochs,
+                     .epoch_fraction = (double)r->progress.batch / (double)r->batches_per_epoch,
+                     .loss = loss,
+                     .lr = r->lr,
+                     .gradient_norm = r->step->last_norm,
+                     .images_per_s = rate,
+                     .eta_s = rate > 0 ? left / rate : 0,
+                     .fraction_of_peak =
+                         rate * flops * 1e-9 / (r->peak_gflops * comm_size(r->comm)),
+                     .phase = "train"};
+    r->events->progress(r->events->user, &p);
+}
+
+static Status log_step(Run *r, Error *err) {
+    Progress *p = &r->progress;
+    if (p->log_count < r->options.log_every) return STATUS_OK;
+    double now = clock_seconds(), elapsed = now - r->last_log_time;
+    double images = r->images - r->last_log_images;
+    LogLine line = {.step = p->step,
+                    .epoch = (double)p->epoch + (double)p->batch / (double)r->batches_per_epoch,
+                    .loss = p->log_loss / (double)p->log_count,
+                    .lr = r->lr,
+                    .images_per_s = elapsed > 0 ? images / elapsed : 0,
+                    .gradient_norm = p->log_norm / (double)p->log_count};
+    p->log_loss = p->log_norm = 0;
+    p->log_count = 0;
+    r->last_log_time = now;
+    r->last_log_images = r->images;
+    return r->log ? runlog_write(r->log, &line, err) : STATUS_OK;
+}
+
+static void count_update(Run *r, double loss) {
+    Progress *p = &r->progress;
+    r->failures = 0;
+    r->last_loss = loss;
+    if (r->ema) ema_update(r->ema);
+    p->step++;
+    p->log_loss += loss;
+    p->log_norm += r->step->last_norm;
+    p->last_lr = r->lr;
+    p->last_norm = r->step->last_norm;
+    p->log_count++;
+    p->epoch_loss += loss;
+    p->epoch_count++;
+    report(r, loss);
+    r->fault.status = log_step(r, &r->fault);
+}
+
+/* --- leaving it out------------------------------------------------------------------------------
+ */
+
+static Status note_skipped(Run *r, const Error *reason, Error *err) {
+    if (!comm_is_root(r->comm)) return STATUS_OK;
+    log_line(LOG_WARNING, "step %" PRId64 " skipped: %s", r->progress.step + 1, reason->message);
+    return runlog_event(r->log, r->progress.step, reason->message, err);
+}
+
+static Status skip_update(Run *r, Error *reason, Error *err) {
+    Status status = STATUS_OK;
+    r->progress.skipped++;
+    r->failures++;
+    TRY(comm_agree(r->comm, note_skipped(r, reason, err), err));
+    if (r->failures >= GIVE_UP_AFTER)
+        return fail(err, STATUS_NONFINITE,
+                    "%d updates in a row were left out (%s); training stopped, the last good "
+                    "checkpoint is in %s. Lower --base-lr or --lr, or use --clip-grad 1",
+                    r->failures, reason->message, r->options.out);
+    if (r->failures % ROLL_BACK_AFTER == 0) TRY(run_roll_back(r, err));
+done:
+    return status;
+}
+
+/* --- the update ------------------------------------------------------------------------------- */
+
+Status run_update(Run *r, Error *err) {
+    double loss;
+    Error reason = r->fault;
+    bool bad = reason.status == STATUS_NONFINITE;
+    StepVotes votes = {.bad = bad,
+                       .fault = reason.status != STATUS_OK && !bad,
+                       .stop = events_stop(r->events),
+                       .written = writer_has_written(r->writer)};
+    step_gather(r->step, &votes);
+    r->fault = (Error){0};
+    r->stopping = votes.stop > 0;
+    r->progress.batch = r->next_batch;
+    if (votes.fault > 0 || votes.bad > 0) {
+        Status status = comm_agree(r->comm, reason.status, &reason);
+        step_discard(r->step);
+        if (status == STATUS_NONFINITE && votes.fault == 0) return skip_update(r, &reason, err);
+        return fail(err, status, "%s", reason.message);
+    }
+    Status status = step_update(r->step, r->lr, &loss, &reason);
+    if (status != STATUS_OK) return skip_update(r, &reason, err);
+    count_update(r, loss);
+    return votes.written == comm_size(r->comm) ? run_wait_for_writer(r, err) : STATUS_OK;
+}
