@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -39,33 +38,42 @@ static Status open_regular(const char *path, int *fd, struct stat *info, Error *
     return status;
 }
 
-Status file_map(const char *path, FileMap *out, Error *err) {
-    *out = (FileMap){0};
+Status byte_source_open(const char *path, ByteSource *out, Error *err) {
     int fd;
     struct stat info;
+    *out = (ByteSource){.path = path};
     Status status = open_regular(path, &fd, &info, err);
-    if (status != STATUS_OK) return status;
-    if (info.st_size > 0) {
-        void *p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED)
-            status = fail_errno(err, path, "map");
-        else
-            *out = (FileMap){p, (size_t)info.st_size};
-    }
-    close(fd);
+    if (status == STATUS_OK)
+        *out = (ByteSource){path, NULL, (uint64_t)info.st_size, fd, .is_file = true};
     return status;
 }
 
-void file_unmap(FileMap *m) {
-    if (m->data != NULL) munmap((void *)m->data, m->bytes);
-    *m = (FileMap){0};
+ByteSource byte_source_of(const char *path, const void *data, size_t bytes) {
+    return (ByteSource){.path = path, .data = data, .bytes = bytes};
 }
 
-void file_map_release(const void *data, size_t bytes) {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t first = ((uintptr_t)data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)data + bytes) / page * page;
-    if (first < end) (void)madvise((void *)first, end - first, MADV_DONTNEED);
+Status byte_source_read(const ByteSource *s, uint64_t at, void *out, size_t bytes, const char *what,
+                        Error *err) {
+    ASSERT(at <= s->bytes && bytes <= s->bytes - at, "%s: %zu bytes of %s at %llu", s->path, bytes,
+           what, (unsigned long long)at);
+    if (!s->is_file && bytes > 0) memcpy(out, s->data + at, bytes);
+    for (size_t got = 0; s->is_file && got < bytes;) {
+        ssize_t n = pread(s->fd, (uint8_t *)out + got, bytes - got, (off_t)(at + got));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            char text[128];
+            return fail(err, STATUS_IO, "%s: cannot read %s: %s", s->path, what,
+                        n < 0 ? strerror_r(errno, text, sizeof text)
+                              : "the file became shorter while it was read");
+        }
+        got += (size_t)n;
+    }
+    return STATUS_OK;
+}
+
+void byte_source_close(ByteSource *s) {
+    if (s->is_file) close(s->fd);
+    *s = (ByteSource){0};
 }
 
 /* read() until `bytes` are there, or the end; how many came is in *got. */

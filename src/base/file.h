@@ -1,6 +1,6 @@
-/* Files: whole reads and memory maps with checked sizes, and writes that either happen or do not:
- * into a temporary name beside the target, flushed to disk, then renamed. Every message names the
- * path. Reading, writing and names are in file.c; digests, moves and links in file_move.c. */
+/* Files: reads, whole or a piece at a time, with checked sizes, and writes that either happen or do
+ * not: into a temporary name beside the target, flushed to disk, then renamed. Every message names
+ * the path. Reading, writing and names are in file.c; digests, moves and links in file_move.c. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -11,16 +11,24 @@
 
 #include "base/status.h"
 
-/* Read-only view of a whole file. data is NULL when bytes is 0. */
-typedef struct FileMap {
-    const uint8_t *data;
-    size_t bytes;
-} FileMap;
-Status file_map(const char *path, FileMap *out, Error *err);
-void file_unmap(FileMap *m); /* accepts a zeroed map */
-/* The whole pages between these bytes of a map will not be read soon: they need not stay in memory.
- * Reading them again brings them back. */
-void file_map_release(const void *data, size_t bytes);
+/* Bytes to be read a piece at a time: those of an open file, or of memory. No file is mapped: what
+ * the disk cannot give, or another program cuts off, would be the end of the process, not an error.
+ */
+typedef struct ByteSource {
+    const char *path;    /* for messages; outlives the source, as do data */
+    const uint8_t *data; /* of memory */
+    uint64_t bytes;      /* when it was opened */
+    int fd;
+    bool is_file;
+} ByteSource;
+/* IO: is not there, is no regular file (a pipe is never waited for). */
+Status byte_source_open(const char *path, ByteSource *out, Error *err);
+ByteSource byte_source_of(const char *path, const void *data, size_t bytes);
+/* All of [at, at+bytes), which lies inside the source. `what` they are is for the message: "x.pth:
+ * cannot read WHAT: Input/output error". IO: also when the file became shorter. */
+Status byte_source_read(const ByteSource *s, uint64_t at, void *out, size_t bytes, const char *what,
+                        Error *err);
+void byte_source_close(ByteSource *s); /* accepts a zeroed one */
 
 /* Whole file into fresh memory (mem_free), with a NUL after the last byte; fails when larger than
  * max_bytes. */

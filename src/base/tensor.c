@@ -1,5 +1,5 @@
 /* Element types, shapes and the conversions between element types. Conversions go through memcpy,
- * because data inside a mapped file may be unaligned. */
+ * because bytes of a file may be unaligned. */
 #include "base/tensor.h"
 
 #include <stdio.h>

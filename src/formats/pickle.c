@@ -9,7 +9,7 @@
 
 #include "formats/pickle_machine.h"
 
-enum { MAX_OPS = 1 << 24 };
+enum { MAX_OPS = 1 << 24, NEAR_BYTES = 1 << 16 };
 
 /* --- Opcodes: numbers and text ---------------------------------------------------------------- */
 
@@ -42,9 +42,18 @@ static Status push_double(Machine *m) {
     return p != NULL ? machine_push(m, machine_float(m, value)) : m->status;
 }
 
-static Status push_text(Machine *m, PickleKind kind, int length_bytes) {
+static Status push_text(Machine *m, int length_bytes) {
     uint64_t n;
     if (!machine_take_number(m, length_bytes, &n)) return m->status;
+    const uint8_t *p = machine_take(m, n);
+    return p != NULL ? machine_push(m, machine_text(m, PICKLE_TEXT, p, (size_t)n)) : m->status;
+}
+
+/* Bytes, or texts of Python 2, which may be bytes: an array's, when they are many. */
+static Status push_bytes(Machine *m, PickleKind kind, int length_bytes) {
+    uint64_t n;
+    if (!machine_take_number(m, length_bytes, &n)) return m->status;
+    if (n > NEAR_BYTES) return machine_push(m, machine_skip(m, n));
     const uint8_t *p = machine_take(m, n);
     return p != NULL ? machine_push(m, machine_text(m, kind, p, (size_t)n)) : m->status;
 }
@@ -293,15 +302,15 @@ static Status step(Machine *m, uint8_t op) {
     case 'F': return push_decimal(m, (char)op);
     case 'S':
     case 'V': return push_line(m, (char)op);
-    case 'X': return push_text(m, PICKLE_TEXT, 4);
-    case 0x8c: return push_text(m, PICKLE_TEXT, 1);
-    case 0x8d: return push_text(m, PICKLE_TEXT, 8);
-    case 'U': return push_text(m, PICKLE_TEXT, 1); /* Python 2 texts */
-    case 'T': return push_text(m, PICKLE_TEXT, 4);
-    case 'C': return push_text(m, PICKLE_BYTES, 1);
-    case 'B': return push_text(m, PICKLE_BYTES, 4);
+    case 'X': return push_text(m, 4);
+    case 0x8c: return push_text(m, 1);
+    case 0x8d: return push_text(m, 8);
+    case 'U': return push_bytes(m, PICKLE_TEXT, 1); /* Python 2 texts */
+    case 'T': return push_bytes(m, PICKLE_TEXT, 4);
+    case 'C': return push_bytes(m, PICKLE_BYTES, 1);
+    case 'B': return push_bytes(m, PICKLE_BYTES, 4);
     case 0x8e:
-    case 0x96: return push_text(m, PICKLE_BYTES, 8); /* bytes, bytearray */
+    case 0x96: return push_bytes(m, PICKLE_BYTES, 8); /* bytes, bytearray */
     case ')': return machine_push(m, machine_value(m, PICKLE_TUPLE));
     case ']': return machine_push(m, machine_value(m, PICKLE_LIST));
     case '}': return machine_push(m, machine_value(m, PICKLE_DICT));
@@ -360,9 +369,10 @@ static Status run(Machine *m, Pickle *out) {
     return m->status;
 }
 
-Status pickle_parse(const char *path, const uint8_t *data, size_t bytes, Arena *arena, Pickle *out,
-                    Error *err) {
-    Machine m = {.path = path, .data = data, .bytes = bytes, .arena = arena, .err = err};
+Status pickle_parse(const ByteSource *source, uint64_t start, uint64_t bytes, Arena *arena,
+                    Pickle *out, Error *err) {
+    Machine m = {
+        .source = source, .start = start, .bytes = (size_t)bytes, .arena = arena, .err = err};
     *out = (Pickle){0};
     Status status = run(&m, out);
     machine_free(&m);

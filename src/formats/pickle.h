@@ -3,14 +3,16 @@
  * list of what checkpoints are made of (tensors, containers, numbers, text, numpy arrays, see
  * pickle_objects.c), and anything else ends the reading with a message that names it.
  *
- * Memory and time are bounded by the bytes read: every length is checked against what is left, and
- * the tree may take 256 bytes for each byte of the pickle, no more. Formats: Lib/pickletools.py and
+ * Memory and time are bounded by the bytes read: every length is checked against what is left, the
+ * tree may take 256 bytes for each byte of the pickle, no more, and texts 1 GB. Bytes of more than
+ * 64 kB, which are the elements of arrays, are left where they are. Formats: Lib/pickletools.py and
  * torch/serialization.py, as descriptions. */
 #ifndef FORMATS_PICKLE_H
 #define FORMATS_PICKLE_H
 
 #include <stdbool.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/tensor.h"
@@ -23,6 +25,7 @@ typedef enum PickleKind {
     PICKLE_FLOAT,
     PICKLE_TEXT,
     PICKLE_BYTES,
+    PICKLE_FAR, /* bytes that were left in the source */
     PICKLE_LIST,
     PICKLE_TUPLE,
     PICKLE_SET,
@@ -50,8 +53,9 @@ typedef struct PickleStorage {
 
 /* A window on a storage. Every element lies inside the part of the storage that is meant. */
 typedef struct PickleTensor {
-    const PickleStorage *storage; /* NULL: a numpy array, whose elements are at data */
-    const uint8_t *data;
+    const PickleStorage *storage; /* NULL: a numpy array */
+    const uint8_t *data;          /* its elements; NULL: they are at byte `at` of the source */
+    uint64_t at;
     DType dtype;
     Shape shape;
     int64_t stride[MAX_DIMS], offset; /* elements of dtype; offset from the start of the storage */
@@ -66,8 +70,9 @@ struct PickleValue {
         int64_t integer;
         double real;
         struct {
-            const char *data; /* not terminated; inside the pickle or in the arena */
+            const char *data; /* not terminated, in the arena; NULL: of far bytes */
             size_t bytes;
+            uint64_t at; /* of far bytes, in the source */
         } text;
         struct {
             PickleValue **item; /* of a dict: key and value in turn */
@@ -94,11 +99,11 @@ typedef struct Pickle {
  * it may have this many elements. */
 #define PICKLE_MAX_EXPANDED ((int64_t)1 << 26)
 
-/* Values live in the arena and point into `data`; both must outlive them. `path` is for messages.
- * FORMAT: damaged, cut off, or names what is not in the list; UNSUPPORTED: well-formed, but of an
- * element type or byte order that this library does not have; MEMORY. */
-Status pickle_parse(const char *path, const uint8_t *data, size_t bytes, Arena *arena, Pickle *out,
-                    Error *err);
+/* Of the `bytes` from byte `start` of the source, which are inside it, to the STOP. Values live in
+ * the arena. FORMAT: damaged, cut off, or names what is not in the list; UNSUPPORTED: well-formed,
+ * but of an element type or byte order that this library does not have; IO; MEMORY. */
+Status pickle_parse(const ByteSource *source, uint64_t start, uint64_t bytes, Arena *arena,
+                    Pickle *out, Error *err);
 
 /* "torch.float32". */
 const char *pickle_global_module(const PickleGlobal *g);

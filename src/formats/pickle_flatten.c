@@ -119,6 +119,7 @@ static char *scalar_text(Walk *w, const PickleValue *v) {
     case PICKLE_TEXT:
     case PICKLE_BYTES:
     case PICKLE_OTHER: return text_of(w, v);
+    case PICKLE_FAR: return arena_printf(w->arena, "%zu bytes", v->text.bytes);
     case PICKLE_GLOBAL:
         return arena_printf(w->arena, "%s.%s", pickle_global_module(v->global),
                             pickle_global_name(v->global));

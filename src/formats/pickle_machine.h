@@ -39,9 +39,12 @@ struct PickleGlobal {
 };
 
 typedef struct Machine {
-    const char *path;
-    const uint8_t *data;
-    size_t bytes, at, op_at, n_ops;
+    const ByteSource *source;
+    uint64_t start;       /* of the pickle in the source */
+    size_t bytes, at;     /* of the pickle; of it, taken */
+    const uint8_t *next;  /* what is taken next, in the arena */
+    size_t ready, loaded; /* bytes there; bytes read so far */
+    size_t op_at, n_ops;
     Arena *arena;
     size_t spent; /* bytes taken from the arena */
     PickleValue **stack;
@@ -77,6 +80,9 @@ bool machine_append(Machine *m, PickleValue *list, PickleValue *item);
 const uint8_t *machine_take(Machine *m, uint64_t bytes);
 bool machine_take_number(Machine *m, int bytes, uint64_t *out);
 const char *machine_take_line(Machine *m, size_t *bytes);
+
+/* The next bytes, left where they are. */
+PickleValue *machine_skip(Machine *m, uint64_t bytes);
 
 /* Pushes what a maker returned: NULL means that the maker failed, and its status is passed on. */
 Status machine_push(Machine *m, PickleValue *v);

@@ -76,7 +76,8 @@ static bool is_numpy_type(const PickleValue *v) {
 
 /* Python 2 wrote its bytes as text. */
 static bool has_bytes(const PickleValue *v) {
-    return v != NULL && (v->kind == PICKLE_BYTES || v->kind == PICKLE_TEXT);
+    return v != NULL &&
+           (v->kind == PICKLE_BYTES || v->kind == PICKLE_TEXT || v->kind == PICKLE_FAR);
 }
 
 PickleValue *numpy_scalar(Machine *m, const PickleValue *args) {
@@ -151,6 +152,7 @@ static bool fill_array(Machine *m, PickleValue *array, const PickleValue *sizes,
         stride *= t->shape.dim[d];
     }
     t->data = (const uint8_t *)data->text.data;
+    t->at = data->text.at;
     return true;
 }
 

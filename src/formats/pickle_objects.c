@@ -265,8 +265,7 @@ static PickleValue *encode(Machine *m, const PickleValue *args) {
 static PickleValue *bytes_of(Machine *m, const PickleValue *args) {
     const PickleValue *from = pickle_item(args, 0);
     if (from == NULL) return machine_text(m, PICKLE_BYTES, "", 0);
-    if (from->kind == PICKLE_BYTES)
-        return machine_text(m, PICKLE_BYTES, from->text.data, from->text.bytes);
+    if (from->kind == PICKLE_BYTES || from->kind == PICKLE_FAR) return args->list.item[0];
     if (from->kind == PICKLE_TEXT) return encode(m, args);
     machine_fail(m, STATUS_FORMAT, "bytes are made of something that is none");
     return NULL;

@@ -6,7 +6,13 @@
 
 #include "formats/pickle_machine.h"
 
-enum { FREE_BYTES = 64 * 1024, BYTES_PER_BYTE = 256, MAX_LINE = 1 << 20 };
+enum {
+    FREE_BYTES = 64 * 1024,
+    BYTES_PER_BYTE = 256,
+    MAX_LINE = 1 << 20,
+    BLOCK_BYTES = 64 * 1024,
+    MAX_LOADED = 1 << 30
+};
 
 Status machine_fail(Machine *m, Status status, const char *format, ...) {
     char text[512];
@@ -15,7 +21,8 @@ Status machine_fail(Machine *m, Status status, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (m->status == STATUS_OK)
-        m->status = fail(m->err, status, "%.400s: pickle, byte %zu: %s", m->path, m->op_at, text);
+        m->status =
+            fail(m->err, status, "%.400s: pickle, byte %zu: %s", m->source->path, m->op_at, text);
     return m->status;
 }
 
@@ -86,14 +93,57 @@ PickleValue *machine_list(Machine *m, PickleKind kind, PickleValue *const *item,
 
 /* --- Bytes of the pickle ---------------------------------------------------------------------- */
 
-const uint8_t *machine_take(Machine *m, uint64_t bytes) {
-    if (bytes > m->bytes - m->at) {
-        machine_fail(m, STATUS_FORMAT, "ends in the middle of a value; the file is cut off");
-        return NULL;
+static bool check_left(Machine *m, uint64_t bytes) {
+    if (bytes <= m->bytes - m->at) return true;
+    machine_fail(m, STATUS_FORMAT, "ends in the middle of a value; the file is cut off");
+    return false;
+}
+
+/* So many of the bytes left, in one piece. Blocks stay in the arena, because values point into
+ * them; what a block holds of the next value is read again with the whole of it. */
+static bool load(Machine *m, size_t bytes) {
+    if (bytes <= m->ready) return true;
+    size_t left = m->bytes - m->at, block = left < BLOCK_BYTES ? left : BLOCK_BYTES;
+    if (block < bytes) block = bytes;
+    if (block > MAX_LOADED - m->loaded) {
+        machine_fail(m, STATUS_UNSUPPORTED, "more than %d MB of texts", MAX_LOADED >> 20);
+        return false;
     }
-    const uint8_t *p = m->data + m->at;
-    m->at += (size_t)bytes;
+    uint8_t *p = arena_alloc(m->arena, block);
+    if (p == NULL) {
+        machine_fail(m, STATUS_MEMORY, "not enough memory");
+        return false;
+    }
+    m->status = byte_source_read(m->source, m->start + m->at, p, block, "the pickle", m->err);
+    if (m->status != STATUS_OK) return false;
+    m->next = p;
+    m->ready = block;
+    m->loaded += block;
+    return true;
+}
+
+/* Takes bytes that are ready. */
+static const uint8_t *advance(Machine *m, size_t bytes) {
+    const uint8_t *p = m->next;
+    m->next += bytes;
+    m->ready -= bytes;
+    m->at += bytes;
     return p;
+}
+
+const uint8_t *machine_take(Machine *m, uint64_t bytes) {
+    if (!check_left(m, bytes) || !load(m, (size_t)bytes)) return NULL;
+    return advance(m, (size_t)bytes);
+}
+
+PickleValue *machine_skip(Machine *m, uint64_t bytes) {
+    PickleValue *v = check_left(m, bytes) ? machine_value(m, PICKLE_FAR) : NULL;
+    if (v == NULL) return NULL;
+    v->text.bytes = (size_t)bytes;
+    v->text.at = m->start + m->at;
+    m->at += (size_t)bytes;
+    m->ready = 0;
+    return v;
 }
 
 /* Little-endian; false after a failure. */
@@ -104,18 +154,25 @@ bool machine_take_number(Machine *m, int bytes, uint64_t *out) {
     return p != NULL;
 }
 
+static const uint8_t *find_newline(const Machine *m, size_t reach) {
+    if (reach > m->ready) reach = m->ready;
+    return reach > 0 ? memchr(m->next, '\n', reach) : NULL;
+}
+
 /* Up to the newline, which is passed over. */
 const char *machine_take_line(Machine *m, size_t *bytes) {
-    size_t left = m->bytes - m->at;
-    const uint8_t *start = m->data + m->at;
-    const uint8_t *end = left > 0 ? memchr(start, '\n', left < MAX_LINE ? left : MAX_LINE) : NULL;
+    size_t left = m->bytes - m->at, reach = left < MAX_LINE ? left : MAX_LINE;
+    const uint8_t *end = find_newline(m, reach);
+    if (end == NULL) {
+        if (!load(m, reach)) return NULL;
+        end = find_newline(m, reach);
+    }
     if (end == NULL) {
         machine_fail(m, STATUS_FORMAT, "a line without an end; the file is damaged");
         return NULL;
     }
-    *bytes = (size_t)(end - start);
-    m->at += *bytes + 1;
-    return (const char *)start;
+    *bytes = (size_t)(end - m->next);
+    return (const char *)advance(m, *bytes + 1);
 }
 
 /* --- Stack and memo --------------------------------------------------------------------------- */

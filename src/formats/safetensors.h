@@ -1,43 +1,28 @@
-/* safetensors: u64 little-endian header length, JSON header, data. Reading maps the file and trusts
- * nothing: header size, JSON, every dtype, shape and byte range are checked, ranges may not overlap
- * or leave the file. Writing streams through a FileWriter (temporary name, fsync, rename). No
- * knowledge of models. Format: huggingface/safetensors README. */
+/* safetensors: u64 little-endian header length, JSON header, data. Reading trusts nothing: header
+ * size, JSON, every dtype, shape and byte range are checked, ranges may not overlap or leave the
+ * file. Writing streams through a FileWriter (temporary name, fsync, rename). No knowledge of
+ * models. Format: huggingface/safetensors README. */
 #ifndef FORMATS_SAFETENSORS_H
 #define FORMATS_SAFETENSORS_H
 
 #include "base/file.h"
 #include "base/status.h"
 #include "base/tensor.h"
+#include "formats/tensor_table.h"
 
+/* A tensor to be written. */
 typedef struct NamedTensor {
     const char *name;
     DType dtype;
     Shape shape;
-    const void *data; /* host memory; when reading: inside the map, may be unaligned */
+    const void *data; /* host memory */
     size_t bytes;
 } NamedTensor;
 
-typedef struct MetaEntry {
-    const char *key, *value;
-} MetaEntry;
-
-typedef struct SafeTensors SafeTensors;
-
-Status safetensors_open(const char *path, SafeTensors **out, Error *err);
-/* From memory that outlives the object (fuzzing, tests); `path` only names it in messages. */
-Status safetensors_parse(const char *path, const void *data, size_t bytes, SafeTensors **out,
-                         Error *err);
-void safetensors_close(SafeTensors *s); /* accepts NULL */
-const char *safetensors_path(const SafeTensors *s);
-size_t safetensors_count(const SafeTensors *s);
-const NamedTensor *safetensors_at(const SafeTensors *s, size_t i); /* in file order of data */
-const NamedTensor *safetensors_find(const SafeTensors *s, const char *name); /* NULL: absent */
-size_t safetensors_meta_count(const SafeTensors *s);
-MetaEntry safetensors_meta_at(const SafeTensors *s, size_t i);
-const char *safetensors_meta(const SafeTensors *s, const char *key); /* NULL: absent */
-/* Find or fail with a message that names file, tensor, and both shapes or types. */
-Status safetensors_require(const SafeTensors *s, const char *name, DType dtype, Shape shape,
-                           const NamedTensor **out, Error *err);
+/* Tensors in the order of their data. `source` must outlive the table, which is left empty by a
+ * failure. FORMAT: damaged or cut off; UNSUPPORTED: an element type that this library does not
+ * have; IO; MEMORY. */
+Status safetensors_parse(const ByteSource *source, TensorTable *out, Error *err);
 
 /* Writes all tensors, 8-byte aligned header, data ordered by element size (largest first) and then
  * as given; metadata values are strings. The same input gives the same bytes. */

@@ -2,29 +2,13 @@
  * is recognised and opened is in tensorfile_open.c. */
 #include "formats/tensorfile.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "formats/tensorfile_internal.h"
 
 /* --- Entries and metadata of the parts -------------------------------------------------------- */
-
-static size_t part_tensors(const TensorPart *p) {
-    return p->safe != NULL ? safetensors_count(p->safe) : p->torch.n_tensors;
-}
-
-static StridedTensor part_tensor(const TensorPart *p, size_t i) {
-    if (p->safe == NULL) return p->torch.tensor[i];
-    const NamedTensor *t = safetensors_at(p->safe, i);
-    StridedTensor out = {t->name, t->dtype, t->shape, {0}, t->data};
-    int64_t stride = 1;
-    for (int d = t->shape.n_dims; t->bytes > 0 && d-- > 0;) {
-        out.stride[d] = stride;
-        stride *= t->shape.dim[d];
-    }
-    return out;
-}
 
 Status tensorfile_add_meta(TensorFile *f, const char *key, const char *value, Error *err) {
     if (f->n_meta == f->meta_capacity) {
@@ -36,17 +20,6 @@ Status tensorfile_add_meta(TensorFile *f, const char *key, const char *value, Er
     }
     f->meta[f->n_meta++] = (MetaEntry){key, value};
     return STATUS_OK;
-}
-
-static Status collect_meta(TensorFile *f, const TensorPart *p, Error *err) {
-    Status status = STATUS_OK;
-    size_t n = p->safe != NULL ? safetensors_meta_count(p->safe) : p->torch.n_meta;
-    for (size_t i = 0; i < n; i++) {
-        MetaEntry e = p->safe != NULL ? safetensors_meta_at(p->safe, i) : p->torch.meta[i];
-        TRY(tensorfile_add_meta(f, e.key, e.value, err));
-    }
-done:
-    return status;
 }
 
 static int compare_names(const void *left, const void *right) {
@@ -77,23 +50,27 @@ static Status sort_names(TensorFile *f, Error *err) {
     return STATUS_OK;
 }
 
+static Status collect_part(TensorFile *f, const TensorTable *table, Error *err) {
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < table->n_tensors; i++) {
+        const StridedTensor *t = f->place[f->n_entries] = &table->tensor[i];
+        f->entry[f->n_entries++] = (TensorEntry){t->name, t->dtype, t->shape};
+    }
+    for (size_t i = 0; i < table->n_meta; i++)
+        TRY(tensorfile_add_meta(f, table->meta[i].key, table->meta[i].value, err));
+done:
+    return status;
+}
+
 Status tensorfile_collect(TensorFile *f, Error *err) {
     Status status = STATUS_OK;
     size_t n = 0;
-    for (size_t i = 0; i < f->n_parts; i++) n += part_tensors(&f->part[i]);
+    for (size_t i = 0; i < f->n_parts; i++) n += f->part[i].table.n_tensors;
     f->entry = mem_alloc_array(n, sizeof *f->entry);
     f->place = mem_alloc_array(n, sizeof *f->place);
     if (f->entry == NULL || f->place == NULL)
         return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
-    for (size_t i = 0; i < f->n_parts; i++) {
-        const TensorPart *p = &f->part[i];
-        for (size_t k = 0; k < part_tensors(p); k++) {
-            StridedTensor t = part_tensor(p, k);
-            f->place[f->n_entries] = t;
-            f->entry[f->n_entries++] = (TensorEntry){t.name, t.dtype, t.shape};
-        }
-        TRY(collect_meta(f, p, err));
-    }
+    for (size_t i = 0; i < f->n_parts; i++) TRY(collect_part(f, &f->part[i].table, err));
     TRY(sort_names(f, err));
 done:
     return status;
@@ -102,9 +79,8 @@ done:
 void tensorfile_close(TensorFile *f) {
     if (f == NULL) return;
     for (size_t i = 0; i < f->n_parts; i++) {
-        safetensors_close(f->part[i].safe);
-        torch_file_close(&f->part[i].torch);
-        file_unmap(&f->part[i].map);
+        tensor_table_free(&f->part[i].table);
+        byte_source_close(&f->part[i].source);
         mem_free(f->part[i].path);
     }
     mem_free(f->part);
@@ -169,6 +145,16 @@ const char *tensorfile_meta(const TensorFile *f, const char *key) {
 
 /* --- Reading through strides ------------------------------------------------------------------ */
 
+enum { PIECE_BYTES = 64 * 1024, MAX_SPREAD_BYTES = 1 << 28 };
+
+/* So many bytes from the first element on. */
+static Status read_bytes(const StridedTensor *t, uint64_t skip, void *out, size_t bytes,
+                         Error *err) {
+    char what[256];
+    snprintf(what, sizeof what, "tensor '%.200s'", t->name);
+    return byte_source_read(t->source, t->at + skip, out, bytes, what, err);
+}
+
 static bool is_contiguous(const StridedTensor *t) {
     int64_t stride = 1;
     for (int d = t->shape.n_dims; d-- > 0;) {
@@ -178,90 +164,98 @@ static bool is_contiguous(const StridedTensor *t) {
     return true;
 }
 
-/* Where a walk in C order stands. */
-typedef struct Cursor {
-    const StridedTensor *t;
-    int64_t index[MAX_DIMS];
-    int64_t at; /* element, from t->data */
-} Cursor;
+static Status read_contiguous(const StridedTensor *t, int64_t n, float *out, Error *err) {
+    uint8_t piece[PIECE_BYTES];
+    size_t size = dtype_bytes(t->dtype);
+    int64_t most = (int64_t)(sizeof piece / size);
+    if (t->dtype == DTYPE_F32) return read_bytes(t, 0, out, (size_t)n * size, err);
+    for (int64_t i = 0; i < n; i += most) {
+        int64_t part = n - i < most ? n - i : most;
+        Status status = read_bytes(t, (size_t)i * size, piece, (size_t)part * size, err);
+        if (status != STATUS_OK) return status;
+        dtype_to_f32(out + i, piece, t->dtype, part);
+    }
+    return STATUS_OK;
+}
 
-static void advance(Cursor *c) {
-    for (int d = c->t->shape.n_dims; d-- > 0;) {
-        c->at += c->t->stride[d];
-        if (++c->index[d] < c->t->shape.dim[d]) return;
-        c->at -= c->t->stride[d] * c->t->shape.dim[d];
-        c->index[d] = 0;
+/* A walk in C order over elements that the file has in another order, or with gaps. */
+typedef struct Walk {
+    const StridedTensor *t;
+    uint8_t *bytes; /* from the first element to the last */
+    int64_t index[MAX_DIMS];
+    int64_t at; /* element, from the first */
+} Walk;
+
+/* Of a tensor of n > 0 elements; bytes to be freed, also after a failure. */
+static Status walk_start(Walk *w, const StridedTensor *t, int64_t n, Error *err) {
+    size_t size = dtype_bytes(t->dtype), reach = size;
+    *w = (Walk){.t = t};
+    for (int d = 0; d < t->shape.n_dims; d++)
+        reach += (size_t)(t->stride[d] * (t->shape.dim[d] - 1)) * size;
+    if (reach / 4 > MAX_SPREAD_BYTES / 4 + (size_t)n * size)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: the %zu bytes of tensor '%.200s' are spread over %zu; save a contiguous "
+                    "copy of it",
+                    t->source->path, (size_t)n * size, t->name, reach);
+    w->bytes = mem_alloc(reach);
+    if (w->bytes == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", t->source->path);
+    return read_bytes(t, 0, w->bytes, reach, err);
+}
+
+static void advance(Walk *w) {
+    for (int d = w->t->shape.n_dims; d-- > 0;) {
+        w->at += w->t->stride[d];
+        if (++w->index[d] < w->t->shape.dim[d]) return;
+        w->at -= w->t->stride[d] * w->t->shape.dim[d];
+        w->index[d] = 0;
     }
 }
 
 /* The next n elements, packed. The last advance wraps to the start and is harmless. */
-static void gather(Cursor *c, uint8_t *out, int64_t n) {
-    size_t size = dtype_bytes(c->t->dtype);
+static void gather(Walk *w, uint8_t *out, int64_t n) {
+    size_t size = dtype_bytes(w->t->dtype);
     for (int64_t i = 0; i < n; i++) {
-        memcpy(out + (size_t)i * size, c->t->data + (size_t)c->at * size, size);
-        advance(c);
+        memcpy(out + (size_t)i * size, w->bytes + (size_t)w->at * size, size);
+        advance(w);
     }
 }
 
-/* Touching a page beyond the end of a file that shrank would kill the process. */
-static Status still_there(const TensorFile *f, const StridedTensor *t, Error *err) {
-    for (size_t i = 0; i < f->n_parts; i++) {
-        struct stat info;
-        const TensorPart *p = &f->part[i];
-        uintptr_t start = (uintptr_t)p->map.data, at = (uintptr_t)t->data;
-        if (start == 0 || at < start || at - start >= p->map.bytes) continue;
-        if (stat(p->path, &info) == 0 && (uint64_t)info.st_size < p->map.bytes)
-            return fail(err, STATUS_IO, "%s: became shorter while it was read", p->path);
+static Status read_strided(const StridedTensor *t, int64_t n, float *out, Error *err) {
+    enum { CHUNK = 512 };
+    uint8_t packed[CHUNK * 8];
+    Walk w;
+    Status status = walk_start(&w, t, n, err);
+    for (int64_t i = 0; status == STATUS_OK && i < n; i += CHUNK) {
+        int64_t part = n - i < CHUNK ? n - i : CHUNK;
+        gather(&w, packed, part);
+        dtype_to_f32(out + i, packed, t->dtype, part);
     }
-    return STATUS_OK;
-}
-
-/* A tensor is read once: its pages need not pile up beside the copy. */
-static void release(const TensorFile *f, const void *data, size_t bytes) {
-    for (size_t i = 0; i < f->n_parts; i++) {
-        uintptr_t start = (uintptr_t)f->part[i].map.data, at = (uintptr_t)data;
-        if (start && at >= start && at - start < f->part[i].map.bytes)
-            file_map_release(data, bytes);
-    }
+    mem_free(w.bytes);
+    return status;
 }
 
 static const StridedTensor *place_of(const TensorFile *f, const TensorEntry *t) {
     ASSERT(t >= f->entry && t < f->entry + f->n_entries, "%s is no tensor of %s", t->name, f->path);
-    return &f->place[t - f->entry];
+    return f->place[t - f->entry];
 }
 
 Status tensorfile_read(const TensorFile *f, const TensorEntry *t, float *out, Error *err) {
-    enum { CHUNK = 512 };
-    uint8_t packed[CHUNK * 8];
     const StridedTensor *place = place_of(f, t);
     int64_t n = shape_numel(t->shape);
-    Cursor c = {.t = place};
-    Status status = still_there(f, place, err);
-    if (status != STATUS_OK || n == 0) return status;
-    if (is_contiguous(place)) {
-        dtype_to_f32(out, place->data, t->dtype, n);
-        release(f, place->data, (size_t)n * dtype_bytes(t->dtype));
-        return STATUS_OK;
-    }
-    for (int64_t i = 0; i < n; i += CHUNK) {
-        int64_t part = n - i < CHUNK ? n - i : CHUNK;
-        gather(&c, packed, part);
-        dtype_to_f32(out + i, packed, t->dtype, part);
-    }
-    return STATUS_OK;
+    if (n == 0) return STATUS_OK;
+    return is_contiguous(place) ? read_contiguous(place, n, out, err)
+                                : read_strided(place, n, out, err);
 }
 
 Status tensorfile_read_raw(const TensorFile *f, const TensorEntry *t, void *out, Error *err) {
     const StridedTensor *place = place_of(f, t);
     int64_t n = shape_numel(t->shape);
-    Cursor c = {.t = place};
-    Status status = still_there(f, place, err);
-    if (status != STATUS_OK || n == 0) return status;
-    if (is_contiguous(place)) {
-        memcpy(out, place->data, (size_t)n * dtype_bytes(t->dtype));
-        release(f, place->data, (size_t)n * dtype_bytes(t->dtype));
-    } else {
-        gather(&c, out, n);
-    }
-    return STATUS_OK;
+    Walk w;
+    if (n == 0) return STATUS_OK;
+    if (is_contiguous(place))
+        return read_bytes(place, 0, out, (size_t)n * dtype_bytes(t->dtype), err);
+    Status status = walk_start(&w, place, n, err);
+    if (status == STATUS_OK) gather(&w, out, n);
+    mem_free(w.bytes);
+    return status;
 }

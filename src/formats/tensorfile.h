@@ -2,14 +2,14 @@
  * what torch.save wrote, in both its formats. The kind is recognised by content, never by name; a
  * file that is none of them is refused with a sentence that says what it is.
  *
- * Opening maps the file and reads headers only; tensors are read one by one from the map. Nothing
+ * Opening reads headers only; tensors are read one by one from the file, which stays open. Nothing
  * in a file is trusted, and nothing is ever executed. */
 #ifndef FORMATS_TENSORFILE_H
 #define FORMATS_TENSORFILE_H
 
 #include "base/status.h"
 #include "base/tensor.h"
-#include "formats/safetensors.h"
+#include "formats/tensor_table.h"
 
 typedef struct TensorFile TensorFile;
 
@@ -45,7 +45,9 @@ MetaEntry tensorfile_meta_at(const TensorFile *f, size_t i);
 
 /* All values in C order, strides and offsets applied. `t` is an entry of `f`; `out` has room for
  * shape_numel(t->shape) floats, or for that many elements of t->dtype. Integers beyond 2^24 and
- * doubles are rounded. IO: the file became shorter since it was opened. */
+ * doubles are rounded. Memory is taken only for elements that are out of order, then as much as
+ * lies from the first to the last. IO: cannot be read, or became shorter since it was opened;
+ * UNSUPPORTED: few elements spread over more than 256 MB; MEMORY. */
 Status tensorfile_read(const TensorFile *f, const TensorEntry *t, float *out, Error *err);
 Status tensorfile_read_raw(const TensorFile *f, const TensorEntry *t, void *out, Error *err);
 

@@ -6,14 +6,13 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "formats/tensorfile.h"
-#include "formats/torch_file.h"
+#include "formats/tensor_table.h"
 
-/* One file: exactly one of safe and torch is in use. */
+/* One file, or the bytes of one. */
 typedef struct TensorPart {
     char *path;
-    FileMap map;
-    SafeTensors *safe;
-    TorchFile torch;
+    ByteSource source;
+    TensorTable table;
 } TensorPart;
 
 struct TensorFile {
@@ -22,8 +21,8 @@ struct TensorFile {
     Arena *arena; /* texts of an index */
     TensorPart *part;
     size_t n_parts;
-    TensorEntry *entry;   /* part after part */
-    StridedTensor *place; /* of each entry */
+    TensorEntry *entry;          /* part after part */
+    const StridedTensor **place; /* of each entry */
     size_t n_entries;
     const TensorEntry **by_name;
     MetaEntry *meta;
@@ -31,9 +30,6 @@ struct TensorFile {
     const MetaEntry **by_key;
 };
 
-/* Reads bytes of one file into a zeroed part; *format becomes that of the part. */
-Status tensorfile_parse_part(const void *data, size_t bytes, TensorPart *part, const char **format,
-                             Error *err);
 /* Collects entries and metadata of all parts, and sorts their names. FORMAT: a name is there twice.
  */
 Status tensorfile_collect(TensorFile *f, Error *err);

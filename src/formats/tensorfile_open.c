@@ -5,11 +5,30 @@
 #include <strings.h>
 
 #include "base/json.h"
+#include "formats/safetensors.h"
 #include "formats/tensorfile_internal.h"
+#include "formats/torch_file.h"
 
-enum { MAX_INDEX_BYTES = 1 << 26, MAX_SHARDS = 10000 };
+enum { MAX_INDEX_BYTES = 1 << 26, MAX_SHARDS = 10000, HEAD_BYTES = 1024 };
 
 /* --- Recognition ------------------------------------------------------------------------------ */
+
+/* The first bytes of a file, and the last one. */
+typedef struct Head {
+    uint8_t data[HEAD_BYTES];
+    size_t bytes;
+    uint8_t last;
+} Head;
+
+static Status read_head(const ByteSource *s, Head *out, Error *err) {
+    Status status = STATUS_OK;
+    if (s->bytes == 0) return fail(err, STATUS_FORMAT, "%s: is empty; fetch it again", s->path);
+    out->bytes = s->bytes < HEAD_BYTES ? (size_t)s->bytes : HEAD_BYTES;
+    TRY(byte_source_read(s, 0, out->data, out->bytes, "its first bytes", err));
+    TRY(byte_source_read(s, s->bytes - 1, &out->last, 1, "its last byte", err));
+done:
+    return status;
+}
 
 static bool starts(const uint8_t *data, size_t bytes, const char *with, size_t n) {
     return bytes >= n && memcmp(data, with, n) == 0;
@@ -58,36 +77,30 @@ static const char *known_stranger(const uint8_t *data, size_t bytes) {
 }
 
 /* Protocols 2 and later say so; the older ones begin with a container and end with a full stop. */
-static bool is_pickle(const uint8_t *data, size_t bytes) {
-    if (bytes >= 2 && data[0] == 0x80) return true;
-    return memchr("(]})c", data[0], 5) != NULL && data[bytes - 1] == '.';
+static bool is_pickle(const Head *h) {
+    if (h->bytes >= 2 && h->data[0] == 0x80) return true;
+    return memchr("(]})c", h->data[0], 5) != NULL && h->last == '.';
 }
 
 /* The length of the header is below 4 GB, and the header is an object. Tried first, because the low
  * bytes of a length may look like anything. */
-static bool is_safetensors(const uint8_t *p, size_t bytes) {
-    return bytes > 8 && p[8] == '{' && p[4] == 0 && p[5] == 0 && p[6] == 0 && p[7] == 0;
+static bool is_safetensors(const Head *h) {
+    const uint8_t *p = h->data;
+    return h->bytes > 8 && p[8] == '{' && p[4] == 0 && p[5] == 0 && p[6] == 0 && p[7] == 0;
 }
 
-Status tensorfile_parse_part(const void *data, size_t bytes, TensorPart *part, const char **format,
-                             Error *err) {
-    const uint8_t *p = data;
-    if (bytes == 0) return fail(err, STATUS_FORMAT, "%s: is empty; fetch it again", part->path);
-    bool safe = is_safetensors(p, bytes);
-    const char *stranger = safe ? NULL : known_stranger(p, bytes);
-    Status status = STATUS_OK;
-    if (safe)
-        status = safetensors_parse(part->path, p, bytes, &part->safe, err);
-    else if (starts(p, bytes, "PK\3\4", 4) || starts(p, bytes, "PK\5\6", 4))
-        status = torch_file_parse_zip(part->path, p, bytes, &part->torch, err);
-    else if (stranger == NULL && is_pickle(p, bytes))
-        status = torch_file_parse_pickle(part->path, p, bytes, &part->torch, err);
-    else
-        return fail(err, STATUS_UNSUPPORTED,
-                    "%s: this is %s. Weights are read from safetensors and from torch.save's files",
-                    part->path, stranger != NULL ? stranger : "no format that is known here");
-    *format = part->safe != NULL ? "safetensors" : part->torch.format;
-    return status;
+static Status parse(const ByteSource *s, TensorTable *out, Error *err) {
+    Head h;
+    Status status = read_head(s, &h, err);
+    if (status != STATUS_OK) return status;
+    if (is_safetensors(&h)) return safetensors_parse(s, out, err);
+    if (starts(h.data, h.bytes, "PK\3\4", 4) || starts(h.data, h.bytes, "PK\5\6", 4))
+        return torch_file_parse_zip(s, out, err);
+    const char *stranger = known_stranger(h.data, h.bytes);
+    if (stranger == NULL && is_pickle(&h)) return torch_file_parse_pickle(s, out, err);
+    return fail(err, STATUS_UNSUPPORTED,
+                "%s: this is %s. Weights are read from safetensors and from torch.save's files",
+                s->path, stranger != NULL ? stranger : "no format that is known here");
 }
 
 /* --- One file --------------------------------------------------------------------------------- */
@@ -109,40 +122,34 @@ static Status finish(TensorFile *f, Status status, TensorFile **out) {
     return status;
 }
 
-/* The part counts from here on, so that closing the file closes it; `path` becomes its own. */
-static Status add_part(TensorFile *f, const char *path, TensorPart **out, Error *err) {
-    TensorPart *p = *out = &f->part[f->n_parts++];
-    p->path = mem_strdup(path);
-    return p->path != NULL ? STATUS_OK : fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+/* Takes the source over, also after a failure; closing the file closes it. `path` becomes the
+ * part's own. */
+static Status add_part(TensorFile *f, const char *path, ByteSource source, Error *err) {
+    TensorPart *p = &f->part[f->n_parts++];
+    p->source = source;
+    p->source.path = p->path = mem_strdup(path);
+    if (p->path == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+    return parse(&p->source, &p->table, err);
+}
+
+/* Takes the source over, also after a failure. */
+static Status open_single(ByteSource source, TensorFile **out, Error *err) {
+    Status status = STATUS_OK;
+    TensorFile *f = NULL;
+    TRY(new_file(source.path, 1, &f, err));
+    status = add_part(f, source.path, source, err);
+    source = (ByteSource){0};
+    if (status != STATUS_OK) goto done;
+    f->format = f->part->table.format;
+    TRY(tensorfile_collect(f, err));
+done:
+    byte_source_close(&source);
+    return finish(f, status, out);
 }
 
 Status tensorfile_parse(const char *path, const void *data, size_t bytes, TensorFile **out,
                         Error *err) {
-    Status status = STATUS_OK;
-    TensorPart *part;
-    TensorFile *f = NULL;
-    TRY(new_file(path, 1, &f, err));
-    TRY(add_part(f, path, &part, err));
-    TRY(tensorfile_parse_part(data, bytes, part, &f->format, err));
-    TRY(tensorfile_collect(f, err));
-done:
-    return finish(f, status, out);
-}
-
-/* Takes the map over, also after a failure. */
-static Status open_single(const char *path, FileMap *map, TensorFile **out, Error *err) {
-    Status status = STATUS_OK;
-    TensorPart *part;
-    TensorFile *f = NULL;
-    TRY(new_file(path, 1, &f, err));
-    TRY(add_part(f, path, &part, err));
-    part->map = *map;
-    *map = (FileMap){0};
-    TRY(tensorfile_parse_part(part->map.data, part->map.bytes, part, &f->format, err));
-    TRY(tensorfile_collect(f, err));
-done:
-    file_unmap(map);
-    return finish(f, status, out);
+    return open_single(byte_source_of(path, data, bytes), out, err);
 }
 
 /* --- Shards ----------------------------------------------------------------------------------- */
@@ -160,8 +167,7 @@ static char *path_beside(const char *path, const char *name) {
 
 static Status open_shard(TensorFile *f, const char *name, Error *err) {
     Status status = STATUS_OK;
-    TensorPart *part;
-    const char *format = NULL;
+    ByteSource source;
     char *path = path_beside(f->path, name);
     if (path == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
     if (!file_exists(path)) {
@@ -169,10 +175,10 @@ static Status open_shard(TensorFile *f, const char *name, Error *err) {
                       f->path, name);
         goto done;
     }
-    TRY(add_part(f, path, &part, err));
-    TRY(file_map(path, &part->map, err));
-    TRY(tensorfile_parse_part(part->map.data, part->map.bytes, part, &format, err));
-    f->format = part->safe != NULL ? "safetensors index" : "torch index";
+    TRY(byte_source_open(path, &source, err));
+    TRY(add_part(f, path, source, err));
+    bool safe = strcmp(f->part[f->n_parts - 1].table.format, "safetensors") == 0;
+    f->format = safe ? "safetensors index" : "torch index";
 done:
     mem_free(path);
     return status;
@@ -243,20 +249,38 @@ done:
 
 /* --- Paths ------------------------------------------------------------------------------------ */
 
+/* The JSON of an index of shards; NULL: the file is none. */
+static Status read_index(const ByteSource *s, json_t **out, Error *err) {
+    Status status = STATUS_OK;
+    Head h;
+    uint8_t *text = NULL;
+    *out = NULL;
+    TRY(read_head(s, &h, err));
+    if (h.data[0] != '{' || is_safetensors(&h) || s->bytes > MAX_INDEX_BYTES) goto done;
+    text = mem_alloc((size_t)s->bytes);
+    if (text == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", s->path);
+    TRY(byte_source_read(s, 0, text, (size_t)s->bytes, "the index", err));
+    *out = json_parse(text, (size_t)s->bytes, NULL);
+    if (json_is_object(json_object_get(*out, "weight_map"))) goto done;
+    json_decref(*out);
+    *out = NULL;
+done:
+    mem_free(text);
+    return status;
+}
+
 static Status open_file(const char *path, TensorFile **out, Error *err) {
-    FileMap map;
-    Status status = file_map(path, &map, err);
-    if (status != STATUS_OK) return status;
-    json_t *root = NULL;
-    if (map.bytes > 0 && map.data[0] == '{' && map.bytes <= MAX_INDEX_BYTES)
-        root = json_parse(map.data, map.bytes, NULL);
-    if (!json_is_object(json_object_get(root, "weight_map"))) {
-        json_decref(root);
-        return open_single(path, &map, out, err);
-    }
-    file_unmap(&map);
-    status = open_index(path, root, out, err);
-    json_decref(root);
+    Status status = STATUS_OK;
+    json_t *index = NULL;
+    ByteSource source;
+    TRY(byte_source_open(path, &source, err));
+    status = read_index(&source, &index, err);
+    if (status == STATUS_OK && index == NULL) return open_single(source, out, err);
+    byte_source_close(&source);
+    TRY(status);
+    TRY(open_index(path, index, out, err));
+done:
+    json_decref(index);
     return status;
 }
 

@@ -11,16 +11,15 @@
 #include "formats/pickle_flatten.h"
 #include "formats/zip.h"
 
-/* Bytes of a storage, in place. */
+/* Where the bytes of a storage are. */
 typedef struct Blob {
     const char *key; /* not terminated */
     size_t key_bytes;
-    const uint8_t *data;
-    size_t bytes;
+    uint64_t at, bytes; /* at 0: not known yet */
 } Blob;
 
 typedef struct Container {
-    const char *path;
+    const ByteSource *source;
     Status (*find)(const struct Container *c, const PickleStorage *s, Blob *out, Error *err);
     const Zip *zip;
     const char *prefix; /* of the names in the zip, "archive/data/" without an end */
@@ -31,64 +30,71 @@ typedef struct Container {
 
 /* --- Leaves to tensors ------------------------------------------------------------------------ */
 
+/* The elements of an array in the pickle: in the arena, or far away in the source. */
+static Status place_array(const Container *c, const PickleTensor *t, Arena *arena,
+                          StridedTensor *out, Error *err) {
+    out->at = t->at;
+    if (t->data == NULL) return STATUS_OK;
+    size_t bytes = (size_t)shape_numel(t->shape) * dtype_bytes(t->dtype);
+    ByteSource *memory = arena_alloc(arena, sizeof *memory);
+    if (memory == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", c->source->path);
+    *memory = byte_source_of(c->source->path, t->data, bytes);
+    out->source = memory;
+    return STATUS_OK;
+}
+
 /* The pickle was held to the size it states itself; here to the bytes that are there. */
-static Status place(const Container *c, const PickleLeaf *leaf, StridedTensor *out, Error *err) {
+static Status place(const Container *c, const PickleLeaf *leaf, Arena *arena, StridedTensor *out,
+                    Error *err) {
     Status status = STATUS_OK;
     const PickleTensor *t = leaf->tensor;
-    *out = (StridedTensor){leaf->name, t->dtype, t->shape, {0}, t->data};
+    *out = (StridedTensor){leaf->name, t->dtype, t->shape, {0}, c->source, 0};
     memcpy(out->stride, t->stride, sizeof out->stride);
-    if (t->storage == NULL) return STATUS_OK;
+    if (t->storage == NULL) return place_array(c, t, arena, out, err);
     Blob blob = {0};
     TRY(c->find(c, t->storage, &blob, err));
-    size_t wanted = (size_t)t->storage->root_numel * dtype_bytes(t->storage->dtype);
+    uint64_t wanted = (uint64_t)t->storage->root_numel * dtype_bytes(t->storage->dtype);
     if (wanted > blob.bytes)
         return fail(err, STATUS_FORMAT,
-                    "%s: tensor '%.200s' lies in a storage of %zu bytes, of which %zu are there; "
-                    "the file is damaged or cut off",
-                    c->path, leaf->name, wanted, blob.bytes);
-    if (shape_numel(t->shape) > 0)
-        out->data = blob.data + (size_t)t->offset * dtype_bytes(t->dtype);
+                    "%s: tensor '%.200s' lies in a storage of %" PRIu64 " bytes, of which %" PRIu64
+                    " are there; the file is damaged or cut off",
+                    c->source->path, leaf->name, wanted, blob.bytes);
+    out->at = blob.at + (uint64_t)t->offset * dtype_bytes(t->dtype);
 done:
     return status;
 }
 
-static Status split(const Container *c, const PickleLeaves *l, TorchFile *out, Error *err) {
+static Status split(const Container *c, const PickleLeaves *l, TensorTable *out, Error *err) {
     Status status = STATUS_OK;
     out->tensor = mem_alloc_array(l->n, sizeof *out->tensor);
     out->meta = mem_alloc_array(l->n, sizeof *out->meta);
     if (out->tensor == NULL || out->meta == NULL)
-        return fail(err, STATUS_MEMORY, "%s: not enough memory", c->path);
+        return fail(err, STATUS_MEMORY, "%s: not enough memory", c->source->path);
     for (size_t i = 0; i < l->n; i++) {
         const PickleLeaf *leaf = &l->leaf[i];
         if (leaf->tensor == NULL)
             out->meta[out->n_meta++] = (MetaEntry){leaf->name, leaf->text};
         else
-            TRY(place(c, leaf, &out->tensor[out->n_tensors++], err));
+            TRY(place(c, leaf, out->arena, &out->tensor[out->n_tensors++], err));
     }
 done:
     return status;
 }
 
-static Status finish(const Container *c, const Pickle *pickle, TorchFile *out, Error *err) {
+static Status finish(const Container *c, const Pickle *pickle, TensorTable *out, Error *err) {
     Status status = STATUS_OK;
     PickleLeaves leaves = {0};
-    TRY(pickle_flatten(c->path, pickle, out->arena, &leaves, err));
+    TRY(pickle_flatten(c->source->path, pickle, out->arena, &leaves, err));
     TRY(split(c, &leaves, out, err));
 done:
     mem_free(leaves.leaf);
     return status;
 }
 
-static Status start(const char *path, TorchFile *out, Error *err) {
-    *out = (TorchFile){.arena = arena_new()};
-    return out->arena != NULL ? STATUS_OK : fail(err, STATUS_MEMORY, "%s: not enough memory", path);
-}
-
-void torch_file_close(TorchFile *f) {
-    mem_free(f->tensor);
-    mem_free(f->meta);
-    arena_free(f->arena);
-    *f = (TorchFile){0};
+static Status start(const ByteSource *source, const char *format, TensorTable *out, Error *err) {
+    *out = (TensorTable){.format = format, .arena = arena_new()};
+    if (out->arena != NULL) return STATUS_OK;
+    return fail(err, STATUS_MEMORY, "%s: not enough memory", source->path);
 }
 
 /* --- zip -------------------------------------------------------------------------------------- */
@@ -96,17 +102,18 @@ void torch_file_close(TorchFile *f) {
 static Status find_in_zip(const Container *c, const PickleStorage *s, Blob *out, Error *err) {
     char name[512]; /* the prefix has at most 400, see find_pickle */
     if (s->key_bytes >= sizeof name - c->prefix_bytes - 5)
-        return fail(err, STATUS_FORMAT, "%s: a storage with a key of %zu characters", c->path,
-                    s->key_bytes);
+        return fail(err, STATUS_FORMAT, "%s: a storage with a key of %zu characters",
+                    c->source->path, s->key_bytes);
     memcpy(name, c->prefix, c->prefix_bytes);
     memcpy(name + c->prefix_bytes, "data/", 5);
     memcpy(name + c->prefix_bytes + 5, s->key, s->key_bytes);
     const ZipEntry *e = zip_find(c->zip, name, c->prefix_bytes + 5 + s->key_bytes);
     if (e == NULL)
         return fail(err, STATUS_FORMAT,
-                    "%s: the storage '%.*s' is missing from the archive; damaged", c->path,
+                    "%s: the storage '%.*s' is missing from the archive; damaged", c->source->path,
                     (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
-    return zip_bytes(c->zip, e, &out->data, &out->bytes, err);
+    out->bytes = e->bytes;
+    return zip_locate(c->zip, e, &out->at, err);
 }
 
 /* The entry NAME/ENDING with the same folder as the pickle. */
@@ -127,13 +134,14 @@ static Status find_pickle(Container *c, const ZipEntry **out, Error *err) {
             return fail(err, STATUS_UNSUPPORTED,
                         "%s: a TorchScript program, not a checkpoint; in Python: "
                         "torch.save(torch.jit.load(FILE).state_dict(), NEW)",
-                        c->path);
+                        c->source->path);
         if (zip_name_ends(e, "/data.pkl") && (!found || e->name_bytes < found->name_bytes))
             found = e;
     }
     if (found == NULL || found->name_bytes > 400)
         return fail(err, STATUS_FORMAT,
-                    "%s: a zip archive, but not one of torch (it has no data.pkl)", c->path);
+                    "%s: a zip archive, but not one of torch (it has no data.pkl)",
+                    c->source->path);
     c->prefix = found->name;
     c->prefix_bytes = found->name_bytes - strlen("data.pkl");
     *out = found;
@@ -141,38 +149,41 @@ static Status find_pickle(Container *c, const ZipEntry **out, Error *err) {
 }
 
 static Status check_order(const Container *c, Error *err) {
-    const uint8_t *data;
-    size_t bytes;
+    static const char little[] = {'l', 'i', 't', 't', 'l', 'e'};
+    char order[sizeof little];
+    uint64_t at;
+    Status status = STATUS_OK;
     const ZipEntry *e = beside(c, "byteorder");
     if (e == NULL) return STATUS_OK; /* before torch 2.0: always little */
-    Status status = zip_bytes(c->zip, e, &data, &bytes, err);
-    if (status != STATUS_OK || (bytes >= 6 && memcmp(data, "little", 6) == 0)) return status;
-    return fail(err, STATUS_UNSUPPORTED,
-                "%s: written on a big-endian machine, which is not read; load and save it on a "
-                "little-endian one",
-                c->path);
+    TRY(zip_locate(c->zip, e, &at, err));
+    size_t n = e->bytes < sizeof order ? (size_t)e->bytes : sizeof order;
+    TRY(byte_source_read(c->source, at, order, n, "the byte order", err));
+    if (n < sizeof order || memcmp(order, little, n) != 0)
+        status = fail(err, STATUS_UNSUPPORTED,
+                      "%s: written on a big-endian machine, which is not read; load and save it on "
+                      "a little-endian one",
+                      c->source->path);
+done:
+    return status;
 }
 
-Status torch_file_parse_zip(const char *path, const uint8_t *data, size_t bytes, TorchFile *out,
-                            Error *err) {
+Status torch_file_parse_zip(const ByteSource *source, TensorTable *out, Error *err) {
     Status status = STATUS_OK;
     Zip zip = {0};
     const ZipEntry *entry = NULL;
-    const uint8_t *text;
-    size_t n;
+    uint64_t at;
     Pickle pickle;
-    Container c = {.path = path, .find = find_in_zip, .zip = &zip};
-    TRY(start(path, out, err));
-    out->format = "torch zip";
-    TRY(zip_open(path, data, bytes, &zip, err));
+    Container c = {.source = source, .find = find_in_zip, .zip = &zip};
+    TRY(start(source, "torch zip", out, err));
+    TRY(zip_open(source, &zip, err));
     TRY(find_pickle(&c, &entry, err));
     TRY(check_order(&c, err));
-    TRY(zip_bytes(&zip, entry, &text, &n, err));
-    TRY(pickle_parse(path, text, n, out->arena, &pickle, err));
+    TRY(zip_locate(&zip, entry, &at, err));
+    TRY(pickle_parse(source, at, entry->bytes, out->arena, &pickle, err));
     TRY(finish(&c, &pickle, out, err));
 done:
     zip_close(&zip);
-    if (status != STATUS_OK) torch_file_close(out);
+    if (status != STATUS_OK) tensor_table_free(out);
     return status;
 }
 
@@ -191,9 +202,9 @@ static Blob *find_blob(const Blob *blob, size_t n, const PickleStorage *s) {
 
 static Status find_in_stream(const Container *c, const PickleStorage *s, Blob *out, Error *err) {
     const Blob *blob = find_blob(c->blob, c->n_blobs, s);
-    if (blob == NULL || blob->data == NULL)
-        return fail(err, STATUS_FORMAT, "%s: the storage '%.*s' is missing; damaged", c->path,
-                    (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
+    if (blob == NULL || blob->at == 0)
+        return fail(err, STATUS_FORMAT, "%s: the storage '%.*s' is missing; damaged",
+                    c->source->path, (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
     *out = *blob;
     return STATUS_OK;
 }
@@ -202,14 +213,7 @@ static Status no_container(const Container *c, const PickleStorage *s, Blob *out
     (void)s, (void)out;
     return fail(err, STATUS_FORMAT,
                 "%s: a bare pickle whose tensors are stored elsewhere; it is part of a checkpoint",
-                c->path);
-}
-
-/* Little-endian, because so is the machine that wrote it: that was checked. */
-static uint64_t count_at(const uint8_t *p) {
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++) v |= (uint64_t)p[i] << (8 * i);
-    return v;
+                c->source->path);
 }
 
 /* After the list of keys: for each, a count of elements and the elements. How wide those are is
@@ -223,7 +227,7 @@ static Status collect_widths(const char *path, const Pickle *pickle, Widths *out
     out->blob = mem_alloc_array(pickle->n_storages, sizeof *out->blob);
     if (out->blob == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
     for (const PickleStorage *s = pickle->storages; s != NULL; s = s->next)
-        out->blob[out->n++] = (Blob){s->key, s->key_bytes, NULL, dtype_bytes(s->dtype)};
+        out->blob[out->n++] = (Blob){s->key, s->key_bytes, 0, dtype_bytes(s->dtype)};
     if (out->n > 0) qsort(out->blob, out->n, sizeof *out->blob, compare_keys);
     size_t kept = 0;
     for (size_t i = 0; i < out->n; i++)
@@ -233,29 +237,46 @@ static Status collect_widths(const char *path, const Pickle *pickle, Widths *out
     return STATUS_OK;
 }
 
-static Status find_blobs(const char *path, const PickleValue *keys, const uint8_t *p, size_t left,
-                         Widths *w, Error *err) {
+/* The storage whose count of elements is at *at; then *at is behind it. Little-endian, because so
+ * is the machine that wrote it: that was checked. False in *there: the file ends before. */
+static Status take_blob(const ByteSource *s, Blob *blob, uint64_t *at, bool *there, Error *err) {
+    uint8_t count[8];
+    uint64_t n = 0, left = s->bytes - *at;
+    *there = false;
+    if (left < sizeof count) return STATUS_OK;
+    Status status = byte_source_read(s, *at, count, sizeof count, "the size of a storage", err);
+    if (status != STATUS_OK) return status;
+    for (int i = 0; i < 8; i++) n |= (uint64_t)count[i] << (8 * i);
+    if (n > (left - sizeof count) / blob->bytes) return STATUS_OK;
+    *there = true;
+    blob->at = *at + sizeof count;
+    blob->bytes *= n;
+    *at = blob->at + blob->bytes;
+    return STATUS_OK;
+}
+
+static Status find_blobs(const ByteSource *s, const PickleValue *keys, uint64_t at, Widths *w,
+                         Error *err) {
+    Status status = STATUS_OK;
     if (keys->kind != PICKLE_LIST)
-        return fail(err, STATUS_FORMAT, "%s: no list of storages; damaged", path);
+        return fail(err, STATUS_FORMAT, "%s: no list of storages; damaged", s->path);
     for (size_t i = 0; i < keys->list.n; i++) {
         const PickleValue *key = keys->list.item[i];
         PickleStorage wanted = {.key = key->text.data, .key_bytes = key->text.bytes};
         Blob *blob = key->kind == PICKLE_TEXT ? find_blob(w->blob, w->n, &wanted) : NULL;
-        if (blob == NULL || blob->data != NULL)
+        bool there;
+        if (blob == NULL || blob->at != 0)
             return fail(err, STATUS_FORMAT,
-                        "%s: storage %zu of the list is not in use, or is there twice", path, i);
-        uint64_t n = left >= 8 ? count_at(p) : 0;
-        if (left < 8 || n > (left - 8) / blob->bytes)
+                        "%s: storage %zu of the list is not in use, or is there twice", s->path, i);
+        TRY(take_blob(s, blob, &at, &there, err));
+        if (!there)
             return fail(
                 err, STATUS_FORMAT,
-                "%s: it ends inside storage %zu of %zu; the file is cut off, fetch it again", path,
-                i + 1, keys->list.n);
-        blob->bytes *= (size_t)n;
-        blob->data = p + 8;
-        p += 8 + blob->bytes;
-        left -= 8 + blob->bytes;
+                "%s: it ends inside storage %zu of %zu; the file is cut off, fetch it again",
+                s->path, i + 1, keys->list.n);
     }
-    return STATUS_OK;
+done:
+    return status;
 }
 
 static const PickleValue *dict_get(const PickleValue *dict, const char *key) {
@@ -270,14 +291,14 @@ static const PickleValue *dict_get(const PickleValue *dict, const char *key) {
 
 /* The parts of a legacy file before the storages. */
 typedef struct Stream {
-    const char *path;
-    const uint8_t *data;
-    size_t bytes, at;
+    const ByteSource *source;
+    uint64_t at;
     Arena *arena;
 } Stream;
 
 static Status next_pickle(Stream *s, Pickle *out, Error *err) {
-    Status status = pickle_parse(s->path, s->data + s->at, s->bytes - s->at, s->arena, out, err);
+    const ByteSource *source = s->source;
+    Status status = pickle_parse(source, s->at, source->bytes - s->at, s->arena, out, err);
     s->at += out->bytes;
     return status;
 }
@@ -288,19 +309,19 @@ static Status check_system(Stream *s, Error *err) {
     TRY(next_pickle(s, &version, err));
     if (version.root->kind != PICKLE_INT || version.root->integer != 1001)
         return fail(err, STATUS_UNSUPPORTED, "%s: an unknown version of torch's old format",
-                    s->path);
+                    s->source->path);
     TRY(next_pickle(s, &system, err));
     const PickleValue *little = dict_get(system.root, "little_endian");
     if (little == NULL || little->kind != PICKLE_BOOL || !little->flag)
         return fail(err, STATUS_UNSUPPORTED,
                     "%s: written on a big-endian machine, which is not read; load and save it on a "
                     "little-endian one",
-                    s->path);
+                    s->source->path);
 done:
     return status;
 }
 
-static Status read_stream(Stream *s, TorchFile *out, Error *err) {
+static Status read_stream(Stream *s, TensorTable *out, Error *err) {
     Status status = STATUS_OK;
     Pickle pickle, keys;
     PickleLeaves leaves = {0};
@@ -309,11 +330,11 @@ static Status read_stream(Stream *s, TorchFile *out, Error *err) {
     TRY(check_system(s, err));
     TRY(next_pickle(s, &pickle, err));
     TRY(next_pickle(s, &keys, err));
-    TRY(pickle_flatten(s->path, &pickle, s->arena, &leaves, err));
-    TRY(collect_widths(s->path, &pickle, &widths, err));
-    TRY(find_blobs(s->path, keys.root, s->data + s->at, s->bytes - s->at, &widths, err));
+    TRY(pickle_flatten(s->source->path, &pickle, s->arena, &leaves, err));
+    TRY(collect_widths(s->source->path, &pickle, &widths, err));
+    TRY(find_blobs(s->source, keys.root, s->at, &widths, err));
     Container c = {
-        .path = s->path, .find = find_in_stream, .blob = widths.blob, .n_blobs = widths.n};
+        .source = s->source, .find = find_in_stream, .blob = widths.blob, .n_blobs = widths.n};
     TRY(split(&c, &leaves, out, err));
 done:
     mem_free(leaves.leaf);
@@ -328,21 +349,19 @@ static bool is_magic(const PickleValue *v) {
            memcmp(v->text.data, magic, sizeof magic) == 0;
 }
 
-Status torch_file_parse_pickle(const char *path, const uint8_t *data, size_t bytes, TorchFile *out,
-                               Error *err) {
+Status torch_file_parse_pickle(const ByteSource *source, TensorTable *out, Error *err) {
     Status status = STATUS_OK;
     Pickle first;
-    TRY(start(path, out, err));
-    Stream s = {path, data, bytes, 0, out->arena};
+    TRY(start(source, "pickle", out, err));
+    Stream s = {source, 0, out->arena};
     TRY(next_pickle(&s, &first, err));
     if (is_magic(first.root)) {
         TRY(read_stream(&s, out, err));
     } else {
-        const Container bare = {.path = path, .find = no_container};
-        out->format = "pickle";
+        const Container bare = {.source = source, .find = no_container};
         TRY(finish(&bare, &first, out, err));
     }
 done:
-    if (status != STATUS_OK) torch_file_close(out);
+    if (status != STATUS_OK) tensor_table_free(out);
     return status;
 }

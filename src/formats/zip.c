@@ -3,6 +3,7 @@
 #include "formats/zip.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@ enum {
     RECORD_BYTES = 46,
     LOCAL_BYTES = 30,
     MAX_COMMENT = 65535,
-    MAX_ENTRIES = 1 << 20 /* torch writes one a tensor */
+    MAX_ENTRIES = 1 << 20, /* torch writes one a tensor */
+    MAX_DIRECTORY_BYTES = 1 << 28
 };
 #define END_MARK 0x06054b50u
 #define END64_MARK 0x06064b50u
@@ -31,7 +33,8 @@ static uint64_t number(const uint8_t *p, int bytes) {
 
 static Status damaged(const Zip *z, const char *what, Error *err) {
     return fail(err, STATUS_FORMAT,
-                "%s: the zip archive is damaged or cut off (%s); fetch it again", z->path, what);
+                "%s: the zip archive is damaged or cut off (%s); fetch it again", z->source->path,
+                what);
 }
 
 /* --- The directory ---------------------------------------------------------------------------- */
@@ -40,39 +43,77 @@ typedef struct Directory {
     uint64_t start, bytes, n;
 } Directory;
 
-static const uint8_t *find_end(const Zip *z) {
-    size_t reach = END_BYTES + MAX_COMMENT;
-    size_t stop = z->bytes > reach ? z->bytes - reach : 0;
-    if (z->bytes < END_BYTES) return NULL;
-    for (size_t at = z->bytes - END_BYTES + 1; at-- > stop;) {
-        const uint8_t *p = z->data + at;
-        if (number(p, 4) == END_MARK && number(p + 20, 2) <= z->bytes - END_BYTES - at) return p;
+/* The last bytes of the file: the end record, and the locator that may stand before it. */
+typedef struct Tail {
+    uint8_t data[LOCATOR_BYTES + END_BYTES + MAX_COMMENT];
+    size_t bytes;
+    uint64_t at; /* of the first of them */
+} Tail;
+
+static Status read_tail(const Zip *z, Tail *t, Error *err) {
+    t->bytes = z->source->bytes < sizeof t->data ? (size_t)z->source->bytes : sizeof t->data;
+    t->at = z->source->bytes - t->bytes;
+    return byte_source_read(z->source, t->at, t->data, t->bytes, "the end of the archive", err);
+}
+
+static const uint8_t *find_end(const Tail *t) {
+    size_t stop = t->at > 0 ? LOCATOR_BYTES : 0;
+    if (t->bytes < END_BYTES) return NULL;
+    for (size_t at = t->bytes - END_BYTES + 1; at-- > stop;) {
+        const uint8_t *p = t->data + at;
+        if (number(p, 4) == END_MARK && number(p + 20, 2) <= t->bytes - END_BYTES - at) return p;
     }
     return NULL;
 }
 
-/* The wide end record counts where there is one: torch writes it even for small files. */
-static Status find_directory(const Zip *z, Directory *out, Error *err) {
-    const uint8_t *end = find_end(z);
-    if (end == NULL) return damaged(z, "no end record", err);
-    size_t at = (size_t)(end - z->data);
-    *out = (Directory){number(end + 16, 4), number(end + 12, 4), number(end + 10, 2)};
-    bool wide = at >= LOCATOR_BYTES && number(end - LOCATOR_BYTES, 4) == LOCATOR_MARK;
-    if (wide) {
-        uint64_t where = number(end - LOCATOR_BYTES + 8, 8);
-        if (at < END64_BYTES || where > at - END64_BYTES)
-            return damaged(z, "the wide end record lies outside", err);
-        const uint8_t *p = z->data + where;
-        if (number(p, 4) != END64_MARK) return damaged(z, "no wide end record", err);
-        *out = (Directory){number(p + 48, 8), number(p + 40, 8), number(p + 32, 8)};
-    }
-    if (out->n > MAX_ENTRIES)
+/* Of the wide end record, which lies before byte `limit`. */
+static Status read_wide_end(const Zip *z, uint64_t where, uint64_t limit, Directory *out,
+                            Error *err) {
+    uint8_t p[END64_BYTES];
+    if (limit < END64_BYTES || where > limit - END64_BYTES)
+        return damaged(z, "the wide end record lies outside", err);
+    Status status = byte_source_read(z->source, where, p, sizeof p, "the end of the archive", err);
+    if (status != STATUS_OK) return status;
+    if (number(p, 4) != END64_MARK) return damaged(z, "no wide end record", err);
+    *out = (Directory){number(p + 48, 8), number(p + 40, 8), number(p + 32, 8)};
+    return STATUS_OK;
+}
+
+static Status check_directory(const Zip *z, const Directory *d, uint64_t limit, Error *err) {
+    if (d->n > MAX_ENTRIES)
         return fail(err, STATUS_UNSUPPORTED,
                     "%s: the zip archive announces %" PRIu64 " entries; at most %d are read",
-                    z->path, out->n, MAX_ENTRIES);
-    if (out->start > at || out->bytes > at - out->start || out->n > out->bytes / RECORD_BYTES)
+                    z->source->path, d->n, MAX_ENTRIES);
+    if (d->start > limit || d->bytes > limit - d->start || d->n > d->bytes / RECORD_BYTES)
         return damaged(z, "the directory lies outside", err);
+    if (d->bytes > MAX_DIRECTORY_BYTES)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: the directory of the zip archive has %" PRIu64
+                    " bytes; at most %d are read",
+                    z->source->path, d->bytes, MAX_DIRECTORY_BYTES);
     return STATUS_OK;
+}
+
+/* The wide end record counts where there is one: torch writes it even for small files. */
+static Status find_directory(const Zip *z, Directory *out, Error *err) {
+    Status status = STATUS_OK;
+    Tail *tail = mem_alloc(sizeof *tail);
+    if (tail == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", z->source->path);
+    TRY(read_tail(z, tail, err));
+    const uint8_t *end = find_end(tail);
+    if (end == NULL) {
+        status = damaged(z, "no end record", err);
+        goto done;
+    }
+    size_t before = (size_t)(end - tail->data);
+    uint64_t at = tail->at + before;
+    *out = (Directory){number(end + 16, 4), number(end + 12, 4), number(end + 10, 2)};
+    if (before >= LOCATOR_BYTES && number(end - LOCATOR_BYTES, 4) == LOCATOR_MARK)
+        TRY(read_wide_end(z, number(end - LOCATOR_BYTES + 8, 8), at, out, err));
+    TRY(check_directory(z, out, at, err));
+done:
+    mem_free(tail);
+    return status;
 }
 
 /* Fields of 0xFFFFFFFF stand in the extra field 1, eight bytes each, in this order. */
@@ -124,10 +165,15 @@ static int compare_entries(const void *left, const void *right) {
 }
 
 static Status read_directory(Zip *z, const Directory *d, Error *err) {
-    const uint8_t *p = z->data + d->start;
     size_t left = (size_t)d->bytes;
+    z->directory = mem_alloc(left);
     z->entry = mem_alloc_array((size_t)d->n, sizeof *z->entry);
-    if (z->entry == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", z->path);
+    if (z->directory == NULL || z->entry == NULL)
+        return fail(err, STATUS_MEMORY, "%s: not enough memory", z->source->path);
+    const char *what = "the directory of the archive";
+    Status status = byte_source_read(z->source, d->start, z->directory, left, what, err);
+    if (status != STATUS_OK) return status;
+    const uint8_t *p = z->directory;
     for (uint64_t i = 0; i < d->n; i++) {
         size_t used;
         if (!read_record(p, left, &z->entry[z->n], &used))
@@ -143,10 +189,10 @@ static Status read_directory(Zip *z, const Directory *d, Error *err) {
     return STATUS_OK;
 }
 
-Status zip_open(const char *path, const uint8_t *data, size_t bytes, Zip *out, Error *err) {
+Status zip_open(const ByteSource *source, Zip *out, Error *err) {
     Status status = STATUS_OK;
     Directory directory = {0};
-    *out = (Zip){.path = path, .data = data, .bytes = bytes};
+    *out = (Zip){.source = source};
     TRY(find_directory(out, &directory, err));
     TRY(read_directory(out, &directory, err));
 done:
@@ -155,6 +201,7 @@ done:
 }
 
 void zip_close(Zip *z) {
+    mem_free(z->directory);
     mem_free(z->entry);
     *z = (Zip){0};
 }
@@ -171,22 +218,25 @@ bool zip_name_ends(const ZipEntry *e, const char *ending) {
     return e->name_bytes >= n && memcmp(e->name + e->name_bytes - n, ending, n) == 0;
 }
 
-Status zip_bytes(const Zip *z, const ZipEntry *e, const uint8_t **data, size_t *bytes, Error *err) {
+Status zip_locate(const Zip *z, const ZipEntry *e, uint64_t *at, Error *err) {
     int shown = (int)(e->name_bytes < 100 ? e->name_bytes : 100);
+    uint8_t p[LOCAL_BYTES];
     if (e->method != 0 || (e->flags & 1) != 0)
         return fail(err, STATUS_UNSUPPORTED,
                     "%s: its entry '%.*s' is %s; torch stores them as they are. Unpack the archive "
                     "and pack it with `zip -0`",
-                    z->path, shown, e->name, e->method != 0 ? "compressed" : "encrypted");
-    if (e->header > z->bytes || z->bytes - e->header < LOCAL_BYTES)
+                    z->source->path, shown, e->name, e->method != 0 ? "compressed" : "encrypted");
+    if (e->header > z->source->bytes || z->source->bytes - e->header < LOCAL_BYTES)
         return damaged(z, "an entry lies outside", err);
-    const uint8_t *p = z->data + e->header;
-    size_t left = z->bytes - (size_t)e->header;
-    size_t skip = LOCAL_BYTES + (size_t)number(p + 26, 2) + (size_t)number(p + 28, 2);
+    char what[128];
+    snprintf(what, sizeof what, "the entry '%.*s'", shown, e->name);
+    Status status = byte_source_read(z->source, e->header, p, sizeof p, what, err);
+    if (status != STATUS_OK) return status;
+    uint64_t left = z->source->bytes - e->header;
+    uint64_t skip = LOCAL_BYTES + number(p + 26, 2) + number(p + 28, 2);
     if (number(p, 4) != LOCAL_MARK || skip > left || e->bytes > left - skip ||
         e->packed != e->bytes)
         return damaged(z, "an entry is not where the directory says", err);
-    *data = p + skip;
-    *bytes = (size_t)e->bytes;
+    *at = e->header + skip;
     return STATUS_OK;
 }

@@ -1,9 +1,9 @@
-/* The directory of a zip archive in memory, zip64 included; entries are found, not unpacked.
+/* The directory of a zip archive, zip64 included; entries are found, not unpacked.
  *
  * Why not libzip: torch stores its entries uncompressed, and all that is wanted of the archive is
- * where each lies in the map of the file, so that a tensor of a gigabyte is read in place; libzip
- * hands out copies through a stream and keeps the positions to itself. A directory is a list of
- * fixed records, and every field of it is checked here against the file's size.
+ * where each lies in the file, so that a tensor of a gigabyte is read from there; libzip hands out
+ * copies through a stream and keeps the positions to itself. A directory is a list of fixed
+ * records, and every field of it is checked here against the file's size.
  * Format: PKWARE's APPNOTE, 4.3. */
 #ifndef FORMATS_ZIP_H
 #define FORMATS_ZIP_H
@@ -12,29 +12,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/file.h"
 #include "base/status.h"
 
 typedef struct ZipEntry {
-    const char *name; /* inside the archive, not terminated */
+    const char *name; /* inside the directory, not terminated */
     size_t name_bytes;
     uint64_t header, packed, bytes; /* of the local header; sizes stored and unpacked */
     uint16_t flags, method;
 } ZipEntry;
 
 typedef struct Zip {
-    const char *path;
-    const uint8_t *data;
-    size_t bytes;
+    const ByteSource *source;
+    uint8_t *directory;
     ZipEntry *entry; /* by name */
     size_t n;
 } Zip;
 
-/* `data` and `path` must outlive the archive. FORMAT: cut off, damaged. */
-Status zip_open(const char *path, const uint8_t *data, size_t bytes, Zip *out, Error *err);
+/* `source` must outlive the archive. FORMAT: cut off, damaged; UNSUPPORTED: more than 2^20 entries,
+ * or a directory of more than 256 MB; IO; MEMORY. */
+Status zip_open(const ByteSource *source, Zip *out, Error *err);
 void zip_close(Zip *z);
 const ZipEntry *zip_find(const Zip *z, const char *name, size_t name_bytes); /* NULL: absent */
 bool zip_name_ends(const ZipEntry *e, const char *ending);
-/* The entry's bytes in place. UNSUPPORTED: compressed or encrypted. */
-Status zip_bytes(const Zip *z, const ZipEntry *e, const uint8_t **data, size_t *bytes, Error *err);
+/* Where the entry's `bytes` lie in the source: all of them inside it. UNSUPPORTED: compressed or
+ * encrypted. */
+Status zip_locate(const Zip *z, const ZipEntry *e, uint64_t *at, Error *err);
 
 #endif

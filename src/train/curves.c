@@ -95,17 +95,18 @@ static void read_line(Curves *c, const char *text, size_t n) {
 }
 
 static Status read_log(Curves *c, const char *path, Error *err) {
-    FileMap map;
-    Status status = file_map(path, &map, err);
+    uint8_t *data;
+    size_t bytes;
+    Status status = file_read_regular(path, SIZE_MAX - 1, &data, &bytes, err);
     if (status != STATUS_OK) return status;
-    const char *text = (const char *)map.data;
-    for (size_t at = 0; at < map.bytes;) {
-        const char *end = memchr(text + at, '\n', map.bytes - at);
-        size_t n = end ? (size_t)(end - text) - at : map.bytes - at;
+    const char *text = (const char *)data;
+    for (size_t at = 0; at < bytes;) {
+        const char *end = memchr(text + at, '\n', bytes - at);
+        size_t n = end ? (size_t)(end - text) - at : bytes - at;
         read_line(c, text + at, n);
         at += n + 1;
     }
-    file_unmap(&map);
+    mem_free(data);
     /* events before the first line: by the last one */
     for (int i = 0; i < MAX_EVENTS; i++) {
         Mark *m = &c->events[i];

@@ -46,18 +46,17 @@ static Status read_moment(const TensorFile *f, int64_t number, const char *what,
     return status;
 }
 
-/* A tensor in newer files, a number in older ones. */
-static int64_t updates_of(const TensorFile *f, int64_t number) {
+/* A tensor in newer files, a number in older ones; -1: neither. */
+static Status updates_of(const TensorFile *f, int64_t number, int64_t *out, Error *err) {
     char name[96];
     float value = -1;
-    Error ignored = {0};
     snprintf(name, sizeof name, "optimizer.state.%" PRId64 ".step", number);
     const TensorEntry *t = tensorfile_find(f, name);
     const char *text = tensorfile_meta(f, name);
-    if (text) return strtoll(text, NULL, 10);
-    if (t && shape_numel(t->shape) == 1 && tensorfile_read(f, t, &value, &ignored) == STATUS_OK)
-        return (int64_t)value;
-    return -1;
+    bool one = !text && t && shape_numel(t->shape) == 1;
+    Status status = one ? tensorfile_read(f, t, &value, err) : STATUS_OK;
+    *out = text ? strtoll(text, NULL, 10) : (int64_t)value;
+    return status;
 }
 
 static Status read_group(const TensorFile *f, Vit *v, Optimizer *o, int group, const Param **list,
@@ -74,7 +73,7 @@ static Status read_group(const TensorFile *f, Vit *v, Optimizer *o, int group, c
                         err));
         TRY(read_moment(f, number, "exp_avg_sq", list[k], v->device,
                         optimizer_moment(o, 1, list[k]), err));
-        *updates = updates_of(f, number);
+        TRY(updates_of(f, number, updates, err));
     }
 done:
     return status;

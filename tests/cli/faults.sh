@@ -163,6 +163,50 @@ message 'r.png.*: No space left on device'
 [ ! -e "$dir/r.png" ] || wrong "$last: r.png is there"
 end
 
+# --- checkpoints that cannot be read ---------------------------------------------------------------
+
+# unreadable FILE WORDS ARGS...: the first, second, ... read fails, also of what comes before the
+# tensors, which the messages call WORDS; then one stops in the middle of a tensor.
+unreadable() {
+    container=$1 words=$2
+    shift 2
+    rm -f "$dir/messages"
+    for n in 0 1 2 3 4 5 6 7 8 9 11 14 18 23 28; do
+        cannot_read "read */${container##*/} $n EIO" "$@"
+    done
+    grep -q "cannot read $words" "$dir/messages" || wrong "$container: no message about $words"
+    : >"$dir/err"
+    bytes=100
+    until [ -n "$problem" ] || grep -q "tensor '" "$dir/err"; do
+        cannot_read "data */${container##*/} $bytes EIO" "$@"
+        bytes=$((bytes + bytes / 4))
+    done
+}
+
+cannot_read() {
+    rules=$1
+    shift
+    faulty 1 "$rules" convert "$container" "$dir/out.pth" --to official "$@"
+    message "${container##*/}: cannot read .*: Input/output error"
+    cat "$dir/err" >>"$dir/messages"
+    [ ! -e "$dir/out.pth" ] || wrong "$last: half of a result"
+}
+
+case_ 'a checkpoint that cannot be read'
+run 0 convert "$model" "$dir/zip.pth" --to official
+legacy=${0%/*}/../golden/data/checkpoint/checkpoint-3_legacy.pth
+unreadable "$model" 'the header'
+unreadable "$dir/zip.pth" 'the directory of the archive'
+unreadable "$legacy" 'the pickle' --heads 2 --decoder-heads 4
+for n in 0 4; do
+    rm -rf "$dir/x"
+    cp -r "$dir/half" "$dir/x"
+    pretrain 1 "read */x/last.state.safetensors $n EIO" "$dir/x" --quiet --steps 0
+    message 'last.state.safetensors: cannot read.*Input/output error'
+    resume "$dir/x"
+done
+end
+
 # --- the data --------------------------------------------------------------------------------------
 
 mkdir -p "$dir/set/a" "$dir/set/b"

@@ -4,6 +4,7 @@
  *     write PATTERN BYTES ERROR    writes to matching paths after BYTES bytes; a last one is short
  *     read PATTERN CALLS ERROR     reads after so many that succeed; likewise fsync, rename (by
  *                                  the new name), open
+ *     data PATTERN BYTES ERROR     reads after BYTES bytes; a last one is short
  *     clock NAME CALLS SECONDS     realtime or monotonic, after so many readings, jumps
  *     malloc - CALLS ENOMEM        the one allocation after so many, once (not under sanitizers)
  *     number FUNCTION CALLS TIMES  logf or erfc, after so many calls, is NaN so many times
@@ -161,12 +162,19 @@ int rename(const char *from, const char *to) {
 OPEN(open)
 OPEN(open64)
 
+/* How many bytes a read may ask for; -1: it fails. */
+static ssize_t readable(int fd, size_t bytes) {
+    return fails(find_fd("read", fd)) ? -1 : room(find_fd("data", fd), bytes);
+}
+
 ssize_t read(int fd, void *data, size_t bytes) {
-    return fails(find_fd("read", fd)) ? -1 : NEXT(read)(fd, data, bytes);
+    ssize_t n = readable(fd, bytes);
+    return n < 0 ? n : NEXT(read)(fd, data, (size_t)n);
 }
 
 ssize_t pread(int fd, void *data, size_t bytes, off_t offset) {
-    return fails(find_fd("read", fd)) ? -1 : NEXT(pread)(fd, data, bytes, offset);
+    ssize_t n = readable(fd, bytes);
+    return n < 0 ? n : NEXT(pread)(fd, data, (size_t)n, offset);
 }
 
 /* --- streams ---------------------------------------------------------------------------------- */

@@ -303,18 +303,20 @@ static void walk_message(Walk *walk, Kind message, Wire w, Stored *outer) {
 }
 
 static void walk_file(const char *path, const Vit *v, const CheckpointNotes *notes) {
-    FileMap file, data = {0};
+    uint8_t *file, *data = NULL;
+    size_t bytes, data_bytes = 0;
     Walk walk = {0};
     Stored none = {0};
     const char *data_path = fuzz_path("model.onnx.data");
-    ASSERT(file_map(path, &file, NULL) == STATUS_OK, "%s", path);
-    if (file_exists(data_path)) ASSERT(file_map(data_path, &data, NULL) == STATUS_OK, "data");
-    walk_message(&walk, MODEL, (Wire){file.data, file.bytes}, &none);
+    ASSERT(file_read(path, SIZE_MAX - 1, &file, &bytes, NULL) == STATUS_OK, "%s", path);
+    if (file_exists(data_path))
+        ASSERT(file_read(data_path, SIZE_MAX - 1, &data, &data_bytes, NULL) == STATUS_OK, "data");
+    walk_message(&walk, MODEL, (Wire){file, bytes}, &none);
     ASSERT(walk.tensors > 0 && walk.nodes > 0, "an empty graph");
-    ASSERT(walk.data_end == data.bytes, "%zu bytes in the second file", data.bytes);
+    ASSERT(walk.data_end == data_bytes, "%zu bytes in the second file", data_bytes);
     ASSERT(walk.class_names == (notes->classes ? v->config.classes : 0), "class names");
-    file_unmap(&file);
-    file_unmap(&data);
+    mem_free(file);
+    mem_free(data);
     file_remove(data_path, NULL);
     file_remove(path, NULL);
 }

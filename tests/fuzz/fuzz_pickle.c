@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     Pickle pickle;
     PickleLeaves leaves = {0};
     Arena *arena = arena_new();
-    if (arena != NULL && pickle_parse("fuzz", data, bytes, arena, &pickle, &err) == STATUS_OK &&
+    ByteSource source = byte_source_of("fuzz", data, bytes);
+    if (arena != NULL && pickle_parse(&source, 0, bytes, arena, &pickle, &err) == STATUS_OK &&
         pickle_flatten("fuzz", &pickle, arena, &leaves, &err) == STATUS_OK)
         for (size_t i = 0; i < leaves.n; i++) {
             const PickleLeaf *l = &leaves.leaf[i];

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "folder.h"
 #include "train/options.h"
 
@@ -61,7 +62,8 @@ static inline void fuzz_check_same(const MaeOptions *a, const MaeOptions *b, Mae
 static inline void fuzz_save_and_load(const MaeOptions *o, MaeCommand command) {
     MaeOptions back;
     MaeError err = {0};
-    FileMap one, two;
+    uint8_t *one, *two;
+    size_t n_one, n_two;
     const char *first = fuzz_path("first.json"), *second = fuzz_path("second.json");
     if (mae_options_save(o, command, first, &err) != MAE_OK) {
         fuzz_check_failure(&err);
@@ -73,11 +75,12 @@ static inline void fuzz_save_and_load(const MaeOptions *o, MaeCommand command) {
     fuzz_check_same(o, &back, command);
     ASSERT(mae_options_save(&back, command, second, &err) == MAE_OK, "%s", err.message);
     mae_options_free(&back);
-    ASSERT(file_map(first, &one, NULL) == STATUS_OK && file_map(second, &two, NULL) == STATUS_OK,
+    ASSERT(file_read(first, SIZE_MAX - 1, &one, &n_one, NULL) == STATUS_OK &&
+               file_read(second, SIZE_MAX - 1, &two, &n_two, NULL) == STATUS_OK,
            "saved files");
-    ASSERT(one.bytes == two.bytes && memcmp(one.data, two.data, one.bytes) == 0, "other bytes");
-    file_unmap(&one);
-    file_unmap(&two);
+    ASSERT(n_one == n_two && memcmp(one, two, n_one) == 0, "other bytes");
+    mem_free(one);
+    mem_free(two);
 }
 
 #endif

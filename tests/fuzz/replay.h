@@ -2,8 +2,8 @@
  * each, for debuggers and for machines without libFuzzer.
  *
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Isrc -Itests/fuzz \
- *       tests/fuzz/fuzz_pickle.c src/formats/pickle*.c src/base/{memory,status,tensor}.c -lm
- *   cc -g -DFUZZ_REPLAY ... the same, and src/base/file.c; fuzz_tensorfile.c also needs
+ *       tests/fuzz/fuzz_pickle.c src/formats/pickle*.c src/base/{file,memory,status,tensor}.c -lm
+ * -lz cc -g -DFUZZ_REPLAY ... the same; fuzz_tensorfile.c also needs
  *   src/formats/{zip,torch_file,tensorfile,tensorfile_open,safetensors}.c and -ljansson */
 #ifndef FUZZ_REPLAY_H
 #define FUZZ_REPLAY_H

@@ -19,7 +19,7 @@ void golden_problem(Golden *g, const char *format, ...) {
 }
 
 void golden_release(Golden *g) {
-    while (g->n_tensors > 0) safetensors_close(g->tensors[--g->n_tensors]);
+    while (g->n_tensors > 0) tensorfile_close(g->tensors[--g->n_tensors]);
     while (g->n_jsons > 0) json_decref(g->jsons[--g->n_jsons]);
     arena_free(g->arena);
     g->arena = NULL;
@@ -46,11 +46,11 @@ static const char *full_path(Golden *g, const char *path) {
     return golden_text(g, "%s/%s", g->dir, path);
 }
 
-SafeTensors *golden_tensors(Golden *g, const char *path) {
+TensorFile *golden_tensors(Golden *g, const char *path) {
     Error err = {0};
-    SafeTensors *s = NULL;
+    TensorFile *s = NULL;
     ASSERT(g->n_tensors < MAX_OPEN, "too many files for %s", g->path);
-    if (safetensors_open(full_path(g, path), &s, &err) == STATUS_OK)
+    if (tensorfile_open(full_path(g, path), &s, &err) == STATUS_OK)
         return g->tensors[g->n_tensors++] = s;
     golden_problem(g, "%s", err.message);
     return NULL;
@@ -82,8 +82,15 @@ const json_t *golden_entry(Golden *g, const char *path) {
     return entry;
 }
 
-static const NamedTensor *find(Golden *g, const SafeTensors *s, const char *name, Shape *shape) {
-    const NamedTensor *t = safetensors_find(s, name);
+const void *golden_bytes(Golden *g, const TensorFile *f, const TensorEntry *t) {
+    Error err = {0};
+    void *out = golden_memory(g, shape_numel(t->shape), dtype_bytes(t->dtype));
+    if (tensorfile_read_raw(f, t, out, &err) != STATUS_OK) golden_problem(g, "%s", err.message);
+    return out;
+}
+
+static const TensorEntry *find(Golden *g, const TensorFile *s, const char *name, Shape *shape) {
+    const TensorEntry *t = tensorfile_find(s, name);
     if (!t)
         golden_problem(g, "no tensor %s", name);
     else if (shape)
@@ -91,28 +98,27 @@ static const NamedTensor *find(Golden *g, const SafeTensors *s, const char *name
     return t;
 }
 
-float *golden_reals(Golden *g, const SafeTensors *s, const char *name, Shape *shape) {
-    const NamedTensor *t = find(g, s, name, shape);
+float *golden_reals(Golden *g, const TensorFile *s, const char *name, Shape *shape) {
+    const TensorEntry *t = find(g, s, name, shape);
     if (!t) return NULL;
-    int64_t n = shape_numel(t->shape);
-    void *aligned = golden_memory(g, (int64_t)t->bytes, 1);
-    float *out = golden_memory(g, n, sizeof *out);
-    memcpy(aligned, t->data, t->bytes);
-    dtype_to_f32(out, aligned, t->dtype, n);
-    return out;
+    Error err = {0};
+    float *out = golden_memory(g, shape_numel(t->shape), sizeof *out);
+    if (tensorfile_read(s, t, out, &err) == STATUS_OK) return out;
+    golden_problem(g, "%s", err.message);
+    return NULL;
 }
 
-int64_t *golden_ints(Golden *g, const SafeTensors *s, const char *name, Shape *shape) {
-    const NamedTensor *t = find(g, s, name, shape);
+int64_t *golden_ints(Golden *g, const TensorFile *s, const char *name, Shape *shape) {
+    const TensorEntry *t = find(g, s, name, shape);
     if (!t) return NULL;
     int64_t n = shape_numel(t->shape);
     int64_t *out = golden_memory(g, n, sizeof *out);
     if (t->dtype == DTYPE_I64) {
-        memcpy(out, t->data, t->bytes);
+        memcpy(out, golden_bytes(g, s, t), (size_t)n * sizeof *out);
         return out;
     }
-    float *reals = golden_reals(g, s, name, NULL);
-    for (int64_t i = 0; i < n; i++) out[i] = (int64_t)reals[i];
+    const float *reals = golden_reals(g, s, name, NULL);
+    for (int64_t i = 0; reals && i < n; i++) out[i] = (int64_t)reals[i];
     return out;
 }
 

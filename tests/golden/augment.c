@@ -33,18 +33,18 @@ static RandAugmentOp op_of(const char *name, bool *increasing) {
 }
 
 /* A copy of tensor name, which must be a U8 image; pixels NULL after golden_problem. */
-static Image image_of(Golden *g, const SafeTensors *s, const char *name) {
-    const NamedTensor *t = safetensors_find(s, name);
+static Image image_of(Golden *g, const TensorFile *s, const char *name) {
+    const TensorEntry *t = tensorfile_find(s, name);
     if (!t || t->dtype != DTYPE_U8 || t->shape.n_dims != 3 || t->shape.dim[2] != 3) {
         golden_problem(g, "no image %s", name);
         return (Image){0};
     }
-    uint8_t *copy = golden_memory(g, (int64_t)t->bytes, 1);
-    memcpy(copy, t->data, t->bytes);
+    uint8_t *copy = golden_memory(g, shape_numel(t->shape), 1);
+    memcpy(copy, golden_bytes(g, s, t), (size_t)shape_numel(t->shape));
     return (Image){t->shape.dim[1], t->shape.dim[0], 3, copy};
 }
 
-static void compare_image(Golden *g, const SafeTensors *s, const char *name, const Image *got) {
+static void compare_image(Golden *g, const TensorFile *s, const char *name, const Image *got) {
     Image want = image_of(g, s, name);
     if (want.pixels) compare_bytes(g, name, got->pixels, want.pixels, got->width * got->height * 3);
 }
@@ -71,7 +71,7 @@ static void apply_op(Golden *g, const char *name, double level, bool negate, Ima
         golden_problem(g, "%s: %s", name, err.message);
 }
 
-static void check_op(Golden *g, const SafeTensors *s, const json_t *row, ResampleScratch *scratch) {
+static void check_op(Golden *g, const TensorFile *s, const json_t *row, ResampleScratch *scratch) {
     const char *name = text_of(row, "name"), *op = text_of(row, "op");
     bool negate = golden_integer(row, "negated") == 1;
     double level = golden_number(row, "level");
@@ -88,7 +88,7 @@ void check_randaugment_ops(Golden *g, const char *path, const json_t *entry) {
     size_t i;
     json_t *row;
     ResampleScratch scratch = {0};
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     const json_t *j = golden_json(g, "augment/randaug.json");
     if (!s || !j) return;
     json_array_foreach(json_object_get(j, "op_order"), i, row) {
@@ -102,7 +102,7 @@ void check_randaugment_ops(Golden *g, const char *path, const json_t *entry) {
     resample_scratch_free(&scratch);
 }
 
-static void check_trace(Golden *g, const SafeTensors *s, const char *name, const json_t *steps,
+static void check_trace(Golden *g, const TensorFile *s, const char *name, const json_t *steps,
                         ResampleScratch *scratch) {
     size_t i;
     json_t *step;
@@ -124,7 +124,7 @@ void check_randaugment_traces(Golden *g, const char *path, const json_t *entry) 
     size_t i;
     json_t *steps;
     ResampleScratch scratch = {0};
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     const json_t *j = golden_json(g, "augment/randaug.json");
     if (!s || !j) return;
     json_array_foreach(json_object_get(j, "traces"), i, steps)
@@ -144,7 +144,7 @@ static void check_erase_box(Golden *g, const json_t *row, int64_t width, int64_t
     compare_number(g, "the box is accepted", fits, accepted ? json_is_true(accepted) : 1, 0);
 }
 
-static void check_erased(Golden *g, const SafeTensors *s, const json_t *row) {
+static void check_erased(Golden *g, const TensorFile *s, const json_t *row) {
     static const char *const modes[] = {"pixel", "rand", "const"};
     const char *mode = text_of(row, "mode");
     Shape shape;
@@ -166,7 +166,7 @@ void check_erasing(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
     size_t i;
     json_t *row;
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     const json_t *j = golden_json(g, golden_sibling(g, path, ".json"));
     if (!s || !j) return;
     json_array_foreach(json_object_get(j, "cases"), i, row) check_erased(g, s, row);
@@ -219,7 +219,7 @@ static MixItem next_item(Golden *g, MixCase *c, int64_t i) {
     return m;
 }
 
-static void check_mix_case(Golden *g, const SafeTensors *s, const json_t *j, const json_t *row) {
+static void check_mix_case(Golden *g, const TensorFile *s, const json_t *j, const json_t *row) {
     const Limit limit = {INFINITY, 1e-6};
     const char *name = text_of(row, "name"), *mode = text_of(row, "mode");
     int64_t O = golden_integer(j, "num_classes");
@@ -254,7 +254,7 @@ void check_mixup(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
     size_t i;
     json_t *row;
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     const json_t *j = golden_json(g, golden_sibling(g, path, ".json"));
     if (!s || !j) return;
     json_array_foreach(json_object_get(j, "cases"), i, row) check_mix_case(g, s, j, row);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/safetensors.h"
 #include "formats/tensorfile.h"
 #include "golden.h"
 
@@ -24,6 +25,11 @@ static void verdict(Golden *g, bool good, const char *what, const char *why) {
 }
 
 /* --- Tensors ---------------------------------------------------------------------------------- */
+
+static NamedTensor load(Golden *g, const TensorFile *s, const TensorEntry *t) {
+    size_t bytes = (size_t)shape_numel(t->shape) * dtype_bytes(t->dtype);
+    return (NamedTensor){t->name, t->dtype, t->shape, golden_bytes(g, s, t), bytes};
+}
 
 /* The tensor and what it should be: type, shape, bytes, and the same read as floats. */
 static void compare_tensor(Golden *g, const TensorFile *f, const char *name,
@@ -47,18 +53,24 @@ static void compare_tensor(Golden *g, const TensorFile *f, const char *name,
     verdict(g, memcmp(reals, wanted, bytes) == 0, name, "other values");
 }
 
+static void compare_stored(Golden *g, const TensorFile *f, const char *name, const TensorFile *s,
+                           const TensorEntry *t) {
+    NamedTensor want = load(g, s, t);
+    compare_tensor(g, f, name, &want);
+}
+
 /* PREFIX + name for every tensor of the safetensors file. */
-static void compare_all(Golden *g, const TensorFile *f, const char *prefix, const SafeTensors *s) {
-    for (size_t i = 0; s != NULL && i < safetensors_count(s); i++) {
-        const NamedTensor *t = safetensors_at(s, i);
-        compare_tensor(g, f, golden_text(g, "%s%s", prefix, t->name), t);
+static void compare_all(Golden *g, const TensorFile *f, const char *prefix, const TensorFile *s) {
+    for (size_t i = 0; s != NULL && i < tensorfile_count(s); i++) {
+        const TensorEntry *t = tensorfile_at(s, i);
+        compare_stored(g, f, golden_text(g, "%s%s", prefix, t->name), s, t);
     }
 }
 
 /* The model's weights rounded to the type of the file. */
-static void compare_rounded(Golden *g, const TensorFile *f, DType dtype, const SafeTensors *s) {
-    for (size_t i = 0; s != NULL && i < safetensors_count(s); i++) {
-        NamedTensor t = *safetensors_at(s, i);
+static void compare_rounded(Golden *g, const TensorFile *f, DType dtype, const TensorFile *s) {
+    for (size_t i = 0; s != NULL && i < tensorfile_count(s); i++) {
+        NamedTensor t = load(g, s, tensorfile_at(s, i));
         int64_t n = shape_numel(t.shape);
         float *values = golden_memory(g, n, sizeof *values);
         void *rounded = golden_memory(g, n, dtype_bytes(dtype));
@@ -72,17 +84,17 @@ static void compare_rounded(Golden *g, const TensorFile *f, DType dtype, const S
 }
 
 /* One name takes the tensor, three names its thirds: query, key and value rows. */
-static void compare_renamed(Golden *g, const TensorFile *f, const SafeTensors *s) {
+static void compare_renamed(Golden *g, const TensorFile *f, const TensorFile *s) {
     const char *name;
     json_t *names, *hf;
     size_t i;
     const json_t *map = golden_json(g, "checkpoint/hf_names.json");
     json_object_foreach((json_t *)(uintptr_t)map, name, names) {
-        const NamedTensor *whole = s != NULL ? safetensors_find(s, name) : NULL;
+        const TensorEntry *whole = s != NULL ? tensorfile_find(s, name) : NULL;
         size_t n = json_array_size(names);
         verdict(g, whole != NULL && n > 0, name, "is in no file");
         json_array_foreach(names, i, hf) {
-            NamedTensor part = whole != NULL ? *whole : (NamedTensor){0};
+            NamedTensor part = whole != NULL ? load(g, s, whole) : (NamedTensor){0};
             part.bytes /= n;
             part.data = (const char *)part.data + i * part.bytes;
             if (n > 1) part.shape.dim[0] /= (int64_t)n;
@@ -100,10 +112,10 @@ void check_half(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
     bool brain = strstr(path, "bf16") != NULL;
     TensorFile *f = open_checkpoint(g, path);
-    const SafeTensors *s = golden_tensors(g, "checkpoint/model.safetensors");
+    const TensorFile *s = golden_tensors(g, "checkpoint/model.safetensors");
     if (f != NULL && s != NULL) {
         compare_rounded(g, f, brain ? DTYPE_BF16 : DTYPE_F16, s);
-        compare_number(g, "tensors", (double)tensorfile_count(f), (double)safetensors_count(s), 0);
+        compare_number(g, "tensors", (double)tensorfile_count(f), (double)tensorfile_count(s), 0);
         compare_twin(g, f, "model.",
                      brain ? "checkpoint/model_bf16.safetensors"
                            : "checkpoint/model_half.safetensors");
@@ -114,7 +126,7 @@ void check_half(Golden *g, const char *path, const json_t *entry) {
 void check_renamed(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
     TensorFile *f = open_checkpoint(g, path);
-    const SafeTensors *s = golden_tensors(g, "checkpoint/model.safetensors");
+    const TensorFile *s = golden_tensors(g, "checkpoint/model.safetensors");
     if (f != NULL) {
         compare_renamed(g, f, s);
         compare_twin(g, f, "", "checkpoint/hf_model.safetensors");
@@ -126,13 +138,13 @@ void check_renamed(Golden *g, const char *path, const json_t *entry) {
 void check_encoder_only(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
     TensorFile *f = open_checkpoint(g, path);
-    const SafeTensors *s = golden_tensors(g, "checkpoint/model.safetensors");
+    const TensorFile *s = golden_tensors(g, "checkpoint/model.safetensors");
     for (size_t i = 0; f != NULL && s != NULL && i < tensorfile_count(f); i++) {
         const char *name = tensorfile_at(f, i)->name;
         bool model = strncmp(name, "model.", 6) == 0;
-        const NamedTensor *t = model ? safetensors_find(s, name + 6) : NULL;
+        const TensorEntry *t = model ? tensorfile_find(s, name + 6) : NULL;
         verdict(g, t != NULL, name, "is no tensor of the model");
-        if (t != NULL) compare_tensor(g, f, name, t);
+        if (t != NULL) compare_stored(g, f, name, s, t);
     }
     tensorfile_close(f);
 }
@@ -195,14 +207,14 @@ static void compare_state(Golden *g, const TensorFile *f, const json_t *notes) {
     const char *index;
     json_t *row;
     const json_t *sums = json_object_get(notes, "exp_avg_sq_sums");
-    const SafeTensors *moments = golden_tensors(g, "checkpoint/optimizer_exp_avg.safetensors");
+    const TensorFile *moments = golden_tensors(g, "checkpoint/optimizer_exp_avg.safetensors");
     json_object_foreach(json_object_get(notes, "index_to_param"), index, row) {
         const char *param = json_string_value(json_object_get(row, "name"));
         const char *prefix = golden_text(g, "optimizer.state.%s", index);
         const char *name = golden_text(g, "exp_avg.%s", param);
-        const NamedTensor *t = moments != NULL ? safetensors_find(moments, name) : NULL;
+        const TensorEntry *t = moments != NULL ? tensorfile_find(moments, name) : NULL;
         verdict(g, t != NULL, name, "is not in the golden file");
-        if (t != NULL) compare_tensor(g, f, golden_text(g, "%s.exp_avg", prefix), t);
+        if (t != NULL) compare_stored(g, f, golden_text(g, "%s.exp_avg", prefix), moments, t);
         compare_step(g, f, golden_text(g, "%s.step", prefix), json_object_get(notes, "steps_done"));
         double want = golden_number(sums, param);
         name = golden_text(g, "%s.exp_avg_sq", prefix);
@@ -280,11 +292,14 @@ static void compare_odd_types(Golden *g, const TensorFile *f, const json_t *note
 void check_odd(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
     TensorFile *f = open_checkpoint(g, path);
-    const SafeTensors *s = golden_tensors(g, "checkpoint/odd_expected.safetensors");
+    const TensorFile *s = golden_tensors(g, "checkpoint/odd_expected.safetensors");
     const json_t *notes = golden_json(g, "checkpoint/odd_expected.json");
     if (f != NULL && s != NULL && notes != NULL) {
-        for (size_t i = 0; i < safetensors_count(s); i++) compare_odd(g, f, safetensors_at(s, i));
-        compare_number(g, "tensors", (double)tensorfile_count(f), (double)safetensors_count(s), 0);
+        for (size_t i = 0; i < tensorfile_count(s); i++) {
+            NamedTensor want = load(g, s, tensorfile_at(s, i));
+            compare_odd(g, f, &want);
+        }
+        compare_number(g, "tensors", (double)tensorfile_count(f), (double)tensorfile_count(s), 0);
         compare_odd_types(g, f, notes);
         compare_texts(g, f, "epoch", json_object_get(notes, "epoch"));
     }

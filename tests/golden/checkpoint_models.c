@@ -46,7 +46,7 @@ static Vit *open_model(Golden *g, const char *file, bool gradients, CheckpointFi
     return NULL;
 }
 
-static void compare_model(Golden *g, const SafeTensors *s, const json_t *entry, Vit *v,
+static void compare_model(Golden *g, const TensorFile *s, const json_t *entry, Vit *v,
                           const char *file, const char *weights) {
     Error err = {0};
     Shape images, noise, shape;
@@ -82,7 +82,7 @@ static bool is_listed(Golden *g, const char *file) {
 }
 
 void check_checkpoint_models(Golden *g, const char *path, const json_t *entry) {
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     for (int i = 0; s && i < N_FILES; i++) {
         CheckpointFile *file = NULL;
         if (!is_listed(g, FILES[i].file)) continue;
@@ -125,11 +125,11 @@ done:
     return status;
 }
 
-static void compare_weights(Golden *g, Resumed *r, const SafeTensors *s, const json_t *entry) {
+static void compare_weights(Golden *g, Resumed *r, const TensorFile *s, const json_t *entry) {
     for (int64_t i = 0; i < params_count(r->model->params); i++) {
         const Param *p = params_at(r->model->params, i);
         const char *name = golden_text(g, "final.%s", p->name);
-        if (!safetensors_find(s, name)) continue;
+        if (!tensorfile_find(s, name)) continue;
         float *got = golden_memory(g, p->numel, sizeof *got);
         params_get(r->model->params, p, got);
         compare_without_key(g, name, got, golden_reals(g, s, name, NULL), p->numel,
@@ -137,7 +137,7 @@ static void compare_weights(Golden *g, Resumed *r, const SafeTensors *s, const j
     }
 }
 
-static void resume(Golden *g, Resumed *r, const char *file, const SafeTensors *s,
+static void resume(Golden *g, Resumed *r, const char *file, const TensorFile *s,
                    const json_t *entry) {
     Error err = {0};
     Shape images;
@@ -165,7 +165,7 @@ static void resume(Golden *g, Resumed *r, const char *file, const SafeTensors *s
 
 void check_resumed_update(Golden *g, const char *path, const json_t *entry) {
     static const char *const files[] = {"checkpoint-3.pth", "checkpoint-3_legacy.pth"};
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     for (int i = 0; s && i < 2; i++) {
         Resumed r = {0};
         if (is_listed(g, files[i])) resume(g, &r, files[i], s, entry);

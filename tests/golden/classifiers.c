@@ -36,14 +36,14 @@ void golden_make_classifier(ModelConfig *c, HeadKind head, bool global_pool, int
     c->classes = classes;
 }
 
-const SafeTensors *golden_encoder(Golden *g, const json_t *config) {
+const TensorFile *golden_encoder(Golden *g, const json_t *config) {
     const char *id = json_string_value(json_object_get(config, "id"));
     return golden_tensors(g, golden_text(g, "weights/%s.safetensors", id ? id : ""));
 }
 
 /* --- weights ---------------------------------------------------------------------------------- */
 
-static bool set_param(Golden *g, Vit *v, Param *p, const SafeTensors *s, const char *name) {
+static bool set_param(Golden *g, Vit *v, Param *p, const TensorFile *s, const char *name) {
     char got[96], want[96];
     Shape shape;
     const float *values = golden_reals(g, s, name, &shape);
@@ -57,13 +57,13 @@ static bool set_param(Golden *g, Vit *v, Param *p, const SafeTensors *s, const c
     return true;
 }
 
-bool golden_load_classifier(Golden *g, Vit *v, const SafeTensors *encoder, const SafeTensors *own,
+bool golden_load_classifier(Golden *g, Vit *v, const TensorFile *encoder, const TensorFile *own,
                             const char *prefix) {
     bool ok = true, probe = v->config.head == HEAD_PROBE;
     for (int64_t i = 0; i < params_count(v->params); i++) {
         Param *p = params_at(v->params, i);
         const char *name = golden_text(g, "%s%s", prefix, p->name);
-        if (safetensors_find(own, name))
+        if (tensorfile_find(own, name))
             ok = set_param(g, v, p, own, name) && ok;
         else if (!probe || strncmp(p->name, "head.", 5) != 0)
             ok = set_param(g, v, p, encoder, p->name) && ok;
@@ -71,7 +71,7 @@ bool golden_load_classifier(Golden *g, Vit *v, const SafeTensors *encoder, const
     return ok;
 }
 
-static void compare_loaded(Golden *g, Vit *v, const NamedTensor *t) {
+static void compare_loaded(Golden *g, Vit *v, const TensorFile *f, const TensorEntry *t) {
     const Param *p = params_find(v->params, t->name);
     if (!p) {
         golden_problem(g, "the model has no parameter %s", t->name);
@@ -79,29 +79,30 @@ static void compare_loaded(Golden *g, Vit *v, const NamedTensor *t) {
     }
     float *got = golden_memory(g, p->numel, sizeof *got);
     params_get(v->params, p, got);
-    compare_bytes(g, t->name, (const uint8_t *)got, t->data, (int64_t)t->bytes);
+    compare_bytes(g, t->name, (const uint8_t *)got, golden_bytes(g, f, t),
+                  p->numel * (int64_t)sizeof *got);
 }
 
 /* finetune/head_NAME.safetensors: a model takes its tensors as they are; all others come from the
  * encoder's file. */
 void check_head(Golden *g, const char *path, const json_t *entry) {
     const json_t *info = json_object_get(entry, "info");
-    const SafeTensors *own = golden_tensors(g, path);
-    const SafeTensors *encoder = golden_encoder(g, json_object_get(info, "config"));
+    const TensorFile *own = golden_tensors(g, path);
+    const TensorFile *encoder = golden_encoder(g, json_object_get(info, "config"));
     ModelConfig c = golden_config(json_object_get(info, "config"));
     golden_make_classifier(&c, HEAD_LINEAR, golden_integer(info, "global_pool") == 1,
                            golden_integer(info, "classes"));
     Vit *v = own && encoder ? golden_model(g, &c, false) : NULL;
     if (!v) return;
     if (golden_load_classifier(g, v, encoder, own, ""))
-        for (size_t i = 0; i < safetensors_count(own); i++)
-            compare_loaded(g, v, safetensors_at(own, i));
+        for (size_t i = 0; i < tensorfile_count(own); i++)
+            compare_loaded(g, v, own, tensorfile_at(own, i));
     vit_free(v);
 }
 
 /* --- labelled images -------------------------------------------------------------------------- */
 
-bool golden_pool(Golden *g, const SafeTensors *s, ModelConfig *c, Pool *out) {
+bool golden_pool(Golden *g, const TensorFile *s, ModelConfig *c, Pool *out) {
     out->images = golden_reals(g, s, "images", &out->shape);
     const int64_t *labels = golden_ints(g, s, "labels", NULL);
     if (!out->images || !labels) return false;
@@ -158,7 +159,7 @@ float *golden_output(Golden *g, Graph *graph, const Value *v) {
     return out;
 }
 
-void compare_output(Golden *g, const json_t *entry, const SafeTensors *s, const char *name,
+void compare_output(Golden *g, const json_t *entry, const TensorFile *s, const char *name,
                     Graph *graph, const Value *v) {
     Shape shape;
     const float *want = golden_reals(g, s, name, &shape);

@@ -9,7 +9,7 @@
 #include "train/groups.h"
 
 typedef struct Case {
-    const SafeTensors *tensors;
+    const TensorFile *tensors;
     const json_t *entry;
     ModelConfig config;
     Vit *model;
@@ -27,7 +27,7 @@ static bool open_case(Golden *g, const char *path, const json_t *entry, Case *c)
     const json_t *config = json_object_get(info, "config");
     if (!info) return false;
     *c = (Case){.tensors = golden_tensors(g, path), .entry = entry};
-    const SafeTensors *own = golden_tensors(g, head), *encoder = golden_encoder(g, config);
+    const TensorFile *own = golden_tensors(g, head), *encoder = golden_encoder(g, config);
     if (!c->tensors || !own || !encoder) return false;
     c->config = golden_config(config);
     golden_make_classifier(&c->config, HEAD_LINEAR, golden_integer(info, "global_pool") == 1,
@@ -57,8 +57,8 @@ static void set_inputs(Golden *g, Case *c, ClassifierGraph *graph) {
 /* The file has the gradients of all trained parameters, of some, or of none. */
 static void compare_gradients(Golden *g, Case *c, bool all) {
     int64_t n = 0, trained = 0;
-    for (size_t i = 0; i < safetensors_count(c->tensors); i++) {
-        const char *name = safetensors_at(c->tensors, i)->name;
+    for (size_t i = 0; i < tensorfile_count(c->tensors); i++) {
+        const char *name = tensorfile_at(c->tensors, i)->name;
         if (strncmp(name, "grad.", 5) != 0) continue;
         const Param *p = params_find(c->model->params, name + 5);
         n++;
@@ -146,7 +146,7 @@ void check_mixed(Golden *g, const char *path, const json_t *entry) {
         stated(g, entry, "smoothing ", &smoothing)) {
         mix(g, &c, lambda, smoothing);
         check_inference(g, &c);
-        check_training(g, &c, safetensors_find(c.tensors, "grad.cls_token") != NULL);
+        check_training(g, &c, tensorfile_find(c.tensors, "grad.cls_token") != NULL);
     }
     vit_free(c.model);
 }

@@ -10,7 +10,7 @@
 #include "train/step.h"
 
 typedef struct Run {
-    const SafeTensors *tensors, *start; /* start: the file with the data and the first head */
+    const TensorFile *tensors, *start; /* start: the file with the data and the first head */
     const json_t *entry, *json, *settings;
     const float *loss;
     const int64_t *batch_index;
@@ -24,11 +24,11 @@ typedef struct Run {
 } Run;
 
 /* This file, or else the one that it says holds what it leaves out. */
-static const SafeTensors *start_of(Golden *g, Run *r) {
+static const TensorFile *start_of(Golden *g, Run *r) {
     const char *path, *found = NULL;
     json_t *entry;
     const char *description = json_string_value(json_object_get(r->entry, "desc"));
-    if (safetensors_find(r->tensors, "init.head.weight")) return r->tensors;
+    if (tensorfile_find(r->tensors, "init.head.weight")) return r->tensors;
     json_object_foreach(g->files, path, entry) {
         const char *stem = golden_stem(g, path);
         if (strncmp(path, "finetune/", 9) != 0 ||
@@ -50,7 +50,7 @@ static bool read_run(Golden *g, Run *r) {
     r->settings = json_object_get(r->json, "settings");
     r->config = golden_config(json_object_get(r->json, "config"));
     golden_make_classifier(&r->config, HEAD_LINEAR,
-                           safetensors_find(r->start, "init.fc_norm.weight") != NULL,
+                           tensorfile_find(r->start, "init.fc_norm.weight") != NULL,
                            golden_integer(r->settings, "classes"));
     r->loss = golden_reals(g, r->tensors, "loss", NULL);
     r->batch_index = golden_ints(g, r->start, "batch_index", &index);
@@ -134,8 +134,8 @@ static void compare_rates(Golden *g, Run *r, int64_t step, double lr) {
 }
 
 static void compare_weights(Golden *g, Run *r) {
-    for (size_t i = 0; i < safetensors_count(r->tensors); i++) {
-        const char *name = safetensors_at(r->tensors, i)->name;
+    for (size_t i = 0; i < tensorfile_count(r->tensors); i++) {
+        const char *name = tensorfile_at(r->tensors, i)->name;
         if (strncmp(name, "final.", 6) != 0) continue;
         const Param *p = params_find(r->model->params, name + 6);
         if (!p) {
@@ -225,7 +225,7 @@ void check_fine_tuning(Golden *g, const char *path, const json_t *entry) {
     r.tensors = golden_tensors(g, path);
     r.json = golden_json(g, golden_sibling(g, path, ".json"));
     if (!r.tensors || !r.json || !read_run(g, &r)) return;
-    const SafeTensors *encoder = golden_encoder(g, json_object_get(r.json, "config"));
+    const TensorFile *encoder = golden_encoder(g, json_object_get(r.json, "config"));
     r.model = encoder ? golden_model(g, &r.config, true) : NULL;
     if (r.model && golden_load_classifier(g, r.model, encoder, r.start, "init.") &&
         make_step(g, &r)) {

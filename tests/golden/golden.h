@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "data/loader.h"
-#include "formats/safetensors.h"
+#include "formats/tensorfile.h"
 #include "model/autoencoder.h"
 #include "model/classifier.h"
 
@@ -23,7 +23,7 @@ typedef struct Golden {
     Device *device;   /* of the pass that runs */
     const char *path; /* the file in hand */
     Arena *arena;     /* of the file in hand */
-    SafeTensors *tensors[MAX_OPEN];
+    TensorFile *tensors[MAX_OPEN];
     json_t *jsons[MAX_OPEN];
     int n_tensors, n_jsons;
     int64_t compared, failed;
@@ -42,16 +42,18 @@ void golden_release(Golden *g);
 
 void *golden_memory(Golden *g, int64_t count, size_t size);
 const char *golden_text(Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
-SafeTensors *golden_tensors(Golden *g, const char *path);
+TensorFile *golden_tensors(Golden *g, const char *path);
 const json_t *golden_json(Golden *g, const char *path);
 /* The path with another ending. */
 const char *golden_sibling(Golden *g, const char *path, const char *ending);
 /* The path without its folder and without the ending. */
 const char *golden_stem(Golden *g, const char *path);
 const json_t *golden_entry(Golden *g, const char *path);
+/* All bytes of a tensor of the file, as they are. */
+const void *golden_bytes(Golden *g, const TensorFile *f, const TensorEntry *t);
 /* A tensor of any type as float32 / int64; its shape in *shape unless NULL. */
-float *golden_reals(Golden *g, const SafeTensors *s, const char *name, Shape *shape);
-int64_t *golden_ints(Golden *g, const SafeTensors *s, const char *name, Shape *shape);
+float *golden_reals(Golden *g, const TensorFile *s, const char *name, Shape *shape);
+int64_t *golden_ints(Golden *g, const TensorFile *s, const char *name, Shape *shape);
 double golden_number(const json_t *object, const char *key);   /* NAN when absent */
 int64_t golden_integer(const json_t *object, const char *key); /* -1 when absent */
 /* Limits of the tensor in the manifest entry's tolerance_f32. */
@@ -76,7 +78,7 @@ void compare_bytes(Golden *g, const char *what, const uint8_t *got, const uint8_
 ModelConfig golden_config(const json_t *config);
 Vit *golden_model(Golden *g, const ModelConfig *c, bool with_gradients);
 /* Sets every parameter from PREFIX + name. */
-bool golden_load(Golden *g, Vit *a, const SafeTensors *s, const char *prefix);
+bool golden_load(Golden *g, Vit *a, const TensorFile *s, const char *prefix);
 float *golden_gradient(Golden *g, const Param *p);
 float *golden_value(Golden *g, AutoencoderGraph *graph, const Value *v);
 
@@ -100,10 +102,10 @@ bool golden_preset(Golden *g, const char *arch, ModelConfig *c);
 /* Turns the sizes of an autoencoder into those of a classifier. */
 void golden_make_classifier(ModelConfig *c, HeadKind head, bool global_pool, int64_t classes);
 /* The weights that a {"id": ..} names. */
-const SafeTensors *golden_encoder(Golden *g, const json_t *config);
+const TensorFile *golden_encoder(Golden *g, const json_t *config);
 /* Sets every parameter from PREFIX + name of `own` where that has it, otherwise from the encoder's
  * file; the layers of a probe's head stay as they are when `own` lacks them. */
-bool golden_load_classifier(Golden *g, Vit *v, const SafeTensors *encoder, const SafeTensors *own,
+bool golden_load_classifier(Golden *g, Vit *v, const TensorFile *encoder, const TensorFile *own,
                             const char *prefix);
 
 /* Labelled images of a file; their size goes into the config, which has the classes already. */
@@ -113,7 +115,7 @@ typedef struct Pool {
     float *images;
     int *labels;
 } Pool;
-bool golden_pool(Golden *g, const SafeTensors *s, ModelConfig *c, Pool *out);
+bool golden_pool(Golden *g, const TensorFile *s, ModelConfig *c, Pool *out);
 /* A batch as the loader gives it: images index[n] of the pool (NULL: in order), copied. */
 Batch golden_batch(Golden *g, const Pool *p, const int64_t *index, int64_t n);
 /* 0, 1, .. classes-1: every class of the data is that of the model. */
@@ -122,7 +124,7 @@ const int *golden_same_classes(Golden *g, int64_t classes);
 bool golden_classifier_graph(Golden *g, Vit *v, ClassifierOptions o, ClassifierGraph *out);
 float *golden_output(Golden *g, Graph *graph, const Value *v);
 /* A kept value against the tensor of that name. */
-void compare_output(Golden *g, const json_t *entry, const SafeTensors *s, const char *name,
+void compare_output(Golden *g, const json_t *entry, const TensorFile *s, const char *name,
                     Graph *graph, const Value *v);
 
 /* --- subjects: each checks one file of a manifest --------------------------------------------- */

@@ -34,9 +34,9 @@ static const char *string_of(const json_t *row, const char *key) {
 }
 
 /* The tensor of that name if it is n bytes. */
-static const uint8_t *pixels(Golden *g, const SafeTensors *s, const char *name, int64_t n) {
-    const NamedTensor *t = safetensors_find(s, name);
-    if (t && t->dtype == DTYPE_U8 && shape_numel(t->shape) == n) return t->data;
+static const uint8_t *pixels(Golden *g, const TensorFile *s, const char *name, int64_t n) {
+    const TensorEntry *t = tensorfile_find(s, name);
+    if (t && t->dtype == DTYPE_U8 && shape_numel(t->shape) == n) return golden_bytes(g, s, t);
     golden_problem(g, "no tensor %s of %lld bytes", name, (long long)n);
     return NULL;
 }
@@ -63,14 +63,14 @@ void check_decoding(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
     const char *name;
     json_t *want;
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     const json_t *j = golden_json(g, golden_sibling(g, path, ".json"));
-    for (size_t i = 0; s && i < safetensors_count(s); i++) {
+    for (size_t i = 0; s && i < tensorfile_count(s); i++) {
         Image im;
-        const NamedTensor *t = safetensors_at(s, i);
+        const TensorEntry *t = tensorfile_at(s, i);
         if (!load(g, "augment/decode", t->name, &im)) continue;
         if (im.height == t->shape.dim[0] && im.width == t->shape.dim[1])
-            compare_bytes(g, t->name, im.pixels, t->data, image_bytes(&im));
+            compare_bytes(g, t->name, im.pixels, golden_bytes(g, s, t), image_bytes(&im));
         else
             golden_problem(g, "%s: %lld x %lld pixels", t->name, (long long)im.width,
                            (long long)im.height);
@@ -99,7 +99,7 @@ static void channel_values(const json_t *j, const char *name, float *out) {
 }
 
 /* Pixels to float on the device: at most one unit in the last place. */
-static void check_normalized(Golden *g, const SafeTensors *s, const char *name, const Image *im,
+static void check_normalized(Golden *g, const TensorFile *s, const char *name, const Image *im,
                              const json_t *j) {
     Error err = {0};
     Shape shape;
@@ -128,7 +128,7 @@ static void check_normalized(Golden *g, const SafeTensors *s, const char *name, 
     graph_free(graph);
 }
 
-static void check_crop(Golden *g, const SafeTensors *s, const json_t *j, const json_t *row) {
+static void check_crop(Golden *g, const TensorFile *s, const json_t *j, const json_t *row) {
     Error err = {0};
     Image in, out = {0};
     const char *name = string_of(row, "name");
@@ -144,7 +144,7 @@ static void check_crop(Golden *g, const SafeTensors *s, const json_t *j, const j
         if (golden_integer(row, "hflip") == 1) flip(&out);
         compare_bytes(g, name, out.pixels, want, n);
         compare_crc(g, name, out.pixels, n, golden_number(row, "crc32"));
-        if (safetensors_find(s, normalized)) check_normalized(g, s, normalized, &out, j);
+        if (tensorfile_find(s, normalized)) check_normalized(g, s, normalized, &out, j);
     } else {
         golden_problem(g, "%s: %s", name, err.message);
     }
@@ -156,7 +156,7 @@ void check_crops(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
     size_t i;
     json_t *row;
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     const json_t *j = golden_json(g, golden_sibling(g, path, ".json"));
     if (!s || !j) return;
     json_array_foreach(json_object_get(j, "crops"), i, row) check_crop(g, s, j, row);
@@ -196,7 +196,7 @@ void check_crop_sizes(Golden *g, const char *path, const json_t *entry) {
 /* --- evaluation and colours ---------------------------------------------------------------------
  */
 
-static void check_eval_row(Golden *g, const SafeTensors *s, const json_t *row) {
+static void check_eval_row(Golden *g, const TensorFile *s, const json_t *row) {
     Error err = {0};
     Image in;
     ResampleScratch scratch = {0};
@@ -225,7 +225,7 @@ void check_eval(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
     size_t i;
     json_t *row;
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     const json_t *j = golden_json(g, golden_sibling(g, path, ".json"));
     if (!s || !j) return;
     json_array_foreach(json_object_get(j, "evals"), i, row) check_eval_row(g, s, row);
@@ -239,23 +239,24 @@ static const struct {
                  {"saturation", augment_saturation},
                  {"hue", augment_hue}};
 
-static void check_color_row(Golden *g, const SafeTensors *s, const NamedTensor *input,
+static void check_color_row(Golden *g, const TensorFile *s, const TensorEntry *input,
                             const json_t *row) {
     Error err = {0};
     Image im = {0};
     const char *name = string_of(row, "name"), *op = string_of(row, "op");
-    const uint8_t *want = pixels(g, s, name, (int64_t)input->bytes);
-    if (!want) return;
+    int64_t n = shape_numel(input->shape);
+    const uint8_t *want = pixels(g, s, name, n), *from = pixels(g, s, "input", n);
+    if (!want || !from) return;
     if (image_new(&im, input->shape.dim[1], input->shape.dim[0], 3, &err) != STATUS_OK) {
         golden_problem(g, "%s", err.message);
         return;
     }
-    memcpy(im.pixels, input->data, input->bytes);
+    memcpy(im.pixels, from, (size_t)n);
     size_t i = 0;
     while (i < 4 && strcmp(op, COLOR_OPS[i].name) != 0) i++;
     if (i < 4) {
         COLOR_OPS[i].apply(&im, golden_number(row, "factor"));
-        compare_bytes(g, name, im.pixels, want, (int64_t)input->bytes);
+        compare_bytes(g, name, im.pixels, want, n);
     } else {
         golden_problem(g, "%s: unknown operation %s", name, op);
     }
@@ -265,8 +266,8 @@ static void check_color_row(Golden *g, const SafeTensors *s, const NamedTensor *
 void check_color(Golden *g, const char *path, const json_t *entry) {
     size_t i;
     json_t *row;
-    const SafeTensors *s = golden_tensors(g, path);
-    const NamedTensor *input = s ? safetensors_find(s, "input") : NULL;
+    const TensorFile *s = golden_tensors(g, path);
+    const TensorEntry *input = s ? tensorfile_find(s, "input") : NULL;
     if (!input) return;
     json_array_foreach(json_object_get(json_object_get(entry, "info"), "rows"), i, row)
         check_color_row(g, s, input, row);

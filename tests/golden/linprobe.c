@@ -10,7 +10,7 @@
 #include "train/step.h"
 
 typedef struct Probe {
-    const SafeTensors *tensors;
+    const TensorFile *tensors;
     const json_t *entry, *json;
     const float *features, *loss, *first;
     const int64_t *batch_index, *counts;
@@ -207,8 +207,8 @@ void check_probe(Golden *g, const char *path, const json_t *entry) {
     p.tensors = golden_tensors(g, path);
     p.json = golden_json(g, golden_sibling(g, path, ".json"));
     if (!head_entry || !p.tensors || !p.json || !read_probe(g, &p, head_entry)) return;
-    const SafeTensors *own = golden_tensors(g, head);
-    const SafeTensors *encoder =
+    const TensorFile *own = golden_tensors(g, head);
+    const TensorFile *encoder =
         golden_encoder(g, json_object_get(json_object_get(head_entry, "info"), "config"));
     p.model = own && encoder ? golden_model(g, &p.config, true) : NULL;
     if (p.model && golden_load_classifier(g, p.model, encoder, own, "")) {

@@ -18,7 +18,7 @@ static int64_t count_kept(const float *mask, int64_t n) {
     return kept;
 }
 
-static void check_case(Golden *g, const SafeTensors *s, const char *stem) {
+static void check_case(Golden *g, const TensorFile *s, const char *stem) {
     Shape shape;
     const float *noise = golden_reals(g, s, noise_name(g, stem), &shape);
     const int64_t *restore = golden_ints(g, s, golden_text(g, "%s.ids_restore", stem), NULL);
@@ -35,15 +35,15 @@ static void check_case(Golden *g, const SafeTensors *s, const char *stem) {
     MaskSet m = golden_masks(g, noise, n, L, keep);
     compare_ids(g, golden_text(g, "%s.ids_restore", stem), m.ids_restore, restore, n * L);
     compare_reals(g, golden_text(g, "%s.mask", stem), m.mask, mask, n * L, (Limit){0, 0});
-    if (safetensors_find(s, ids))
+    if (tensorfile_find(s, ids))
         compare_ids(g, ids, m.ids_keep, golden_ints(g, s, ids, NULL), n * keep);
 }
 
 void check_random_masks(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
-    const SafeTensors *s = golden_tensors(g, path);
-    for (size_t i = 0; s && i < safetensors_count(s); i++) {
-        const char *name = safetensors_at(s, i)->name, *dot = strrchr(name, '.');
+    const TensorFile *s = golden_tensors(g, path);
+    for (size_t i = 0; s && i < tensorfile_count(s); i++) {
+        const char *name = tensorfile_at(s, i)->name, *dot = strrchr(name, '.');
         if (dot && strcmp(dot, ".ids_restore") == 0)
             check_case(g, s, golden_text(g, "%.*s", (int)(dot - name), name));
     }
@@ -66,9 +66,9 @@ void check_keep_counts(Golden *g, const char *path, const json_t *entry) {
 /* Of the four grids the library has the one of the paper: even rows, even columns. */
 void check_grid_masks(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
-    const SafeTensors *s = golden_tensors(g, path);
-    for (size_t i = 0; s && i < safetensors_count(s); i++) {
-        const NamedTensor *t = safetensors_at(s, i);
+    const TensorFile *s = golden_tensors(g, path);
+    for (size_t i = 0; s && i < tensorfile_count(s); i++) {
+        const TensorEntry *t = tensorfile_at(s, i);
         if (!strstr(t->name, "_keep00")) continue;
         int64_t n = shape_numel(t->shape), side = (int64_t)llround(sqrt((double)n));
         int32_t *ids = golden_memory(g, n, sizeof *ids);
@@ -76,7 +76,7 @@ void check_grid_masks(Golden *g, const char *path, const json_t *entry) {
         memset(mask, 1, (size_t)n);
         int64_t kept = mask_grid(side, side, ids);
         for (int64_t k = 0; k < kept; k++) mask[ids[k]] = 0;
-        compare_bytes(g, t->name, mask, t->data, n);
+        compare_bytes(g, t->name, mask, golden_bytes(g, s, t), n);
     }
 }
 
@@ -130,10 +130,10 @@ static void check_blocks(Golden *g, const char *name, const float *want, Shape s
 
 void check_block_masks(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     const json_t *all = golden_json(g, "masks/statistics.json");
-    for (size_t i = 0; s && all && i < safetensors_count(s); i++) {
-        const char *name = safetensors_at(s, i)->name;
+    for (size_t i = 0; s && all && i < tensorfile_count(s); i++) {
+        const char *name = tensorfile_at(s, i)->name;
         int number, end = 0;
         if (sscanf(name, "beit%d.frequency%n", &number, &end) != 1 || !end || name[end]) continue;
         Shape shape;

@@ -34,7 +34,7 @@ Vit *golden_model(Golden *g, const ModelConfig *c, bool with_gradients) {
     return a;
 }
 
-static bool load_one(Golden *g, Vit *a, Param *p, const SafeTensors *s, const char *prefix) {
+static bool load_one(Golden *g, Vit *a, Param *p, const TensorFile *s, const char *prefix) {
     char got[96], want[96];
     Shape shape;
     const float *values = golden_reals(g, s, golden_text(g, "%s%s", prefix, p->name), &shape);
@@ -48,7 +48,7 @@ static bool load_one(Golden *g, Vit *a, Param *p, const SafeTensors *s, const ch
     return true;
 }
 
-bool golden_load(Golden *g, Vit *a, const SafeTensors *s, const char *prefix) {
+bool golden_load(Golden *g, Vit *a, const TensorFile *s, const char *prefix) {
     bool ok = true;
     for (int64_t i = 0; i < params_count(a->params); i++)
         ok = load_one(g, a, params_at(a->params, i), s, prefix) && ok;
@@ -114,7 +114,7 @@ void golden_feed(AutoencoderGraph *graph, const MaskSet *m, const float *images)
  */
 
 /* The positions that a new model has, against those of the file. */
-static void compare_positions(Golden *g, Vit *a, const SafeTensors *s, const char *name) {
+static void compare_positions(Golden *g, Vit *a, const TensorFile *s, const char *name) {
     const Param *p = params_find(a->params, name);
     float *got = golden_memory(g, p->numel, sizeof *got);
     const float *want = golden_reals(g, s, name, NULL);
@@ -122,7 +122,7 @@ static void compare_positions(Golden *g, Vit *a, const SafeTensors *s, const cha
     compare_reals(g, name, got, want, want ? p->numel : 0, (Limit){INFINITY, 6e-8});
 }
 
-static void compare_weight(Golden *g, Vit *a, const NamedTensor *t) {
+static void compare_weight(Golden *g, Vit *a, const TensorFile *f, const TensorEntry *t) {
     const Param *p = params_find(a->params, t->name);
     if (!p) {
         golden_problem(g, "the model has no parameter %s", t->name);
@@ -130,19 +130,20 @@ static void compare_weight(Golden *g, Vit *a, const NamedTensor *t) {
     }
     float *got = golden_memory(g, p->numel, sizeof *got);
     params_get(a->params, p, got);
-    compare_bytes(g, t->name, (const uint8_t *)got, t->data, (int64_t)t->bytes);
+    compare_bytes(g, t->name, (const uint8_t *)got, golden_bytes(g, f, t),
+                  p->numel * (int64_t)sizeof *got);
 }
 
 void check_weights(Golden *g, const char *path, const json_t *entry) {
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     ModelConfig c = golden_config(json_object_get(json_object_get(entry, "info"), "config"));
     Vit *a = s ? golden_model(g, &c, false) : NULL;
     if (!a) return;
     compare_positions(g, a, s, "pos_embed");
     compare_positions(g, a, s, "decoder_pos_embed");
     if (golden_load(g, a, s, ""))
-        for (size_t i = 0; i < safetensors_count(s); i++)
-            compare_weight(g, a, safetensors_at(s, i));
+        for (size_t i = 0; i < tensorfile_count(s); i++)
+            compare_weight(g, a, s, tensorfile_at(s, i));
     vit_free(a);
 }
 

@@ -6,7 +6,7 @@
 #include "golden.h"
 
 typedef struct Case {
-    const SafeTensors *forward;
+    const TensorFile *forward;
     Vit *model;
     const float *images;
     MaskSet masks;
@@ -14,7 +14,7 @@ typedef struct Case {
 
 static bool read_inputs(Golden *g, Case *c, const char *id, const json_t *info, ModelConfig *m) {
     Shape images, noise;
-    const SafeTensors *s =
+    const TensorFile *s =
         golden_tensors(g, golden_text(g, "model_forward/%s_images.safetensors", id));
     c->images = s ? golden_reals(g, s, "images", &images) : NULL;
     const float *values = golden_reals(g, c->forward, "noise", &noise);
@@ -39,7 +39,7 @@ static bool open_case(Golden *g, const char *path, bool gradients, Case *c) {
     const json_t *weights_entry = golden_entry(g, weights_path);
     const json_t *forward_entry = golden_entry(g, forward_path);
     if (!weights_entry || !forward_entry) return false;
-    const SafeTensors *weights = golden_tensors(g, weights_path);
+    const TensorFile *weights = golden_tensors(g, weights_path);
     c->forward = golden_tensors(g, forward_path);
     if (!weights || !c->forward) return false;
     ModelConfig m =
@@ -81,8 +81,8 @@ static void compare_value(Golden *g, Case *c, const json_t *entry, const char *n
  * file holds for all patches. */
 static void each_stage(Golden *g, Case *c, const json_t *entry, AutoencoderGraph *graph,
                        bool compare) {
-    for (size_t i = 0; i < safetensors_count(c->forward); i++) {
-        const char *name = safetensors_at(c->forward, i)->name;
+    for (size_t i = 0; i < tensorfile_count(c->forward); i++) {
+        const char *name = tensorfile_at(c->forward, i)->name;
         if (strncmp(name, "stage.", 6) != 0 || strcmp(name, "stage.patch_embed") == 0) continue;
         Value *v = autoencoder_stage(graph, name + 6);
         if (v && !compare) graph_keep(graph->graph, v);
@@ -173,7 +173,7 @@ void check_forward(Golden *g, const char *path, const json_t *entry) {
     vit_free(c.model);
 }
 
-static void compare_gradients(Golden *g, Case *c, const SafeTensors *s, const json_t *entry) {
+static void compare_gradients(Golden *g, Case *c, const TensorFile *s, const json_t *entry) {
     int64_t n_tensors = 0;
     for (int64_t i = 0; i < params_count(c->model->params); i++) {
         const Param *p = params_at(c->model->params, i);
@@ -184,10 +184,10 @@ static void compare_gradients(Golden *g, Case *c, const SafeTensors *s, const js
         n_tensors++;
     }
     compare_number(g, "number of gradients and losses", (double)(n_tensors + 1),
-                   (double)safetensors_count(s), 0);
+                   (double)tensorfile_count(s), 0);
 }
 
-static void check_gradients(Golden *g, Case *c, ForwardKind kind, const SafeTensors *s,
+static void check_gradients(Golden *g, Case *c, ForwardKind kind, const TensorFile *s,
                             const json_t *entry) {
     const float one = 1;
     AutoencoderGraph graph = {0};
@@ -208,7 +208,7 @@ static void check_gradients(Golden *g, Case *c, ForwardKind kind, const SafeTens
 
 void check_backward(Golden *g, const char *path, const json_t *entry) {
     Case c = {0};
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     if (s && open_case(g, path, true, &c)) {
         check_gradients(g, &c, FORWARD_TRAIN, s, entry);
         check_gradients(g, &c, FORWARD_FULL, s, entry);

@@ -10,7 +10,7 @@ static int64_t grid_side(int64_t rows) {
     return side * side == rows - 1 ? side : -1;
 }
 
-static void check_table(Golden *g, const SafeTensors *s, const json_t *entry) {
+static void check_table(Golden *g, const TensorFile *s, const json_t *entry) {
     const json_t *full = json_object_get(json_object_get(entry, "info"), "full_shape");
     int64_t n_rows = json_integer_value(json_array_get(full, 0));
     int64_t width = json_integer_value(json_array_get(full, 1)), side = grid_side(n_rows);
@@ -29,7 +29,7 @@ static void check_table(Golden *g, const SafeTensors *s, const json_t *entry) {
     compare_reals(g, "pos_embed", got, want, shape_numel(shape), (Limit){INFINITY, 6e-8});
 }
 
-static void check_interpolation(Golden *g, const SafeTensors *s, const json_t *entry,
+static void check_interpolation(Golden *g, const TensorFile *s, const json_t *entry,
                                 const char *in_name) {
     Shape in, out;
     size_t stem = strlen(in_name) - strlen(".in");
@@ -44,14 +44,14 @@ static void check_interpolation(Golden *g, const SafeTensors *s, const json_t *e
 }
 
 void check_positions(Golden *g, const char *path, const json_t *entry) {
-    const SafeTensors *s = golden_tensors(g, path);
+    const TensorFile *s = golden_tensors(g, path);
     if (!s) return;
-    if (safetensors_find(s, "pos_embed")) {
+    if (tensorfile_find(s, "pos_embed")) {
         check_table(g, s, entry);
         return;
     }
-    for (size_t i = 0; i < safetensors_count(s); i++) {
-        const char *name = safetensors_at(s, i)->name, *dot = strrchr(name, '.');
+    for (size_t i = 0; i < tensorfile_count(s); i++) {
+        const char *name = tensorfile_at(s, i)->name, *dot = strrchr(name, '.');
         if (dot && strcmp(dot, ".in") == 0) check_interpolation(g, s, entry, name);
     }
 }

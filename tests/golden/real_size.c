@@ -8,7 +8,7 @@
 #include "golden.h"
 
 typedef struct Big {
-    const SafeTensors *tensors;
+    const TensorFile *tensors;
     const json_t *entry, *json;
     Vit *model;
     int64_t batch;

@@ -9,7 +9,7 @@
 #include "train/step.h"
 
 typedef struct Run {
-    const SafeTensors *tensors;
+    const TensorFile *tensors;
     const json_t *entry, *json, *settings;
     const float *images, *noise, *loss;
     const int64_t *batch_index;
@@ -98,7 +98,7 @@ static void compare_state(Golden *g, Run *r, const char *prefix, bool moments) {
     for (int64_t i = 0; i < params_count(r->model->params); i++) {
         const Param *p = params_at(r->model->params, i);
         const char *name = golden_text(g, "%s.%s", prefix, p->name);
-        if (!safetensors_find(r->tensors, name)) continue;
+        if (!tensorfile_find(r->tensors, name)) continue;
         float *got = golden_memory(g, p->numel, sizeof *got);
         if (moments)
             device_download_real(g->device, got, optimizer_moment(r->optimizer, 0, p), p->numel);
@@ -165,7 +165,7 @@ static void train(Golden *g, Run *r) {
 
 /* The file with the first weights: this one, or, where the description says whose they are, that
  * one, or else another trajectory of the same model. */
-static const SafeTensors *initial_weights(Golden *g, Run *r) {
+static const TensorFile *initial_weights(Golden *g, Run *r) {
     const char *path, *best = NULL;
     json_t *entry;
     const char *description = json_string_value(json_object_get(r->entry, "desc"));
@@ -194,7 +194,7 @@ void check_trajectory(Golden *g, const char *path, const json_t *entry) {
     if (!r.tensors || !r.json) return;
     r.settings = json_object_get(r.json, "settings");
     if (!read_data(g, &r)) return;
-    const SafeTensors *first = initial_weights(g, &r);
+    const TensorFile *first = initial_weights(g, &r);
     r.model = first ? golden_model(g, &r.config, true) : NULL;
     if (r.model && golden_load(g, r.model, first, "init.") && make_step(g, &r)) {
         check_groups(g, &r);

@@ -70,10 +70,12 @@ bool scratch_is_empty(const char *name) {
 
 static void copy_file(const char *from, const char *to) {
     Error err = {0};
-    FileMap map;
-    ck_assert_msg(file_map(from, &map, &err) == STATUS_OK, "%s", err.message);
-    scratch_write(to, map.data, map.bytes);
-    file_unmap(&map);
+    uint8_t *data;
+    size_t bytes;
+    ck_assert_msg(file_read(from, SIZE_MAX - 1, &data, &bytes, &err) == STATUS_OK, "%s",
+                  err.message);
+    scratch_write(to, data, bytes);
+    mem_free(data);
 }
 
 void scratch_copy_folder(const char *from, const char *to) {

@@ -7,7 +7,6 @@
 #include <jansson.h>
 
 #include "data/augment.h"
-#include "formats/safetensors.h"
 #include "golden_dir.h"
 
 #include <check.h> /* last: it has a macro named fail */
@@ -39,13 +38,9 @@ static json_t *golden_json(const char *name) {
     return j;
 }
 
-static SafeTensors *golden_tensors(const char *name) {
+static TensorFile *golden_tensors(const char *name) {
     char path[512];
-    SafeTensors *s = NULL;
-    Error err = {0};
-    if (!golden_path(path, sizeof path, name)) return NULL;
-    ck_assert_msg(safetensors_open(path, &s, &err) == STATUS_OK, "%s", err.message);
-    return s;
+    return golden_path(path, sizeof path, name) ? golden_open(path) : NULL;
 }
 
 static int64_t integer(const json_t *row, const char *key) {
@@ -116,27 +111,19 @@ static Image photo(const json_t *row) {
     return im;
 }
 
-static const NamedTensor *pixels_of(const SafeTensors *s, const char *name, int64_t size) {
-    const NamedTensor *t;
-    Error err = {0};
-    Status status = safetensors_require(s, name, DTYPE_U8, SHAPE(size, size, 3), &t, &err);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
-    return t;
-}
-
-static void check_resized_crop(const json_t *row, const SafeTensors *s) {
+static void check_resized_crop(const json_t *row, const TensorFile *s) {
     int64_t size = integer(row, "size");
-    const NamedTensor *t = pixels_of(s, string(row, "name"), size);
+    uint8_t *expected = golden_pixels(s, string(row, "name"), size * size * 3);
     Image in = photo(row), out;
     Box box = {integer(row, "left"), integer(row, "top"), integer(row, "width"),
                integer(row, "height")};
     ck_assert_int_eq(resample_crop(&in, box, size, size, &out, NULL), STATUS_OK);
-    const uint8_t *expected = t->data;
     for (int64_t y = 0; y < size; y++)
         for (int64_t x = 0; x < size; x++) {
             int64_t from = integer(row, "hflip") ? size - 1 - x : x;
             ck_assert_mem_eq(out.pixels + (y * size + from) * 3, expected + (y * size + x) * 3, 3);
         }
+    free(expected);
     image_free(&in);
     image_free(&out);
 }
@@ -144,25 +131,26 @@ static void check_resized_crop(const json_t *row, const SafeTensors *s) {
 START_TEST(resized_crops_golden) {
     json_t *j = golden_json("augment/crops.json");
     if (!j) return;
-    SafeTensors *s = golden_tensors("augment/crops.safetensors");
+    TensorFile *s = golden_tensors("augment/crops.safetensors");
     json_t *rows = json_object_get(j, "crops");
     ck_assert_uint_gt(json_array_size(rows), 0);
     for (size_t i = 0; i < json_array_size(rows); i++)
         check_resized_crop(json_array_get(rows, i), s);
-    safetensors_close(s);
+    tensorfile_close(s);
     json_decref(j);
 }
 END_TEST
 
-static void check_eval(const json_t *row, const SafeTensors *s) {
+static void check_eval(const json_t *row, const TensorFile *s) {
     int64_t size = integer(row, "input_size");
-    const NamedTensor *t = pixels_of(s, string(row, "name"), size);
+    uint8_t *expected = golden_pixels(s, string(row, "name"), size * size * 3);
     Image in = photo(row);
     Augment a = make_augment(AUGMENT_EVAL, size);
     ResampleScratch scratch = {0};
     uint8_t *dst = malloc((size_t)(size * size * 3));
     ck_assert_int_eq(augment_apply(&a, &in, 1, 2, 3, dst, &scratch, NULL), STATUS_OK);
-    ck_assert_mem_eq(dst, t->data, t->bytes);
+    ck_assert_mem_eq(dst, expected, size * size * 3);
+    free(expected);
     free(dst);
     resample_scratch_free(&scratch);
     image_free(&in);
@@ -171,17 +159,17 @@ static void check_eval(const json_t *row, const SafeTensors *s) {
 START_TEST(eval_golden) {
     json_t *j = golden_json("augment/eval.json");
     if (!j) return;
-    SafeTensors *s = golden_tensors("augment/eval.safetensors");
+    TensorFile *s = golden_tensors("augment/eval.safetensors");
     json_t *rows = json_object_get(j, "evals");
     ck_assert_uint_gt(json_array_size(rows), 0);
     for (size_t i = 0; i < json_array_size(rows); i++) check_eval(json_array_get(rows, i), s);
-    safetensors_close(s);
+    tensorfile_close(s);
     json_decref(j);
 }
 END_TEST
 
 /* The tensor's name is the operation and the factor: "hue_-0.1". */
-static void check_colour(const NamedTensor *t, const uint8_t *input) {
+static void check_colour(const char *name, const uint8_t *want, const uint8_t *input) {
     static const struct {
         const char *prefix;
         void (*apply)(Image *im, double factor);
@@ -195,24 +183,27 @@ static void check_colour(const NamedTensor *t, const uint8_t *input) {
     bool found = false;
     for (size_t i = 0; i < 4; i++) {
         size_t n = strlen(ops[i].prefix);
-        if (strncmp(t->name, ops[i].prefix, n) != 0) continue;
-        ops[i].apply(&im, strtod(t->name + n, NULL));
+        if (strncmp(name, ops[i].prefix, n) != 0) continue;
+        ops[i].apply(&im, strtod(name + n, NULL));
         found = true;
     }
-    ck_assert_msg(found, "unknown %s", t->name);
-    ck_assert_msg(memcmp(im.pixels, t->data, t->bytes) == 0, "%s differs", t->name);
+    ck_assert_msg(found, "unknown %s", name);
+    ck_assert_msg(memcmp(im.pixels, want, 64 * 64 * 3) == 0, "%s differs", name);
     image_free(&im);
 }
 
 START_TEST(colour_golden) {
-    SafeTensors *s = golden_tensors("augment/color_jitter.safetensors");
+    TensorFile *s = golden_tensors("augment/color_jitter.safetensors");
     if (!s) return;
-    const NamedTensor *input = pixels_of(s, "input", 64);
-    for (size_t i = 0; i < safetensors_count(s); i++) {
-        const NamedTensor *t = safetensors_at(s, i);
-        if (t != input) check_colour(t, input->data);
+    uint8_t *input = golden_pixels(s, "input", 64 * 64 * 3);
+    for (size_t i = 0; i < tensorfile_count(s); i++) {
+        const char *name = tensorfile_at(s, i)->name;
+        uint8_t *want = golden_pixels(s, name, 64 * 64 * 3);
+        if (strcmp(name, "input") != 0) check_colour(name, want, input);
+        free(want);
     }
-    safetensors_close(s);
+    free(input);
+    tensorfile_close(s);
 }
 END_TEST
 

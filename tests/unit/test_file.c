@@ -36,21 +36,47 @@ static void expect_content(const char *expected) {
     mem_free(data);
 }
 
-START_TEST(write_read_map) {
+START_TEST(write_and_read) {
     Error err = {0};
-    FileMap map;
+    ByteSource s;
+    char part[3];
     ck_assert_int_eq(file_write_all(path, "tokens", 6, &err), STATUS_OK);
     expect_content("tokens");
     ck_assert(!file_exists(temporary));
-    ck_assert_int_eq(file_map(path, &map, &err), STATUS_OK);
-    ck_assert_uint_eq(map.bytes, 6);
-    ck_assert_int_eq(memcmp(map.data, "tokens", 6), 0);
-    file_unmap(&map);
-    file_unmap(&map);
+    ck_assert_int_eq(byte_source_open(path, &s, &err), STATUS_OK);
+    ck_assert_uint_eq(s.bytes, 6);
+    ck_assert_int_eq(byte_source_read(&s, 2, part, 3, "part", &err), STATUS_OK);
+    ck_assert_mem_eq(part, "ken", 3);
+    byte_source_close(&s);
+    byte_source_close(&s);
     ck_assert_int_eq(file_write_all(path, "", 0, &err), STATUS_OK);
-    ck_assert_int_eq(file_map(path, &map, &err), STATUS_OK);
-    ck_assert(map.data == NULL && map.bytes == 0);
     expect_content("");
+}
+END_TEST
+
+START_TEST(memory_is_read_like_a_file) {
+    char part[3];
+    ByteSource s = byte_source_of("x", "tokens", 6);
+    ck_assert_int_eq(byte_source_read(&s, 3, part, 3, "part", NULL), STATUS_OK);
+    ck_assert_mem_eq(part, "ens", 3);
+    ck_assert_int_eq(byte_source_read(&s, 6, part, 0, "nothing", NULL), STATUS_OK);
+    byte_source_close(&s);
+}
+END_TEST
+
+/* The bytes that are left are read, what is missing is an error with path and what it was. */
+START_TEST(file_cut_while_open) {
+    Error err = {0};
+    ByteSource s;
+    char all[6];
+    ck_assert_int_eq(file_write_all(path, "tokens", 6, NULL), STATUS_OK);
+    ck_assert_int_eq(byte_source_open(path, &s, NULL), STATUS_OK);
+    ck_assert_int_eq(truncate(path, 4), 0);
+    ck_assert_int_eq(byte_source_read(&s, 0, all, 4, "the start", &err), STATUS_OK);
+    ck_assert_int_eq(byte_source_read(&s, 0, all, 6, "the words", &err), STATUS_IO);
+    ck_assert_ptr_nonnull(strstr(err.message, path));
+    ck_assert_ptr_nonnull(strstr(err.message, "the words: the file became shorter"));
+    byte_source_close(&s);
 }
 END_TEST
 
@@ -92,13 +118,13 @@ END_TEST
 
 START_TEST(failures_name_the_path) {
     Error err = {0};
-    FileMap map;
+    ByteSource s;
     FileWriter *w;
     uint8_t *data;
     size_t bytes;
-    ck_assert_int_eq(file_map(path, &map, &err), STATUS_IO);
+    ck_assert_int_eq(byte_source_open(path, &s, &err), STATUS_IO);
     ck_assert_ptr_nonnull(strstr(err.message, path));
-    ck_assert_int_eq(file_map(folder, &map, NULL), STATUS_IO);
+    ck_assert_int_eq(byte_source_open(folder, &s, NULL), STATUS_IO);
     ck_assert_int_eq(file_read(folder, 10, &data, &bytes, NULL), STATUS_IO);
     ck_assert_int_eq(file_writer_open("/no-such-folder/x", &w, NULL), STATUS_IO);
     ck_assert_int_eq(file_write_all(path, "12345", 5, NULL), STATUS_OK);
@@ -147,7 +173,9 @@ Suite *suite_file(void) {
     Suite *s = suite_create("file");
     TCase *c = tcase_create("file");
     tcase_add_checked_fixture(c, enter, leave);
-    tcase_add_test(c, write_read_map);
+    tcase_add_test(c, write_and_read);
+    tcase_add_test(c, memory_is_read_like_a_file);
+    tcase_add_test(c, file_cut_while_open);
     tcase_add_test(c, abandoned_write_leaves_the_old_file);
     tcase_add_test(c, many_sizes_of_write);
     tcase_add_test(c, failures_name_the_path);

@@ -403,12 +403,13 @@ END_TEST
 START_TEST(depth_of_a_safetensors_header) {
     char file[600] = {0};
     const char *text = nested("{\"a\":", 32, "}");
-    SafeTensors *s;
+    TensorTable table;
     Error err = {0};
     size_t n = strlen(text);
     file[0] = (char)n;
     memcpy(file + 8, text, n);
-    ck_assert_int_eq(safetensors_parse("x", file, n + 8, &s, &err), STATUS_FORMAT);
+    ByteSource source = byte_source_of("x", file, n + 8);
+    ck_assert_int_eq(safetensors_parse(&source, &table, &err), STATUS_FORMAT);
     expect_words(err.message, "nested more than 32 deep");
 }
 END_TEST
@@ -426,6 +427,35 @@ START_TEST(entries_of_a_zip) {
     scratch_write(scratch_path("a.pth"), zip, sizeof zip);
     ck_assert_int_eq(tensorfile_open(scratch_path("a.pth"), &f, &err), STATUS_UNSUPPORTED);
     expect_words(err.message, "announces 2097152 entries; at most 1048576");
+}
+END_TEST
+
+/* Files with a hole, so that the sizes are true and take no disk. */
+static void refuse_hole(const char *start, size_t n_start, off_t hole, const char *end,
+                        size_t n_end, const char *words) {
+    TensorFile *f;
+    Error err = {0};
+    const char *path = scratch_path("hole.pth");
+    scratch_write(path, start, n_start);
+    ck_assert_int_eq(truncate(path, (off_t)n_start + hole), 0);
+    FILE *file = fopen(path, "ab");
+    ck_assert_uint_eq(fwrite(end, 1, n_end, file), n_end);
+    fclose(file);
+    ck_assert_int_eq(tensorfile_open(path, &f, &err), STATUS_UNSUPPORTED);
+    ck_assert_msg(strstr(err.message, words) != NULL, "%s", err.message);
+}
+
+START_TEST(directory_of_a_zip) {
+    char end[22] = "PK\5\6";
+    end[10] = 1;                       /* entries */
+    memcpy(end + 12, "\0\0\0\x20", 4); /* bytes of the directory */
+    refuse_hole("PK\3\4", 4, 0x20000000, end, sizeof end,
+                "the directory of the zip archive has 536870912 bytes; at most 268435456");
+}
+END_TEST
+
+START_TEST(texts_of_a_pickle) {
+    refuse_hole("\x80\2X\0\0\0\x80", 7, 0x80000000, ".", 1, "more than 1024 MB of texts");
 }
 END_TEST
 
@@ -449,6 +479,8 @@ Suite *suite_limits(void) {
     tcase_add_test(c, depth_of_a_configuration);
     tcase_add_test(c, depth_of_a_safetensors_header);
     tcase_add_test(c, entries_of_a_zip);
+    tcase_add_test(c, directory_of_a_zip);
+    tcase_add_test(c, texts_of_a_pickle);
     suite_add_tcase(s, c);
     return s;
 }

@@ -23,7 +23,8 @@ typedef struct Read {
 static Read read_bytes(const void *data, size_t bytes) {
     Read r = {.arena = arena_new()};
     ck_assert_ptr_nonnull(r.arena);
-    r.status = pickle_parse("test.pkl", data, bytes, r.arena, &r.pickle, &r.err);
+    ByteSource source = byte_source_of("test.pkl", data, bytes);
+    r.status = pickle_parse(&source, 0, bytes, r.arena, &r.pickle, &r.err);
     if (r.status == STATUS_OK)
         r.status = pickle_flatten("test.pkl", &r.pickle, r.arena, &r.leaves, &r.err);
     return r;
@@ -239,6 +240,31 @@ START_TEST(hostile_sizes) {
 }
 END_TEST
 
+/* --- More than is read at a time -------------------------------------------------------------- */
+
+/* Texts in binary and in lines, which lie across the ends of what is read in one piece. */
+START_TEST(many_texts) {
+    enum { N = 20000 };
+    char *p = malloc(40 * N), name[32], want[32];
+    size_t n = 1;
+    p[0] = '(';
+    for (int i = 0; i < N; i++)
+        n += (size_t)snprintf(p + n, 32, i % 2 ? "S'line %05d'\n" : "U\nline %05d", i);
+    memcpy(p + n, "l.", 2);
+    Read r = read_bytes(p, n + 2);
+    ck_assert_msg(r.status == STATUS_OK, "%s", r.err.message);
+    for (int i = 0; i < N; i++) {
+        snprintf(want, sizeof want, "line %05d", i);
+        snprintf(name, sizeof name, "%d", i);
+        ck_assert_str_eq(r.leaves.leaf[i].name, name);
+        ck_assert_str_eq(r.leaves.leaf[i].text, want);
+    }
+    ck_assert_uint_eq(r.leaves.n, N);
+    release(&r);
+    free(p);
+}
+END_TEST
+
 /* --- Tensors ---------------------------------------------------------------------------------- */
 
 /* A tensor in protocol 0, of a storage with 10 floats. */
@@ -290,7 +316,8 @@ START_TEST(failing_allocations) {
         ck_assert_int_lt(n, 10000);
         Arena *arena = arena_new();
         mem_fail_after(n);
-        status = pickle_parse("x", data, bytes, arena, &pickle, &err);
+        ByteSource source = byte_source_of("x", data, bytes);
+        status = pickle_parse(&source, 0, bytes, arena, &pickle, &err);
         if (status == STATUS_OK) status = pickle_flatten("x", &pickle, arena, &leaves, &err);
         mem_fail_after(0);
         ck_assert(status == STATUS_OK || status == STATUS_MEMORY);
@@ -308,6 +335,7 @@ Suite *suite_pickle(void) {
     tcase_add_test(c, code_is_refused);
     tcase_add_test(c, damage_is_refused);
     tcase_add_test(c, hostile_sizes);
+    tcase_add_test(c, many_texts);
     tcase_add_test(c, windows);
     tcase_add_loop_test(c, truncation, 0, 5);
     tcase_add_loop_test(c, flipped_bytes, 0, 4);

@@ -9,7 +9,6 @@
 #include "base/memory.h"
 #include "data/affine_row.h"
 #include "data/randaugment.h"
-#include "formats/safetensors.h"
 #include "golden_dir.h"
 
 #include <check.h> /* last: it has a macro named fail */
@@ -134,15 +133,7 @@ static RandAugmentOp op_of(const char *name, bool *increasing) {
     ck_abort_msg("unknown operation %s", name);
 }
 
-static const uint8_t *tensor_data(const SafeTensors *s, const char *name) {
-    const NamedTensor *t = NULL;
-    Error err = {0};
-    Status status = safetensors_require(s, name, DTYPE_U8, SHAPE(64, 64, 3), &t, &err);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
-    return t->data;
-}
-
-static void check_op(const SafeTensors *s, const json_t *row, ResampleScratch *scratch) {
+static void check_op(const TensorFile *s, const json_t *row, ResampleScratch *scratch) {
     const char *name = json_string_value(json_object_get(row, "name"));
     bool increasing, negate = json_is_true(json_object_get(row, "negated"));
     RandAugmentOp op = op_of(json_string_value(json_object_get(row, "op")), &increasing);
@@ -152,25 +143,28 @@ static void check_op(const SafeTensors *s, const json_t *row, ResampleScratch *s
     if (json_array_size(args) > 0)
         ck_assert_double_eq(argument, json_number_value(json_array_get(args, 0)));
     Image im = noise_image(0, 64, 64, 3);
-    memcpy(im.pixels, tensor_data(s, "input"), bytes_of(&im));
+    uint8_t *input = golden_pixels(s, "input", (int64_t)bytes_of(&im));
+    uint8_t *want = golden_pixels(s, name, (int64_t)bytes_of(&im));
+    memcpy(im.pixels, input, bytes_of(&im));
     ck_assert_int_eq(randaugment_op(op, argument, &im, scratch, NULL), STATUS_OK);
-    ck_assert_msg(memcmp(im.pixels, tensor_data(s, name), bytes_of(&im)) == 0, "%s differs", name);
+    ck_assert_msg(memcmp(im.pixels, want, bytes_of(&im)) == 0, "%s differs", name);
+    free(input);
+    free(want);
     image_free(&im);
 }
 
 START_TEST(operations_golden) {
     char path[512];
-    SafeTensors *s = NULL;
     ResampleScratch scratch = {0};
     if (!golden_path(path, sizeof path, "augment/randaug_ops.safetensors")) return;
-    ck_assert_int_eq(safetensors_open(path, &s, NULL), STATUS_OK);
+    TensorFile *s = golden_open(path);
     ck_assert(golden_path(path, sizeof path, "augment/randaug.json"));
     json_t *j = json_load_file(path, 0, NULL), *rows = json_object_get(j, "ops");
     ck_assert_uint_ge(json_array_size(rows), RANDAUGMENT_N_OPS);
     for (size_t i = 0; i < json_array_size(rows); i++)
         check_op(s, json_array_get(rows, i), &scratch);
     json_decref(j);
-    safetensors_close(s);
+    tensorfile_close(s);
     resample_scratch_free(&scratch);
 }
 END_TEST

@@ -3,9 +3,11 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "formats/safetensors.h"
 #include "formats/tensorfile.h"
 #include "scratch.h"
 
@@ -206,14 +208,102 @@ START_TEST(torch_shards) {
 }
 END_TEST
 
-/* A file that shrinks under the map is an error, not the end of the process. */
-START_TEST(shrinking_file) {
+/* --- Files that change, and large ones -------------------------------------------------------- */
+
+static char *copy_of(const char *name) {
+    char path[256], *copy = scratch_path("%s", name);
+    uint8_t *data;
+    size_t bytes;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    ck_assert_int_eq(file_read(path, 100000, &data, &bytes, NULL), STATUS_OK);
+    scratch_write(copy, data, bytes);
+    mem_free(data);
+    return copy;
+}
+
+/* The file loses its end between opening and reading: the first element of the tensor is there, the
+ * last is not. */
+static void cut_while_open(const char *path, off_t bytes, const char *name) {
+    static float out[50000];
+    char words[64];
+    TensorFile *f = open_ok(path);
+    const TensorEntry *t = tensorfile_find(f, name);
+    Error err = {0}, raw = {0};
+    ck_assert_int_eq(truncate(path, bytes), 0);
+    ck_assert_int_eq(tensorfile_read(f, t, out, &err), STATUS_IO);
+    ck_assert_int_eq(tensorfile_read_raw(f, t, out, &raw), STATUS_IO);
+    snprintf(words, sizeof words, "cannot read tensor '%s': the file became shorter", name);
+    ck_assert_msg(strstr(err.message, path) && strstr(err.message, words), "%s", err.message);
+    ck_assert_str_eq(err.message, raw.message);
+    tensorfile_close(f);
+}
+
+START_TEST(cut_between_opening_and_reading) {
+    static uint16_t halves[50000];
+    const NamedTensor t = {"h", DTYPE_BF16, SHAPE(50000), halves, sizeof halves};
+    cut_while_open(copy_of("small.pth"), 606, "w");
+    cut_while_open(copy_of("small.pth"), 606, "t"); /* in another order */
+    cut_while_open(copy_of("legacy.pth"), 433, "w");
+    write_shard("s.safetensors", "a", 4);
     Error err = {0};
-    float a[2];
-    write_shard("s.safetensors", "a", 2);
-    TensorFile *f = open_ok(scratch_path("s.safetensors"));
-    scratch_text(scratch_path("s.safetensors"), "");
-    ck_assert_int_eq(tensorfile_read(f, tensorfile_at(f, 0), a, &err), STATUS_IO);
+    char *path = scratch_path("s.safetensors");
+    TensorFile *f = open_ok(path);
+    ck_assert_int_eq(safetensors_write(path, &t, 1, NULL, 0, &err), STATUS_OK);
+    expect(f, "a", SHAPE(4), numbers); /* another file of that name changes nothing */
+    tensorfile_close(f);
+    cut_while_open(path, 90000, "h"); /* converted in pieces */
+    write_shard("s.safetensors", "a", 4);
+    cut_while_open(path, 8, "a");
+}
+END_TEST
+
+static void append(FILE *f, const char *bytes, size_t n) {
+    ck_assert_uint_eq(fwrite(bytes, 1, n, f), n);
+}
+#define APPEND(f, literal) append(f, literal, sizeof literal - 1)
+
+/* A numpy array of 20000 floats, then the bytes that it was made of. */
+START_TEST(array_in_a_pickle) {
+    enum { N = 20000 };
+    static float array[N], got[N];
+    for (int i = 0; i < N; i++) array[i] = (float)i;
+    FILE *p = fopen(scratch_path("a.pkl"), "wb");
+    APPEND(p, "\x80\3}(X\1\0\0\0acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+              "K\0\x85"
+              "C\1b\x87R(K\1M\x20\x4e\x85"
+              "cnumpy\ndtype\nX\2\0\0\0f4"
+              "\x89\x88\x87R(K\3X\1\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89"
+              "B\x80\x38\1\0");
+    append(p, (const char *)array, sizeof array);
+    APPEND(p, "q\1tbX\1\0\0\0bh\1u.");
+    ck_assert_int_eq(fclose(p), 0);
+    TensorFile *f = open_ok(scratch_path("a.pkl"));
+    ck_assert_int_eq(tensorfile_read(f, tensorfile_find(f, "a"), got, NULL), STATUS_OK);
+    ck_assert_mem_eq(got, array, sizeof array);
+    ck_assert_str_eq(tensorfile_meta(f, "b"), "80000 bytes");
+    tensorfile_close(f);
+    cut_while_open(scratch_path("a.pkl"), 40000, "a");
+}
+END_TEST
+
+/* Two elements of a storage of 320 MB, which take no memory on the disk. */
+START_TEST(far_apart) {
+    float out[2];
+    Error err = {0};
+    char *path = scratch_path("a.pth");
+    FILE *p = fopen(path, "wb");
+    APPEND(p, "\x80\2\x8a\nl\xfc\x9c"
+              "F\xf9 j\xa8P\x19.\x80\2M\xe9\3."
+              "\x80\2}X\15\0\0\0little_endian\x88s."
+              "ctorch._utils\n_rebuild_tensor_v2\n((S'storage'\nctorch\nFloatStorage\nS'0'\n"
+              "S'cpu'\nI80000000\ntQI0\n(I2\nt(I79999999\ntI00\nNtR.(S'0'\nl."
+              "\0\xb4\xc4\4\0\0\0\0");
+    long at = ftell(p);
+    ck_assert_int_eq(fclose(p), 0);
+    ck_assert_int_eq(truncate(path, at + 320000000), 0);
+    TensorFile *f = open_ok(path);
+    ck_assert_int_eq(tensorfile_read(f, tensorfile_at(f, 0), out, &err), STATUS_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(err.message, "the 8 bytes of tensor 'tensor' are spread over"));
     tensorfile_close(f);
 }
 END_TEST
@@ -327,7 +417,9 @@ Suite *suite_tensorfile(void) {
     tcase_add_test(c, corpus_messages);
     tcase_add_test(c, shards);
     tcase_add_test(c, torch_shards);
-    tcase_add_test(c, shrinking_file);
+    tcase_add_test(c, cut_between_opening_and_reading);
+    tcase_add_test(c, array_in_a_pickle);
+    tcase_add_test(c, far_apart);
     tcase_add_test(c, corpus);
     tcase_add_loop_test(c, cut_and_flipped, 0, sizeof damaged / sizeof damaged[0]);
     tcase_add_loop_test(c, failing_allocations, 0, 4);
