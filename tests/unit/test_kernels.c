@@ -234,6 +234,32 @@ START_TEST(attention_nan) {
 }
 END_TEST
 
+/* Scores so large that their rounding exceeds every exponent: weights stay at most 1. */
+START_TEST(attention_huge) {
+    static const float sizes[] = {3e4f, 6e4f, 1e5f, 1e7f};
+    enum { T = 50, H = 2, D = 64, C = H * D };
+    Rng rng = rng_of_test((uint64_t)_i);
+    static float qkv[T * 3 * C], o[T * C], lse[H * T], dout[T * C], dqkv[T * 3 * C];
+    for (int i = 0; i < T * 3 * C; i++)
+        qkv[i] = (i / C % 3 < 2 ? sizes[_i] : 1) * (float)rng_range(&rng, -1, 1);
+    for (int i = 0; i < T * C; i++) dout[i] = (float)rng_range(&rng, -1, 1);
+    for (const char *const *isa = device_isas(); *isa; isa++) {
+        Device *d;
+        ck_assert_int_eq(device_open("cpu", 1, *isa, &d, NULL), STATUS_OK);
+        size_t bytes = d->kernels.attention_scratch(d, 1, T, H, D);
+        void *scratch = scratch_new(d, bytes);
+        d->kernels.attention_forward(d, o, lse, qkv, 1, T, H, D, scratch);
+        d->kernels.attention_backward(d, dqkv, dout, o, lse, qkv, 1, T, H, D, scratch);
+        for (int i = 0; i < T * 3 * C; i++) {
+            float most = i / C % 3 == 2 ? T : sizes[_i] * T * 2 * D;
+            ck_assert_msg(fabsf(dqkv[i]) <= most, "%s: dqkv[%d] = %g", *isa, i, (double)dqkv[i]);
+        }
+        device_free(d, scratch, bytes);
+        device_close(d);
+    }
+}
+END_TEST
+
 /* --- images and patches -------------------------------------------------------------------------
  */
 
@@ -534,6 +560,7 @@ Suite *suite_kernels(void) {
     tcase_add_loop_test(t, attention_anti_aligned, 0, N_ATTENTION_SHAPES);
     tcase_add_loop_test(t, attention_equal_rows, 0, N_ATTENTION_SHAPES);
     tcase_add_loop_test(t, attention_nan, 0, N_ATTENTION_SHAPES);
+    tcase_add_loop_test(t, attention_huge, 0, 4);
     tcase_add_loop_test(t, images_and_patches, 0, N_GRIDS);
     tcase_add_loop_test(t, tokens, 0, N_TOKEN_SHAPES);
     tcase_add_loop_test(t, masked_mse, 0, N_TOKEN_SHAPES);
