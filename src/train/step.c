@@ -48,12 +48,16 @@ static void find_culprit(TrainStep *s) {
     snprintf(s->culprit, sizeof s->culprit, "activation %.120s", v ? v->name : "loss");
 }
 
-/* Backward runs from the last parameter to the first, so the last one in the list went first. */
+/* Backward runs from the last parameter to the first, so the last one in the list went first. Of
+ * gradients that are kept in parts, its owner alone has each: all processes look together. */
 static void find_gradient_culprit(TrainStep *s) {
+    Reducer *r = s->options.reducer;
     Params *p = s->model->params;
     for (int64_t i = params_count(p) - 1; i >= 0; i--) {
         const Param *q = params_at(p, i);
-        if (!q->grad || all_finite(s, q->grad, q->numel)) continue;
+        double bad = q->grad && reducer_owns(r, q) && !all_finite(s, q->grad, q->numel);
+        if (reducer_shards(r)) comm_sum(reducer_comm(r), &bad, 1);
+        if (bad == 0) continue;
         snprintf(s->culprit, sizeof s->culprit, "gradient of %.120s", q->name);
         return;
     }
