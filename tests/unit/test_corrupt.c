@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "data/corrupt_internal.h"
+#include "often.h"
 
 #include <check.h> /* last: it has a macro named fail */
 
@@ -189,7 +190,8 @@ START_TEST(shot_noise_has_its_deviation) {
     image_free(&im);
     im = blank(40, 40, 1, 0);
     apply(CORRUPTION_SHOT_NOISE, 5, &im, 3);
-    for (int64_t i = 0; i < n_bytes(&im); i++) ck_assert_int_eq(im.pixels[i], 0);
+    for (int64_t i = 0; i < n_bytes(&im); i++)
+        assert_often(im.pixels[i] == 0, "value %d is %d", (int)i, im.pixels[i]);
     image_free(&im);
 }
 END_TEST
@@ -219,7 +221,7 @@ START_TEST(poisson_moments) {
         double m = means[k], sum = 0, squares = 0, zeros = 0, p = exp(-m);
         for (int i = 0; i < N; i++) {
             double v = (double)corrupt_poisson(&rng, m);
-            ck_assert(v >= 0);
+            assert_often(v >= 0, "%g", v);
             sum += v - m, squares += (v - m) * (v - m), zeros += v == 0;
         }
         ck_assert_double_le(fabs(sum / N), 5 * sqrt(m / N));
@@ -235,8 +237,8 @@ static void check_pixels(Corruption kind, int severity, int64_t width, int64_t h
     memcpy(im.pixels, from, (size_t)n_bytes(&im));
     apply(kind, severity, &im, 1);
     for (int64_t i = 0; i < n_bytes(&im); i++)
-        ck_assert_msg(im.pixels[i] == to[i], "%s %d, value %d: %d instead of %d",
-                      corruption_name(kind), severity, (int)i, im.pixels[i], to[i]);
+        assert_often(im.pixels[i] == to[i], "%s %d, value %d: %d instead of %d",
+                     corruption_name(kind), severity, (int)i, im.pixels[i], to[i]);
     image_free(&im);
 }
 
@@ -280,7 +282,7 @@ START_TEST(defocus_of_a_point) {
     for (int64_t y = 0; y < 224; y++)
         for (int64_t x = 0; x < 224; x++) {
             bool inside = (x - 50) * (x - 50) + (y - 100) * (y - 100) <= 9;
-            ck_assert_int_eq(im.pixels[y * 224 + x], inside ? 8 : 0);
+            assert_often(im.pixels[y * 224 + x] == (inside ? 8 : 0), "at %d, %d", (int)x, (int)y);
         }
     image_free(&im);
 }
@@ -302,8 +304,8 @@ START_TEST(even_pictures_stay) {
                 int more = kinds[k] == CORRUPTION_DEFOCUS_BLUR && s >= 4 ? 2 : 0;
                 apply(kinds[k], s, &im, 1);
                 for (int64_t j = 0; j < n_bytes(&im); j++)
-                    ck_assert_msg(im.pixels[j] >= 200 && im.pixels[j] <= 200 + more, "%s %d: %d",
-                                  corruption_name(kinds[k]), s, im.pixels[j]);
+                    assert_often(im.pixels[j] >= 200 && im.pixels[j] <= 200 + more, "%s %d: %d",
+                                 corruption_name(kinds[k]), s, im.pixels[j]);
                 image_free(&im);
             }
 }
@@ -320,7 +322,7 @@ START_TEST(frost_is_neither_bare_nor_white) {
             double sum = 0;
             int64_t n = p.width * p.height;
             for (int64_t j = 0; j < n; j++) {
-                ck_assert(p.values[j] >= 0 && p.values[j] <= 1);
+                assert_often(p.values[j] >= 0 && p.values[j] <= 1, "%g", (double)p.values[j]);
                 sum += (double)p.values[j];
             }
             ck_assert_double_gt(sum / (double)n, 0.25);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "often.h"
 
 #include <check.h> /* last: it has a macro named fail */
 
@@ -30,7 +31,7 @@ START_TEST(pages_zeroed_and_counted) {
         unsigned char *p = mem_alloc_pages(sizes[i]);
         ck_assert_ptr_nonnull(p);
         ck_assert_uint_eq((uintptr_t)p % 64, 0);
-        for (size_t k = 0; k < sizes[i]; k++) ck_assert(p[k] == 0);
+        for (size_t k = 0; k < sizes[i]; k++) assert_often(p[k] == 0, "byte %zu", k);
         memset(p, 0xA5, sizes[i]);
         mem_free_pages(p, sizes[i]);
         mem_fail_after(1);
