@@ -4,8 +4,7 @@
 
 #include <math.h>
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static void *address(Graph *g, int buffer) {
     return buffer == NO_BUFFER ? NULL : device_at(g->slab, g->buffers[buffer].offset);
@@ -65,8 +64,7 @@ size_t graph_bytes(Graph *g, GraphMode mode) {
     return g->planned ? g->slab_bytes : plan_layout(g, mode);
 }
 
-/* --- data ----------------------------------------------------------------------------------------
- */
+/* --- data ------------------------------------------------------------------------------------- */
 
 void graph_set_real(Graph *g, Value *v, const float *host) {
     ASSERT(v->kind == VALUE_INPUT && v->dtype == DTYPE_F32, "%s is no real input", v->name);
@@ -94,8 +92,7 @@ void graph_set_grad(Graph *g, Value *v, const float *host) {
     device_upload_real(g->device, v->grad, host, shape_numel(v->shape));
 }
 
-/* --- passes --------------------------------------------------------------------------------------
- */
+/* --- passes ----------------------------------------------------------------------------------- */
 
 void op_pass_gradient(Graph *g, const Op *op, ValueNode *n, bool accumulate) {
     const Kernels *k = KERNELS(g);
@@ -195,8 +192,7 @@ void graph_backward(Graph *g, Value *root, GraphReady ready, void *user) {
     }
 }
 
-/* --- questions
- * ------------------------------------------------------------------------------------ */
+/* --- questions -------------------------------------------------------------------------------- */
 
 double graph_flops_forward(const Graph *g) {
     double sum = 0;
