@@ -93,6 +93,7 @@ static Status decode(Codec *c, const ImageFile *file) {
     png_set_read_fn(c->png, c, on_read);
     png_set_user_limits(c->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_keep_unknown_chunks(c->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_set_chunk_malloc_max(c->png, file->n); /* libpng 1.6.37 measures what it skips, too */
     png_read_info(c->png, c->info);
     int64_t width = png_get_image_width(c->png, c->info);
     int64_t height = png_get_image_height(c->png, c->info);
