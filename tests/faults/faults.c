@@ -177,6 +177,18 @@ ssize_t pread(int fd, void *data, size_t bytes, off_t offset) {
     return n < 0 ? n : NEXT(pread)(fd, data, (size_t)n, offset);
 }
 
+/* What they become where compilers check bounds (_FORTIFY_SOURCE, as on Ubuntu). */
+ssize_t __read_chk(int fd, void *data, size_t bytes, size_t size);
+ssize_t __pread_chk(int fd, void *data, size_t bytes, off_t offset, size_t size);
+
+ssize_t __read_chk(int fd, void *data, size_t bytes, size_t size) {
+    return bytes <= size ? read(fd, data, bytes) : (abort(), -1);
+}
+
+ssize_t __pread_chk(int fd, void *data, size_t bytes, off_t offset, size_t size) {
+    return bytes <= size ? pread(fd, data, bytes, offset) : (abort(), -1);
+}
+
 /* --- streams ---------------------------------------------------------------------------------- */
 
 static ssize_t stream_write(void *cookie, const char *data, size_t bytes) {
