@@ -12,6 +12,8 @@ ParamGradients step_gradients(int64_t accumulate) {
 
 Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions options,
                 TrainStep **out, Error *err) {
+    ASSERT(options.accumulate == 1 || params_gradients(v->params) != GRADIENTS_FRESH,
+           "%lld passes over gradients that live through one", (long long)options.accumulate);
     TrainStep *s = mem_alloc(sizeof *s);
     *out = s;
     if (!s) return fail(err, STATUS_MEMORY, "no memory for a training step");

@@ -161,6 +161,23 @@ START_TEST(norms_and_gelu_do_not_live_to_the_backward_pass) {
 }
 END_TEST
 
+/* A frozen norm has no backward pass, for which its statistics would be kept: its result is. */
+START_TEST(results_of_frozen_norms_are_kept) {
+    Params *params = params_new(device);
+    Param *one = params_add(params, "one", SHAPE(32), false);
+    Param *w = params_add(params, "w", SHAPE(32, 32), true);
+    ck_assert_int_eq(params_alloc(params, GRADIENTS_SUMMED, NULL), STATUS_OK);
+    Graph *g = graph_new(device, params);
+    Value *x = graph_input(g, "x", DTYPE_F32, SHAPE(64, 32)), *scale = graph_param(g, one);
+    Value *hidden = op_layernorm(g, "norm", x, scale, scale, 1e-6);
+    graph_keep(g, op_linear(g, "out", hidden, graph_param(g, w), NULL, (LinearOptions){0}));
+    ck_assert_int_eq(graph_plan(g, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_ge(last_step(g, hidden), g->n_ops);
+    graph_free(g);
+    params_free(params);
+}
+END_TEST
+
 /* A row whose sum is too large has a mean that is not finite, and is known by it. */
 START_TEST(what_is_not_kept_is_known_by_its_statistics) {
     Norm m = norm_and_mlp(3e38f);
@@ -180,6 +197,7 @@ Suite *suite_graph_memory(void) {
     tcase_add_test(t, fresh_gradients_take_the_place_of_activations);
     tcase_add_test(t, gradients_of_what_is_not_reached_are_zero);
     tcase_add_test(t, norms_and_gelu_do_not_live_to_the_backward_pass);
+    tcase_add_test(t, results_of_frozen_norms_are_kept);
     tcase_add_test(t, what_is_not_kept_is_known_by_its_statistics);
     suite_add_tcase(s, t);
     return s;
