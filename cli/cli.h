@@ -72,6 +72,8 @@ int load_model(const MaeOptions *o, MaeModel **out);
 /* The plan as a table of two columns, and as JSON. */
 void print_plan(FILE *to, const MaePlan *p);
 
+/* From now on lines of the library's log go to standard error, with --quiet errors only. */
+void log_start(const MaeOptions *o);
 /* Events for a long job: log lines and progress on standard error, SIGINT, SIGTERM and SIGUSR1 as
  * an orderly stop (a second one ends at once). */
 const MaeEvents *progress_start(const MaeOptions *o);

@@ -104,8 +104,10 @@ int call_parse(Call *c, const char *command, MaeCommand id, int argc, char **arg
             return EXIT_DONE;
         }
     int status = parse_words(&p);
-    if (status != GO_ON || !p.config) return status;
-    return mae_options_load(&c->options, id, p.config, &err) == MAE_OK ? GO_ON : report(&err);
+    if (status == GO_ON && p.config && mae_options_load(&c->options, id, p.config, &err) != MAE_OK)
+        status = report(&err);
+    log_start(&c->options);
+    return status;
 }
 
 void call_free(Call *c) {

@@ -100,6 +100,11 @@ static void on_signal(int number) {
         return;
 }
 
+void log_start(const MaeOptions *o) {
+    state.quiet = o->quiet != 0;
+    mae_set_log(on_log, NULL);
+}
+
 const MaeEvents *progress_start(const MaeOptions *o) {
     static MaeEvents events;
     state.terminal = isatty(STDERR_FILENO) == 1;

@@ -12,9 +12,9 @@
  *
  * Every function that can fail returns a MaeStatus (0 = MAE_OK) and, when it is not 0, leaves in
  * *err one message that says what, where, and what to do. The library never prints and never exits;
- * what it has to say goes through MaeEvents. Objects are made and freed by the functions named
- * here; a MaeModel is used from one thread at a time. Source of everything numerical: arXiv
- * 2111.06377 and its published implementation.
+ * what it has to say goes through MaeEvents and mae_set_log. Objects are made and freed by the
+ * functions named here; a MaeModel is used from one thread at a time. Source of everything
+ * numerical: arXiv 2111.06377 and its published implementation.
  */
 #ifndef MAE_H
 #define MAE_H
@@ -212,6 +212,10 @@ typedef struct MaeEvents {
      * checkpoint a second time. May be NULL. */
     void (*plan)(void *user, const struct MaePlan *plan);
 } MaeEvents;
+
+/* Hears what calls without MaeEvents have to say, as what had to be assumed of a model that is
+ * loaded; log as in MaeEvents, NULL (the start): nobody. Set it before threads start. */
+MAE_API void mae_set_log(void (*log)(void *user, int level, const char *line), void *user);
 
 /* --- training ----------------------------------------------------------------------------------
  */

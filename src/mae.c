@@ -34,9 +34,18 @@ static void to_events(void *user, LogLevel level, const char *line) {
     events->log(events->user, (int)level, line);
 }
 
+/* Hears what calls without events of their own say. */
+static MaeEvents listener;
+
+/* NULL: the call has no events, or has ended. */
 static void listen(const MaeEvents *events) {
-    bool hears = events && events->log;
-    log_set_sink(hears ? to_events : NULL, hears ? (void *)(uintptr_t)events : NULL);
+    if (!events || !events->log) events = &listener;
+    log_set_sink(events->log ? to_events : NULL, (void *)(uintptr_t)events);
+}
+
+void mae_set_log(void (*log)(void *user, int level, const char *line), void *user) {
+    listener = (MaeEvents){.log = log, .user = user};
+    listen(NULL);
 }
 
 MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeError *err) {
