@@ -58,6 +58,12 @@ static Status push_bytes(Machine *m, PickleKind kind, int length_bytes) {
     return p != NULL ? machine_push(m, machine_text(m, kind, p, (size_t)n)) : m->status;
 }
 
+static bool is_decimal(const char *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if ((p[i] < '0' || p[i] > '9') && (i > 0 || p[i] != '-')) return false;
+    return true;
+}
+
 /* Numbers in decimal, of protocol 0: "12", "01" (a bool), "12L", "0.5". */
 static Status push_decimal(Machine *m, char op) {
     size_t n;
@@ -65,6 +71,8 @@ static Status push_decimal(Machine *m, char op) {
     const char *line = machine_take_line(m, &n);
     if (line == NULL) return m->status;
     if (n > 0 && op == 'L' && line[n - 1] == 'L') n--;
+    if (op == 'L' && n >= sizeof text && is_decimal(line, n))
+        return machine_push(m, machine_text(m, PICKLE_OTHER, line, n));
     if (n == 0 || n >= sizeof text || memchr(line, 0, n) != NULL)
         return machine_fail(m, STATUS_FORMAT, "a number of %zu characters", n);
     memcpy(text, line, n);
@@ -169,6 +177,11 @@ static Status push_tuple(Machine *m, size_t n) {
 static Status store(Machine *m, PickleKind kind, PickleValue **item, size_t n) {
     PickleValue *into = machine_top(m);
     if (into == NULL) return m->status;
+    if (into->kind == PICKLE_OBJECT) {
+        into = opaque_content(m, into->object, kind);
+        if (into == NULL) return m->status;
+        kind = into->kind;
+    }
     if (into->kind != kind || (kind == PICKLE_DICT && n % 2 != 0))
         return machine_fail(m, STATUS_FORMAT, "puts items into something that holds none; damaged");
     for (size_t i = 0; i < n; i++)
@@ -213,21 +226,31 @@ static Status stack_global(Machine *m) {
                                          name->text.bytes));
 }
 
-/* REDUCE, NEWOBJ and (extra) NEWOBJ_EX, whose keyword arguments must be none. */
-static Status call(Machine *m, bool extra) {
-    const PickleValue *keywords = extra ? machine_pop(m) : NULL;
-    if (extra && keywords == NULL) return m->status;
-    if (extra && (keywords->kind != PICKLE_DICT || keywords->list.n > 0))
-        return machine_fail(m, STATUS_FORMAT,
-                            "calls with keyword arguments, which plain data never do");
-    const PickleValue *args = machine_pop(m), *callee = args != NULL ? machine_pop(m) : NULL;
+/* REDUCE and NEWOBJ. */
+static Status call(Machine *m) {
+    PickleValue *args = machine_pop(m);
+    const PickleValue *callee = args != NULL ? machine_pop(m) : NULL;
     return callee != NULL ? machine_push(m, object_call(m, callee, args)) : m->status;
+}
+
+/* NEWOBJ_EX: keyword arguments are kept as the state of an object. */
+static Status call_keywords(Machine *m) {
+    PickleValue *keywords = machine_pop(m), *args = keywords != NULL ? machine_pop(m) : NULL;
+    const PickleValue *callee = args != NULL ? machine_pop(m) : NULL;
+    if (callee == NULL) return m->status;
+    if (keywords->kind == PICKLE_DICT && keywords->list.n == 0)
+        return machine_push(m, object_call(m, callee, args));
+    if (callee->kind != PICKLE_GLOBAL)
+        return machine_fail(m, STATUS_FORMAT, "makes an object of no class; damaged");
+    PickleValue *v = opaque_object(m, callee->global, args);
+    if (v != NULL) v->object->state = keywords;
+    return machine_push(m, v);
 }
 
 /* INST names the callee in two lines, OBJ has it as the first value above the mark. */
 static Status call_marked(Machine *m, bool named) {
     size_t n;
-    PickleValue *callee = named ? line_global(m) : NULL;
+    const PickleValue *callee = named ? line_global(m) : NULL;
     if (named && callee == NULL) return m->status;
     PickleValue **item = machine_pop_marked(m, &n);
     if (item == NULL) return m->status;
@@ -238,7 +261,7 @@ static Status call_marked(Machine *m, bool named) {
 }
 
 static Status build(Machine *m) {
-    const PickleValue *state = machine_pop(m);
+    PickleValue *state = machine_pop(m);
     PickleValue *object = state != NULL ? machine_top(m) : NULL;
     if (object == NULL) return m->status;
     return object_build(m, object, state) ? STATUS_OK : m->status;
@@ -247,6 +270,20 @@ static Status build(Machine *m) {
 static Status persistent(Machine *m) {
     const PickleValue *id = machine_pop(m);
     return id != NULL ? machine_push(m, object_persistent(m, id)) : m->status;
+}
+
+/* Of protocol 0: the id is a line, which torch never writes. */
+static Status persistent_line(Machine *m) {
+    size_t n;
+    if (machine_take_line(m, &n) == NULL) return m->status;
+    return machine_push(m, opaque_thing(m, "something outside of the file"));
+}
+
+/* A class by its number in a registry that only the program that wrote the file has. */
+static Status extension(Machine *m, int bytes) {
+    uint64_t code;
+    if (!machine_take_number(m, bytes, &code)) return m->status;
+    return machine_push(m, opaque_global(m, "copyreg", 7, "extension", 9));
 }
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -337,12 +374,17 @@ static Status step(Machine *m, uint8_t op) {
     case 'c': return machine_push(m, line_global(m));
     case 0x93: return stack_global(m);
     case 'R':
-    case 0x81: return call(m, false);
-    case 0x92: return call(m, true);
+    case 0x81: return call(m);
+    case 0x92: return call_keywords(m);
+    case 0x82: return extension(m, 1);
+    case 0x83: return extension(m, 2);
+    case 0x84: return extension(m, 4);
+    case 0x97: return machine_push(m, opaque_thing(m, "a buffer outside of the file"));
     case 'i': return call_marked(m, true);
     case 'o': return call_marked(m, false);
     case 'b': return build(m);
     case 'Q': return persistent(m);
+    case 'P': return persistent_line(m);
     case 0x98: return STATUS_OK; /* READONLY_BUFFER */
     default: break;
     }

@@ -1,7 +1,8 @@
 /* Python pickles as data: the opcodes of protocols 0 to 5 build a tree of values, and nothing is
  * ever executed. A pickle can name any function of Python; here a name is looked up in a closed
  * list of what checkpoints are made of (tensors, containers, numbers, text, numpy arrays, see
- * pickle_objects.c), and anything else ends the reading with a message that names it.
+ * pickle_objects.c), and whatever else is called becomes an object that only keeps its name and
+ * what it was given (pickle_opaque.c).
  *
  * Memory and time are bounded by the bytes read: every length is checked against what is left, the
  * tree may take 256 bytes for each byte of the pickle, no more, and texts 1 GB. Bytes of more than
@@ -30,10 +31,11 @@ typedef enum PickleKind {
     PICKLE_TUPLE,
     PICKLE_SET,
     PICKLE_DICT,       /* also the attributes of a Namespace */
-    PICKLE_GLOBAL,     /* a name of the list, as a value: torch.float32 */
+    PICKLE_GLOBAL,     /* a name as a value: torch.float32 */
     PICKLE_NUMPY_TYPE, /* numpy.dtype */
     PICKLE_STORAGE,
     PICKLE_TENSOR, /* also a numpy array */
+    PICKLE_OBJECT, /* what a name that is not in the list would make */
     PICKLE_OTHER   /* something only described, in text */
 } PickleKind;
 
@@ -42,7 +44,9 @@ typedef struct PickleGlobal PickleGlobal;
 
 /* Elements that lie outside the pickle, under a key. */
 typedef struct PickleStorage {
-    DType dtype; /* U8 when untyped */
+    DType dtype;      /* U8 when untyped */
+    size_t width;     /* bytes of an element; 0: not known */
+    const char *type; /* of elements that this library does not have; NULL: it has them */
     bool untyped;
     const char *key; /* not terminated */
     size_t key_bytes;
@@ -59,7 +63,18 @@ typedef struct PickleTensor {
     DType dtype;
     Shape shape;
     int64_t stride[MAX_DIMS], offset; /* elements of dtype; offset from the start of the storage */
+    /* Why it cannot be read, NULL when it can: "has elements of type uint16, ...". Then its type
+     * has this name, and its shape is all that is known. */
+    const char *refusal, *type;
 } PickleTensor;
+
+/* What would be the result of running code. */
+typedef struct PickleObject {
+    const PickleGlobal *class;  /* or function */
+    PickleValue *args, *state;  /* of the call, and of BUILD; NULL: none */
+    PickleValue *items, *pairs; /* appended, and set by key; NULL: none */
+    bool seen;                  /* for walks that visit an object once */
+} PickleObject;
 
 struct PickleValue {
     PickleKind kind;
@@ -85,6 +100,7 @@ struct PickleValue {
         } numpy;
         PickleStorage *storage;
         PickleTensor *tensor;
+        PickleObject *object;
     };
 };
 
@@ -100,13 +116,17 @@ typedef struct Pickle {
 #define PICKLE_MAX_EXPANDED ((int64_t)1 << 26)
 
 /* Of the `bytes` from byte `start` of the source, which are inside it, to the STOP. Values live in
- * the arena. FORMAT: damaged, cut off, or names what is not in the list; UNSUPPORTED: well-formed,
- * but of an element type or byte order that this library does not have; IO; MEMORY. */
+ * the arena. FORMAT: damaged or cut off; UNSUPPORTED: a protocol to come, too many opcodes; IO;
+ * MEMORY.
+ */
 Status pickle_parse(const ByteSource *source, uint64_t start, uint64_t bytes, Arena *arena,
                     Pickle *out, Error *err);
 
 /* "torch.float32". */
 const char *pickle_global_module(const PickleGlobal *g);
 const char *pickle_global_name(const PickleGlobal *g);
+
+/* Of an object, and of what it was given: the first tensor. NULL: there is none. */
+const PickleTensor *pickle_object_tensor(const PickleObject *o);
 
 #endif

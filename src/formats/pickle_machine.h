@@ -6,7 +6,8 @@
 
 /* What is done about a name when it is called. */
 typedef enum Role {
-    ROLE_NAME, /* only ever a value */
+    ROLE_NAME,    /* only ever a value */
+    ROLE_UNKNOWN, /* not in the list */
     ROLE_DTYPE,
     ROLE_STORAGE,
     ROLE_UNTYPED_STORAGE,
@@ -17,7 +18,9 @@ typedef enum Role {
     ROLE_DICT,
     ROLE_DEFAULT_DICT,
     ROLE_NAMESPACE,
-    ROLE_RECONSTRUCT, /* copyreg._reconstructor(class, object, None) */
+    ROLE_RECONSTRUCT, /* copyreg._reconstructor(class, base, value of the base or None) */
+    ROLE_NEW,         /* copyreg.__newobj__(class, ...) */
+    ROLE_ATTRIBUTE,   /* getattr(class, name) */
     ROLE_LIST,
     ROLE_TUPLE,
     ROLE_SET,
@@ -35,7 +38,7 @@ typedef enum Role {
 struct PickleGlobal {
     const char *module, *name;
     Role role;
-    int dtype; /* -1: one that this library does not have */
+    int dtype; /* negative: minus the width of a type that this library does not have */
 };
 
 typedef struct Machine {
@@ -97,17 +100,32 @@ Status machine_memo_get(Machine *m, uint64_t index);
 /* The four places where Python would run code, here a look into the list. NULL after a failure. */
 PickleValue *object_global(Machine *m, const char *module, size_t module_bytes, const char *name,
                            size_t name_bytes);
-PickleValue *object_call(Machine *m, const PickleValue *callee, const PickleValue *args);
+PickleValue *object_call(Machine *m, const PickleValue *callee, PickleValue *args);
 PickleValue *object_persistent(Machine *m, const PickleValue *id);
-bool object_build(Machine *m, PickleValue *object, const PickleValue *state);
+bool object_build(Machine *m, PickleValue *object, PickleValue *state);
 
-/* numpy, in pickle_numpy.c. */
+/* numpy, in pickle_numpy.c. NULL without a failure: the arguments are not understood. */
 PickleValue *numpy_type(Machine *m, const PickleValue *args);
-bool numpy_build_type(Machine *m, PickleValue *type, const PickleValue *state);
+bool numpy_build_type(Machine *m, PickleValue *type, PickleValue *state);
 PickleValue *numpy_scalar(Machine *m, const PickleValue *args);
-PickleValue *numpy_array(Machine *m);
-bool numpy_build_array(Machine *m, PickleValue *array, const PickleValue *state);
+PickleValue *numpy_array(Machine *m, const PickleValue *args);
+bool numpy_build_array(Machine *m, PickleValue *array, PickleValue *state);
 PickleValue *numpy_from_buffer(Machine *m, const PickleValue *args);
+
+/* What is not in the list, in pickle_opaque.c. The name is shown, so only plain characters of it
+ * are kept. */
+PickleValue *opaque_global(Machine *m, const char *module, size_t module_bytes, const char *name,
+                           size_t name_bytes);
+PickleValue *opaque_object(Machine *m, const PickleGlobal *class, PickleValue *args);
+/* One that is known by what it is only: "a persistent id". */
+PickleValue *opaque_thing(Machine *m, const char *what);
+/* The call of a name that is not in the list, or with arguments that are not understood. */
+PickleValue *opaque_call(Machine *m, const PickleGlobal *callee, PickleValue *args);
+PickleValue *opaque_reconstruct(Machine *m, const PickleValue *args);
+/* The list or dict (made when there is none) that takes what is put into an object. */
+PickleValue *opaque_content(Machine *m, PickleObject *o, PickleKind kind);
+/* A tensor of this shape that is refused: `why` is a format with one %s for the name. */
+PickleValue *opaque_tensor(Machine *m, const PickleValue *sizes, const char *why, const char *name);
 
 /* The i-th item of a tuple or list; NULL when there is none. */
 const PickleValue *pickle_item(const PickleValue *v, size_t i);
@@ -118,9 +136,10 @@ bool pickle_has_role(const PickleValue *v, Role role);
 
 /* Sizes of a tuple or list; false after machine_fail. The
  * product with the element size fits into int64_t. */
-bool tensor_shape(Machine *m, const PickleValue *sizes, DType dtype, Shape *out);
+bool tensor_shape(Machine *m, const PickleValue *sizes, size_t width, Shape *out);
 
-/* From (storage, offset, size, stride, ...); typed: with a torch.dtype as the seventh. */
+/* From (storage, offset, size, stride, ...); typed: with a torch.dtype as the seventh. NULL without
+ * a failure: the arguments are not understood. */
 PickleValue *tensor_rebuild(Machine *m, const PickleValue *args, bool typed);
 
 #endif

@@ -1,6 +1,8 @@
 /* What the names in a pickle stand for. Checkpoints name a few dozen classes and functions; each
  * has a row here with a role, and a role is all that is done about it: take tensors apart, make a
- * container of another. A name without a row ends the reading. */
+ * container of another. A name without a row, or called in a way that its role does not know, makes
+ * an opaque object (pickle_opaque.c). So the functions here return NULL without a failure when they
+ * do not understand their arguments. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +16,8 @@ static const PickleGlobal globals[] = {
     {"argparse", "Namespace", ROLE_NAMESPACE, 0},
     {"types", "SimpleNamespace", ROLE_NAMESPACE, 0},
     {"copyreg", "_reconstructor", ROLE_RECONSTRUCT, 0},
+    {"copyreg", "__newobj__", ROLE_NEW, 0},
+    {"builtins", "getattr", ROLE_ATTRIBUTE, 0},
     {"_codecs", "encode", ROLE_ENCODE, 0},
     {"pathlib", "PosixPath", ROLE_PATH, 0},
     {"pathlib", "PurePosixPath", ROLE_PATH, 0},
@@ -52,11 +56,13 @@ static const PickleGlobal globals[] = {
     {"torch", "CharStorage", ROLE_STORAGE, DTYPE_I8},
     {"torch", "ByteStorage", ROLE_STORAGE, DTYPE_U8},
     {"torch", "BoolStorage", ROLE_STORAGE, DTYPE_BOOL},
-    {"torch", "ComplexFloatStorage", ROLE_STORAGE, -1},
-    {"torch", "ComplexDoubleStorage", ROLE_STORAGE, -1},
+    {"torch", "ComplexFloatStorage", ROLE_STORAGE, -8},
+    {"torch", "ComplexDoubleStorage", ROLE_STORAGE, -16},
     {"torch", "QInt8Storage", ROLE_STORAGE, -1},
     {"torch", "QUInt8Storage", ROLE_STORAGE, -1},
-    {"torch", "QInt32Storage", ROLE_STORAGE, -1},
+    {"torch", "QInt32Storage", ROLE_STORAGE, -4},
+    {"torch", "QUInt4x2Storage", ROLE_STORAGE, -1},
+    {"torch", "QUInt2x4Storage", ROLE_STORAGE, -1},
     {"torch.storage", "UntypedStorage", ROLE_UNTYPED_STORAGE, DTYPE_U8},
     {"torch.storage", "_UntypedStorage", ROLE_UNTYPED_STORAGE, DTYPE_U8},
     {"torch", "UntypedStorage", ROLE_UNTYPED_STORAGE, DTYPE_U8},
@@ -70,13 +76,6 @@ static const PickleGlobal globals[] = {
     {"torch", "int8", ROLE_DTYPE, DTYPE_I8},
     {"torch", "uint8", ROLE_DTYPE, DTYPE_U8},
     {"torch", "bool", ROLE_DTYPE, DTYPE_BOOL},
-    {"torch", "uint16", ROLE_DTYPE, -1},
-    {"torch", "uint32", ROLE_DTYPE, -1},
-    {"torch", "uint64", ROLE_DTYPE, -1},
-    {"torch", "complex64", ROLE_DTYPE, -1},
-    {"torch", "complex128", ROLE_DTYPE, -1},
-    {"torch", "float8_e4m3fn", ROLE_DTYPE, -1},
-    {"torch", "float8_e5m2", ROLE_DTYPE, -1},
     {"torch", "contiguous_format", ROLE_NAME, 0},
     {"torch", "channels_last", ROLE_NAME, 0},
     {"numpy", "dtype", ROLE_NUMPY_TYPE, 0},
@@ -122,14 +121,6 @@ bool pickle_has_role(const PickleValue *v, Role role) {
     return v != NULL && v->kind == PICKLE_GLOBAL && v->global->role == role;
 }
 
-/* Printable ASCII only: the name comes from a file that is under suspicion. */
-static const char *plain(char *out, size_t room, const char *data, size_t bytes) {
-    size_t n = bytes < room - 1 ? bytes : room - 1;
-    for (size_t i = 0; i < n; i++) out[i] = data[i] >= ' ' && data[i] <= '~' ? data[i] : '?';
-    out[n] = 0;
-    return out;
-}
-
 /* --- Names ------------------------------------------------------------------------------------ */
 
 static bool same_module(const char *ours, const char *data, size_t bytes) {
@@ -149,7 +140,6 @@ static bool same_module(const char *ours, const char *data, size_t bytes) {
 
 PickleValue *object_global(Machine *m, const char *module, size_t module_bytes, const char *name,
                            size_t name_bytes) {
-    char shown_module[80], shown_name[80];
     for (size_t i = 0; i < sizeof globals / sizeof globals[0]; i++) {
         if (!equals(globals[i].name, name, name_bytes)) continue;
         if (!same_module(globals[i].module, module, module_bytes)) continue;
@@ -157,13 +147,7 @@ PickleValue *object_global(Machine *m, const char *module, size_t module_bytes, 
         if (v != NULL) v->global = &globals[i];
         return v;
     }
-    machine_fail(m, STATUS_FORMAT,
-                 "it names %s.%s, which is not plain data: loading this file in Python would run "
-                 "code. Only tensors, containers, numbers and text are read; save the state_dict "
-                 "alone",
-                 plain(shown_module, sizeof shown_module, module, module_bytes),
-                 plain(shown_name, sizeof shown_name, name, name_bytes));
-    return NULL;
+    return opaque_global(m, module, module_bytes, name, name_bytes);
 }
 
 /* --- Containers and small things -------------------------------------------------------------- */
@@ -172,10 +156,7 @@ PickleValue *object_global(Machine *m, const char *module, size_t module_bytes, 
 static PickleValue *container(Machine *m, PickleKind kind, const PickleValue *from) {
     PickleValue *v = machine_value(m, kind);
     if (v == NULL || from == NULL) return v;
-    if (!pickle_is_sequence(from) && from->kind != PICKLE_SET) {
-        machine_fail(m, STATUS_FORMAT, "a container is made of something that is none");
-        return NULL;
-    }
+    if (!pickle_is_sequence(from) && from->kind != PICKLE_SET) return NULL;
     v->list.item = from->list.item;
     v->list.n = v->list.capacity = from->list.n;
     return v;
@@ -196,19 +177,14 @@ static PickleValue *dictionary(Machine *m, const PickleValue *from) {
         if (!machine_append(m, v, pair->list.item[0])) return NULL;
         if (!machine_append(m, v, pair->list.item[1])) return NULL;
     }
-    if (pickle_is_sequence(from) && v->list.n == 2 * from->list.n) return v;
-    machine_fail(m, STATUS_FORMAT, "a dictionary is made of something that is no list of pairs");
-    return NULL;
+    return pickle_is_sequence(from) && v->list.n == 2 * from->list.n ? v : NULL;
 }
 
 /* torch.device('cuda', 0) as the text "cuda:0". */
 static PickleValue *device(Machine *m, const PickleValue *args) {
     const PickleValue *type = pickle_item(args, 0);
     int64_t index;
-    if (type == NULL || type->kind != PICKLE_TEXT || type->text.bytes > 64) {
-        machine_fail(m, STATUS_FORMAT, "a device without a name");
-        return NULL;
-    }
+    if (type == NULL || type->kind != PICKLE_TEXT || type->text.bytes > 64) return NULL;
     if (!pickle_integer(pickle_item(args, 1), &index))
         return machine_text(m, PICKLE_TEXT, type->text.data, type->text.bytes);
     char *text = machine_alloc(m, 96);
@@ -221,10 +197,7 @@ static PickleValue *device(Machine *m, const PickleValue *args) {
 static PickleValue *joined_path(Machine *m, const PickleValue *args, char separator) {
     size_t bytes = 1, n = 0;
     for (size_t i = 0; i < args->list.n; i++) {
-        if (args->list.item[i]->kind != PICKLE_TEXT) {
-            machine_fail(m, STATUS_FORMAT, "a path that is not made of texts");
-            return NULL;
-        }
+        if (args->list.item[i]->kind != PICKLE_TEXT) return NULL;
         bytes += args->list.item[i]->text.bytes + 1;
     }
     char *text = machine_alloc(m, bytes);
@@ -244,18 +217,13 @@ static PickleValue *encode(Machine *m, const PickleValue *args) {
     size_t n = 0;
     if (text == NULL || text->kind != PICKLE_TEXT ||
         (!pickle_is_text(pickle_item(args, 1), "latin1") &&
-         !pickle_is_text(pickle_item(args, 1), "latin-1"))) {
-        machine_fail(m, STATUS_FORMAT, "bytes in another encoding than latin1");
+         !pickle_is_text(pickle_item(args, 1), "latin-1")))
         return NULL;
-    }
     const uint8_t *p = (const uint8_t *)text->text.data, *end = p + text->text.bytes;
     uint8_t *out = machine_alloc(m, text->text.bytes + 1);
     while (out != NULL && p < end) {
         bool wide = *p >= 0x80;
-        if (wide && ((*p & 0xFC) != 0xC0 || end - p < 2 || (p[1] & 0xC0) != 0x80)) {
-            machine_fail(m, STATUS_FORMAT, "bytes with a character beyond latin1");
-            return NULL;
-        }
+        if (wide && ((*p & 0xFC) != 0xC0 || end - p < 2 || (p[1] & 0xC0) != 0x80)) return NULL;
         out[n++] = wide ? (uint8_t)(p[0] << 6 | (p[1] & 0x3F)) : *p;
         p += wide ? 2 : 1;
     }
@@ -266,28 +234,29 @@ static PickleValue *bytes_of(Machine *m, const PickleValue *args) {
     const PickleValue *from = pickle_item(args, 0);
     if (from == NULL) return machine_text(m, PICKLE_BYTES, "", 0);
     if (from->kind == PICKLE_BYTES || from->kind == PICKLE_FAR) return args->list.item[0];
-    if (from->kind == PICKLE_TEXT) return encode(m, args);
-    machine_fail(m, STATUS_FORMAT, "bytes are made of something that is none");
-    return NULL;
+    return from->kind == PICKLE_TEXT ? encode(m, args) : NULL;
 }
 
 /* --- Calls ------------------------------------------------------------------------------------ */
 
-static PickleValue *first_tensor(Machine *m, const PickleValue *args) {
+static PickleValue *first_tensor(const PickleValue *args) {
     const PickleValue *v = pickle_item(args, 0);
-    if (v != NULL && v->kind == PICKLE_TENSOR) return args->list.item[0];
-    machine_fail(m, STATUS_FORMAT, "a parameter without a tensor");
-    return NULL;
+    return v != NULL && v->kind == PICKLE_TENSOR ? args->list.item[0] : NULL;
 }
 
-/* Tensors of a class of their own: the function among the arguments must rebuild plain ones. */
+/* Tensors of a class of their own, which must be torch's: another program's might mean its elements
+ * otherwise. The function among the arguments must rebuild plain ones. */
 static PickleValue *from_type(Machine *m, const PickleValue *args) {
-    const PickleValue *function = pickle_item(args, 0), *own = pickle_item(args, 2);
+    const PickleValue *function = pickle_item(args, 0), *type = pickle_item(args, 1);
+    const PickleValue *own = pickle_item(args, 2);
     bool typed = pickle_has_role(function, ROLE_REBUILD_TYPED);
-    if ((typed || pickle_has_role(function, ROLE_REBUILD)) && pickle_is_sequence(own))
-        return tensor_rebuild(m, own, typed);
-    machine_fail(m, STATUS_FORMAT, "a tensor of an unknown class");
-    return NULL;
+    if (!typed && !pickle_has_role(function, ROLE_REBUILD)) return NULL;
+    if (type == NULL || type->kind != PICKLE_GLOBAL || !pickle_is_sequence(own)) return NULL;
+    if (type->global->role == ROLE_UNKNOWN)
+        return opaque_tensor(m, pickle_item(own, 2),
+                             "is of the class %s, which is not read; save it as a plain tensor",
+                             type->global->name);
+    return tensor_rebuild(m, own, typed);
 }
 
 static PickleValue *new_namespace(Machine *m) {
@@ -297,26 +266,43 @@ static PickleValue *new_namespace(Machine *m) {
 }
 
 static PickleValue *reconstruct(Machine *m, const PickleValue *args) {
-    const PickleValue *type = pickle_item(args, 0);
-    if (pickle_has_role(type, ROLE_NAMESPACE)) return new_namespace(m);
-    machine_fail(m, STATUS_FORMAT, "an object of a class that is not read");
-    return NULL;
+    if (pickle_has_role(pickle_item(args, 0), ROLE_NAMESPACE)) return new_namespace(m);
+    return opaque_reconstruct(m, args);
 }
 
-PickleValue *object_call(Machine *m, const PickleValue *callee, const PickleValue *args) {
-    if (callee->kind != PICKLE_GLOBAL || args->kind != PICKLE_TUPLE) {
-        machine_fail(m, STATUS_FORMAT, "calls something that is no function; damaged");
+/* A class with arguments of its own behind it. */
+static PickleValue *new_of(Machine *m, const PickleValue *args) {
+    const PickleValue *class = pickle_item(args, 0);
+    if (class == NULL || class->kind != PICKLE_GLOBAL || class->global->role == ROLE_NEW)
         return NULL;
-    }
-    switch (callee->global->role) {
+    PickleValue *rest = machine_list(m, PICKLE_TUPLE, args->list.item + 1, args->list.n - 1);
+    return rest != NULL ? object_call(m, class, rest) : NULL;
+}
+
+/* A class inside another, of protocols without names for such. */
+static PickleValue *attribute(Machine *m, const PickleValue *args) {
+    const PickleValue *of = pickle_item(args, 0), *name = pickle_item(args, 1);
+    char text[256];
+    if (of == NULL || of->kind != PICKLE_GLOBAL || name == NULL || name->kind != PICKLE_TEXT)
+        return NULL;
+    int n = snprintf(text, sizeof text, "%.160s.%.*s", of->global->name,
+                     (int)(name->text.bytes < 64 ? name->text.bytes : 64), name->text.data);
+    return opaque_global(m, of->global->module, strlen(of->global->module), text, (size_t)n);
+}
+
+/* NULL without a failure: the role does not know such arguments. */
+static PickleValue *call_role(Machine *m, Role role, const PickleValue *args) {
+    switch (role) {
     case ROLE_REBUILD: return tensor_rebuild(m, args, false);
     case ROLE_REBUILD_TYPED: return tensor_rebuild(m, args, true);
-    case ROLE_FIRST: return first_tensor(m, args);
+    case ROLE_FIRST: return first_tensor(args);
     case ROLE_FROM_TYPE: return from_type(m, args);
     case ROLE_DICT: return dictionary(m, pickle_item(args, 0));
     case ROLE_DEFAULT_DICT: return dictionary(m, pickle_item(args, 1));
     case ROLE_NAMESPACE: return new_namespace(m);
     case ROLE_RECONSTRUCT: return reconstruct(m, args);
+    case ROLE_NEW: return new_of(m, args);
+    case ROLE_ATTRIBUTE: return attribute(m, args);
     case ROLE_LIST: return container(m, PICKLE_LIST, pickle_item(args, 0));
     case ROLE_TUPLE: return container(m, PICKLE_TUPLE, pickle_item(args, 0));
     case ROLE_SET: return container(m, PICKLE_SET, pickle_item(args, 0));
@@ -327,23 +313,37 @@ PickleValue *object_call(Machine *m, const PickleValue *callee, const PickleValu
     case ROLE_ENCODE: return encode(m, args);
     case ROLE_NUMPY_TYPE: return numpy_type(m, args);
     case ROLE_NUMPY_SCALAR: return numpy_scalar(m, args);
-    case ROLE_NUMPY_ARRAY: return numpy_array(m);
+    case ROLE_NUMPY_ARRAY: return numpy_array(m, args);
     case ROLE_NUMPY_BUFFER: return numpy_from_buffer(m, args);
     case ROLE_NAME:
+    case ROLE_UNKNOWN:
     case ROLE_DTYPE:
     case ROLE_STORAGE:
     case ROLE_UNTYPED_STORAGE: break;
     }
-    machine_fail(m, STATUS_FORMAT, "it makes a %s.%s of its own, which is not read",
-                 callee->global->module, callee->global->name);
     return NULL;
+}
+
+PickleValue *object_call(Machine *m, const PickleValue *callee, PickleValue *args) {
+    bool name = callee->kind == PICKLE_GLOBAL, object = callee->kind == PICKLE_OBJECT;
+    if ((!name && !object) || (args->kind != PICKLE_TUPLE && args->kind != PICKLE_OBJECT)) {
+        machine_fail(m, STATUS_FORMAT, "calls something that is no function; damaged");
+        return NULL;
+    }
+    if (object) return opaque_object(m, callee->object->class, args);
+    PickleValue *v = args->kind == PICKLE_TUPLE ? call_role(m, callee->global->role, args) : NULL;
+    return v != NULL || m->status != STATUS_OK ? v : opaque_call(m, callee->global, args);
 }
 
 /* State given to an object after it was made. A Namespace takes its attributes. An OrderedDict's
  * attributes (the versions in `_metadata`) and a tensor's are of no use here. */
-bool object_build(Machine *m, PickleValue *object, const PickleValue *state) {
+bool object_build(Machine *m, PickleValue *object, PickleValue *state) {
     if (object->kind == PICKLE_NUMPY_TYPE) return numpy_build_type(m, object, state);
     if (object->kind == PICKLE_TENSOR) return numpy_build_array(m, object, state);
+    if (object->kind == PICKLE_OBJECT) object->object->state = state;
+    if (object->kind == PICKLE_OBJECT || object->kind == PICKLE_OTHER ||
+        object->kind == PICKLE_GLOBAL)
+        return true;
     if (object->kind != PICKLE_DICT) {
         machine_fail(m, STATUS_FORMAT, "it sets attributes of something that has none");
         return false;

@@ -1,9 +1,10 @@
 /* torch's part of a pickle: storages, which lie outside it, and tensors, which are windows on them.
- * No window leaves what its storage is said to hold. */
+ * No window leaves what its storage is said to hold. A tensor of a type that this library does not
+ * have keeps its shape and a reason (opaque_tensor): only who needs it is told. */
 #include "formats/pickle_machine.h"
 
-bool tensor_shape(Machine *m, const PickleValue *sizes, DType dtype, Shape *out) {
-    int64_t product = (int64_t)dtype_bytes(dtype);
+bool tensor_shape(Machine *m, const PickleValue *sizes, size_t width, Shape *out) {
+    int64_t product = (int64_t)width;
     if (!pickle_is_sequence(sizes) || sizes->list.n > MAX_DIMS) {
         machine_fail(m, STATUS_FORMAT, "a tensor without a size, or of more than %d dimensions",
                      MAX_DIMS);
@@ -44,36 +45,44 @@ static bool check_window(Machine *m, PickleTensor *t, const PickleValue *strides
         return false;
     }
     if (numel == 0) t->offset = 0;
-    if (numel <= limit || numel <= PICKLE_MAX_EXPANDED) return true;
-    machine_fail(m, STATUS_UNSUPPORTED,
-                 "a tensor repeats %lld stored elements to %lld; at most %lld are read",
-                 (long long)limit, (long long)numel, (long long)PICKLE_MAX_EXPANDED);
-    return false;
+    if (numel > limit && numel > PICKLE_MAX_EXPANDED) {
+        t->refusal = "repeats few stored elements more often than is read; save a copy of it";
+        t->type = "expanded";
+    }
+    return true;
+}
+
+#define TYPE_REFUSAL "has elements of type %s, which are not read; save it as float32"
+
+/* The type that is not read; NULL: it is. */
+static const char *foreign_type(const PickleStorage *s, const PickleValue *dtype, bool typed) {
+    if (typed && !pickle_has_role(dtype, ROLE_DTYPE)) return dtype->global->name;
+    return s->type;
 }
 
 PickleValue *tensor_rebuild(Machine *m, const PickleValue *args, bool typed) {
     const PickleValue *storage = pickle_item(args, 0), *sizes = pickle_item(args, 2);
     const PickleValue *strides = pickle_item(args, 3), *dtype = pickle_item(args, 6);
     int64_t offset;
-    if (storage == NULL || storage->kind != PICKLE_STORAGE ||
-        !pickle_integer(pickle_item(args, 1), &offset) || !pickle_is_sequence(strides) ||
-        (typed && !pickle_has_role(dtype, ROLE_DTYPE))) {
-        machine_fail(m, STATUS_FORMAT, "a tensor is not made of storage, offset, size and stride");
+    if (storage == NULL || !pickle_integer(pickle_item(args, 1), &offset) ||
+        !pickle_is_sequence(sizes) || !pickle_is_sequence(strides) ||
+        (typed && (dtype == NULL || dtype->kind != PICKLE_GLOBAL)))
         return NULL;
-    }
-    if (typed && dtype->global->dtype < 0) {
-        machine_fail(m, STATUS_UNSUPPORTED, "a tensor of type torch.%s, which is not read",
-                     dtype->global->name);
-        return NULL;
-    }
+    if (storage->kind == PICKLE_OBJECT)
+        return opaque_tensor(m, sizes, "lies in %s, which is not read", "an unknown storage");
+    if (storage->kind != PICKLE_STORAGE) return NULL;
     const PickleStorage *s = storage->storage;
+    const char *foreign = foreign_type(s, dtype, typed);
+    if (foreign != NULL) return opaque_tensor(m, sizes, TYPE_REFUSAL, foreign);
+    if (sizes->list.n > MAX_DIMS)
+        return opaque_tensor(m, NULL, "has %s, which are not read", "more than 8 dimensions");
     PickleTensor *t = machine_alloc(m, sizeof *t);
     PickleValue *v = machine_value(m, PICKLE_TENSOR);
     if (t == NULL || v == NULL) return NULL;
     *t = (PickleTensor){.storage = s, .dtype = s->dtype, .offset = offset};
     if (typed) t->dtype = (DType)dtype->global->dtype;
     int64_t limit = s->numel * (int64_t)dtype_bytes(s->dtype) / (int64_t)dtype_bytes(t->dtype);
-    if (!tensor_shape(m, sizes, t->dtype, &t->shape)) return NULL;
+    if (!tensor_shape(m, sizes, dtype_bytes(t->dtype), &t->shape)) return NULL;
     if (strides->list.n != (size_t)t->shape.n_dims) {
         machine_fail(m, STATUS_FORMAT, "a tensor of %d dimensions with %zu strides",
                      t->shape.n_dims, strides->list.n);
@@ -93,20 +102,16 @@ PickleValue *object_persistent(Machine *m, const PickleValue *id) {
     const PickleValue *view = pickle_item(id, 5);
     int64_t numel, first = 0, part;
     bool untyped = pickle_has_role(type, ROLE_UNTYPED_STORAGE);
-    if (!pickle_is_text(pickle_item(id, 0), "storage") ||
-        (!untyped && !pickle_has_role(type, ROLE_STORAGE)) || key == NULL ||
-        key->kind != PICKLE_TEXT || !pickle_integer(pickle_item(id, 4), &numel)) {
-        machine_fail(m, STATUS_FORMAT, "it refers to something outside that is no tensor storage");
-        return NULL;
-    }
-    if (type->global->dtype < 0) {
-        machine_fail(m, STATUS_UNSUPPORTED, "it holds a torch.%s, a type that is not read",
-                     type->global->name);
-        return NULL;
-    }
-    DType dtype = (DType)type->global->dtype;
+    if (!pickle_is_text(pickle_item(id, 0), "storage") || type == NULL ||
+        type->kind != PICKLE_GLOBAL || key == NULL || key->kind != PICKLE_TEXT ||
+        !pickle_integer(pickle_item(id, 4), &numel))
+        return opaque_thing(m, "something outside of the file");
+    int code = type->global->dtype;
+    bool known = type->global->role != ROLE_UNKNOWN;
+    DType dtype = known && code >= 0 ? (DType)code : DTYPE_U8;
+    size_t width = !known ? 0 : code >= 0 ? dtype_bytes(dtype) : (size_t)-code;
     part = numel;
-    bool good = numel >= 0 && numel <= INT64_MAX / (int64_t)dtype_bytes(dtype);
+    bool good = numel >= 0 && (width == 0 || numel <= INT64_MAX / (int64_t)width);
     if (good && view != NULL && view->kind != PICKLE_NONE)
         good = pickle_integer(pickle_item(view, 1), &first) &&
                pickle_integer(pickle_item(view, 2), &part) && first >= 0 && part >= 0 &&
@@ -118,8 +123,16 @@ PickleValue *object_persistent(Machine *m, const PickleValue *id) {
     PickleStorage *s = machine_alloc(m, sizeof *s);
     PickleValue *v = machine_value(m, PICKLE_STORAGE);
     if (s == NULL || v == NULL) return NULL;
-    *s = (PickleStorage){dtype, untyped, key->text.data, key->text.bytes,
-                         numel, first,   part,           m->storages};
+    *s = (PickleStorage){.dtype = dtype,
+                         .width = width,
+                         .type = known && code >= 0 ? NULL : type->global->name,
+                         .untyped = untyped,
+                         .key = key->text.data,
+                         .key_bytes = key->text.bytes,
+                         .root_numel = numel,
+                         .first = first,
+                         .numel = part,
+                         .next = m->storages};
     m->storages = s;
     m->n_storages++;
     v->storage = s;

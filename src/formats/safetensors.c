@@ -26,17 +26,37 @@ typedef struct Reader {
 
 /* --- One entry -------------------------------------------------------------------------------- */
 
-static Status read_dtype(const Reader *r, const char *name, const json_t *entry, DType *out,
-                         Error *err) {
+/* Types of the format that this library does not have, and the bits of an element. */
+static int foreign_bits(const char *type) {
+    static const struct {
+        const char *name;
+        int bits;
+    } rows[] = {{"U16", 16},    {"U32", 32},    {"U64", 64},        {"C64", 64},
+                {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8},     {"F8_E4M3FNUZ", 8},
+                {"F4", 4},      {"F6_E2M3", 6}, {"F8_E5M2FNUZ", 8}, {"F6_E3M2", 6}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].name, type) == 0) return rows[i].bits;
+    return 0;
+}
+
+/* Also the bits of an element. A type that is not read is only refused to who needs the tensor. */
+static Status read_dtype(const Reader *r, const char *name, const json_t *entry, StridedTensor *t,
+                         int *bits, Error *err) {
     const char *text = json_string_value(json_object_get(entry, "dtype"));
     if (text == NULL)
         return fail(err, STATUS_FORMAT, "%s: tensor '%.200s' has no dtype", r->path, name);
     int type = dtype_from_name(text);
-    if (type < 0)
+    t->dtype = type < 0 ? DTYPE_U8 : (DType)type;
+    *bits = type < 0 ? foreign_bits(text) : (int)(8 * dtype_bytes(t->dtype));
+    if (*bits == 0)
         return fail(err, STATUS_UNSUPPORTED, "%s: tensor '%.200s' has the unknown dtype '%.40s'",
                     r->path, name, text);
-    *out = (DType)type;
-    return STATUS_OK;
+    if (type >= 0) return STATUS_OK;
+    t->type = arena_strdup(r->out->arena, text);
+    t->refusal = arena_printf(r->out->arena,
+                              "has elements of type %s, which are not read; save it as F32", text);
+    if (t->type != NULL && t->refusal != NULL) return STATUS_OK;
+    return fail(err, STATUS_MEMORY, "%s: not enough memory", r->path);
 }
 
 /* A non-negative integer of the array, or -1. */
@@ -46,8 +66,9 @@ static int64_t array_integer(const json_t *array, size_t i) {
     return (int64_t)json_integer_value(value);
 }
 
-/* Also the bytes that dtype and shape ask for, with overflow checked before shape_numel asserts. */
-static Status read_shape(const Reader *r, const char *name, const json_t *entry, DType dtype,
+/* Also the bytes that shape and bits of an element ask for, with overflow checked before
+ * shape_numel asserts. */
+static Status read_shape(const Reader *r, const char *name, const json_t *entry, int bits,
                          Shape *out, int64_t *bytes, Error *err) {
     const json_t *array = json_object_get(entry, "shape");
     if (!json_is_array(array) || json_array_size(array) > MAX_DIMS)
@@ -55,7 +76,7 @@ static Status read_shape(const Reader *r, const char *name, const json_t *entry,
                     "%s: tensor '%.200s' has no shape, or more than %d dimensions", r->path, name,
                     MAX_DIMS);
     *out = (Shape){.n_dims = (int)json_array_size(array)};
-    int64_t product = (int64_t)dtype_bytes(dtype);
+    int64_t product = bits;
     for (int i = 0; i < out->n_dims; i++) {
         int64_t dim = array_integer(array, (size_t)i);
         if (dim < 0 || (dim > 0 && product > INT64_MAX / dim))
@@ -64,7 +85,7 @@ static Status read_shape(const Reader *r, const char *name, const json_t *entry,
         out->dim[i] = dim;
         product *= dim;
     }
-    *bytes = product;
+    *bytes = product / 8 + (product % 8 != 0);
     return STATUS_OK;
 }
 
@@ -101,11 +122,13 @@ static Status read_tensor(const Reader *r, const char *name, const json_t *entry
     Status status = STATUS_OK;
     StridedTensor *t = &r->out->tensor[r->out->n_tensors];
     int64_t bytes = 0;
+    int bits = 0;
     if (!json_is_object(entry))
         return fail(err, STATUS_FORMAT, "%s: tensor '%.200s' is not described by an object",
                     r->path, name);
-    TRY(read_dtype(r, name, entry, &t->dtype, err));
-    TRY(read_shape(r, name, entry, t->dtype, &t->shape, &bytes, err));
+    TRY(read_dtype(r, name, entry, t, &bits, err));
+    TRY(read_shape(r, name, entry, bits, &t->shape, &bytes, err));
+    t->bytes = (uint64_t)bytes;
     TRY(read_range(r, name, entry, bytes, t, err));
     set_strides(t, bytes);
     t->name = arena_strdup(r->out->arena, name);
@@ -139,15 +162,11 @@ no_memory:
 
 /* --- All of them ------------------------------------------------------------------------------ */
 
-static uint64_t bytes_of(const StridedTensor *t) {
-    return (uint64_t)shape_numel(t->shape) * dtype_bytes(t->dtype);
-}
-
 /* Empty tensors come before what starts at the same byte; names settle the rest. */
 static int compare_places(const void *left, const void *right) {
     const StridedTensor *a = left, *b = right;
     if (a->at != b->at) return a->at < b->at ? -1 : 1;
-    bool empty_a = bytes_of(a) == 0, empty_b = bytes_of(b) == 0;
+    bool empty_a = a->bytes == 0, empty_b = b->bytes == 0;
     if (empty_a != empty_b) return empty_a ? -1 : 1;
     return strcmp(a->name, b->name);
 }
@@ -163,7 +182,7 @@ static Status check_tiling(const Reader *r, Error *err) {
             return fail(err, STATUS_FORMAT,
                         "%s: %" PRIu64 " bytes before tensor '%.200s' belong to no tensor", r->path,
                         t->at - end, t->name);
-        end += bytes_of(t);
+        end += t->bytes;
     }
     if (end != r->source->bytes)
         return fail(err, STATUS_FORMAT, "%s: the last %" PRIu64 " bytes belong to no tensor",

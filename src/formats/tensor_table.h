@@ -14,6 +14,10 @@ typedef struct StridedTensor {
     int64_t stride[MAX_DIMS]; /* elements, not negative; 0 repeats */
     const ByteSource *source; /* every element lies inside */
     uint64_t at;              /* of the first element */
+    uint64_t bytes;           /* of safetensors: how many there are of it */
+    /* Why it cannot be read, NULL when it can; then only name and shape count, and its type is of
+     * this name. "has elements of type U16, which are not read". */
+    const char *refusal, *type;
 } StridedTensor;
 
 typedef struct MetaEntry {

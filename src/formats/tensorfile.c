@@ -27,11 +27,30 @@ static int compare_names(const void *left, const void *right) {
     return strcmp((*a)->name, (*b)->name);
 }
 
+/* Of equal names, those that can be read come first. */
+static int compare_entries(const void *left, const void *right) {
+    const TensorEntry *const *a = left, *const *b = right;
+    int order = compare_names(left, right);
+    return order != 0 ? order : ((*a)->refusal != NULL) - ((*b)->refusal != NULL);
+}
+
 /* Equal keys in the order of the file; entries of one array, so addresses tell. */
 static int compare_keys(const void *left, const void *right) {
     const MetaEntry *const *a = left, *const *b = right;
     int order = strcmp((*a)->key, (*b)->key);
     return order != 0 ? order : (*a > *b) - (*a < *b);
+}
+
+/* A name of an object's attribute may be there twice; who asks for it gets the one before. */
+static Status keep_single_names(TensorFile *f, Error *err) {
+    for (size_t i = 0; i < f->n_entries; i++) {
+        const TensorEntry *e = f->by_name[i];
+        bool again = f->n_names > 0 && strcmp(f->by_name[f->n_names - 1]->name, e->name) == 0;
+        if (again && e->refusal == NULL)
+            return fail(err, STATUS_FORMAT, "%s: two tensors are named '%.200s'", f->path, e->name);
+        if (!again) f->by_name[f->n_names++] = e;
+    }
+    return STATUS_OK;
 }
 
 static Status sort_names(TensorFile *f, Error *err) {
@@ -41,20 +60,16 @@ static Status sort_names(TensorFile *f, Error *err) {
         return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
     for (size_t i = 0; i < f->n_entries; i++) f->by_name[i] = &f->entry[i];
     for (size_t i = 0; i < f->n_meta; i++) f->by_key[i] = &f->meta[i];
-    qsort(f->by_name, f->n_entries, sizeof *f->by_name, compare_names);
+    qsort(f->by_name, f->n_entries, sizeof *f->by_name, compare_entries);
     qsort(f->by_key, f->n_meta, sizeof *f->by_key, compare_keys);
-    for (size_t i = 1; i < f->n_entries; i++)
-        if (strcmp(f->by_name[i - 1]->name, f->by_name[i]->name) == 0)
-            return fail(err, STATUS_FORMAT, "%s: two tensors are named '%.200s'", f->path,
-                        f->by_name[i]->name);
-    return STATUS_OK;
+    return keep_single_names(f, err);
 }
 
 static Status collect_part(TensorFile *f, const TensorTable *table, Error *err) {
     Status status = STATUS_OK;
     for (size_t i = 0; i < table->n_tensors; i++) {
         const StridedTensor *t = f->place[f->n_entries] = &table->tensor[i];
-        f->entry[f->n_entries++] = (TensorEntry){t->name, t->dtype, t->shape};
+        f->entry[f->n_entries++] = (TensorEntry){t->name, t->dtype, t->shape, t->refusal, t->type};
     }
     for (size_t i = 0; i < table->n_meta; i++)
         TRY(tensorfile_add_meta(f, table->meta[i].key, table->meta[i].value, err));
@@ -116,8 +131,17 @@ const TensorEntry *tensorfile_at(const TensorFile *f, size_t i) {
 const TensorEntry *tensorfile_find(const TensorFile *f, const char *name) {
     const TensorEntry key = {.name = name}, *wanted = &key;
     const TensorEntry **found =
-        bsearch(&wanted, f->by_name, f->n_entries, sizeof *f->by_name, compare_names);
+        bsearch(&wanted, f->by_name, f->n_names, sizeof *f->by_name, compare_names);
     return found != NULL ? *found : NULL;
+}
+
+const char *tensorfile_type(const TensorEntry *t) {
+    return t->type != NULL ? t->type : t->refusal != NULL ? "opaque" : dtype_name(t->dtype);
+}
+
+Status tensorfile_check(const TensorFile *f, const TensorEntry *t, Error *err) {
+    if (t->refusal == NULL) return STATUS_OK;
+    return fail(err, STATUS_UNSUPPORTED, "%s: tensor '%.200s' %s", f->path, t->name, t->refusal);
 }
 
 size_t tensorfile_meta_count(const TensorFile *f) {
@@ -242,6 +266,7 @@ static const StridedTensor *place_of(const TensorFile *f, const TensorEntry *t) 
 Status tensorfile_read(const TensorFile *f, const TensorEntry *t, float *out, Error *err) {
     const StridedTensor *place = place_of(f, t);
     int64_t n = shape_numel(t->shape);
+    if (t->refusal != NULL) return tensorfile_check(f, t, err);
     if (n == 0) return STATUS_OK;
     return is_contiguous(place) ? read_contiguous(place, n, out, err)
                                 : read_strided(place, n, out, err);
@@ -251,6 +276,7 @@ Status tensorfile_read_raw(const TensorFile *f, const TensorEntry *t, void *out,
     const StridedTensor *place = place_of(f, t);
     int64_t n = shape_numel(t->shape);
     Walk w;
+    if (t->refusal != NULL) return tensorfile_check(f, t, err);
     if (n == 0) return STATUS_OK;
     if (is_contiguous(place))
         return read_bytes(place, 0, out, (size_t)n * dtype_bytes(t->dtype), err);

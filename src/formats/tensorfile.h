@@ -17,6 +17,9 @@ typedef struct TensorEntry {
     const char *name; /* nested containers joined by dots: "model.cls_token" */
     DType dtype;      /* as in the file */
     Shape shape;
+    /* NULL; or why it cannot be read, and the name of its type: tensors of types that this library
+     * does not have, and of objects that it never makes, are listed and refused when read. */
+    const char *refusal, *type;
 } TensorEntry;
 
 /* `path`: a file of any kind above; an index of shards, which lie beside it; or a folder that holds
@@ -35,6 +38,9 @@ const char *tensorfile_format(const TensorFile *f);
 size_t tensorfile_count(const TensorFile *f);
 const TensorEntry *tensorfile_at(const TensorFile *f, size_t i);           /* in file order */
 const TensorEntry *tensorfile_find(const TensorFile *f, const char *name); /* NULL: absent */
+const char *tensorfile_type(const TensorEntry *t);                         /* "F32", "uint16" */
+/* Fails with the reason of an entry that cannot be read; OK for others. */
+Status tensorfile_check(const TensorFile *f, const TensorEntry *t, Error *err);
 
 /* Scalars and texts beside the tensors, by the same dotted names: "epoch" is "3", "args.model" is
  * its text; a float reads back exactly, None is "null", a bool "true" or "false". Of safetensors,
@@ -47,7 +53,8 @@ MetaEntry tensorfile_meta_at(const TensorFile *f, size_t i);
  * shape_numel(t->shape) floats, or for that many elements of t->dtype. Integers beyond 2^24 and
  * doubles are rounded. Memory is taken only for elements that are out of order, then as much as
  * lies from the first to the last. IO: cannot be read, or became shorter since it was opened;
- * UNSUPPORTED: few elements spread over more than 256 MB; MEMORY. */
+ * UNSUPPORTED: the entry has a refusal, or few elements are spread over more than 256 MB; MEMORY.
+ */
 Status tensorfile_read(const TensorFile *f, const TensorEntry *t, float *out, Error *err);
 Status tensorfile_read_raw(const TensorFile *f, const TensorEntry *t, void *out, Error *err);
 

@@ -24,7 +24,8 @@ struct TensorFile {
     TensorEntry *entry;          /* part after part */
     const StridedTensor **place; /* of each entry */
     size_t n_entries;
-    const TensorEntry **by_name;
+    const TensorEntry **by_name; /* each name once */
+    size_t n_names;
     MetaEntry *meta;
     size_t n_meta, meta_capacity;
     const MetaEntry **by_key;

@@ -48,7 +48,9 @@ static Status place(const Container *c, const PickleLeaf *leaf, Arena *arena, St
                     Error *err) {
     Status status = STATUS_OK;
     const PickleTensor *t = leaf->tensor;
-    *out = (StridedTensor){leaf->name, t->dtype, t->shape, {0}, c->source, 0};
+    *out = (StridedTensor){leaf->name, t->dtype, t->shape,      {0},    c->source,
+                           0,          0,        leaf->refusal, t->type};
+    if (leaf->refusal != NULL) return STATUS_OK;
     memcpy(out->stride, t->stride, sizeof out->stride);
     if (t->storage == NULL) return place_array(c, t, arena, out, err);
     Blob blob = {0};
@@ -227,7 +229,7 @@ static Status collect_widths(const char *path, const Pickle *pickle, Widths *out
     out->blob = mem_alloc_array(pickle->n_storages, sizeof *out->blob);
     if (out->blob == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
     for (const PickleStorage *s = pickle->storages; s != NULL; s = s->next)
-        out->blob[out->n++] = (Blob){s->key, s->key_bytes, 0, dtype_bytes(s->dtype)};
+        out->blob[out->n++] = (Blob){s->key, s->key_bytes, 0, s->width};
     if (out->n > 0) qsort(out->blob, out->n, sizeof *out->blob, compare_keys);
     size_t kept = 0;
     for (size_t i = 0; i < out->n; i++)
@@ -247,7 +249,7 @@ static Status take_blob(const ByteSource *s, Blob *blob, uint64_t *at, bool *the
     Status status = byte_source_read(s, *at, count, sizeof count, "the size of a storage", err);
     if (status != STATUS_OK) return status;
     for (int i = 0; i < 8; i++) n |= (uint64_t)count[i] << (8 * i);
-    if (n > (left - sizeof count) / blob->bytes) return STATUS_OK;
+    if (blob->bytes > 0 && n > (left - sizeof count) / blob->bytes) return STATUS_OK;
     *there = true;
     blob->at = *at + sizeof count;
     blob->bytes *= n;
@@ -265,6 +267,12 @@ static Status find_blobs(const ByteSource *s, const PickleValue *keys, uint64_t 
         PickleStorage wanted = {.key = key->text.data, .key_bytes = key->text.bytes};
         Blob *blob = key->kind == PICKLE_TEXT ? find_blob(w->blob, w->n, &wanted) : NULL;
         bool there;
+        if (blob != NULL && blob->bytes == 0 && i + 1 < keys->list.n)
+            return fail(
+                err, STATUS_UNSUPPORTED,
+                "%s: storage %zu has elements of an unknown type, so what follows it cannot "
+                "be found; save the file in torch's zip format",
+                s->path, i);
         if (blob == NULL || blob->at != 0)
             return fail(err, STATUS_FORMAT,
                         "%s: storage %zu of the list is not in use, or is there twice", s->path, i);

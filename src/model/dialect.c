@@ -193,12 +193,16 @@ Status dialect_recognize(const TensorFile *file, DialectFile *out, Error *err) {
         for (size_t i = 0; i < tensorfile_count(file); i++) {
             DialectFile d = {.file = file, .dialect = (Dialect)k};
             const char *name = tensorfile_at(file, i)->name;
+            if (tensorfile_at(file, i)->refusal != NULL) continue;
             if (strncmp(name, "optimizer.", 10) == 0 || !fits(&d, name)) continue;
             if (!found || strlen(d.prefix) < strlen(best.prefix)) best = d;
             found = true;
         }
     *out = best;
     if (found) return STATUS_OK;
+    for (size_t i = 0; i < tensorfile_count(file); i++)
+        if (tensorfile_at(file, i)->refusal != NULL)
+            return tensorfile_check(file, tensorfile_at(file, i), err);
     return fail(err, STATUS_FORMAT,
                 "%s: no vision transformer is in it (%zu tensors, the first is %s); looked for the "
                 "names of facebookresearch/mae, timm, Hugging Face and mmpretrain",
@@ -216,6 +220,7 @@ static Status need(const DialectFile *d, const char *param, int n_dims, const Te
     if (!*out)
         return fail(err, STATUS_FORMAT, "%s (%s): tensor %s%s is missing", tensorfile_path(d->file),
                     dialect_name(d->dialect), d->prefix, names[0]);
+    if ((*out)->refusal != NULL) return tensorfile_check(d->file, *out, err);
     if ((*out)->shape.n_dims == n_dims) return STATUS_OK;
     return fail(err, STATUS_FORMAT, "%s: tensor %s has shape %s, %d dimensions are needed",
                 tensorfile_path(d->file), (*out)->name,
@@ -327,6 +332,10 @@ static bool is_absent_qkv_bias(const DialectFile *d, const char *param) {
     return !find_param(d, decoder ? "decoder_blocks.0.attn.qkv.bias" : "blocks.0.attn.qkv.bias");
 }
 
+static bool is_float(DType t) {
+    return t == DTYPE_F32 || t == DTYPE_F64 || t == DTYPE_F16 || t == DTYPE_BF16;
+}
+
 /* One of n equal parts along the first dimension of the parameter. */
 static Status read_part(const DialectFile *d, const Param *p, const char *name, int n, float *out,
                         Error *err) {
@@ -334,11 +343,17 @@ static Status read_part(const DialectFile *d, const Param *p, const char *name, 
     const TensorEntry *t = tensorfile_find(d->file, name);
     Shape shape = p->shape;
     if (n > 1) shape.dim[0] /= n;
+    if (t->refusal != NULL) return tensorfile_check(d->file, t, err);
     bool scalar = t->shape.n_dims == 0 && shape_numel(shape) == 1; /* num_batches_tracked */
     if (!scalar && !shape_equal(t->shape, shape))
         return fail(err, STATUS_SHAPE, "%s: tensor %s has shape %s, the model needs %s",
                     tensorfile_path(d->file), t->name, shape_text(t->shape, have, sizeof have),
                     shape_text(shape, want, sizeof want));
+    if (!is_float(t->dtype) && !scalar)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: tensor %s has elements of type %s, which are no weights as they are "
+                    "(quantised?); save it as float32",
+                    tensorfile_path(d->file), t->name, tensorfile_type(t));
     return tensorfile_read(d->file, t, out, err);
 }
 

@@ -112,8 +112,8 @@ static json_t *tensor_list(const TensorFile *f, int64_t *total) {
         for (int k = 0; k < t->shape.n_dims; k++)
             json_array_append_new(shape, json_integer((json_int_t)t->shape.dim[k]));
         json_array_append_new(list, json_pack("{ss ss so}", "name", t->name, "dtype",
-                                              dtype_name(t->dtype), "shape", shape));
-        *total += shape_numel(t->shape);
+                                              tensorfile_type(t), "shape", shape));
+        if (t->refusal == NULL) *total += shape_numel(t->shape);
     }
     return list;
 }

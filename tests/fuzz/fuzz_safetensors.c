@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     }
     for (size_t i = 0; i < table.n_tensors; i++) {
         const StridedTensor *t = &table.tensor[i];
-        size_t n = (size_t)shape_numel(t->shape) * dtype_bytes(t->dtype);
+        size_t n = (size_t)t->bytes;
         ASSERT(t->source == &source && t->at <= bytes && n <= bytes - t->at, "%s lies outside",
                t->name);
     }

@@ -140,8 +140,22 @@ START_TEST(corpus_messages) {
     refuse_corpus("legacy_cut.pth", STATUS_FORMAT, "cut off");
     refuse_corpus("short_storage.pth", STATUS_FORMAT, "cut off");
     refuse_corpus("overflow.pth", STATUS_FORMAT, "beyond its storage");
-    refuse_corpus("expanded.pth", STATUS_UNSUPPORTED, "at most");
-    refuse_corpus("code.pth", STATUS_FORMAT, "os.system");
+}
+END_TEST
+
+/* What cannot be read beside what can. */
+START_TEST(refused_entries) {
+    float value;
+    Error err = {0};
+    TensorFile *f = open_corpus("expanded.pth");
+    ck_assert_int_eq(tensorfile_read(f, tensorfile_at(f, 0), &value, &err), STATUS_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(err.message, "more often than is read"));
+    tensorfile_close(f);
+    f = open_corpus("code.pth");
+    ck_assert_uint_eq(tensorfile_count(f), 0);
+    ck_assert_uint_eq(tensorfile_meta_count(f), 1);
+    ck_assert_str_eq(tensorfile_meta_at(f, 0).value, "an object of os.system");
+    tensorfile_close(f);
 }
 END_TEST
 
@@ -325,8 +339,9 @@ static Status read_all(const void *data, size_t bytes) {
         if (n > 1 << 20) continue; /* expanded tensors may be large without being wrong */
         float *reals = malloc((size_t)n * sizeof *reals + 1);
         void *raw = malloc((size_t)n * dtype_bytes(t->dtype) + 1);
-        ck_assert_int_eq(tensorfile_read(f, t, reals, NULL), STATUS_OK);
-        ck_assert_int_eq(tensorfile_read_raw(f, t, raw, NULL), STATUS_OK);
+        Status wanted = t->refusal == NULL ? STATUS_OK : STATUS_UNSUPPORTED;
+        ck_assert_int_eq(tensorfile_read(f, t, reals, NULL), wanted);
+        ck_assert_int_eq(tensorfile_read_raw(f, t, raw, NULL), wanted);
         free(reals);
         free(raw);
     }
@@ -415,6 +430,7 @@ Suite *suite_tensorfile(void) {
     tcase_add_test(c, scalars);
     tcase_add_test(c, strangers);
     tcase_add_test(c, corpus_messages);
+    tcase_add_test(c, refused_entries);
     tcase_add_test(c, shards);
     tcase_add_test(c, torch_shards);
     tcase_add_test(c, cut_between_opening_and_reading);
