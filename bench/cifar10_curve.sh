@@ -9,7 +9,7 @@ model="--image-size 32 --patch 4 --embed-dim 128 --depth 6 --heads 4 --decoder-e
 schedule="--batch 128 --epochs 3 --warmup-epochs 1 --lr 1e-3 --log-every 100"
 knn() {
     "$mae" knn --quiet --model "$1" --data "cifar10:$cifar:train" --val "cifar10:$cifar:test" \
-        --limit 10000 --val-limit 2000
+        --limit first:10000 --val-limit first:2000
 }
 # One update at learning rate 0 leaves the initial weights in a checkpoint.
 # shellcheck disable=SC2086 # lists of words

@@ -10,7 +10,7 @@ threads=${THREADS:-0} jobs=${JOBS:-1}
 export OMP_WAIT_POLICY=passive
 size="--image-size 32 --patch 4 --embed-dim 128 --depth 6 --heads 4"
 decoder="--decoder-embed-dim 64 --decoder-depth 2 --decoder-heads 4"
-sets="--data cifar10:$cifar:train --val cifar10:$cifar:test --limit 10000"
+sets="--data cifar10:$cifar:train --val cifar10:$cifar:test --limit first:10000"
 light="--min-scale 0.4 --randaugment none --erase-prob 0 --mixup 0 --cutmix 0 --drop-path 0"
 train="--batch 128 --epochs 20 --warmup-epochs 2 --min-lr 0 --weight-decay 0.05 --beta2 0.999 --ema 0
 --log-every 26 --eval-every 2 --threads $threads"
@@ -51,4 +51,4 @@ echo "way              best top-1 on CIFAR-10 test, 10,000 labels"
 for w in scratch probe blocks-0.5 blocks-1 blocks-2 blocks-4 all; do
     printf '%-16s %s\n' $w "$(sed -n 's/^best *top-1 \([0-9.]* %\), \(epoch [0-9]*\).*/\1 (\2)/p' "$out/$w.txt")"
 done
-"$mae" knn --quiet --model "$model" --data "cifar10:$cifar:train" --val "cifar10:$cifar:test" --limit 10000
+"$mae" knn --quiet --model "$model" --data "cifar10:$cifar:train" --val "cifar10:$cifar:test" --limit first:10000

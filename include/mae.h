@@ -84,7 +84,8 @@ typedef enum MaeOptionType {
     MAE_OPTION_REAL,   /* double */
     MAE_OPTION_STRING, /* char *, owned by the options */
     MAE_OPTION_CHOICE, /* int, index into choices */
-    MAE_OPTION_SIZE    /* int64_t[2], height and width: "224" or "224x320" */
+    MAE_OPTION_SIZE,   /* int64_t[2], height and width: "224" or "224x320" */
+    MAE_OPTION_LIMIT   /* int64_t: "N" is N, "first:N" is -N, "0" is 0; a string in JSON */
 } MaeOptionType;
 
 typedef struct MaeOption {
@@ -153,8 +154,11 @@ typedef struct MaeOptions {
     int pool;      /* mean cls all */
     int64_t block; /* counted from 1; 0: after the final norm */
     char *attention;
-    int64_t k, limit, val_limit;
+    int64_t k;
     double temperature;
+    /* of the images of data and of val; N > 0: N drawn by the seed, of each class its share; -N:
+     * the first N; 0: all */
+    int64_t limit, val_limit;
     /* eval, classify */
     char *classes, *corruptions, *baseline, *confusion;
     int64_t top;
@@ -318,7 +322,7 @@ MAE_API MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, i
  * of a classifier that was trained with another pool. */
 MAE_API MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o,
                                      float *out, MaeError *err);
-/* The same of all images of o->data (at most o->limit, 0 = all) into o->out as .npy, float32 [N,
+/* The same of all images of o->data (o->limit of them) into o->out as .npy, float32 [N,
  * embed_dim] or [N, 1 + patches, embed_dim], and their names, a line each, into the same path
  * ending in .txt; neither file is there after a failure or a stop. o->attention: a PNG with a row
  * for each of the first images, at most 16: the image, then the attention of the cls token to the

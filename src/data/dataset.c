@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "data/draw.h"
 #include "data/resample.h"
 #include "data/source.h"
 
@@ -110,6 +111,8 @@ static Status describe(Dataset *d, bool differ, Error *err) {
     return d->description ? STATUS_OK : source_no_memory(err);
 }
 
+/* --- a part of the samples -------------------------------------------------------------------- */
+
 /* Which samples are held out depends on the seed and on how many there are. */
 static Status split(Dataset *d, Error *err) {
     int64_t total = d->first[d->n_sources];
@@ -122,13 +125,61 @@ static Status split(Dataset *d, Error *err) {
     int64_t *chosen = mem_alloc_array((size_t)total, sizeof *chosen), n = 0;
     if (!chosen) return source_no_memory(err);
     for (int64_t i = 0; i < total; i++) {
-        bool out = rng_permute(d->options.split_seed, SPLIT_EPOCH, total, i) < n_out;
+        bool out = rng_permute(d->options.seed, SPLIT_EPOCH, total, i) < n_out;
         if (out == d->options.held_out) chosen[n++] = i;
     }
     d->chosen = chosen;
     d->n_chosen = n;
     return STATUS_OK;
 }
+
+/* Keeps the samples that are marked, in their order. */
+static Status keep(Dataset *d, const uint8_t *marked, int64_t n_marked, Error *err) {
+    int64_t *kept = mem_alloc_array((size_t)n_marked, sizeof *kept), n = 0;
+    if (!kept) return source_no_memory(err);
+    for (int64_t i = 0; n < n_marked; i++)
+        if (marked[i]) kept[n++] = d->chosen ? d->chosen[i] : i;
+    mem_free(d->chosen);
+    d->chosen = kept;
+    d->n_chosen = n;
+    return STATUS_OK;
+}
+
+static Status mark_drawn(const Dataset *d, int64_t wanted, uint8_t *marked, Error *err) {
+    int64_t n = dataset_count(d);
+    int *label = mem_alloc_array((size_t)n, sizeof *label);
+    if (!label) return source_no_memory(err);
+    for (int64_t i = 0; i < n; i++) label[i] = dataset_label(d, i);
+    Status status =
+        draw_by_class(label, n, dataset_n_classes(d), wanted, d->options.seed, marked, err);
+    mem_free(label);
+    return status;
+}
+
+/* The description says what is left of the whole. */
+static Status limit(Dataset *d, Error *err) {
+    Status status = STATUS_OK;
+    int64_t limit = d->options.limit, wanted = limit < 0 ? -limit : limit;
+    if (limit == 0 || wanted >= dataset_count(d)) return STATUS_OK;
+    uint8_t *marked = mem_alloc((size_t)dataset_count(d));
+    if (!marked) return source_no_memory(err);
+    if (limit < 0)
+        memset(marked, 1, (size_t)wanted);
+    else
+        TRY(mark_drawn(d, wanted, marked, err));
+    TRY(keep(d, marked, wanted, err));
+    char *longer =
+        mem_printf(limit < 0 ? "%s; the first %lld" : "%s; %lld of them, drawn by the seed",
+                   d->description, (long long)wanted);
+    if (!longer) TRY(source_no_memory(err));
+    mem_free(d->description);
+    d->description = longer;
+done:
+    mem_free(marked);
+    return status;
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
 
 Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err) {
     Status status = STATUS_OK;
@@ -143,6 +194,7 @@ Status dataset_open(const char *source, DatasetOptions options, Dataset **out, E
     agree_on_classes(d, &differ);
     TRY(describe(d, differ, err));
     TRY(split(d, err));
+    TRY(limit(d, err));
     d->sound = mem_alloc_array((size_t)dataset_count(d), sizeof *d->sound);
     if (!d->sound) TRY(source_no_memory(err));
     if (options.cache_bytes > 0 && !options.fast_decode) {

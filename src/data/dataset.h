@@ -29,11 +29,14 @@ typedef struct DatasetOptions {
     int64_t cache_bytes; /* decoded images kept in memory, 0 = none; first come, never evicted */
     int64_t max_side;    /* > 0: shrink on load so that the shorter side is at most this */
     SourceLimits limits;
-    /* > 0: a share of the samples, drawn by split_seed, is held out; the dataset is the others, or,
+    /* > 0: a share of the samples, drawn by the seed, is held out; the dataset is the others, or,
      * with held_out, exactly those. */
     double split_share;
     bool held_out;
-    uint64_t split_seed;
+    /* Of what is left then: N > 0: N samples drawn by the seed, of each class its share (draw.h);
+     * -N: the first N; 0, or at least as many as there are: all. The order stays. */
+    int64_t limit;
+    uint64_t seed;
     /* JPEG may be decoded at a fraction of its size for a crop that is shrunk further anyway; then
      * there is no cache, in which whole images would give other pixels. */
     bool fast_decode;

@@ -20,7 +20,7 @@ typedef struct LoaderOptions {
     bool drop_last; /* otherwise the last batch of an epoch is shorter */
     int64_t repeat; /* each epoch visits every image this often (>= 1) with other draws */
     bool strict;
-    int64_t limit; /* the first images of the data only, 0 = all */
+    int64_t limit; /* without shuffle: samples from this one on are left out; 0: none */
     int64_t first; /* without shuffle: samples before this one are left out */
     /* A batch of the epoch is cut among n_ranks processes (0 = 1), `batch` samples to each. The
      * i-th sample from the front of a batch and the i-th from its back go to the same process, so

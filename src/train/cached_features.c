@@ -70,7 +70,6 @@ static Status make_room(const Vit *v, const CacheJob *job, CachedFeatures **out,
     if (!c) return fail(err, STATUS_MEMORY, "no memory for features");
     c->data = job->data;
     c->n = dataset_count(job->data);
-    if (job->limit > 0 && job->limit < c->n) c->n = job->limit;
     c->width = v->config.embed_dim;
     c->features = mem_alloc_array((size_t)(c->n * c->width), sizeof *c->features);
     c->gathered_n = job->batch;

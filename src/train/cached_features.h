@@ -9,7 +9,6 @@ typedef struct CacheJob {
     Dataset *data;
     Augment augment;
     int workers;
-    int64_t limit; /* first images, 0 = all */
     int64_t batch; /* most samples that are gathered at a time */
     Comm *comm;    /* each process computes a part, all get the whole; NULL: alone */
 } CacheJob;

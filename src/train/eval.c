@@ -145,13 +145,12 @@ static Status open_eval(Eval *e, Error *err) {
     TRY(read_baseline(e, err));
     if (!o->val)
         return fail(err, STATUS_USAGE, "no images to evaluate on; name them with --val SRC");
-    TRY(setup_dataset(o, o->val, c->channels, &e->data, err));
+    TRY(setup_val_set(o, c->channels, &e->data, err));
     TRY(evaluate_check_labels(e->data, "--val", err));
     TRY(open_classes(e, err));
     TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));
     e->job = (EvaluationJob){.data = e->data,
                              .workers = setup_workers(o, NULL),
-                             .limit = o->val_limit,
                              .seed = (uint64_t)o->seed,
                              .label_of = e->label_of,
                              .allowed = e->allowed,

@@ -176,9 +176,8 @@ done:
 
 Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
                      Evaluation *out, Error *err) {
-    int64_t total = dataset_count(job->data), first, end;
-    if (job->limit > 0 && job->limit < total) total = job->limit;
-    evaluation_share(job->comm, total, &first, &end);
+    int64_t first, end;
+    evaluation_share(job->comm, dataset_count(job->data), &first, &end);
     *out = (Evaluation){0};
     Status status = run_part(e, job, first, end, events, out, err);
     return evaluation_gather(job->comm, status, out, err);

@@ -23,7 +23,6 @@ typedef struct EvaluationJob {
     Dataset *data;
     Augment augment;
     int workers;
-    int64_t limit;          /* first images of the data, 0 = all */
     Comm *comm;             /* each process takes a part, all get the whole; NULL: alone */
     uint64_t seed;          /* of corruptions */
     const int *label_of;    /* class of the model for each class of the data */

@@ -180,10 +180,9 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     Encoder *e = NULL;
     EncoderOptions encoder = {.pool = (FeaturePool)o->pool, .block = o->block};
     TRY(check_outputs(o, err));
-    TRY(setup_dataset(o, o->data, c->channels, &j.dataset, err));
+    TRY(setup_dataset(o, c->channels, &j.dataset, err));
     TRY(setup_eval_augment(j.dataset, c, &j.augment, err));
     j.n = dataset_count(j.dataset);
-    if (o->limit > 0 && o->limit < j.n) j.n = o->limit;
     if (!o->out && j.n > MAX_PICTURED) j.n = MAX_PICTURED;
     encoder.batch = j.n < FEATURE_BATCH ? j.n : FEATURE_BATCH;
     if (o->out) TRY(encoder_new(m->vit, encoder, &e, err));

@@ -198,7 +198,6 @@ static Status make_loader_options(Run *r, Error *err) {
         l.std = r->config.std;
     }
     l.indices_only = o->cache_features != 0;
-    l.limit = o->limit;
     r->loader_options = l;
     return status;
 }
@@ -254,13 +253,11 @@ static Status open_caches(Run *r, Error *err) {
     CacheJob job = {.data = r->dataset,
                     .augment = r->loader_options.augment,
                     .workers = setup_workers(&r->options, r->comm),
-                    .limit = r->options.limit,
                     .batch = r->options.batch,
                     .comm = r->comm};
     TRY(cached_features_new(t->evaluator, r->model, &job, r->events, &t->train_features, err));
     job.data = t->val;
     job.augment = t->val_augment;
-    job.limit = r->options.val_limit;
     TRY(cached_features_new(t->evaluator, r->model, &job, r->events, &t->val_features, err));
 done:
     return status;
@@ -292,7 +289,6 @@ static Status measure(Run *r, Evaluation *out, Error *err) {
     EvaluationJob job = {.data = t->val,
                          .augment = t->val_augment,
                          .workers = setup_workers(&r->options, r->comm),
-                         .limit = r->options.val_limit,
                          .comm = r->comm,
                          .label_of = t->val_map,
                          .phase = "validate"};

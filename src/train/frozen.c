@@ -55,23 +55,56 @@ static void bank_free(Bank *b) {
     dataset_close(b->dataset);
 }
 
-static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, const char *source,
-                        int64_t limit, Encoder *e, const MaeEvents *events, Error *err) {
+static Status same_classes(const Bank *a, const Bank *b, Error *err) {
+    int n = dataset_n_classes(a->dataset), m = dataset_n_classes(b->dataset);
+    if (n != m)
+        return fail(err, STATUS_SHAPE, "--data has %d classes, --val has %d: they must be the same",
+                    n, m);
+    for (int i = 0; i < n; i++)
+        if (strcmp(dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i)) != 0)
+            return fail(err, STATUS_SHAPE, "class %d is %s in --data but %s in --val", i,
+                        dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i));
+    return STATUS_OK;
+}
+
+static Status check_k(int64_t k, int64_t n, Error *err) {
+    if (k <= n) return STATUS_OK;
+    return fail(err, STATUS_USAGE,
+                "--k %" PRId64 ": there are only %" PRId64 " images in --data to be neighbours; "
+                "choose a smaller --k, or give more images",
+                k, n);
+}
+
+static Status check_labels(const Bank *b, const char *source, Error *err) {
+    if (dataset_n_classes(b->dataset) > 0) return STATUS_OK;
+    return fail(err, STATUS_EMPTY,
+                "%s has no labels; k-NN needs a folder per class, a list with labels, CIFAR or "
+                "shards with .cls",
+                source);
+}
+
+/* Both sets, before there is any work. */
+static Status open_banks(Bank *memory, Bank *queries, const MaeModel *m, const MaeOptions *o,
+                         Error *err) {
+    Status status = STATUS_OK;
+    int64_t channels = m->vit->config.channels;
+    TRY(setup_dataset(o, channels, &memory->dataset, err));
+    TRY(check_labels(memory, o->data, err));
+    TRY(setup_val_set(o, channels, &queries->dataset, err));
+    TRY(check_labels(queries, o->val, err));
+    TRY(same_classes(memory, queries, err));
+    TRY(check_k(o->k, dataset_count(memory->dataset), err));
+done:
+    return status;
+}
+
+static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Encoder *e,
+                        const MaeEvents *events, Error *err) {
     Status status = STATUS_OK;
     Augment augment;
     b->width = encoder_values(e);
-    TRY(setup_dataset(o, source, m->vit->config.channels, &b->dataset, err));
-    if (dataset_n_classes(b->dataset) < 1) {
-        status =
-            fail(err, STATUS_EMPTY,
-                 "%s has no labels; k-NN needs a folder per class, a list with labels, CIFAR or "
-                 "shards with .cls",
-                 source);
-        goto done;
-    }
     TRY(setup_eval_augment(b->dataset, &m->vit->config, &augment, err));
     b->n = dataset_count(b->dataset);
-    if (limit > 0 && limit < b->n) b->n = limit;
     b->features = mem_alloc_array((size_t)(b->n * b->width), sizeof *b->features);
     b->labels = mem_alloc_array((size_t)b->n, sizeof *b->labels);
     if (!b->features || !b->labels) {
@@ -85,18 +118,6 @@ done:
     return status;
 }
 
-static Status same_classes(const Bank *a, const Bank *b, Error *err) {
-    int n = dataset_n_classes(a->dataset), m = dataset_n_classes(b->dataset);
-    if (n != m)
-        return fail(err, STATUS_SHAPE, "--data has %d classes, --val has %d: they must be the same",
-                    n, m);
-    for (int i = 0; i < n; i++)
-        if (strcmp(dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i)) != 0)
-            return fail(err, STATUS_SHAPE, "class %d is %s in --data but %s in --val", i,
-                        dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i));
-    return STATUS_OK;
-}
-
 Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err) {
     Status status = STATUS_OK;
     Bank memory = {0}, queries = {0};
@@ -106,9 +127,10 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
         .batch = FEATURE_BATCH, .pool = (FeaturePool)o->pool, .block = o->block};
     if (!o->val) return fail(err, STATUS_USAGE, "no queries; name them with --val SRC");
     TRY(encoder_new(m->vit, options, &e, err));
-    TRY(bank_fill(&memory, m, o, o->data, o->limit, e, events, err));
-    TRY(bank_fill(&queries, m, o, o->val, o->val_limit, e, events, err));
-    TRY(same_classes(&memory, &queries, err));
+    TRY(open_banks(&memory, &queries, m, o, err));
+    TRY(bank_fill(&memory, m, o, e, events, err));
+    TRY(check_k(o->k, memory.n, err));
+    TRY(bank_fill(&queries, m, o, e, events, err));
     predicted = mem_alloc_array((size_t)queries.n, sizeof *predicted);
     if (!predicted) {
         status = fail(err, STATUS_MEMORY, "no memory for predictions");

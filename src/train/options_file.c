@@ -100,14 +100,18 @@ done:
 
 static MaeStatus wrong_type(const MaeOption *row, const char *path, const char *key,
                             MaeError *err) {
-    static const char *const wanted[] = {
-        [MAE_OPTION_BOOL] = "true or false", [MAE_OPTION_INT] = "a whole number",
-        [MAE_OPTION_REAL] = "a number",      [MAE_OPTION_STRING] = "a string",
-        [MAE_OPTION_CHOICE] = "a string",    [MAE_OPTION_SIZE] = "\"224\" or \"224x320\""};
+    static const char *const wanted[] = {[MAE_OPTION_BOOL] = "true or false",
+                                         [MAE_OPTION_INT] = "a whole number",
+                                         [MAE_OPTION_REAL] = "a number",
+                                         [MAE_OPTION_STRING] = "a string",
+                                         [MAE_OPTION_CHOICE] = "a string",
+                                         [MAE_OPTION_SIZE] = "\"224\" or \"224x320\"",
+                                         [MAE_OPTION_LIMIT] = "\"N\" or \"first:N\""};
     return option_usage(err, "%s: \"%s\" must be %s", path, key, wanted[row->type]);
 }
 
-/* Text of a JSON value that the table understands; false when it has another type than the row. */
+/* Text of a JSON value that the table understands; false when it has another type than the row. A
+ * limit that is a number was written by a version in which it meant the first images. */
 static bool from_json(const MaeOption *row, const json_t *v, char *text, size_t bytes) {
     bool number =
         row->type == MAE_OPTION_INT || row->type == MAE_OPTION_REAL || row->type == MAE_OPTION_SIZE;
@@ -115,6 +119,8 @@ static bool from_json(const MaeOption *row, const json_t *v, char *text, size_t 
         snprintf(text, bytes, "%s", json_is_true(v) ? "true" : "false");
     else if (number && json_is_integer(v))
         snprintf(text, bytes, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    else if (row->type == MAE_OPTION_LIMIT && json_is_integer(v))
+        snprintf(text, bytes, "first:%" JSON_INTEGER_FORMAT, json_integer_value(v));
     else if (row->type == MAE_OPTION_REAL && json_is_real(v))
         snprintf(text, bytes, "%.*g", EXACT_DIGITS, json_real_value(v));
     else if ((!number || row->type == MAE_OPTION_SIZE) && row->type != MAE_OPTION_BOOL &&

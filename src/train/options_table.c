@@ -51,6 +51,8 @@ static const char *const OPTIMIZERS[] = {"adamw", "lars", "sgd", NULL};
     { name, MAE_OPTION_INT, AT(field), commands, fallback, min, max, NULL, group, "N", help }
 #define REAL_(name, field, commands, fallback, min, max, group, help)                              \
     { name, MAE_OPTION_REAL, AT(field), commands, fallback, min, max, NULL, group, "X", help }
+#define LIMIT(name, field, commands, group, help)                                                  \
+    { name, MAE_OPTION_LIMIT, AT(field), commands, "0", 0, BIG, NULL, group, "N|first:N", help }
 #define TEXT(name, field, commands, group, argument, help)                                         \
     { name, MAE_OPTION_STRING, AT(field), commands, NULL, 0, 0, NULL, group, argument, help }
 #define CHOICE(name, field, commands, fallback, choices, group, help)                              \
@@ -174,9 +176,11 @@ static const MaeOption TABLE[] = {
         "decode JPEG at a half, quarter or eighth where the crop is shrunk as much: pixels of such "
         "crops differ, by about 4 of 255; no effect on other formats; no --cache-mb"),
     BOOL("strict", strict, TRA, "false", "Data", "an unreadable image is an error"),
-    INT("limit", limit, KNN | FEA | SUP, "0", 0, BIG, "Data", "first N images of --data (0 = all)"),
-    INT("val-limit", val_limit, KNN | SUP | EVA, "0", 0, BIG, "Data",
-        "first N images of --val (0 = all)"),
+    LIMIT(
+        "limit", limit, TRA | KNN | FEA, "Data",
+        "N images of --data, drawn by --seed, of every class its share; or the first N (0 = all)"),
+    LIMIT("val-limit", val_limit, KNN | SUP | EVA, "Data",
+          "the same of the images of --val, or held out by --val-share (0 = all)"),
     BOOL("cache-features", cache_features, PRO, "false", "Data",
          "run the encoder once and train on its features; needs --augment none"),
     /* training */
@@ -227,6 +231,7 @@ static const MaeOption TABLE[] = {
     REAL_("clip-grad", clip_grad, TRA, "0", 0, BIG, "Training", "largest gradient norm (0 = off)"),
     INT("seed", seed, TRA | REC | BEN | EVA | CON, "0", 0, BIG, "Training",
         "seed of everything random"),
+    INT("seed", seed, KNN | FEA, "0", 0, BIG, "Data", "seed of what --limit draws"),
     INT("save-every", save_every, PRE, "20", 1, 1e9, "Run", "epochs between checkpoints"),
     INT("save-every", save_every, SUP, "10", 1, 1e9, "Run", "epochs between numbered checkpoints"),
     INT("eval-every", eval_every, SUP, "1", 1, 1e9, "Run", "epochs between validations"),

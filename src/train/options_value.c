@@ -121,6 +121,21 @@ static MaeStatus set_bool(int *out, const MaeOption *row, const char *text, MaeE
     return MAE_OK;
 }
 
+/* "first:N" is kept as -N. */
+static MaeStatus set_limit(int64_t *out, const MaeOption *row, const char *text, MaeError *err) {
+    char *end;
+    bool first = strncmp(text, "first:", 6) == 0;
+    const char *digits = first ? text + 6 : text;
+    errno = 0;
+    long long n = strtoll(digits, &end, 10);
+    if (!is_plain(digits, "0123456789") || *end)
+        return option_usage(err, "--%s %.200s: write N, for N images drawn by the seed, or first:N",
+                            row->name, text);
+    MaeStatus status = check_range(row, errno ? INFINITY : (double)n, text, err);
+    if (status == MAE_OK) *out = first ? -n : n;
+    return status;
+}
+
 MaeStatus option_parse(MaeOptions *o, const MaeOption *row, const char *text, MaeError *err) {
     void *field = option_field(o, row);
     switch (row->type) {
@@ -130,6 +145,7 @@ MaeStatus option_parse(MaeOptions *o, const MaeOption *row, const char *text, Ma
     case MAE_OPTION_STRING: return set_string(field, row, text, err);
     case MAE_OPTION_CHOICE: return set_choice(field, row, text, err);
     case MAE_OPTION_SIZE: return set_size(field, row, text, err);
+    case MAE_OPTION_LIMIT: return set_limit(field, row, text, err);
     }
     return MAE_OK;
 }
@@ -144,6 +160,10 @@ static void print_real(char *buffer, size_t bytes, double v) {
     }
 }
 
+static void print_limit(char *buffer, size_t bytes, int64_t n) {
+    snprintf(buffer, bytes, "%s%" PRId64, n < 0 ? "first:" : "", n < 0 ? -n : n);
+}
+
 void mae_option_get(const MaeOptions *options, const MaeOption *option, char *buffer,
                     size_t bytes) {
     const void *p = option_value(options, option);
@@ -156,5 +176,6 @@ void mae_option_get(const MaeOptions *options, const MaeOption *option, char *bu
     case MAE_OPTION_STRING: snprintf(buffer, bytes, "%s", text ? text : ""); break;
     case MAE_OPTION_CHOICE: snprintf(buffer, bytes, "%s", option->choices[*(const int *)p]); break;
     case MAE_OPTION_SIZE: snprintf(buffer, bytes, "%" PRId64 "x%" PRId64, size[0], size[1]); break;
+    case MAE_OPTION_LIMIT: print_limit(buffer, bytes, *(const int64_t *)p); break;
     }
 }

@@ -36,7 +36,7 @@ static Status configure(Run *r, Error *err) {
     if (status != STATUS_OK) return status;
     run_resolve_sizes(&r->options, &r->config);
     setup_notes(o, &r->config, &r->notes);
-    return setup_dataset(o, o->data, r->config.channels, &r->dataset, err);
+    return setup_dataset(o, r->config.channels, &r->dataset, err);
 }
 
 static OptimizerOptions adamw_of(const MaeOptions *o, Reducer *reducer) {

@@ -30,7 +30,6 @@ void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaeP
 static void plan_schedule(const Run *r, MaePlan *p) {
     const MaeOptions *o = &r->options;
     p->images = dataset_count(r->dataset);
-    if (o->limit > 0 && o->limit < p->images) p->images = o->limit;
     snprintf(p->data, sizeof p->data, "%s", dataset_describe(r->dataset));
     p->effective_batch = setup_effective_batch(o, r->comm);
     p->steps_per_epoch = p->images * o->repeat / p->effective_batch;

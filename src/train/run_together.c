@@ -70,9 +70,7 @@ static Status check_update_size(const Run *r, const MaeOptions *given, int64_t i
 
 /* Batches of so many images in an epoch. */
 static int64_t batches_of(const Run *r, int64_t images) {
-    int64_t n = dataset_count(r->dataset), limit = r->loader_options.limit;
-    if (limit > 0 && limit < n) n = limit;
-    return n * r->loader_options.repeat / images;
+    return dataset_count(r->dataset) * r->loader_options.repeat / images;
 }
 
 Status run_find_place(Run *r, const MaeOptions *given, Error *err) {

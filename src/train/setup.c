@@ -80,18 +80,13 @@ static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptio
     d.cache_bytes = o->cache_mb << 20;
     d.max_side = o->max_side;
     d.limits = (SourceLimits){o->max_pixels, o->max_entries};
+    d.seed = (uint64_t)o->seed;
     d.fast_decode = o->fast_decode && source == o->data && !d.held_out;
     return dataset_open(source, d, out, err);
 }
 
-Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, Dataset **out,
-                     Error *err) {
-    return open_dataset(o, source, (DatasetOptions){0}, channels, out, err);
-}
-
-static DatasetOptions split_of(const MaeOptions *o, bool held_out) {
-    return (DatasetOptions){
-        .split_share = o->val_share, .held_out = held_out, .split_seed = (uint64_t)o->seed};
+Status setup_dataset(const MaeOptions *o, int64_t channels, Dataset **out, Error *err) {
+    return open_dataset(o, o->data, (DatasetOptions){.limit = o->limit}, channels, out, err);
 }
 
 Status setup_train_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err) {
@@ -100,12 +95,17 @@ Status setup_train_set(const MaeOptions *o, int64_t channels, Dataset **out, Err
             err, STATUS_USAGE,
             "%s; name them with --val SRC, or hold out a share of --data with --val-share 0.1",
             o->val ? "--val and --val-share together" : "no validation images");
-    return open_dataset(o, o->data, split_of(o, false), channels, out, err);
+    DatasetOptions d = {.split_share = o->val_share, .limit = o->limit};
+    return open_dataset(o, o->data, d, channels, out, err);
 }
 
 Status setup_val_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err) {
-    return o->val ? setup_dataset(o, o->val, channels, out, err)
-                  : open_dataset(o, o->data, split_of(o, true), channels, out, err);
+    DatasetOptions d = {.limit = o->val_limit};
+    if (!o->val) {
+        d.split_share = o->val_share;
+        d.held_out = true;
+    }
+    return open_dataset(o, o->val ? o->val : o->data, d, channels, out, err);
 }
 
 static Augment augment_of(AugmentKind kind, const ModelConfig *c) {

@@ -17,11 +17,11 @@ void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *not
 CheckpointHints setup_hints(const MaeOptions *o);
 /* --threads, or all processors; of those that share them with other processes, its part. */
 Status setup_device(const MaeOptions *o, const Comm *c, Device **out, Error *err);
-Status setup_dataset(const MaeOptions *o, const char *source, int64_t channels, Dataset **out,
-                     Error *err);
-/* The training and the validation images of supervised training: --data and --val, or the two parts
- * of --data. */
+/* The images of --data, --limit of them. */
+Status setup_dataset(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
+/* The training images of supervised training: --data, or what --val-share leaves of it. */
 Status setup_train_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
+/* The images of --val, or that --val-share holds out, --val-limit of them. */
 Status setup_val_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
 /* Training augmentation of the options. */
 Augment setup_augment(const MaeOptions *o, const ModelConfig *c);

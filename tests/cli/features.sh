@@ -75,7 +75,7 @@ cmp -s "$dir/mean-1.npy" "$dir/mean-3.npy" && wrong 'two blocks put out the same
 end
 
 case_ 'fewer images give the first rows'
-features 0 some --limit 66
+features 0 some --limit first:66
 shape "$dir/some.npy" '66, 32,'
 values "$dir/mean-0.npy" | head -n $((66 * 32)) >"$dir/a"
 values "$dir/some.npy" >"$dir/b"
@@ -204,7 +204,7 @@ head -c 300 "$dir/a.png" >"$dir/photos/b.png"
 run 1 features --model "$model" --data "$dir/photos" --out "$dir/x.npy"
 err 'b.png'
 [ -z "$(ls "$dir" | grep '^x\.')" ] || wrong "left behind: $(ls "$dir" | grep '^x\.')"
-run 0 features --model "$model" --data "$dir/photos" --out "$dir/x.npy" --limit 1
+run 0 features --model "$model" --data "$dir/photos" --out "$dir/x.npy" --limit first:1
 grep -q 'a.png$' "$dir/x.txt" || wrong 'x.txt does not name a.png'
 end
 

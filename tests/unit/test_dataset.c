@@ -516,7 +516,7 @@ START_TEST(memory_runs_out) {
 END_TEST
 
 START_TEST(a_held_out_share_is_the_rest) {
-    DatasetOptions o = {.channels = 3, .split_share = 0.25, .split_seed = 7}, h = o;
+    DatasetOptions o = {.channels = 3, .split_share = 0.25, .seed = 7}, h = o;
     h.held_out = true;
     Dataset *all = open_source("synthetic:40x8x8", rgb), *kept = open_source("synthetic:40x8x8", o);
     Dataset *held = open_source("synthetic:40x8x8", h);

@@ -37,6 +37,7 @@ static void other_value(const MaeOption *o, char *text, size_t bytes) {
         break;
     }
     case MAE_OPTION_SIZE: snprintf(text, bytes, "192x320"); break;
+    case MAE_OPTION_LIMIT: snprintf(text, bytes, "first:17"); break;
     }
 }
 
@@ -299,6 +300,45 @@ START_TEST(test_hostile_files) {
 END_TEST
 
 Suite *suite_options(void);
+/* N or first:N, as text and in JSON; a number in JSON is what older versions wrote. */
+START_TEST(test_limits_of_images) {
+    static const struct {
+        const char *text, *back;
+        int64_t value;
+    } good[] = {{"0", "0", 0},
+                {"12", "12", 12},
+                {"first:12", "first:12", -12},
+                {"first:0", "0", 0},
+                {"007", "7", 7}};
+    static const char *const wrong[] = {"-1",  "first:",  "first:-1", "last:3",
+                                        "1.5", "first:x", "12x",      "99999999999999999999"};
+    MaeOptions o;
+    MaeError err = {0};
+    char text[64];
+    const char *path = scratch_path("limits.json");
+    size_t n;
+    const MaeOption *row = mae_option_table(&n);
+    while (strcmp(row->name, "limit") != 0) row++;
+    mae_options_default(MAE_COMMAND_KNN, &o);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        ck_assert_int_eq(mae_option_set(&o, MAE_COMMAND_KNN, "limit", good[i].text, &err), MAE_OK);
+        ck_assert_int_eq(o.limit, good[i].value);
+        mae_option_get(&o, row, text, sizeof text);
+        ck_assert_str_eq(text, good[i].back);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ck_assert_int_eq(mae_option_set(&o, MAE_COMMAND_KNN, "limit", wrong[i], &err), MAE_USAGE);
+        ck_assert_ptr_nonnull(strstr(err.message, "--limit"));
+    }
+    scratch_text(path, "{\"limit\": 30, \"val_limit\": \"first:4\"}");
+    mae_options_default(MAE_COMMAND_KNN, &o);
+    ck_assert_int_eq(mae_options_load(&o, MAE_COMMAND_KNN, path, &err), MAE_OK);
+    ck_assert_int_eq(o.limit, -30);
+    ck_assert_int_eq(o.val_limit, -4);
+    mae_options_free(&o);
+}
+END_TEST
+
 Suite *suite_options(void) {
     Suite *s = suite_create("options");
     TCase *table = tcase_create("table"), *files = tcase_create("files");
@@ -313,6 +353,7 @@ Suite *suite_options(void) {
     tcase_add_test(files, test_given_wins_over_file);
     tcase_add_loop_test(files, test_bad_files, 0, (int)(sizeof bad_files / sizeof *bad_files));
     tcase_add_test(files, test_hostile_files);
+    tcase_add_test(files, test_limits_of_images);
     suite_add_tcase(s, table);
     suite_add_tcase(s, files);
     return s;
