@@ -1,4 +1,5 @@
 /* mae info: what a checkpoint file holds. */
+#include <stdbool.h>
 #include <string.h>
 
 #include "cli.h"
@@ -15,7 +16,12 @@ static void print_tensor(const json_t *t) {
     json_array_foreach(json_object_get(t, "shape"), i, d) {
         printf("%s%lld", i ? "," : "", (long long)json_integer_value(d));
     }
-    printf("]\n");
+    printf("]");
+    const char *use = text_of(t, "use");
+    bool plain = strcmp(use, "read") == 0 || strcmp(use, "unknown") == 0;
+    const char *why = json_string_value(json_object_get(t, "why"));
+    if (!plain || why) printf("  %s%s%s", use, why ? ": " : "", why ? why : "");
+    printf("\n");
 }
 
 static long long count_of(const json_t *object, const char *key) {
@@ -37,6 +43,33 @@ static void print_config(const json_t *c) {
                text_of(c, "pool"));
 }
 
+static void print_model_choice(const json_t *root) {
+    size_t i;
+    json_t *m;
+    if (json_object_get(root, "prefix")) printf("prefix    %s\n", text_of(root, "prefix"));
+    json_array_foreach(json_object_get(root, "models"), i, m) {
+        const char *prefix = text_of(m, "prefix");
+        printf("%-9s %s (%s)\n", i ? "" : "models", *prefix ? prefix : "(none)",
+               text_of(m, "dialect"));
+    }
+}
+
+static void print_line(const json_t *root, const char *key) {
+    if (json_object_get(root, key)) printf("%-9s %s\n", key, text_of(root, key));
+}
+
+/* "read 30, ignored 2, refused 0, outside 30" */
+static void print_use(const json_t *counts) {
+    const char *use;
+    json_t *n;
+    const char *before = "tensors   ";
+    json_object_foreach((json_t *)(uintptr_t)counts, use, n) {
+        printf("%s%s %lld", before, use, (long long)json_integer_value(n));
+        before = ", ";
+    }
+    if (counts) printf("\n");
+}
+
 static void print_info(const json_t *root) {
     const char *key;
     json_t *value;
@@ -44,10 +77,15 @@ static void print_info(const json_t *root) {
     printf("file      %s\nformat    %s\ndialect   %s\nmodel     %s\n", text_of(root, "file"),
            text_of(root, "format"), text_of(root, "dialect"), text_of(root, "model"));
     print_config(json_object_get(root, "config"));
-    if (json_object_get(root, "note")) printf("note      %s\n", text_of(root, "note"));
-    printf("values    %lld in %lld tensors\n\nmetadata\n",
+    print_model_choice(root);
+    print_line(root, "refused");
+    print_line(root, "done");
+    print_line(root, "note");
+    printf("values    %lld in %lld tensors\n",
            (long long)json_integer_value(json_object_get(root, "n_values")),
            (long long)json_integer_value(json_object_get(root, "n_tensors")));
+    print_use(json_object_get(root, "tensor_use"));
+    printf("\nmetadata\n");
     json_object_foreach(json_object_get(root, "metadata"), key, value) {
         printf("  %-24s %s\n", key, json_string_value(value));
     }

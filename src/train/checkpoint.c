@@ -32,7 +32,20 @@ done:
 
 /* --- tensors in ------------------------------------------------------------------------------- */
 
-/* A file of this project says all in its metadata; for others foreign.c has to look around. */
+/* A file of this project says all in its metadata, and holds one model. */
+static Status open_native(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
+    c->dialect = (DialectFile){.file = c->file, .dialect = DIALECT_OFFICIAL};
+    c->models = (DialectModels){.model = {c->dialect}, .n = 1};
+    if (hints && hints->prefix)
+        return fail(err, STATUS_USAGE,
+                    "--prefix %s: %s is a checkpoint of mae.c and holds one model; leave it out",
+                    hints->prefix, tensorfile_path(c->file));
+    Status status = meta_get_model(c->file, &c->config, &c->notes, err);
+    if (status == STATUS_OK) inventory_make(&c->dialect, &c->models, &c->config, c->verdicts);
+    return status;
+}
+
+/* For files of others foreign.c has to look around. */
 Status checkpoint_open(const char *path, const CheckpointHints *hints, CheckpointFile **out,
                        Error *err) {
     Status status = STATUS_OK;
@@ -40,13 +53,13 @@ Status checkpoint_open(const char *path, const CheckpointHints *hints, Checkpoin
     *out = NULL;
     if (!c) return fail(err, STATUS_MEMORY, "no memory to open %s", path);
     TRY(tensorfile_open(path, &c->file, err));
-    c->native = meta_is_native(c->file);
-    if (c->native) {
-        c->dialect = (DialectFile){.file = c->file, .dialect = DIALECT_OFFICIAL};
-        TRY(meta_get_model(c->file, &c->config, &c->notes, err));
-    } else {
-        TRY(foreign_describe(c, hints, err));
+    c->verdicts = mem_alloc_array(tensorfile_count(c->file) + 1, sizeof *c->verdicts);
+    if (!c->verdicts) {
+        status = fail(err, STATUS_MEMORY, "no memory to open %s", path);
+        goto done;
     }
+    c->native = meta_is_native(c->file);
+    TRY(c->native ? open_native(c, hints, err) : foreign_describe(c, hints, err));
     *out = c;
     c = NULL;
 done:
@@ -57,6 +70,7 @@ done:
 void checkpoint_close(CheckpointFile *c) {
     if (!c) return;
     checkpoint_notes_free(&c->notes);
+    mem_free(c->verdicts);
     tensorfile_close(c->file);
     mem_free(c);
 }

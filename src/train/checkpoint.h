@@ -7,6 +7,7 @@
 #include "formats/safetensors.h"
 #include "model/autoencoder.h"
 #include "model/dialect.h"
+#include "model/inventory.h"
 #include "train/classes.h"
 #include "train/ema.h"
 #include "train/optimizer.h"
@@ -52,7 +53,9 @@ Status checkpoint_write(const char *path, const Vit *v, const CheckpointNotes *n
 typedef struct CheckpointHints {
     int64_t heads, decoder_heads;
     int target;         /* a TargetKind, -1 */
-    bool describe_only; /* heads that nobody says are 0 instead of an error */
+    const char *prefix; /* which model of a file that holds several; NULL: the first */
+    bool describe_only; /* heads that nobody says are 0, what is refused is said in `refused` */
+    bool said;          /* nothing goes into the log: it was opened before */
 } CheckpointHints;
 
 /* A checkpoint of this project or of another one, open, with what it says about its model. */
@@ -60,13 +63,19 @@ typedef struct CheckpointFile {
     TensorFile *file;
     bool native;
     DialectFile dialect;
+    DialectModels models;    /* of the file */
+    TensorVerdict *verdicts; /* what becomes of each of its tensors */
     ModelConfig config;
     CheckpointNotes notes;
-    char unknown[256]; /* what a foreign file does not say and how it was taken, "" */
+    char unknown[256];  /* what a foreign file does not say and how it was taken, "" */
+    char done[512];     /* what was chosen and put together on reading it, "" */
+    char refused[1024]; /* why it cannot be used, "" */
 } CheckpointFile;
 
-/* hints may be NULL. Says in the log what it had to assume. FORMAT when the file is no model, or
- * says too little and hints do not help. */
+/* hints may be NULL. Says in the log what it had to assume, which of several models it chose, and
+ * what it put together. FORMAT when the file is no model, or says too little and hints do not help;
+ * UNSUPPORTED when it holds what this library does not compute or does not understand; USAGE for a
+ * prefix that it does not have. */
 Status checkpoint_open(const char *path, const CheckpointHints *hints, CheckpointFile **out,
                        Error *err);
 void checkpoint_close(CheckpointFile *c); /* accepts NULL */

@@ -342,6 +342,7 @@ static Status open_conversion(Conversion *c, const char *in, Error *err) {
     TRY(vit_describe(c->device, &c->in->config, GRADIENTS_NONE, TUNE_ALL, &c->model, err));
     snprintf(c->result->from, sizeof c->result->from, "%s",
              c->in->native ? "mae.c" : dialect_name(c->in->dialect.dialect));
+    if (*c->in->done) note(c, "%s", c->in->done);
     if (*c->in->unknown) note(c, "%s", c->in->unknown);
 done:
     return status;

@@ -52,6 +52,7 @@ static Status config_of_checkpoint(MaeOptions *o, const char *path, ModelConfig 
     Status status = STATUS_OK;
     CheckpointFile *file = NULL;
     CheckpointHints hints = setup_hints(o);
+    if (path != o->init) hints.prefix = NULL; /* the run's own */
     TRY(checkpoint_open(path, &hints, &file, err));
     *c = file->config;
     *notes = file->notes;
@@ -237,6 +238,7 @@ static Status start(Run *r, Error *err) {
     Status status = STATUS_OK;
     CheckpointFile *file = NULL;
     CheckpointHints hints = setup_hints(&r->options);
+    hints.said = true; /* by configure_encoder */
     TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
     if (is_scratch(&r->options)) return STATUS_OK;
     TRY(checkpoint_open(r->options.init, &hints, &file, err));

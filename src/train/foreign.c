@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/checkpoint_meta.h"
+#include "train/foreign_config.h"
 
 #define MAX_SIDE_FILE ((size_t)16 << 20)
 
@@ -199,7 +200,7 @@ static Status set_decoder_heads(CheckpointFile *c, const Facts *f, Error *err) {
 }
 
 static bool is_hf(const CheckpointFile *c) {
-    return c->dialect.dialect == DIALECT_HF4 || c->dialect.dialect == DIALECT_HF5;
+    return dialect_is_hf(c->dialect.dialect);
 }
 
 static void set_eps(CheckpointFile *c, const Facts *f) {
@@ -209,7 +210,7 @@ static void set_eps(CheckpointFile *c, const Facts *f) {
         c->config.norm_eps = json_number_value(eps);
     } else if (fact) {
         c->config.norm_eps = strtod(fact, NULL);
-    } else if (is_hf(c)) {
+    } else if (is_hf(c) && c->dialect.dialect != DIALECT_HF_DINOV2) {
         c->config.norm_eps = 1e-12;
         assume(c, "no config.json: layer norm eps 1e-12, as transformers has it");
     }
@@ -283,20 +284,96 @@ static void set_name(CheckpointFile *c) {
     c->notes.top1 = -1;
 }
 
+/* --- what is understood ----------------------------------------------------------------------- */
+
+static void done_line(CheckpointFile *c, const char *format, ...) PRINTF_LIKE(2, 3);
+static void done_line(CheckpointFile *c, const char *format, ...) {
+    size_t n = strlen(c->done);
+    va_list args;
+    if (n && n + 3 < sizeof c->done) n += (size_t)snprintf(c->done + n, 3, "; ");
+    va_start(args, format);
+    if (n < sizeof c->done) vsnprintf(c->done + n, sizeof c->done - n, format, args);
+    va_end(args);
+}
+
+static Status choose_model(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
+    char list[384];
+    Status status = dialect_models(c->file, &c->models, err);
+    if (status == STATUS_OK)
+        status = dialect_choose(&c->models, hints ? hints->prefix : NULL, &c->dialect, err);
+    if (status != STATUS_OK || c->models.n + c->models.left_out < 2) return status;
+    done_line(c, "it holds %zu models, of which %s is read (--prefix chooses: %s)",
+              c->models.n + c->models.left_out, *c->dialect.prefix ? c->dialect.prefix : "(none)",
+              dialect_prefixes(&c->models, list, sizeof list));
+    return STATUS_OK;
+}
+
+/* What a description says, and everything else stops at. */
+static Status refuse(CheckpointFile *c, const CheckpointHints *hints, const char *why, Error *err) {
+    if (!*c->refused) snprintf(c->refused, sizeof c->refused, "%s", why);
+    if (hints && hints->describe_only) return STATUS_OK;
+    return fail(err, STATUS_UNSUPPORTED, "%s: %s", tensorfile_path(c->file), why);
+}
+
+/* Nothing in the model is left out without a reason. */
+static Status check_tensors(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
+    char why[896];
+    inventory_make(&c->dialect, &c->models, &c->config, c->verdicts);
+    if (!inventory_refusal(&c->dialect, &c->config, c->verdicts, why, sizeof why)) return STATUS_OK;
+    return refuse(c, hints, why, err);
+}
+
+/* When they cannot be found, a name that gives away another network says more. */
+static Status find_sizes(CheckpointFile *c, int64_t height, int64_t width, Error *err) {
+    char names[896];
+    Error why = {0};
+    Status status = dialect_config(&c->dialect, height, width, &c->config, &why);
+    if (status == STATUS_OK) return status;
+    inventory_make(&c->dialect, &c->models, NULL, c->verdicts);
+    return inventory_refusal(&c->dialect, NULL, c->verdicts, names, sizeof names)
+               ? fail(err, STATUS_UNSUPPORTED, "%s: %s", tensorfile_path(c->file), names)
+               : fail(err, status, "%s", why.message);
+}
+
+static void note_scales(CheckpointFile *c) {
+    if (dialect_scale(&c->dialect, "blocks.0.attn.proj.weight") ||
+        dialect_scale(&c->dialect, "blocks.0.mlp.fc2.weight"))
+        done_line(c, "layer scale is multiplied into attn.proj and mlp.fc2, which is exact");
+}
+
+static Status check_model(CheckpointFile *c, const CheckpointHints *hints, const json_t *config,
+                          Error *err) {
+    char why[512];
+    Status status = check_tensors(c, hints, err);
+    if (status != STATUS_OK) return status;
+    note_scales(c);
+    return foreign_config_refusal(c, config, why, sizeof why) ? refuse(c, hints, why, err)
+                                                              : STATUS_OK;
+}
+
+static void say(const CheckpointFile *c) {
+    const char *path = tensorfile_path(c->file), *dialect = dialect_name(c->dialect.dialect);
+    if (*c->done) log_line(LOG_INFO, "%s (%s): %s", path, dialect, c->done);
+    if (*c->unknown) log_line(LOG_INFO, "%s (%s): %s", path, dialect, c->unknown);
+}
+
 Status foreign_describe(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
     Status status = STATUS_OK;
     const char *path = tensorfile_path(c->file);
     Facts f = {.hints = hints};
+    json_t *config = NULL;
     int64_t height = 0, width = 0;
-    TRY(dialect_recognize(c->file, &c->dialect, err));
-    if (is_hf(c)) { /* a config.json beside other files is somebody else's */
-        f.config = side_file(c, path, "config.json");
+    TRY(choose_model(c, hints, err));
+    config = side_file(c, path, "config.json");
+    if (is_hf(c)) { /* a config.json beside other files is timm's, or somebody else's */
+        f.config = config;
         f.preprocessor = side_file(c, path, "preprocessor_config.json");
     }
     json_size(f.config, "image_size", &height, &width);
     if (height == 0) height = fact_count(c, "image_height");
     if (width == 0) width = fact_count(c, "image_width");
-    TRY(dialect_config(&c->dialect, height, width, &c->config, err));
+    TRY(find_sizes(c, height, width, err));
+    TRY(check_model(c, hints, is_hf(c) || foreign_is_timm(config) ? config : NULL, err));
     TRY(set_heads(c, &f, err));
     TRY(set_decoder_heads(c, &f, err));
     set_eps(c, &f);
@@ -307,10 +384,9 @@ Status foreign_describe(CheckpointFile *c, const CheckpointHints *hints, Error *
     read_labels(c, f.config);
     if (hints && hints->describe_only) goto done;
     TRY(model_check(&c->config, err));
-    if (*c->unknown)
-        log_line(LOG_INFO, "%s (%s): %s", path, dialect_name(c->dialect.dialect), c->unknown);
+    if (!hints || !hints->said) say(c);
 done:
-    json_decref(f.config);
+    json_decref(config);
     json_decref(f.preprocessor);
     return status;
 }

@@ -104,17 +104,41 @@ void model_info(const MaeModel *m, MaeModelInfo *out) {
 /* --- a file as JSON ----------------------------------------------------------------------------
  */
 
-static json_t *tensor_list(const TensorFile *f, int64_t *total) {
+/* With what becomes of each, where the file could be described. */
+static json_t *tensor_list(const CheckpointFile *c, const TensorFile *f, int64_t *total) {
     json_t *list = json_array();
     for (size_t i = 0; i < tensorfile_count(f); i++) {
         const TensorEntry *t = tensorfile_at(f, i);
         json_t *shape = json_array();
         for (int k = 0; k < t->shape.n_dims; k++)
             json_array_append_new(shape, json_integer((json_int_t)t->shape.dim[k]));
-        json_array_append_new(list, json_pack("{ss ss so}", "name", t->name, "dtype",
-                                              tensorfile_type(t), "shape", shape));
+        json_t *entry =
+            json_pack("{ss ss so}", "name", t->name, "dtype", tensorfile_type(t), "shape", shape);
+        if (c) json_object_set_new(entry, "use", json_string(tensor_use_name(c->verdicts[i].use)));
+        if (c && c->verdicts[i].why)
+            json_object_set_new(entry, "why", json_string(c->verdicts[i].why));
+        json_array_append_new(list, entry);
         if (t->refusal == NULL) *total += shape_numel(t->shape);
     }
+    return list;
+}
+
+/* How many are read, ignored, refused and outside of the model. */
+static json_t *use_counts(const CheckpointFile *c) {
+    int64_t n[TENSOR_USES] = {0};
+    json_t *counts = json_object();
+    for (size_t i = 0; i < tensorfile_count(c->file); i++) n[c->verdicts[i].use]++;
+    for (int k = 0; k < TENSOR_USES; k++)
+        json_object_set_new(counts, tensor_use_name((TensorUse)k), json_integer((json_int_t)n[k]));
+    return counts;
+}
+
+/* The models of a file that holds several; the first is read by default. */
+static json_t *model_list(const DialectModels *m) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->n; i++)
+        json_array_append_new(list, json_pack("{ss ss}", "prefix", m->model[i].prefix, "dialect",
+                                              dialect_name(m->model[i].dialect)));
     return list;
 }
 
@@ -151,23 +175,36 @@ static json_t *model_json(const CheckpointFile *c) {
     return o;
 }
 
+static void set_text(json_t *o, const char *key, const char *text) {
+    if (*text) json_object_set_new(o, key, json_string(text));
+}
+
+static void describe_model(json_t *root, const CheckpointFile *c) {
+    json_object_set_new(root, "dialect",
+                        json_string(c->native ? "mae.c" : dialect_name(c->dialect.dialect)));
+    json_object_set_new(root, "model", json_string(c->notes.preset));
+    json_object_set_new(root, "config", model_json(c));
+    set_text(root, "prefix", c->dialect.prefix);
+    if (c->models.n > 1) json_object_set_new(root, "models", model_list(&c->models));
+    set_text(root, "refused", c->refused);
+    set_text(root, "done", c->done);
+    set_text(root, "note", c->unknown);
+    json_object_set_new(root, "tensor_use", use_counts(c));
+}
+
 /* A file that is no model is described all the same: what it holds may say what it is. */
 static Status describe(const CheckpointFile *c, const TensorFile *f, const Error *why, char **json,
                        Error *err) {
     int64_t total = 0;
-    json_t *root = json_object(), *tensors = tensor_list(f, &total);
+    json_t *root = json_object(), *tensors = tensor_list(c, f, &total);
     json_object_set_new(root, "file", json_string(tensorfile_path(f)));
     json_object_set_new(root, "format", json_string(tensorfile_format(f)));
-    json_object_set_new(root, "dialect",
-                        json_string(!c          ? "unknown"
-                                    : c->native ? "mae.c"
-                                                : dialect_name(c->dialect.dialect)));
-    if (c) json_object_set_new(root, "model", json_string(c->notes.preset));
-    if (c) json_object_set_new(root, "config", model_json(c));
-    if (c && *c->dialect.prefix)
-        json_object_set_new(root, "prefix", json_string(c->dialect.prefix));
-    if (c && *c->unknown) json_object_set_new(root, "note", json_string(c->unknown));
-    if (!c) json_object_set_new(root, "note", json_string(why->message));
+    if (c) {
+        describe_model(root, c);
+    } else {
+        json_object_set_new(root, "dialect", json_string("unknown"));
+        set_text(root, "refused", why->message);
+    }
     json_object_set_new(root, "n_tensors", json_integer((json_int_t)json_array_size(tensors)));
     json_object_set_new(root, "n_values", json_integer((json_int_t)total));
     json_object_set_new(root, "metadata", metadata(f));
@@ -188,7 +225,9 @@ Status file_info(const char *path, const MaeOptions *o, char **json, Error *err)
     Error why = {0};
     *json = NULL;
     hints.describe_only = true;
-    if (checkpoint_open(path, &hints, &c, &why) != STATUS_OK) TRY(tensorfile_open(path, &f, err));
+    Status opened = checkpoint_open(path, &hints, &c, &why);
+    if (opened == STATUS_USAGE) TRY(fail(err, opened, "%s", why.message)); /* a wrong --prefix */
+    if (opened != STATUS_OK) TRY(tensorfile_open(path, &f, err));
     TRY(describe(c, c ? c->file : f, &why, json, err));
 done:
     checkpoint_close(c);

@@ -96,6 +96,8 @@ static const MaeOption TABLE[] = {
         "encoder heads, where a checkpoint of another tool does not say"),
     INT("decoder-heads", decoder_heads, RDS, NULL, 1, 4096, "Model",
         "decoder heads, where a checkpoint of another tool does not say"),
+    TEXT("prefix", prefix, RDS | TRA, "Model", "NAME",
+         "which model of a checkpoint of another tool that holds several, as mae info lists them"),
     CHOICE("target", read_target, REC | CON | INF, "as-said", READ_TARGETS, "Model",
            "what the decoder predicts, where a checkpoint of another tool does not say"),
     REAL_("mlp-ratio", mlp_ratio, PRE | BEN | SUP, "4", 0.01, 64, "Model", "MLP width over width"),

@@ -58,8 +58,10 @@ void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *not
 }
 
 CheckpointHints setup_hints(const MaeOptions *o) {
-    return (CheckpointHints){
-        .heads = o->heads, .decoder_heads = o->decoder_heads, .target = o->read_target - 1};
+    return (CheckpointHints){.heads = o->heads,
+                             .decoder_heads = o->decoder_heads,
+                             .target = o->read_target - 1,
+                             .prefix = o->prefix};
 }
 
 Status setup_device(const MaeOptions *o, const Comm *c, Device **out, Error *err) {

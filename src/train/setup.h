@@ -13,7 +13,7 @@
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err);
 /* The name of the preset, or "custom" where its width, depth or heads were changed. */
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes);
-/* --heads, --decoder-heads and --target of commands that read a checkpoint. */
+/* --heads, --decoder-heads, --target and --prefix of commands that read a checkpoint. */
 CheckpointHints setup_hints(const MaeOptions *o);
 /* --threads, or all processors; of those that share them with other processes, its part. */
 Status setup_device(const MaeOptions *o, const Comm *c, Device **out, Error *err);

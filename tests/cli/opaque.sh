@@ -36,7 +36,7 @@ err "tensor '$weight' comes out of an object of other.rows.Quantised at '$weight
 run 1 $features --model "$files/in_object.pth" --out "$dir/x.npy"
 err "comes out of an object of other.rows.StateDict at 'model'"
 run 0 info "$files/in_object.pth"
-out 'note .*other.rows.StateDict'
+out 'refused .*other.rows.StateDict'
 end
 
 finish opaque
