@@ -11,7 +11,9 @@ static json_t *predictions_json(const MaeEvaluation *e, const MaeClassResult *c)
         char number[32];
         if (c->predicted[k] == 0) continue;
         snprintf(number, sizeof number, "%lld", (long long)k);
-        json_count(object, e->model_names ? e->model_names[k] : number, c->predicted[k]);
+        char *name = mae_name_escape(e->model_names ? e->model_names[k] : number, 0);
+        if (name) json_count(object, name, c->predicted[k]);
+        mae_text_free(name);
     }
     return object;
 }

@@ -48,13 +48,9 @@ const char *duration(double seconds, char *buffer, size_t bytes) {
 }
 
 void json_text(json_t *object, const char *key, const char *text) {
-    json_t *value = json_string(text);
-    char *plain = value ? NULL : strdup(text);
-    for (char *s = plain; s && *s; s++)
-        if ((unsigned char)*s >= 0x80) *s = '?';
-    if (plain) value = json_string(plain);
-    free(plain);
-    json_object_set_new(object, key, value);
+    char *name = mae_name_escape(text, 0);
+    json_object_set_new(object, key, name ? json_string(name) : NULL);
+    mae_text_free(name);
 }
 
 void json_count(json_t *object, const char *key, int64_t n) {

@@ -325,10 +325,11 @@ MAE_API MaeStatus mae_model_features(MaeModel *m, const char *image_path, const 
                                      float *out, MaeError *err);
 /* The same of all images of o->data (o->limit of them) into o->out as .npy, float32 [N,
  * embed_dim] or [N, 1 + patches, embed_dim], and their names, a line each, into the same path
- * ending in .txt; neither file is there after a failure or a stop. o->attention: a PNG with a row
- * for each of the first images, at most 16: the image, then the attention of the cls token to the
- * patches in block o->block (0: the last), the mean over the heads first. Either output may be
- * NULL. *rows (may be NULL): N, or without o->out the rows of the picture. */
+ * ending in .txt, escaped where a line cannot hold them (mae_name_escape); neither file is there
+ * after a failure or a stop. o->attention: a PNG with a row for each of the first images, at most
+ * 16: the image, then the attention of the cls token to the patches in block o->block (0: the
+ * last), the mean over the heads first. Either output may be NULL. *rows (may be NULL): N, or
+ * without o->out the rows of the picture. */
 MAE_API MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events,
                                int64_t *rows, MaeError *err);
 
@@ -411,6 +412,11 @@ MAE_API MaeStatus mae_convert(const char *in, const char *out, const MaeOptions 
  * what the file does not say. o gives hints, or is NULL. Free with mae_text_free. */
 MAE_API MaeStatus mae_file_info(const char *path, const MaeOptions *o, char **json, MaeError *err);
 MAE_API void mae_text_free(char *text);
+/* A name of a file or class as every JSON and names file has it: as it is, or, when it is not UTF-8
+ * (in names files also: when it has control characters) or begins with a backslash, escaped: one
+ * backslash in front, and \\ \n \r \t \xHH for bytes inside. Free with mae_text_free; NULL: no
+ * memory. */
+MAE_API char *mae_name_escape(const char *name, int in_line);
 /* 8-bit RGB [height, width, 3] to PNG, atomically. */
 MAE_API MaeStatus mae_image_write(const char *path, int64_t width, int64_t height,
                                   const unsigned char *rgb, MaeError *err);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/name.h"
 #include "data/image.h"
 #include "train/convert.h"
 #include "train/drivers.h"
@@ -194,10 +195,15 @@ void mae_text_free(char *text) {
     mem_free(text);
 }
 
+char *mae_name_escape(const char *name, int in_line) {
+    return name_escape(name, in_line ? NAME_IN_LINE : NAME_IN_JSON);
+}
+
 MaeStatus mae_image_write(const char *path, int64_t width, int64_t height, const unsigned char *rgb,
                           MaeError *err) {
     Error e = {0};
-    Image im = {width, height, 3, (uint8_t *)(uintptr_t)rgb};
+    Image im = {
+        .width = width, .height = height, .channels = 3, .pixels = (uint8_t *)(uintptr_t)rgb};
     return lower(image_write_png(path, &im, &e), &e, err);
 }
 

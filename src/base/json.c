@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/memory.h"
+#include "base/name.h"
+
 /* The first byte that is too deep, `bytes` when there is none. */
 static size_t find_too_deep(const char *text, size_t bytes) {
     int64_t depth = 0;
@@ -34,4 +37,11 @@ json_t *json_parse(const void *text, size_t bytes, json_error_t *why) {
     for (size_t i = 0; i < at; i++) why->line += s[i] == '\n';
     snprintf(why->text, sizeof why->text, "nested more than %d deep", JSON_MAX_DEPTH);
     return NULL;
+}
+
+json_t *json_name(const char *name) {
+    char *text = name_escape(name, NAME_IN_JSON);
+    json_t *value = text ? json_string(text) : NULL;
+    mem_free(text);
+    return value;
 }

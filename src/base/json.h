@@ -12,5 +12,7 @@
 
 /* json_loadb with JSON_REJECT_DUPLICATES; *why (may be NULL) is set where NULL comes back. */
 json_t *json_parse(const void *text, size_t bytes, json_error_t *why);
+/* A string for a name, escaped where JSON cannot hold it (base/name.h); NULL: no memory. */
+json_t *json_name(const char *name);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/name.h"
 
 #define MAX_FILE_BYTES ((size_t)64 << 20)
 #define MAX_CLASSES 1000000
@@ -71,6 +72,8 @@ Status classes_from_json(const char *text, const char *where, ClassNames **out, 
         const char *name = json_string_value(json_array_get(list, i));
         status = name ? set_name(c, (int64_t)i, name, err)
                       : fail(err, STATUS_FORMAT, "%s: name of class %zu is no string", where, i);
+        if (status == STATUS_OK && !name_unescape(c->name[i]))
+            status = fail(err, STATUS_MEMORY, "no memory for class names");
     }
     json_decref(list);
     if (status == STATUS_OK)
@@ -78,18 +81,6 @@ Status classes_from_json(const char *text, const char *where, ClassNames **out, 
     else
         classes_free(c);
     return status;
-}
-
-/* Names that are not UTF-8 have no place in JSON; their bytes above 127 become '?'. */
-static json_t *json_name(const char *name) {
-    json_t *value = json_string(name);
-    if (value) return value;
-    char *plain = mem_strdup(name);
-    for (char *s = plain; s && *s; s++)
-        if ((unsigned char)*s >= 0x80) *s = '?';
-    value = plain ? json_string(plain) : NULL;
-    mem_free(plain);
-    return value;
 }
 
 char *classes_to_json(const ClassNames *c) {

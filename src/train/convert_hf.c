@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 static void set_count(json_t *o, const char *key, int64_t v) {
@@ -35,7 +36,7 @@ static void add_labels(json_t *o, const CheckpointFile *in) {
         snprintf(number, sizeof number, "%" PRId64, i);
         snprintf(made_up, sizeof made_up, "LABEL_%" PRId64, i);
         const char *name = in->notes.classes ? in->notes.classes->name[i] : made_up;
-        json_object_set_new(names, number, json_string(name));
+        json_object_set_new(names, number, json_name(name));
         json_object_set_new(numbers, name, json_integer((json_int_t)i));
     }
     json_object_set_new(o, "id2label", names);

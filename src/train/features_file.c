@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/name.h"
 #include "formats/npy.h"
 #include "train/attention_map.h"
 #include "train/drivers.h"
@@ -42,9 +43,11 @@ static Status to_file(void *user, const float *features, const Batch *b, Error *
     FileSink *s = user;
     Status status = npy_writer_append(s->npy, features, b->n * s->values, err);
     for (int64_t i = 0; i < b->n && status == STATUS_OK; i++) {
-        const char *name = dataset_name(s->dataset, b->samples[i]);
+        char *name = name_escape(dataset_name(s->dataset, b->samples[i]), NAME_IN_LINE);
+        if (!name) return fail(err, STATUS_MEMORY, "no memory for a name");
         status = file_writer_write(s->names, name, strlen(name), err);
         if (status == STATUS_OK) status = file_writer_write(s->names, "\n", 1, err);
+        mem_free(name);
     }
     return status;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "train/drivers.h"
 #include "train/setup.h"
@@ -197,7 +198,7 @@ static Status describe(const CheckpointFile *c, const TensorFile *f, const Error
                        Error *err) {
     int64_t total = 0;
     json_t *root = json_object(), *tensors = tensor_list(c, f, &total);
-    json_object_set_new(root, "file", json_string(tensorfile_path(f)));
+    json_object_set_new(root, "file", json_name(tensorfile_path(f)));
     json_object_set_new(root, "format", json_string(tensorfile_format(f)));
     if (c) {
         describe_model(root, c);

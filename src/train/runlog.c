@@ -123,9 +123,10 @@ Status runlog_write(RunLog *l, const LogLine *line, Error *err) {
 }
 
 Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err) {
-    return append(
-        l, json_pack("{ss sI ss}", "kind", "event", "step", (json_int_t)step, "message", message),
-        err);
+    return append(l,
+                  json_pack("{ss sI so}", "kind", "event", "step", (json_int_t)step, "message",
+                            json_name(message)),
+                  err);
 }
 
 void runlog_close(RunLog *l) {

@@ -1,0 +1,21 @@
+/* Names of files in places that cannot hold every byte: a line of text, a string of JSON. A name
+ * is written as it is where that can be read back, otherwise escaped: a backslash stands in front
+ * of the whole, and inside it \n, \r, \t, \\ and \xHH stand for bytes. A name that begins with a
+ * backslash is always escaped, so what begins with one is. */
+#ifndef BASE_NAME_H
+#define BASE_NAME_H
+
+#include <stdbool.h>
+
+typedef enum NamePlace {
+    NAME_IN_LINE, /* no control characters, UTF-8 */
+    NAME_IN_JSON  /* UTF-8 */
+} NamePlace;
+
+/* Fresh memory (mem_free); NULL when there is none. */
+char *name_escape(const char *name, NamePlace place);
+/* In place, when text is what name_escape made of some name for a line; otherwise nothing changes:
+ * a path that begins with a backslash may just be one. False when memory is short. */
+bool name_unescape(char *text);
+
+#endif
