@@ -3,6 +3,8 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 
 typedef enum LogLevel { LOG_ERROR, LOG_WARNING, LOG_INFO } LogLevel;
@@ -11,5 +13,9 @@ typedef void (*LogSink)(void *user, LogLevel level, const char *line);
 /* NULL (the start) drops every line. Set it before threads start. */
 void log_set_sink(LogSink sink, void *user);
 void log_line(LogLevel level, const char *format, ...) PRINTF_LIKE(2, 3);
+/* A line that every process of a job has to say alike: heard from the root alone. */
+void log_shared(LogLevel level, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Is this process the one that speaks for all? It is until somebody says otherwise. */
+void log_set_root(bool is_root);
 
 #endif

@@ -190,7 +190,7 @@ done:
 Status augment_apply_crop(const Augment *a, const Image *in, Box box, bool flip, uint64_t seed,
                           uint64_t epoch, uint64_t index, uint8_t *dst, ResampleScratch *scratch,
                           Error *err) {
-    Image out = {a->width, a->height, in->channels, dst};
+    Image out = {.width = a->width, .height = a->height, .channels = in->channels, .pixels = dst};
     Status status = resample_crop_into(in, box, a->width, a->height, dst, scratch, err);
     return status == STATUS_OK ? finish(a, &out, flip, seed, epoch, index, scratch, err) : status;
 }
@@ -203,7 +203,7 @@ Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t 
     if (a->kind != AUGMENT_EVAL && a->kind != AUGMENT_CROP_FIXED)
         return augment_apply_crop(a, in, box, flip, seed, epoch, index, dst, scratch, err);
     Box whole = {0, 0, in->width, in->height};
-    Image out = {a->width, a->height, in->channels, dst};
+    Image out = {.width = a->width, .height = a->height, .channels = in->channels, .pixels = dst};
     int64_t w, h;
     augment_resized_size(a, in->width, in->height, &w, &h);
     Status status = resample_window_into(in, whole, w, h, box, dst, scratch, err);

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "data/draw.h"
+#include "data/image_notes.h"
 #include "data/resample.h"
 #include "data/source.h"
 
@@ -24,12 +25,14 @@ struct Dataset {
     int64_t *chosen; /* [n_chosen] samples of the sources, ascending; NULL: all */
     int64_t n_chosen;
     const Source *classes; /* whose class names hold; NULL: no labels */
+    char *text;            /* the sources as they were named */
     char *description;
     DatasetOptions options;
     pthread_mutex_t lock; /* guards cache and cached_bytes */
     Image *cache;         /* [count], pixels NULL: not there; NULL without a cache */
     int64_t cached_bytes;
     atomic_uchar *sound; /* [count] 1: once read to the end of the file without a fault */
+    ImageNotes notes;    /* of the images read */
 };
 
 static Status add_source(Dataset *d, const char *text, Error *err) {
@@ -189,7 +192,10 @@ Status dataset_open(const char *source, DatasetOptions options, Dataset **out, E
     *out = NULL;
     if (!d) return source_no_memory(err);
     pthread_mutex_init(&d->lock, NULL);
+    image_notes_init(&d->notes);
     d->options = options;
+    d->text = mem_strdup(source);
+    if (!d->text) TRY(source_no_memory(err));
     TRY(add_sources(d, source, err));
     agree_on_classes(d, &differ);
     TRY(describe(d, differ, err));
@@ -210,6 +216,7 @@ done:
 
 void dataset_close(Dataset *d) {
     if (!d) return;
+    if (d->text) image_notes_say(&d->notes, d->text);
     if (d->cache)
         for (int64_t i = 0; i < dataset_count(d); i++) image_free(&d->cache[i]);
     mem_free(d->cache);
@@ -219,7 +226,9 @@ void dataset_close(Dataset *d) {
     mem_free(d->sources);
     mem_free(d->first);
     mem_free(d->description);
+    mem_free(d->text);
     pthread_mutex_destroy(&d->lock);
+    image_notes_free(&d->notes);
     mem_free(d);
 }
 
@@ -344,7 +353,9 @@ static Status fetch_fresh(Dataset *d, int64_t index, Request *q, Image *out, Err
     }
     Status status = s->kind->fetch(s, local, d->options.channels, partly ? &crop : NULL, out, err);
     if (status != STATUS_OK) return status;
-    atomic_store(&d->sound[index], 1);
+    bool again = atomic_exchange(&d->sound[index], 1);
+    if (out->notes && !again)
+        image_notes_add(&d->notes, out->notes, index, s->items[local].name, d->text);
     status = limit_side(out, d->options.max_side, err);
     if (q->wanted) q->wanted->box = crop.box;
     return status;

@@ -64,7 +64,8 @@ void image_free(Image *im) {
 }
 
 bool image_is_name(const char *path) {
-    static const char *const known[] = {".jpg", ".jpeg", ".jpe", ".png", ".webp"};
+    static const char *const known[] = {".jpg",   ".jpeg", ".jpe", ".jfif",
+                                        ".pjpeg", ".pjp",  ".png", ".webp"};
     const char *slash = strrchr(path, '/');
     const char *base = slash ? slash + 1 : path;
     const char *dot = strrchr(base, '.');

@@ -13,6 +13,7 @@
 typedef struct Image {
     int64_t width, height, channels;
     uint8_t *pixels; /* mem_alloc */
+    unsigned notes;  /* bits of ImageNote: what a decoder left out; 0 for images from elsewhere */
 } Image;
 
 typedef struct Box {
@@ -57,6 +58,8 @@ Status image_load_crop(const char *path, int channels, int64_t max_pixels, Image
                        Image *out, Error *err);
 /* Does the name end in an extension that image_decode handles (any case)? */
 bool image_is_name(const char *path);
+/* Those extensions, for messages. */
+#define IMAGE_ENDINGS ".jpg, .jpeg, .jpe, .jfif, .pjpeg, .pjp, .png and .webp"
 /* PNG, 8-bit RGB or grey, atomically. */
 Status image_write_png(const char *path, const Image *im, Error *err);
 

@@ -1,5 +1,6 @@
 /* Private to image_*.c: one decoder per format. Each makes *out with the channels that the file
- * has, reduced to 1 (grey) or 3 (RGB); alpha is dropped. On failure *out is left zeroed. */
+ * has, reduced to 1 (grey) or 3 (RGB); alpha is dropped; out->notes says what got lost. On failure
+ * *out is left zeroed. */
 #ifndef DATA_IMAGE_CODEC_H
 #define DATA_IMAGE_CODEC_H
 
@@ -17,6 +18,11 @@ typedef struct ImageFile {
 Status image_decode_jpeg(const ImageFile *file, ImageCrop *crop, Image *out, Error *err);
 Status image_decode_png(const ImageFile *file, Image *out, Error *err);
 Status image_decode_webp(const ImageFile *file, Image *out, Error *err);
+
+/* Bits of ImageNote that can be seen without decoding. The bytes begin as that format does. */
+unsigned image_jpeg_notes(const uint8_t *bytes, size_t n);
+unsigned image_png_notes(const uint8_t *bytes, size_t n);
+unsigned image_webp_notes(const uint8_t *bytes, size_t n);
 
 /* To be called as soon as the header is read. FORMAT for an image without pixels, UNSUPPORTED for
  * one with too many. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "data/image_codec.h"
+#include "data/image_kind.h"
 
 /* *im becomes an image of `channels` (1 or 3) channels. */
 static Status convert_channels(const char *name, Image *im, int channels, Error *err) {
@@ -27,9 +28,24 @@ static Status convert_channels(const char *name, Image *im, int channels, Error 
     } else {
         for (int64_t i = 0; i < n; i++) out.pixels[i] = image_grey(p + 3 * i);
     }
+    out.notes = im->notes;
     image_free(im);
     *im = out;
     return STATUS_OK;
+}
+
+/* Neither JPEG nor PNG nor WebP. */
+static Status refuse(const char *name, const void *bytes, size_t n, Error *err) {
+    const char *kind = n > 0 ? image_kind(bytes, n) : NULL;
+    if (n == 0)
+        return fail(err, STATUS_FORMAT, "%s: the file is empty; remove it or copy it again", name);
+    if (kind)
+        return fail(err, STATUS_FORMAT,
+                    "%s: not an image in a known format (JPEG, PNG, WebP) but %s", name, kind);
+    return fail(err, STATUS_FORMAT,
+                "%s: not an image in a known format; JPEG, PNG and WebP are supported, so convert "
+                "or remove it",
+                name);
 }
 
 Status image_decode(const char *name, const void *bytes, size_t n, int channels, Image *out,
@@ -53,13 +69,8 @@ Status image_decode_crop(const char *name, const void *bytes, size_t n, int chan
         TRY(image_decode_png(&file, out, err));
     else if (n >= 12 && memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0)
         TRY(image_decode_webp(&file, out, err));
-    else if (n == 0)
-        TRY(fail(err, STATUS_FORMAT, "%s: the file is empty; remove it or copy it again", name));
     else
-        TRY(fail(err, STATUS_FORMAT,
-                 "%s: not an image in a known format; JPEG, PNG and WebP are supported, so convert "
-                 "or remove it",
-                 name));
+        TRY(refuse(name, bytes, n, err));
     TRY(convert_channels(name, out, channels, err));
     if (crop && crop->box.width == 0) crop->box = crop->choose(crop->user, out->width, out->height);
 done:

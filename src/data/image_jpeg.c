@@ -255,5 +255,6 @@ Status image_decode_jpeg(const ImageFile *file, ImageCrop *crop, Image *out, Err
         image_free(&d.image);
     else
         *out = d.image;
+    if (status == STATUS_OK) out->notes = image_jpeg_notes(file->bytes, file->n);
     return status;
 }

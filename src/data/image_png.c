@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/image_codec.h"
+#include "data/image_notes.h"
 
 typedef struct Codec {
     jmp_buf jump;
@@ -63,15 +64,47 @@ static void on_flush(png_structp png) {
     (void)png; /* file_writer_commit does it */
 }
 
+/* libpng's last step for a row that has 8 bits and alpha: what png_set_strip_alpha would do, with a
+ * look at what is dropped. */
+static void drop_alpha(png_structp png, png_row_infop row, png_bytep values) {
+    Codec *c = png_get_user_transform_ptr(png);
+    size_t channels = row->channels, kept = channels - 1;
+    uint8_t least = 255, *to = values;
+    for (png_uint_32 i = 0; i < row->width; i++, values += channels, to += kept) {
+        for (size_t k = 0; k < kept; k++) to[k] = values[k];
+        if (values[kept] < least) least = values[kept];
+    }
+    if (least < 255) c->image.notes |= IMAGE_TRANSPARENT;
+}
+
+static bool has_transparent_colours(Codec *c) {
+    return png_get_valid(c->png, c->info, PNG_INFO_tRNS) != 0;
+}
+
+/* Alpha beside the values, as the file has it or a palette turns into it. */
+static void strip_alpha(Codec *c, int colour) {
+    bool palette = colour == PNG_COLOR_TYPE_PALETTE && has_transparent_colours(c);
+    if (colour & PNG_COLOR_MASK_ALPHA || palette) {
+        png_set_read_user_transform_fn(c->png, drop_alpha);
+        png_set_user_transform_info(c->png, c, 8, (int)c->image.channels);
+    } else if (has_transparent_colours(c)) {
+        c->image.notes |= IMAGE_TRANSPARENT;
+    }
+}
+
 /* Asks for 8-bit grey or RGB. Returns whether the rows are 16-bit grey instead. */
 static bool choose_transforms(Codec *c) {
     int depth = png_get_bit_depth(c->png, c->info);
     int colour = png_get_color_type(c->png, c->info);
-    if (colour == PNG_COLOR_TYPE_GRAY && depth == 16) return true;
+    if (colour == PNG_COLOR_TYPE_GRAY && depth == 16) {
+        if (has_transparent_colours(c)) c->image.notes |= IMAGE_TRANSPARENT;
+        return true;
+    }
+    if (depth == 16) c->image.notes |= IMAGE_CUT;
     if (colour == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(c->png);
     if (colour == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(c->png);
     if (depth == 16) png_set_strip_16(c->png); /* keeps the high byte */
-    png_set_strip_alpha(c->png);
+    strip_alpha(c, colour);
     return false;
 }
 
@@ -84,8 +117,14 @@ static void read_rows(Codec *c, uint8_t *rows, size_t row_bytes) {
             png_read_row(c->png, rows + (size_t)y * row_bytes, NULL);
 }
 
-static void clip_wide(uint8_t *dst, const uint8_t *wide, int64_t n) {
-    for (int64_t i = 0; i < n; i++) dst[i] = wide[2 * i] ? 255 : wide[2 * i + 1];
+/* Was anything above 255? */
+static bool clip_wide(uint8_t *dst, const uint8_t *wide, int64_t n) {
+    uint8_t high = 0;
+    for (int64_t i = 0; i < n; i++) {
+        dst[i] = wide[2 * i] ? 255 : wide[2 * i + 1];
+        high |= wide[2 * i];
+    }
+    return high != 0;
 }
 
 static Status decode(Codec *c, const ImageFile *file) {
@@ -106,7 +145,7 @@ static Status decode(Codec *c, const ImageFile *file) {
         c->wide = mem_alloc_array((size_t)(width * height), 2);
         if (!c->wide) TRY(fail(c->err, STATUS_MEMORY, "%s: no memory for the pixels", c->name));
         read_rows(c, c->wide, 2 * (size_t)width);
-        clip_wide(c->image.pixels, c->wide, width * height);
+        if (clip_wide(c->image.pixels, c->wide, width * height)) c->image.notes |= IMAGE_CLIPPED;
     }
     png_read_end(c->png, NULL);
 done:
@@ -134,6 +173,7 @@ Status image_decode_png(const ImageFile *file, Image *out, Error *err) {
         image_free(&c.image);
     else
         *out = c.image;
+    if (c.status == STATUS_OK) out->notes |= image_png_notes(file->bytes, file->n);
     return c.status;
 }
 

@@ -4,6 +4,7 @@
 #include <webp/decode.h>
 
 #include "data/image_codec.h"
+#include "data/image_notes.h"
 
 Status image_decode_webp(const ImageFile *file, Image *out, Error *err) {
     Status status = STATUS_OK;
@@ -23,6 +24,8 @@ Status image_decode_webp(const ImageFile *file, Image *out, Error *err) {
     if (!WebPDecodeRGBInto(file->bytes, file->n, out->pixels, size, (int)(out->width * 3)))
         TRY(fail(err, STATUS_FORMAT,
                  "%s: the WebP is truncated or damaged; remove it or copy it again", name));
+    out->notes = image_webp_notes(file->bytes, file->n);
+    if (features.has_alpha) out->notes |= IMAGE_TRANSPARENT;
 done:
     if (status != STATUS_OK) image_free(out);
     return status;

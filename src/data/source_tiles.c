@@ -82,8 +82,10 @@ static Status tiles_fetch(const Source *s, int64_t index, int channels, ImageCro
     const Image *im = &((const TilesState *)s->state)->photos[item->file];
     int64_t side = im->width / TILES_A_ROW;
     int64_t top = item->offset / TILES_A_ROW * side, left = item->offset % TILES_A_ROW * side;
-    return source_copy_rgb(im->pixels + 3 * (top * im->width + left), 3 * im->width, side, side,
-                           channels, out, err);
+    Status status = source_copy_rgb(im->pixels + 3 * (top * im->width + left), 3 * im->width, side,
+                                    side, channels, out, err);
+    if (status == STATUS_OK) out->notes = im->notes;
+    return status;
 }
 
 static void tiles_close(Source *s) {

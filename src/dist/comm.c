@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/threads.h"
 #include "dist/backend.h"
 
@@ -15,6 +16,7 @@ Status comm_world(Comm **out, Error *err) {
     if (!opened) status = comm_backend_open(&world, &together, err);
     opened = status == STATUS_OK;
     *out = opened && together ? &world : NULL;
+    log_set_root(comm_is_root(*out));
     pthread_mutex_unlock(&lock);
     return status;
 }

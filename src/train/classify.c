@@ -54,7 +54,9 @@ Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, i
         status = fail(err, STATUS_MEMORY, "no memory for an image");
         goto done;
     }
-    TRY(setup_eval_image(path, c, m->max_pixels, pixels, err));
+    unsigned notes;
+    TRY(setup_eval_image(path, c, m->max_pixels, pixels, &notes, err));
+    model_note_image(m, path, notes);
     evaluator_logits(m->evaluator, pixels, 1, logits, NULL);
     softmax(logits, p, c->classes);
     for (int64_t i = 0; i < c->classes; i++)

@@ -2,6 +2,7 @@
 #ifndef TRAIN_DRIVERS_H
 #define TRAIN_DRIVERS_H
 
+#include "data/image_notes.h"
 #include "mae.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
@@ -12,6 +13,8 @@ struct MaeModel {
     CheckpointNotes notes;
     Evaluator *evaluator; /* of one image, made when first needed */
     int64_t max_pixels;   /* of an image to classify; 0: the default */
+    ImageNotes images;    /* given one by one; said when the model is freed */
+    int64_t n_images;
 };
 
 Status model_load(const char *path, const char *device, int threads, const CheckpointHints *hints,
@@ -19,6 +22,8 @@ Status model_load(const char *path, const char *device, int threads, const Check
 Status model_open(const MaeOptions *o, MaeModel **out, Error *err);
 Status model_new(const MaeOptions *o, MaeModel **out, Error *err);
 void model_free(MaeModel *m);
+/* Counts what decoding has left out of an image that was given by its path. */
+void model_note_image(MaeModel *m, const char *path, unsigned notes);
 void model_info(const MaeModel *m, MaeModelInfo *out);
 
 Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, MaeReconstruction *out,

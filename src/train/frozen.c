@@ -20,7 +20,9 @@ Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float 
     uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
     if (!pixels) return fail(err, STATUS_MEMORY, "no memory for an image");
     EncoderOptions options = {.batch = 1, .pool = (FeaturePool)o->pool, .block = o->block};
-    TRY(setup_eval_image(path, c, o->max_pixels, pixels, err));
+    unsigned notes;
+    TRY(setup_eval_image(path, c, o->max_pixels, pixels, &notes, err));
+    model_note_image(m, path, notes);
     TRY(encoder_new(m->vit, options, &e, err));
     encoder_run(e, pixels, 1, out);
 done:

@@ -10,6 +10,8 @@
 #include "train/drivers.h"
 #include "train/setup.h"
 
+#define IMAGES_GIVEN "images given"
+
 static const char *const TARGETS[] = {"pixel", "norm-pix", "pca"};
 
 static Status read_model(const char *path, const CheckpointHints *hints, MaeModel *m, Error *err) {
@@ -31,6 +33,7 @@ Status model_load(const char *path, const char *device, int threads, const Check
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
     if (!m) return fail(err, STATUS_MEMORY, "no memory for a model");
+    image_notes_init(&m->images);
     if (!path || !*path) {
         status = fail(err, STATUS_USAGE, "no checkpoint given; name one with --model CKPT");
         goto done;
@@ -58,6 +61,7 @@ Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
     if (!m) return fail(err, STATUS_MEMORY, "no memory for a model");
+    image_notes_init(&m->images);
     TRY(setup_model_config(o, &c, err));
     TRY(setup_device(o, NULL, &m->device, err));
     TRY(vit_new(m->device, &c, GRADIENTS_NONE, TUNE_ALL, &m->vit, err));
@@ -72,11 +76,18 @@ done:
 
 void model_free(MaeModel *m) {
     if (!m) return;
+    image_notes_say(&m->images, IMAGES_GIVEN);
+    image_notes_free(&m->images);
     evaluator_free(m->evaluator);
     vit_free(m->vit);
     checkpoint_notes_free(&m->notes);
     device_close(m->device);
     mem_free(m);
+}
+
+void model_note_image(MaeModel *m, const char *path, unsigned notes) {
+    int64_t number = m->n_images++;
+    if (notes) image_notes_add(&m->images, notes, number, path, IMAGES_GIVEN);
 }
 
 void model_info(const MaeModel *m, MaeModelInfo *out) {

@@ -74,8 +74,9 @@ static Status draw_masks(const MaeModel *m, const MaeOptions *o, int64_t index, 
 }
 
 /* As the published demonstration: the whole image to the model's size. */
-static Status load_pixels(const ModelConfig *c, const char *path, int64_t max_pixels, Image *out,
+static Status load_pixels(MaeModel *m, const char *path, int64_t max_pixels, Image *out,
                           Error *err) {
+    const ModelConfig *c = &m->vit->config;
     Status status = STATUS_OK;
     Image full = {0};
     if (c->channels != 1 && c->channels != 3)
@@ -83,6 +84,7 @@ static Status load_pixels(const ModelConfig *c, const char *path, int64_t max_pi
                     "%s: image files give 1 or 3 channels, the model has %lld", path,
                     (long long)c->channels);
     TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &full, err));
+    model_note_image(m, path, full.notes);
     TRY(resample_crop(&full, (Box){0, 0, full.width, full.height}, c->image_width, c->image_height,
                       out, err));
 done:
@@ -124,7 +126,7 @@ static Status session_draw(Session *s, const char *path, int64_t index, uint8_t 
     Status status = STATUS_OK;
     Image image = {0};
     PictureOptions p = {.paste = s->options->paste != 0, .interpolated = s->options->stats == 1};
-    TRY(load_pixels(&s->model->vit->config, path, s->options->max_pixels, &image, err));
+    TRY(load_pixels(s->model, path, s->options->max_pixels, &image, err));
     TRY(draw_masks(s->model, s->options, index, &s->masks));
     painter_draw(s->painter, image.pixels, s->masks.keep, s->masks.restore, s->masks.mask, p, dst,
                  loss);

@@ -164,7 +164,7 @@ Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error 
 }
 
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,
-                        Error *err) {
+                        unsigned *notes, Error *err) {
     Status status = STATUS_OK;
     Error why = {0};
     Image image = {0};
@@ -175,6 +175,7 @@ Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixe
                     "%s: image files give 1 or 3 channels, the model has %lld", path,
                     (long long)c->channels);
     TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &image, err));
+    if (notes) *notes = image.notes;
     if (image.width == c->image_width && image.height == c->image_height) a.kind = AUGMENT_NONE;
     status = augment_apply(&a, &image, 0, 0, 0, pixels, &scratch, &why);
     if (status != STATUS_OK) fail(err, status, "%s: %s", path, why.message);

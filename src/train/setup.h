@@ -30,9 +30,10 @@ Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err);
 /* What features and pictures see: resize and centre crop, or nothing when the first image has the
  * model's size already (CIFAR). */
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err);
-/* The same for one file, into pixels[h*w*C]; max_pixels as in image.h. */
+/* The same for one file, into pixels[h*w*C]; max_pixels as in image.h; *notes (may be NULL): those
+ * of the image. */
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,
-                        Error *err);
+                        unsigned *notes, Error *err);
 int setup_workers(const MaeOptions *o, const Comm *c);
 /* The loader of one process that takes all. */
 LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c);

@@ -102,7 +102,7 @@ static Status run_model(const char *path, const MaeOptions *o, const CheckpointH
         status = fail(err, STATUS_MEMORY, "no memory to verify");
         goto done;
     }
-    TRY(setup_eval_image(o->verify, c, o->max_pixels, pixels, err));
+    TRY(setup_eval_image(o->verify, c, o->max_pixels, pixels, NULL, err));
     TRY(run_features(m, pixels, out, err));
     TRY(run_logits(m, pixels, out, err));
     TRY(run_prediction(m, pixels, (uint64_t)o->seed, out, err));

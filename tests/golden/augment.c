@@ -41,7 +41,8 @@ static Image image_of(Golden *g, const TensorFile *s, const char *name) {
     }
     uint8_t *copy = golden_memory(g, shape_numel(t->shape), 1);
     memcpy(copy, golden_bytes(g, s, t), (size_t)shape_numel(t->shape));
-    return (Image){t->shape.dim[1], t->shape.dim[0], 3, copy};
+    return (Image){
+        .width = t->shape.dim[1], .height = t->shape.dim[0], .channels = 3, .pixels = copy};
 }
 
 static void compare_image(Golden *g, const TensorFile *s, const char *name, const Image *got) {

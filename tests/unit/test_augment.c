@@ -309,7 +309,7 @@ END_TEST
 START_TEST(randaugment_comes_last) {
     enum { S = 24, N = S * S * 3 };
     uint8_t want[N], got[N];
-    Image in = ramp(61, 47, 3), crop = {S, S, 3, want};
+    Image in = ramp(61, 47, 3), crop = {.width = S, .height = S, .channels = 3, .pixels = want};
     ResampleScratch scratch = {0};
     Augment a = make_augment(AUGMENT_CROP_JITTER, S);
     apply(&a, &in, want);
@@ -327,7 +327,7 @@ END_TEST
 /* The middle of a constant image stays, and a single bright pixel spreads by PIL's kernel. */
 START_TEST(sharpness_kernel) {
     uint8_t copy[25] = {0};
-    Image im = {5, 5, 1, (uint8_t[25]){0}};
+    Image im = {.width = 5, .height = 5, .channels = 1, .pixels = (uint8_t[25]){0}};
     copy[12] = 130;
     augment_sharpness(&im, 0, copy);
     for (int y = 0; y < 5; y++)

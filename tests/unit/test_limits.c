@@ -129,7 +129,7 @@ START_TEST(shape_of_an_image) {
     Error err = {0};
     o.augment = (Augment){.kind = AUGMENT_EVAL, .height = 224, .width = 224};
     scratch_png(path, 1, 1, 140000);
-    ck_assert_int_eq(setup_eval_image(path, &c, 0, pixels, &err), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(setup_eval_image(path, &c, 0, pixels, NULL, &err), STATUS_UNSUPPORTED);
     expect_words(err.message, "n/narrow.png: resize: 256 x 35840000");
     err = (Error){0};
     ck_assert_int_eq(dataset_open(scratch_path("n"), (DatasetOptions){.channels = 3}, &d, &err),
