@@ -46,6 +46,7 @@ static Status add_source(Dataset *d, const char *text, Error *err) {
     d->first = p;
     Status status = source_open(text, d->options.limits, &s, err);
     if (status != STATUS_OK) return status;
+    if (!d->options.held_out) source_say(s); /* the other part of it has said so */
     if (n == 0) d->first[0] = 0;
     d->first[n + 1] = d->first[n] + s->count;
     d->sources[n] = s;

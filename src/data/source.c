@@ -3,6 +3,8 @@
 #include "data/source.h"
 
 #include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -41,7 +43,28 @@ static Status look_into_folder(const char *dir, const SourceKind **kind, Error *
     Status status = holds_file(dir, "data_batch_1.bin", &ten, err);
     if (status == STATUS_OK) status = holds_file(dir, "train.bin", &hundred, err);
     *kind = ten ? &source_cifar10 : hundred ? &source_cifar100 : &source_folder;
+    if (status == STATUS_OK && *kind == &source_folder)
+        status = source_refuse_cifar_pickles(dir, err);
     return status;
+}
+
+static bool ends_with_any(const char *text, const char *const *ends, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (ends_with(text, ends[i])) return true;
+    return false;
+}
+
+/* A compressed tar is refused where it is opened, with a reason. */
+static bool is_tar_name(const char *text) {
+    static const char *const ends[] = {".tar",     ".tgz",     ".tar.gz", ".tar.xz",
+                                       ".tar.bz2", ".tar.zst", ".tar.lz4"};
+    return ends_with_any(text, ends, sizeof ends / sizeof ends[0]) ||
+           (strchr(text, '{') && strstr(text, ".."));
+}
+
+static bool is_list_name(const char *text) {
+    static const char *const ends[] = {".txt", ".tsv", ".lst"};
+    return ends_with_any(text, ends, sizeof ends / sizeof ends[0]);
 }
 
 /* Kind by looking at what is there. */
@@ -55,9 +78,9 @@ static Status guess_kind(const char *text, const SourceKind **kind, Error *err) 
         status = source_no_memory(err);
     } else if (file_is_directory(path)) {
         status = look_into_folder(path, kind, err);
-    } else if (ends_with(text, ".tar") || (strchr(text, '{') && strstr(text, ".."))) {
+    } else if (is_tar_name(text)) {
         *kind = &source_tar;
-    } else if (ends_with(text, ".txt") || ends_with(text, ".tsv") || ends_with(text, ".lst")) {
+    } else if (is_list_name(text)) {
         *kind = &source_list;
     } else if (!file_exists(path)) {
         status = fail(err, STATUS_IO, "%s: there is no such file or folder", text);
@@ -233,6 +256,50 @@ Status source_describe(Source *s, const char *where, const char *note, Error *er
                                       s->kind->name, where, (long long)s->count, many, s->n_classes,
                                       s->n_classes == 1 ? "" : "es", open, note, shut);
     return s->description ? STATUS_OK : source_no_memory(err);
+}
+
+Status source_remark(Source *s, Error *err, LogLevel level, const char *format, ...) {
+    char text[1536];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    SourceRemark *r = arena_alloc(s->arena, sizeof *r);
+    if (!r || !(r->text = arena_strdup(s->arena, text))) return source_no_memory(err);
+    r->older = s->remarks;
+    r->level = level;
+    s->remarks = r;
+    return STATUS_OK;
+}
+
+static void say(const SourceRemark *r) {
+    if (!r) return;
+    say(r->older);
+    log_shared(r->level, "%s", r->text);
+}
+
+void source_say(const Source *s) {
+    say(s->remarks);
+}
+
+Status source_remark_left_out(Source *s, const char *where, LeftOut *left, Error *err) {
+    char text[1024];
+    if (!*left_out_text(left, text, sizeof text)) return STATUS_OK;
+    if (!left->pictures)
+        return source_remark(s, err, LOG_INFO, "%.400s: left out: %s", where, text);
+    return source_remark(s, err, LOG_WARNING, "%.400s: left out: %s; readable are %s", where, text,
+                         IMAGE_ENDINGS);
+}
+
+bool source_is_clutter(const char *name) {
+    static const char *const known[] = {"@eaDir",      "#recycle",     "@Recycle",
+                                        "__MACOSX",    "$RECYCLE.BIN", "System Volume Information",
+                                        "lost+found",  "Thumbs.db",    "ehthumbs.db",
+                                        "desktop.ini", "Icon\r"};
+    if (name[0] == '.') return true;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcasecmp(name, known[i]) == 0) return true;
+    return false;
 }
 
 Status source_fetch_file(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,

@@ -6,8 +6,10 @@
 #ifndef DATA_SOURCE_H
 #define DATA_SOURCE_H
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "data/dataset.h"
+#include "data/left_out.h"
 
 typedef struct SourceItem {
     char *name;       /* in the arena */
@@ -19,6 +21,13 @@ typedef struct SourceItem {
 } SourceItem;
 
 typedef struct Source Source;
+
+/* What is to be said of a source once it is open. In its arena, newest first. */
+typedef struct SourceRemark {
+    const struct SourceRemark *older;
+    LogLevel level;
+    const char *text;
+} SourceRemark;
 
 typedef struct SourceKind {
     const char *name; /* also the prefix, without the colon */
@@ -39,6 +48,7 @@ struct Source {
     const char **class_names;
     bool numbered; /* the class names are just 0, 1, 2, ... */
     const char *description;
+    const SourceRemark *remarks;
     void *state;
 };
 
@@ -65,6 +75,15 @@ Status source_label(Source *s, bool numbers, Error *err);
 Status source_number_classes(Source *s, int n_classes, Error *err);
 /* "KIND WHERE: N images, M classes" with a note such as "flat" in brackets, or NULL. */
 Status source_describe(Source *s, const char *where, const char *note, Error *err);
+/* Remembers a remark for source_say. */
+Status source_remark(Source *s, Error *err, LogLevel level, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+/* All remarks go to the log, in the order in which they were made. */
+void source_say(const Source *s);
+/* The remark on what a source has left out: a warning when there are pictures among it. */
+Status source_remark_left_out(Source *s, const char *where, LeftOut *left, Error *err);
+/* A file or folder that systems put beside pictures, and hidden ones: one component of a path. */
+bool source_is_clutter(const char *name);
 /* Image at item's name, as the folder and list kinds need it. */
 Status source_fetch_file(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
                          Error *err);
@@ -74,8 +93,12 @@ Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int
 /* Splits "PATH:train" / "PATH:test": path into the arena, *split 0 = none, 1 = train, 2 = test. A
  * path that exists as it stands is never split. NULL when memory is short. */
 char *source_split_suffix(Arena *arena, const char *text, int *split);
+/* CIFAR as Python has it: pickles, which are not read here. FORMAT, with what to do instead, when a
+ * folder holds them. */
+Status source_refuse_cifar_pickles(const char *dir, Error *err);
 /* Adds every image file of a folder, recursively, sorted by path component by component; names are
- * dir/relative, *prefix is the length of "dir/". Fails with EMPTY when there is none. */
+ * dir/relative, *prefix is the length of "dir/". What is left out becomes a remark. Fails with
+ * EMPTY when there is none. */
 Status source_add_files(Source *s, const char *dir, size_t *prefix, Error *err);
 
 #endif

@@ -100,6 +100,49 @@ done:
     return status;
 }
 
+static Status holds_all(const char *dir, const char *const *names, bool *yes, Error *err) {
+    *yes = true;
+    for (; *names && *yes; names++) {
+        char *path = mem_printf("%s/%s", dir, *names);
+        if (!path) return source_no_memory(err);
+        *yes = file_exists(path) && !file_is_directory(path);
+        mem_free(path);
+    }
+    return STATUS_OK;
+}
+
+Status source_refuse_cifar_pickles(const char *dir, Error *err) {
+    static const char *const files[2][4] = {{"data_batch_1", "test_batch", "batches.meta", NULL},
+                                            {"train", "test", "meta", NULL}};
+    for (int k = 0; k < 2; k++) {
+        bool yes;
+        Status status = holds_all(dir, files[k], &yes, err);
+        if (status != STATUS_OK) return status;
+        if (yes)
+            return fail(
+                err, STATUS_FORMAT,
+                "%s: the Python version of CIFAR-%s (pickles such as %s); unpack the binary "
+                "version, cifar-%s-binary.tar.gz, and name its folder",
+                dir, k ? "100" : "10", files[k][0], k ? "100" : "10");
+    }
+    return STATUS_OK;
+}
+
+/* People name the folder in which they have unpacked. */
+static Status look_deeper(const char *dir, Error *err) {
+    static const char *const inside[] = {"cifar-10-batches-bin", "cifar-100-binary",
+                                         "cifar-10-batches-py", "cifar-100-python"};
+    Status status = source_refuse_cifar_pickles(dir, err);
+    for (size_t i = 0; i < sizeof inside / sizeof inside[0] && status == STATUS_OK; i++) {
+        char *path = mem_printf("%s/%s", dir, inside[i]);
+        if (!path) return source_no_memory(err);
+        if (file_is_directory(path))
+            status = fail(err, STATUS_IO, "%s: the files lie in %s; name that folder", dir, path);
+        mem_free(path);
+    }
+    return status;
+}
+
 static Status cifar_open(Source *s, const char *where, const CifarKind *k, Error *err) {
     Status status = STATUS_OK;
     int split = 0;
@@ -109,6 +152,9 @@ static Status cifar_open(Source *s, const char *where, const CifarKind *k, Error
     if (!state || !dir) return source_no_memory(err);
     state->kind = k;
     const char *const *files = k->split[split == 2];
+    bool there;
+    TRY(holds_all(dir, (const char *const[]){files[0], NULL}, &there, err));
+    if (!there) TRY(look_deeper(dir, err));
     for (int f = 0; f < MAX_FILES && files[f]; f++) TRY(add_file(s, dir, files[f], err));
     TRY(read_names(s, dir, k, err));
     TRY(source_describe(s, dir, split == 2 ? "test" : "train", err));

@@ -5,9 +5,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "data/source.h"
+
+/* One folder's reading. */
+typedef struct Walk {
+    Source *source;
+    LeftOut left;
+    int64_t n_runs; /* folders of training runs, and the first of them */
+    char *run;      /* in the arena */
+} Walk;
 
 /* The folders we are in, to stop at a link that leads back to one of them. */
 typedef struct Trail {
@@ -27,28 +37,64 @@ static EntryType entry_type(const char *path, int d_type) {
     return S_ISDIR(st.st_mode) ? ENTRY_FOLDER : S_ISREG(st.st_mode) ? ENTRY_FILE : ENTRY_OTHER;
 }
 
-static Status walk(Source *s, const char *dir, const Trail *up, Error *err);
+/* A run folder of mae holds pictures that it made itself. */
+static Status is_run(const char *dir, bool *yes, Error *err) {
+    static const char *const names[] = {"config.json", "log.jsonl", "last.safetensors"};
+    bool there[3] = {false};
+    for (int i = 0; i < 3 && (i == 0 || there[0]); i++) {
+        char *path = mem_printf("%s/%s", dir, names[i]);
+        if (!path) return source_no_memory(err);
+        there[i] = file_exists(path);
+        mem_free(path);
+    }
+    *yes = there[0] && (there[1] || there[2]);
+    return STATUS_OK;
+}
 
-static Status visit(Source *s, const char *dir, const struct dirent *e, const Trail *here,
+static Status leave_out_run(Walk *w, const char *path, Error *err) {
+    if (w->n_runs++ > 0) return STATUS_OK;
+    w->run = arena_strdup(w->source->arena, path);
+    return w->run ? STATUS_OK : source_no_memory(err);
+}
+
+static Status walk(Walk *w, const char *dir, const Trail *up, bool run, Error *err);
+
+/* Of a run folder that was itself named as the source, only the pictures of the run stay away. */
+static Status enter(Walk *w, const char *path, const char *name, const Trail *here, bool in_run,
+                    Error *err) {
+    bool run = false;
+    Status status = is_run(path, &run, err);
+    if (status != STATUS_OK) return status;
+    if (run || (in_run && strcmp(name, "reconstructions") == 0)) return leave_out_run(w, path, err);
+    return walk(w, path, here, false, err);
+}
+
+static Status add_file(Walk *w, const char *path, Error *err) {
+    SourceItem item = {.label = -1};
+    if (!image_is_name(path)) {
+        left_out_add(&w->left, path);
+        return STATUS_OK;
+    }
+    item.name = arena_strdup(w->source->arena, path);
+    return source_add(w->source, item, err);
+}
+
+static Status visit(Walk *w, const char *dir, const struct dirent *e, const Trail *here, bool run,
                     Error *err) {
     Status status = STATUS_OK;
     char *path = mem_printf("%s%s%s", dir, dir[strlen(dir) - 1] == '/' ? "" : "/", e->d_name);
     if (!path) return source_no_memory(err);
     switch (entry_type(path, e->d_type)) {
-    case ENTRY_FOLDER: status = walk(s, path, here, err); break;
-    case ENTRY_FILE:
-        if (image_is_name(path)) {
-            SourceItem item = {.name = arena_strdup(s->arena, path), .label = -1};
-            status = source_add(s, item, err);
-        }
-        break;
-    case ENTRY_OTHER: break;
+    case ENTRY_FOLDER: status = enter(w, path, e->d_name, here, run, err); break;
+    case ENTRY_FILE: status = add_file(w, path, err); break;
+    case ENTRY_OTHER: left_out_add(&w->left, path); break;
     }
     mem_free(path);
     return status;
 }
 
-static Status walk(Source *s, const char *dir, const Trail *up, Error *err) {
+/* run: dir is a run folder. */
+static Status walk(Walk *w, const char *dir, const Trail *up, bool run, Error *err) {
     Status status = STATUS_OK;
     struct stat st;
     DIR *d = opendir(dir);
@@ -65,8 +111,8 @@ static Status walk(Source *s, const char *dir, const Trail *up, Error *err) {
         if (!e && errno != 0)
             status = fail(err, STATUS_IO, "%s: cannot read this folder: %s", dir, strerror(errno));
         if (!e) break;
-        if (e->d_name[0] == '.') continue;
-        TRY(visit(s, dir, e, &here, err));
+        if (source_is_clutter(e->d_name)) continue;
+        TRY(visit(w, dir, e, &here, run, err));
     }
 done:
     if (d) closedir(d);
@@ -82,18 +128,35 @@ static int by_path(const void *pa, const void *pb) {
     return ca - cb;
 }
 
+static Status refuse_empty(Walk *w, const char *dir, Error *err) {
+    char text[512];
+    left_out_text(&w->left, text, sizeof text);
+    return fail(err, STATUS_EMPTY,
+                "%.300s: no images in this folder or below it; looked for names ending in %s%s%s%s",
+                dir, IMAGE_ENDINGS, *text ? "; left out: " : "", text,
+                w->n_runs ? "; the pictures of training runs are no data" : "");
+}
+
+static Status remark(Walk *w, const char *dir, Error *err) {
+    Status status = source_remark_left_out(w->source, dir, &w->left, err);
+    if (status != STATUS_OK || w->n_runs == 0) return status;
+    return source_remark(w->source, err, LOG_INFO,
+                         "%.400s: left out: pictures of %lld training run%s (%.400s)", dir,
+                         (long long)w->n_runs, w->n_runs == 1 ? "" : "s", w->run);
+}
+
 Status source_add_files(Source *s, const char *dir, size_t *prefix, Error *err) {
+    Walk w = {.source = s};
     char *clean = arena_strdup(s->arena, dir);
     if (!clean) return source_no_memory(err);
     for (size_t n = strlen(clean); n > 1 && clean[n - 1] == '/'; n--) clean[n - 1] = '\0';
     *prefix = strlen(clean) + (strcmp(clean, "/") != 0);
-    Status status = walk(s, clean, NULL, err);
+    bool run = false;
+    Status status = is_run(clean, &run, err);
+    if (status == STATUS_OK) status = walk(&w, clean, NULL, run, err);
+    if (status == STATUS_OK && s->count == 0) status = refuse_empty(&w, clean, err);
+    if (status == STATUS_OK) status = remark(&w, clean, err);
     if (status != STATUS_OK) return status;
-    if (s->count == 0)
-        return fail(err, STATUS_EMPTY,
-                    "%s: no images in this folder or below it; looked for names ending in .jpg, "
-                    ".jpeg, .png or .webp",
-                    clean);
     qsort(s->items, (size_t)s->count, sizeof *s->items, by_path);
     return STATUS_OK;
 }
@@ -126,6 +189,27 @@ static const char *note_on_classes(const Source *s, bool flat, bool folders) {
     return NULL;
 }
 
+/* Names of the parts of a data set rather than of classes. */
+static bool is_part(const char *name) {
+    static const char *const known[] = {"train", "training", "val",  "valid",  "validation",
+                                        "dev",   "eval",     "test", "testing"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcasecmp(name, known[i]) == 0) return true;
+    return false;
+}
+
+/* Nearly always the folder above was named by mistake. */
+static Status hint_at_parts(Source *s, const char *where, Error *err) {
+    if (s->n_classes < 2) return STATUS_OK;
+    for (int c = 0; c < s->n_classes; c++)
+        if (!is_part(s->class_names[c])) return STATUS_OK;
+    return source_remark(
+        s, err, LOG_WARNING,
+        "%.400s: its sub-folders %s and %s are taken as the classes of one set; if "
+        "they are its parts, name one of them each time, as %.400s/%s",
+        where, s->class_names[0], s->class_names[s->n_classes - 1], where, s->class_names[0]);
+}
+
 static Status folder_open(Source *s, const char *where, Error *err) {
     Status status = STATUS_OK;
     bool flat = false, folders = false;
@@ -133,6 +217,7 @@ static Status folder_open(Source *s, const char *where, Error *err) {
     TRY(source_add_files(s, where, &prefix, err));
     TRY(name_classes(s, prefix, &flat, &folders, err));
     TRY(source_label(s, false, err));
+    TRY(hint_at_parts(s, where, err));
     TRY(source_describe(s, where, note_on_classes(s, flat, folders), err));
 done:
     return status;

@@ -1,31 +1,20 @@
 /* tar:P, WebDataset shards. Opening reads every header once (skipping over the data) and remembers
  * where each image's entry starts; a fetch lets libarchive read that one entry from there, so that
  * long names, pax and GNU headers are its business in both passes and fetches need no shared state.
- * Entries that follow each other with the same name up to the first dot are one sample: its first
- * .jpg, .jpeg, .png or .webp is the image, .cls the label. Compressed tars allow no random access
- * and are refused. */
-#include <archive.h>
-#include <archive_entry.h>
+ * Which entries are images is in source_tar_samples.c; what is left out is said in one line.
+ * Compressed tars allow no random access and are refused. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/source.h"
+#include "data/source_tar.h"
 
-#define BLOCK_BYTES ((size_t)65536)
 #define MAX_SHARDS 1000000
-#define MAX_LABEL_BYTES 255
 #define MAX_IMAGE_BYTES ((int64_t)256 << 20)
-
-typedef struct TarState {
-    char **shards; /* in the arena */
-    int n_shards, capacity;
-    int64_t n_entries; /* seen so far */
-} TarState;
 
 static Status add_shard(Source *s, const char *path, Error *err) {
     TarState *state = s->state;
@@ -74,75 +63,8 @@ static Status expand(Source *s, const char *pattern, Error *err) {
     return STATUS_OK;
 }
 
-/* Sample key and extension: the name is cut at the first dot of its last component. */
-static const char *extension_of(const char *name) {
-    const char *slash = strrchr(name, '/'), *dot = strchr(slash ? slash : name, '.');
-    return dot ? dot + 1 : name + strlen(name);
-}
-
-static bool is_image(const char *extension) {
-    return !strcasecmp(extension, "jpg") || !strcasecmp(extension, "jpeg") ||
-           !strcasecmp(extension, "png") || !strcasecmp(extension, "webp");
-}
-
-/* What is known of the sample whose entries are going past. */
-typedef struct Pending {
-    char *key;
-    const char *text;
-    SourceItem image; /* name NULL: none seen */
-} Pending;
-
-static Status flush(Source *s, Pending *p, Error *err) {
-    Status status = STATUS_OK;
-    if (p->image.name) {
-        p->image.text = p->text;
-        status = source_add(s, p->image, err);
-    }
-    mem_free(p->key);
-    *p = (Pending){0};
-    return status;
-}
-
-static Status read_label(Source *s, struct archive *a, const char *path, const char *name,
-                         const char **text, Error *err) {
-    char buf[MAX_LABEL_BYTES + 1];
-    la_ssize_t n = archive_read_data(a, buf, sizeof buf);
-    if (n < 0) return fail(err, STATUS_FORMAT, "%s: %s: %s", path, name, archive_error_string(a));
-    while (n > 0 && strchr(" \t\r\n", buf[n - 1])) n--;
-    if (n == 0 || n > MAX_LABEL_BYTES || memchr(buf, 0, (size_t)n))
-        return fail(err, STATUS_FORMAT, "%s: %s: not a label of 1 to %d characters", path, name,
-                    MAX_LABEL_BYTES);
-    *text = arena_printf(s->arena, "%.*s", (int)n, buf);
-    return *text ? STATUS_OK : source_no_memory(err);
-}
-
-static Status index_entry(Source *s, struct archive *a, struct archive_entry *entry, int shard,
-                          Pending *p, Error *err) {
-    const char *path = ((TarState *)s->state)->shards[shard];
-    const char *name = archive_entry_pathname(entry);
-    Status status = source_check_entries(s, path, ++((TarState *)s->state)->n_entries, err);
-    if (status != STATUS_OK) return status;
-    if (!name || archive_entry_filetype(entry) != AE_IFREG) return STATUS_OK;
-    if (strlen(name) > SOURCE_MAX_NAME_BYTES)
-        return fail(err, STATUS_FORMAT, "%s: an entry's name is longer than %d bytes (%.60s...)",
-                    path, SOURCE_MAX_NAME_BYTES, name);
-    const char *extension = extension_of(name);
-    size_t length = (size_t)(extension - name);
-    if (p->key && (strlen(p->key) != length || memcmp(p->key, name, length) != 0)) {
-        status = flush(s, p, err);
-        if (status != STATUS_OK) return status;
-    }
-    if (!p->key && !(p->key = mem_printf("%.*s", (int)length, name))) return source_no_memory(err);
-    if (strcasecmp(extension, "cls") == 0) return read_label(s, a, path, name, &p->text, err);
-    if (!is_image(extension) || p->image.name) return STATUS_OK;
-    p->image = (SourceItem){.label = -1, .file = shard, .bytes = archive_entry_size(entry)};
-    p->image.offset = archive_read_header_position(a);
-    p->image.name = arena_printf(s->arena, "%s:%s", path, name);
-    return p->image.name ? STATUS_OK : source_no_memory(err);
-}
-
 /* Regular files only: places in a pipe cannot be read again, and opening one would wait. */
-static Status open_shard(const char *path, int *fd, int64_t *bytes, Error *err) {
+Status tar_open_file(const char *path, int *fd, int64_t *bytes, Error *err) {
     struct stat file;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0 || fstat(*fd, &file) != 0)
@@ -152,46 +74,57 @@ static Status open_shard(const char *path, int *fd, int64_t *bytes, Error *err) 
     return fail(err, STATUS_IO, "%s: not a regular file", path);
 }
 
-static Status open_archive(struct archive *a, int fd, const char *path, Error *err) {
-    if (!a) return source_no_memory(err);
+Status tar_expect(struct archive *a, Error *err) {
     archive_read_support_format_tar(a);
-    archive_read_support_format_empty(a);
-    /* Only so as to say what is wrong with a compressed file. */
-    archive_read_support_filter_gzip(a);
-    archive_read_support_filter_bzip2(a);
-    archive_read_support_filter_xz(a);
-    archive_read_support_filter_zstd(a);
-    if (archive_read_open_fd(a, fd, BLOCK_BYTES) != ARCHIVE_OK)
-        return fail(err, STATUS_FORMAT, "%s: not a tar: %s", path, archive_error_string(a));
-    if (archive_filter_code(a, 0) == ARCHIVE_FILTER_NONE) return STATUS_OK;
-    return fail(err, STATUS_UNSUPPORTED,
-                "%s: compressed with %s; images cannot be read from it in any order, so uncompress "
-                "it first",
-                path, archive_filter_name(a, 0));
+    if (archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1") != ARCHIVE_OK)
+        return fail(err, STATUS_UNSUPPORTED, "tar: %s", archive_error_string(a));
+    return STATUS_OK;
 }
 
 static Status index_shard(Source *s, int shard, Error *err) {
     Status status = STATUS_OK;
-    const char *path = ((TarState *)s->state)->shards[shard];
-    struct archive *a = archive_read_new();
-    struct archive_entry *entry;
-    Pending pending = {0};
-    int64_t bytes;
-    int rc, fd = -1;
-    TRY(open_shard(path, &fd, &bytes, err));
-    TRY(open_archive(a, fd, path, err));
-    while ((rc = archive_read_next_header(a, &entry)) == ARCHIVE_OK || rc == ARCHIVE_WARN)
-        TRY(index_entry(s, a, entry, shard, &pending, err));
-    if (rc != ARCHIVE_EOF)
-        status =
-            fail(err, STATUS_FORMAT, "%s: not a readable tar: %s", path, archive_error_string(a));
-    else
-        status = flush(s, &pending, err);
+    TarIndex x;
+    TRY(tar_index_read(s, shard, &x, err));
+    TRY(tar_index_resolve(s, &x, err));
+    TRY(tar_index_add_items(s, shard, &x, err));
 done:
-    mem_free(pending.key);
-    archive_read_free(a);
-    if (fd >= 0) close(fd);
+    tar_index_free(&x);
     return status;
+}
+
+static Status remark_count(Source *s, LogLevel level, const char *where, const char *what,
+                           int64_t n, const char *example, Error *err) {
+    if (n == 0) return STATUS_OK;
+    return source_remark(s, err, level, "%.400s: left out: %s: %lld (%s%s)", where, what,
+                         (long long)n, example, n > 1 ? ", ..." : "");
+}
+
+static Status remark(Source *s, const char *where, Error *err) {
+    Status status = STATUS_OK;
+    TarState *state = s->state;
+    TRY(source_remark_left_out(s, where, &state->left, err));
+    TRY(remark_count(s, LOG_INFO, where, "images beside another one of their name, as masks are",
+                     state->n_images_beside, state->image_beside, err));
+    TRY(remark_count(s, LOG_WARNING, where, "links to what is not in the same tar",
+                     state->n_links_lost, state->link_lost, err));
+    TRY(remark_count(s, LOG_WARNING, where,
+                     "labels without an image of their name next to them (pack files in order of "
+                     "their names)",
+                     state->n_labels_alone, state->label_alone, err));
+done:
+    return status;
+}
+
+static Status refuse_empty(Source *s, const char *where, Error *err) {
+    TarState *state = s->state;
+    char text[512];
+    left_out_text(&state->left, text, sizeof text);
+    if (state->n_links_lost > 0)
+        return fail(err, STATUS_EMPTY,
+                    "%.300s: no images; %lld links lead to what is not in the same tar (%s)", where,
+                    (long long)state->n_links_lost, state->link_lost);
+    return fail(err, STATUS_EMPTY, "%.300s: no images; looked for entries ending in %s%s%s", where,
+                IMAGE_ENDINGS, *text ? "; left out: " : "", text);
 }
 
 static Status tar_open(Source *s, const char *where, Error *err) {
@@ -201,12 +134,8 @@ static Status tar_open(Source *s, const char *where, Error *err) {
     s->state = state;
     TRY(expand(s, where, err));
     for (int k = 0; k < state->n_shards; k++) TRY(index_shard(s, k, err));
-    if (s->count == 0) {
-        status = fail(err, STATUS_EMPTY,
-                      "%s: no images; looked for entries KEY.jpg, KEY.jpeg, KEY.png and KEY.webp",
-                      where);
-        goto done;
-    }
+    if (s->count == 0) TRY(refuse_empty(s, where, err));
+    TRY(remark(s, where, err));
     TRY(source_label(s, true, err));
     TRY(source_describe(s, where, NULL, err));
 done:
@@ -217,7 +146,7 @@ done:
 typedef struct Window {
     int fd;
     int64_t position;
-    uint8_t block[BLOCK_BYTES];
+    uint8_t block[TAR_BLOCK_BYTES];
 } Window;
 
 static la_ssize_t read_window(struct archive *a, void *user, const void **data) {
@@ -259,11 +188,11 @@ static Status read_entry(const SourceItem *item, const char *path, uint8_t **dat
     int64_t file_bytes;
     if (w) w->fd = -1;
     if (!a || !w) TRY(source_no_memory(err));
-    TRY(open_shard(path, &w->fd, &file_bytes, err));
+    TRY(tar_open_file(path, &w->fd, &file_bytes, err));
     TRY(check_bytes(item, file_bytes, err));
     if (!(bytes = mem_alloc((size_t)item->bytes))) TRY(source_no_memory(err));
     w->position = item->offset;
-    archive_read_support_format_tar(a);
+    TRY(tar_expect(a, err));
     if (archive_read_open(a, w, NULL, read_window, NULL) != ARCHIVE_OK ||
         archive_read_next_header(a, &entry) < ARCHIVE_WARN ||
         archive_entry_size(entry) != item->bytes ||

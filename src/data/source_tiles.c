@@ -56,6 +56,7 @@ static Status tiles_open(Source *s, const char *where, Error *err) {
     s->state = state;
     if (!state || !dir) return source_no_memory(err);
     TRY(source_add_files(&files, dir, &prefix, err));
+    s->remarks = files.remarks;
     if (files.count > 1 << 20) {
         status = fail(err, STATUS_UNSUPPORTED, "%s: too many photos to cut into tiles", dir);
         goto done;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/name.h"
 #include "decode_image.h"
 #include "replay.h"
 #include "train/classes.h"
@@ -18,6 +19,12 @@ static char *next_line(char **text) {
     size_t n = strlen(line);
     if (n > 0 && line[n - 1] == '\r') line[n - 1] = '\0';
     return line;
+}
+
+/* What is no entry: blank, or said to be none. */
+static bool is_left_out(const char *line) {
+    return line[strspn(line, " \r")] == '\0' ||
+           (line[0] == '#' && (line[1] == ' ' || line[1] == '\0'));
 }
 
 static bool ends_in(const char *text, const char *end) {
@@ -37,18 +44,35 @@ static void check_label(const Dataset *d, int label, const char *text) {
            "class %d is not '%s'", label, text);
 }
 
-static void check_items(const Dataset *d, char *text) {
-    int64_t i = 0;
+/* The first line may be a header: then there is one entry less than lines. */
+static void check_items(const Dataset *d, char *text, int64_t n_lines) {
+    int64_t i = dataset_count(d) - n_lines;
+    ASSERT(i == 0 || i == -1, "%lld items of %lld lines", (long long)dataset_count(d),
+           (long long)n_lines);
     for (char *line; (line = next_line(&text)) != NULL;) {
         char *tab = strchr(line, '\t');
-        if (!*line) continue;
+        if (is_left_out(line)) continue;
         if (tab) *tab++ = '\0';
+        if (i < 0) {
+            i++;
+            continue;
+        }
+        ASSERT(name_unescape(line), "no memory");
         ASSERT(i < dataset_count(d), "%lld items", (long long)dataset_count(d));
         ASSERT(ends_in(dataset_name(d, i), line), "%s is not %s", dataset_name(d, i), line);
         check_label(d, dataset_label(d, i), tab);
         i++;
     }
     ASSERT(i == dataset_count(d), "%lld of %lld", (long long)i, (long long)dataset_count(d));
+}
+
+static int64_t count_lines(const char *text) {
+    char *copy = mem_strdup(text), *rest = copy;
+    int64_t n = 0;
+    ASSERT(copy != NULL, "no memory");
+    for (char *line; (line = next_line(&rest)) != NULL;) n += !is_left_out(line);
+    mem_free(copy);
+    return n;
 }
 
 static void fetch_own(Dataset *d) {
@@ -88,7 +112,8 @@ static void read_list(const char *path, char *text) {
         return;
     }
     ASSERT(dataset_count(d) <= LIST_ENTRIES, "%lld items", (long long)dataset_count(d));
-    check_items(d, text);
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) text += 3;
+    check_items(d, text, count_lines(text));
     fetch_own(d);
     dataset_close(d);
 }
