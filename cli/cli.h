@@ -75,8 +75,8 @@ void print_plan(FILE *to, const MaePlan *p);
 /* From now on lines of the library's log go to standard error, with --quiet errors only. */
 void log_start(const MaeOptions *o);
 /* Events for a long job: log lines and progress on standard error, SIGINT, SIGTERM and SIGUSR1 as
- * an orderly stop (a second one ends at once). */
-const MaeEvents *progress_start(const MaeOptions *o);
+ * an orderly stop (a second one ends at once), to which `stopping` is the answer. */
+const MaeEvents *progress_start(const MaeOptions *o, const char *stopping);
 void progress_end(void);
 /* "1h02m", "3m20s", "12.3s" */
 const char *duration(double seconds, char *buffer, size_t bytes);

@@ -134,7 +134,7 @@ static int write_confusion(const MaeEvaluation *e, const char *path) {
 static int eval(const MaeOptions *o, MaeModel *model) {
     MaeError err = {0};
     MaeEvaluation e = {0};
-    MaeStatus failed = mae_eval(model, o, progress_start(o), &e, &err);
+    MaeStatus failed = mae_eval(model, o, progress_start(o, "stopping"), &e, &err);
     progress_end();
     if (failed) return report(&err);
     int status = o->confusion ? write_confusion(&e, o->confusion) : EXIT_DONE;

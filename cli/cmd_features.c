@@ -70,7 +70,7 @@ static int features(const MaeOptions *o, MaeModel *model) {
     int64_t rows = 0;
     MaeModelInfo info;
     mae_model_info(model, &info);
-    MaeStatus failed = mae_features(model, o, progress_start(o), &rows, &err);
+    MaeStatus failed = mae_features(model, o, progress_start(o, "stopping"), &rows, &err);
     progress_end();
     if (failed) return report(&err);
     if (o->json) return print_features_json(o, &info, rows);

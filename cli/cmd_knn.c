@@ -14,7 +14,7 @@ static int print_knn_json(const MaeKnn *k) {
 static int knn(const MaeOptions *o, MaeModel *model) {
     MaeError err = {0};
     MaeKnn k = {0};
-    MaeStatus failed = mae_knn(model, o, progress_start(o), &k, &err);
+    MaeStatus failed = mae_knn(model, o, progress_start(o, "stopping"), &k, &err);
     progress_end();
     if (failed) return report(&err);
     if (o->json) return print_knn_json(&k);

@@ -61,10 +61,15 @@ static void print_summary(const MaeSummary *s) {
     if (*s->picture) printf("picture     %s\n", s->picture);
 }
 
-static int train(const Training *t, const MaeOptions *o) {
+static const char *stopping(int processes) {
+    return processes > 1 ? "stopping after this update, which all processes end together"
+                         : "stopping: the update under way is given up, the run is saved";
+}
+
+static int train(const Training *t, const MaeOptions *o, int processes) {
     MaeSummary summary = {.top1 = -1, .ema_top1 = -1, .best_top1 = -1};
     MaeError err = {0};
-    MaeStatus failed = t->run(o, progress_start(o), &summary, &err);
+    MaeStatus failed = t->run(o, progress_start(o, stopping(processes)), &summary, &err);
     progress_end();
     if (failed == MAE_INTERRUPTED && o->restart && !output_is_silent())
         fprintf(stderr, "mae: leave --restart out to continue\n");
@@ -86,7 +91,7 @@ static int run(const Training *t, int argc, char **argv) {
     int status = call_parse(&c, t->name, t->id, argc, argv);
     if (status == GO_ON) status = call_no_positional(&c, t->name, t->data);
     if (status == GO_ON) status = call_need(t->name, c.options.out, "--out RUN");
-    if (status == GO_ON) status = train(t, &c.options);
+    if (status == GO_ON) status = train(t, &c.options, size);
     call_free(&c);
     return status;
 }

@@ -1,5 +1,5 @@
 /* What a long job says, on standard error: one rewriting line on a terminal, otherwise a plain line
- * every ten seconds. Signals become the stop flag that the library looks at between updates. */
+ * every ten seconds. Signals become the stop flag that the library looks at. */
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -11,11 +11,14 @@
 #define BAR 12
 #define REWRITE_S 0.2
 #define LINE_S 10
+#define PATIENCE_S 2 /* for a first sign of life */
 
 static volatile int stop;
 static struct {
     bool terminal, quiet, open; /* open: a rewriting line is on the screen */
-    double last;
+    double start, last;
+    char answer[128]; /* to a signal */
+    size_t answer_bytes;
 } state;
 
 static double now(void) {
@@ -38,9 +41,27 @@ static void on_log(void *user, int level, const char *line) {
     fprintf(stderr, "%s%s\n", words[level < 0 || level > 2 ? 2 : level], line);
 }
 
+static bool is_update(const MaeProgress *p) {
+    return strcmp(p->phase, "update") == 0;
+}
+
+/* At its very start nothing is known of its speed. */
+static void describe_update(const MaeProgress *p, char *line, size_t bytes) {
+    char eta[32], speed[64] = "";
+    if (p->images_per_s > 0)
+        snprintf(speed, sizeof speed, "  %.1f images/s  %s left", p->images_per_s,
+                 duration(p->eta_s, eta, sizeof eta));
+    snprintf(line, bytes, "train %lld/%lld  %s update: %.0f %%%s", (long long)p->step,
+             (long long)p->total_steps, p->step ? "next" : "first", 100 * p->update_share, speed);
+}
+
 /* What matters most comes first: a narrow screen cuts the end. */
 static void describe(const MaeProgress *p, char *line, size_t bytes) {
     char eta[32], losses[64] = "", rest[96] = "";
+    if (is_update(p)) {
+        describe_update(p, line, bytes);
+        return;
+    }
     if (strcmp(p->phase, "train") == 0) {
         snprintf(losses, sizeof losses, "  loss %.4f  lr %.3g", p->loss, p->lr);
         snprintf(rest, sizeof rest, "  %.0f%% of peak  epoch %.2f/%lld", 100 * p->fraction_of_peak,
@@ -63,13 +84,20 @@ static void rewrite(const MaeProgress *p, const char *line) {
     state.open = true;
 }
 
+/* Plain lines of a run whose updates are quick tell nothing of what is within one. */
+static bool is_due(const MaeProgress *p, double t) {
+    if (state.terminal) return t - state.last >= REWRITE_S;
+    if (state.last == 0 && is_update(p)) return t - state.start >= PATIENCE_S;
+    return t - state.last >= LINE_S;
+}
+
 static void on_progress(void *user, const MaeProgress *p) {
     char line[256];
     double t = now();
     bool last = p->step >= p->total_steps;
     (void)user;
     if (t < state.last) state.last = t; /* a clock that went back must not silence us */
-    if (t - state.last < (state.terminal ? REWRITE_S : LINE_S) && !last) return;
+    if (!is_due(p, t) && !last) return;
     state.last = t;
     describe(p, line, sizeof line);
     if (state.terminal)
@@ -92,11 +120,11 @@ static void signals(void (*handler)(int)) {
 
 /* The first signal asks, the second, of either kind, ends. */
 static void on_signal(int number) {
-    static const char text[] = "\nmae: stopping and saving; once more ends at once\n";
     (void)number;
     stop = 1;
     signals(SIG_DFL);
-    if (!state.quiet && !output_is_silent() && write(STDERR_FILENO, text, sizeof text - 1) < 0)
+    if (!state.quiet && !output_is_silent() &&
+        write(STDERR_FILENO, state.answer, state.answer_bytes) < 0)
         return;
 }
 
@@ -105,10 +133,14 @@ void log_start(const MaeOptions *o) {
     mae_set_log(on_log, NULL);
 }
 
-const MaeEvents *progress_start(const MaeOptions *o) {
+const MaeEvents *progress_start(const MaeOptions *o, const char *stopping) {
     static MaeEvents events;
     state.terminal = isatty(STDERR_FILENO) == 1;
     state.quiet = o->quiet != 0;
+    state.start = now();
+    int n = snprintf(state.answer, sizeof state.answer, "\nmae: %s; once more ends at once\n",
+                     stopping);
+    state.answer_bytes = (size_t)n < sizeof state.answer ? (size_t)n : sizeof state.answer - 1;
     events = (MaeEvents){.log = on_log, .stop = &stop};
     if (!state.quiet && !output_is_silent()) {
         events.progress = on_progress;

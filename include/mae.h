@@ -201,7 +201,10 @@ typedef struct MaeProgress {
     int64_t step, total_steps, epoch, total_epochs;
     double epoch_fraction, loss, lr, gradient_norm;
     double images_per_s, eta_s, fraction_of_peak;
-    const char *phase; /* "train", "validate", "features", "evaluate" */
+    /* "train" after an update; "update" while one is under way, some dozen times; "validate",
+     * "features", "evaluate", "components" as images go through */
+    const char *phase;
+    double update_share; /* of phase "update": how much of it is done, 0 to 1 */
 } MaeProgress;
 
 struct MaePlan;
@@ -211,7 +214,9 @@ typedef struct MaeEvents {
     /* level: 0 error, 1 warning, 2 information; no newline. May be NULL. */
     void (*log)(void *user, int level, const char *line);
     void (*progress)(void *user, const MaeProgress *p);
-    /* Non-zero asks for an orderly stop: the job saves and returns MAE_INTERRUPTED. */
+    /* Non-zero asks for an orderly stop, and stays so: a job alone gives up the update or batch
+     * under way, one of several processes ends its update; then it saves what was before, and
+     * returns MAE_INTERRUPTED. */
     volatile int *stop;
     /* A training job's plan, before its first step: what mae_plan gives, without opening data and
      * checkpoint a second time. May be NULL. */

@@ -43,6 +43,15 @@ static void copy_statistics(Loader *l, int channels) {
     memcpy(l->std, l->options.std, (size_t)channels * sizeof *l->std);
 }
 
+/* Who waits for it with a limit means time that goes on, not that of the day. */
+static void init_ready(pthread_cond_t *ready) {
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(ready, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err) {
     Status status = STATUS_OK;
     ASSERT(options.batch >= 1 && options.repeat >= 1 && options.n_workers >= 0 &&
@@ -64,7 +73,7 @@ Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err) 
     if (l->options.n_ahead == 0) l->options.n_ahead = DEFAULT_AHEAD;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->room, NULL);
-    pthread_cond_init(&l->ready, NULL);
+    init_ready(&l->ready);
     copy_statistics(l, dataset_channels(d));
     TRY(loader_count_batches(l, err));
     TRY(make_slots(l, dataset_channels(d), err));

@@ -30,6 +30,8 @@ typedef struct LoaderOptions {
     int64_t start_epoch; /* resume: the first batch is batch start_batch of start_epoch */
     int64_t start_batch;
     int64_t n_epochs; /* ends after this epoch count (exclusive epoch number); 0 = never */
+    /* Not 0: loader_next gives no more batches, INTERRUPTED; may be NULL. */
+    const volatile int *stop;
     /* [C], copied; both or neither: batches also have normalised images, augment.erase applied. */
     const float *mean, *std;
 } LoaderOptions;
@@ -50,7 +52,8 @@ int64_t loader_place(int64_t rank, int64_t n_ranks, int64_t batch, int64_t i);
  * change. */
 Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err);
 int64_t loader_batches_per_epoch(const Loader *l);
-/* The next batch, valid until the next call. out->n == 0 at the end. */
+/* The next batch, valid until the next call. out->n == 0 at the end. After INTERRUPTED the loader
+ * can only be closed. */
 Status loader_next(Loader *l, Batch *out, Error *err);
 int64_t loader_unreadable(const Loader *l); /* distinct images that could not be read so far */
 /* The same in detail: out[count of images used] is 1 where an image could not be read. */

@@ -5,9 +5,12 @@
  * their batch, so that the consumer meets them at the same place for any number of workers. */
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/memory.h"
 #include "data/loader_internal.h"
+
+#define LOOK_MS 100 /* how often a consumer that waits looks whether it is to stop */
 
 /* --- slots ------------------------------------------------------------------------------------ */
 
@@ -93,18 +96,44 @@ void loader_stop_workers(Loader *l) {
 
 /* --- the consumer ----------------------------------------------------------------------------- */
 
-/* Without workers: the whole batch here and now. */
+static bool is_stopped(const Loader *l) {
+    return l->options.stop && *l->options.stop;
+}
+
+/* Without workers: the whole batch here and now. NULL: stopped. */
 static Slot *make_batch(Loader *l) {
     begin_batch(l, l->taken);
     Slot *slot = &l->slots[l->taken % l->n_slots];
     for (int64_t item = 0; item < slot->n && slot->failed_item < 0; item++) {
         Error error = {0};
+        if (is_stopped(l)) return NULL;
         if (loader_make_sample(l, slot, item, &l->scratch, &error) != STATUS_OK)
             keep_first_failure(slot, item, &error);
     }
     return slot;
 }
 
+/* Until a batch is ready, or for some milliseconds where a stop may come. */
+static void wait_for_ready(Loader *l) {
+    struct timespec until;
+    if (!l->options.stop) {
+        pthread_cond_wait(&l->ready, &l->lock);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LOOK_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&l->ready, &l->lock, &until);
+}
+
+static bool is_ready(const Loader *l, const Slot *slot) {
+    /* Before its first sample is taken the slot still holds the counters of an older batch. */
+    bool begun = l->next_batch > l->taken || (l->next_batch == l->taken && l->next_item > 0);
+    return begun && slot->n_done == slot->n;
+}
+
+/* NULL: stopped. */
 static Slot *wait_batch(Loader *l) {
     Slot *slot = &l->slots[l->taken % l->n_slots];
     pthread_mutex_lock(&l->lock);
@@ -112,10 +141,8 @@ static Slot *wait_batch(Loader *l) {
         l->returned = l->taken;
         pthread_cond_broadcast(&l->room);
     }
-    /* Before its first sample is taken the slot still holds the counters of an older batch. */
-    while (l->next_batch < l->taken || (l->next_batch == l->taken && l->next_item == 0) ||
-           slot->n_done < slot->n)
-        pthread_cond_wait(&l->ready, &l->lock);
+    while (!is_stopped(l) && !is_ready(l, slot)) wait_for_ready(l);
+    if (is_stopped(l)) slot = NULL;
     pthread_mutex_unlock(&l->lock);
     return slot;
 }
@@ -124,6 +151,7 @@ Status loader_next(Loader *l, Batch *out, Error *err) {
     *out = (Batch){0};
     if (l->taken >= l->n_batches) return STATUS_OK;
     Slot *slot = l->n_threads ? wait_batch(l) : make_batch(l);
+    if (!slot) return fail(err, STATUS_INTERRUPTED, "stopped while waiting for images");
     /* A failed batch is not counted as taken: asking again gives the same failure. */
     if (slot->failed_item >= 0) return fail(err, slot->error.status, "%s", slot->error.message);
     l->taken++;

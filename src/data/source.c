@@ -116,7 +116,7 @@ Status source_open(const char *text, SourceLimits limits, Source **out, Error *e
     *out = NULL;
     if (!s) return source_no_memory(err);
     s->limits = (SourceLimits){limits.max_pixels ? limits.max_pixels : IMAGE_MAX_PIXELS,
-                               limits.max_entries ? limits.max_entries : MAX_ENTRIES};
+                               limits.max_entries ? limits.max_entries : MAX_ENTRIES, limits.stop};
     TRY(source_find_kind(text, &s->kind, &where, err));
     s->arena = arena_new();
     if (!s->arena) {
@@ -142,6 +142,9 @@ void source_close(Source *s) {
 
 Status source_add(Source *s, SourceItem item, Error *err) {
     if (!item.name) return source_no_memory(err);
+    if (s->limits.stop && *s->limits.stop)
+        return fail(err, STATUS_INTERRUPTED, "stopped while looking for images; %lld were found",
+                    (long long)s->count);
     if (s->count == s->capacity) {
         int64_t wider = s->capacity ? 2 * s->capacity : 64;
         void *p = mem_realloc(s->items, (size_t)s->capacity * sizeof *s->items,

@@ -43,7 +43,7 @@ struct Source {
     Arena *arena;
     SourceItem *items;
     int64_t count, capacity;
-    SourceLimits limits; /* none is 0 */
+    SourceLimits limits; /* no number is 0 */
     int n_classes;       /* 0: no labels */
     const char **class_names;
     bool numbered; /* the class names are just 0, 1, 2, ... */
@@ -61,7 +61,7 @@ Status source_find_kind(const char *text, const SourceKind **kind, const char **
 Status source_open(const char *text, SourceLimits limits, Source **out, Error *err);
 void source_close(Source *s); /* accepts NULL */
 
-/* For the kinds. item.name NULL counts as memory having run out. */
+/* For the kinds. item.name NULL counts as memory having run out; INTERRUPTED: limits.stop. */
 Status source_no_memory(Error *err);
 Status source_add(Source *s, SourceItem item, Error *err);
 /* May there be n entries? where: the file, for the message. */

@@ -108,12 +108,22 @@ void graph_get_grad(Graph *g, const Value *v, float *host);
 /* Upstream gradient of a kept value before graph_backward (the loss: 1). */
 void graph_set_grad(Graph *g, Value *v, const float *host);
 
-void graph_forward(Graph *g);
+/* False: given up, see graph_stop_at. */
+bool graph_forward(Graph *g);
 /* From the gradient of `root` (kept, needs_grad) to all parameters; once after each graph_forward.
  * ready, when given, is called as each parameter's gradient is complete (overlap of communication).
- */
+ * False: given up. */
 typedef void (*GraphReady)(void *user, Param *p);
-void graph_backward(Graph *g, Value *root, GraphReady ready, void *user);
+bool graph_backward(Graph *g, Value *root, GraphReady ready, void *user);
+/* Later passes are given up soon after *stop is no longer 0: at the latest after the op under way.
+ * What they would have computed is then undefined, statistics included (graph_keep_statistics); the
+ * next forward pass starts anew. NULL, the start: passes are never given up. */
+void graph_stop_at(Graph *g, const volatile int *stop);
+/* The parameters that forward passes change, running statistics of a batch norm that trains:
+ * copied out, put back. */
+size_t graph_statistics_bytes(const Graph *g);
+void graph_keep_statistics(const Graph *g, void *copy);
+void graph_put_back_statistics(const Graph *g, void *copy);
 /* FRESH gradients become zero, those of a process that has had no batch. */
 void graph_zero_gradients(Graph *g);
 

@@ -57,7 +57,8 @@ struct Op {
     int saved_buffer[MAX_SAVED], forward_scratch, backward_scratch;
     void *saved[MAX_SAVED], *scratch[2];
     /* attributes; which are used depends on the class */
-    int64_t n; /* heads of attention */
+    unsigned changes; /* bit i: forward changes the data of parameter i */
+    int64_t n;        /* heads of attention */
     double eps, momentum;
     bool flag;
     PatchGrid grid;
@@ -96,6 +97,7 @@ struct Graph {
     GraphPeers peers;       /* n 0: alone */
     GraphObserver observer; /* NULL: nobody */
     void *observer_user;
+    const volatile int *stop; /* NULL: never */
 };
 
 Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad);

@@ -155,6 +155,7 @@ Value *op_batchnorm(Graph *g, const char *name, Value *x, Value *mean, Value *va
     op->eps = eps;
     op->momentum = momentum;
     op->flag = train;
+    if (train) op->changes = 1u << 1 | 1u << 2 | 1u << 3;
     op_check(x->shape.n_dims == 2 && !x->needs_grad &&
                  (!train || x->shape.dim[0] > 1 || is_shared(g, op)),
              op);

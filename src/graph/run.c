@@ -10,7 +10,7 @@ static void *address(Graph *g, int buffer) {
     return buffer == NO_BUFFER ? NULL : device_at(g->slab, g->buffers[buffer].offset);
 }
 
-static size_t grad_bytes(const Graph *g, const Param *p) {
+static size_t param_bytes(const Graph *g, const Param *p) {
     return (size_t)p->numel * g->device->kernels.real_bytes;
 }
 
@@ -130,10 +130,27 @@ static void run_op(Graph *g, Op *op, void (*pass)(Graph *, Op *), bool backward)
     g->observer(g->observer_user, &seen, false);
 }
 
-void graph_forward(Graph *g) {
+void graph_stop_at(Graph *g, const volatile int *stop) {
+    g->stop = stop;
+}
+
+static bool is_given_up(const Graph *g) {
+    return g->stop && *g->stop;
+}
+
+/* The op under way may have been left unfinished, so the answer is that of the end. */
+static bool end_pass(Graph *g) {
+    g->device->stop = NULL;
+    return !is_given_up(g);
+}
+
+bool graph_forward(Graph *g) {
     ASSERT(g->planned, "graph_forward before graph_plan");
+    g->device->stop = g->stop;
     for (int i = 0; i < g->n_values; i++) g->values[i]->value.data = g->values[i]->first_data;
-    for (int i = 0; i < g->n_ops; i++) run_op(g, g->ops[i], g->ops[i]->class->forward, false);
+    for (int i = 0; i < g->n_ops && !is_given_up(g); i++)
+        run_op(g, g->ops[i], g->ops[i]->class->forward, false);
+    return end_pass(g);
 }
 
 /* Before the backward of op i: operands that were not kept, gradients that start here. */
@@ -147,7 +164,7 @@ static void prepare_backward(Graph *g, int i) {
             run_op(g, maker, maker->class->forward, true);
         }
         if (op->fresh[k] && !(op->class->writes_params >> k & 1))
-            device_zero(g->device, GRAD(n), grad_bytes(g, n->value.param));
+            device_zero(g->device, GRAD(n), param_bytes(g, n->value.param));
     }
 }
 
@@ -156,14 +173,15 @@ static void zero_beyond(Graph *g, int root) {
     for (int i = root + 1; i < g->n_ops; i++)
         for (int k = 0; k < g->ops[i]->n_in; k++) {
             ValueNode *n = g->ops[i]->in[k];
-            if (g->ops[i]->fresh[k]) device_zero(g->device, GRAD(n), grad_bytes(g, n->value.param));
+            if (g->ops[i]->fresh[k])
+                device_zero(g->device, GRAD(n), param_bytes(g, n->value.param));
         }
 }
 
 void graph_zero_gradients(Graph *g) {
     for (int64_t i = 0; g->n_fixed > 0 && i < params_count(g->params); i++) {
         const Param *p = params_at(g->params, i);
-        if (p->needs_grad) device_zero(g->device, p->grad, grad_bytes(g, p));
+        if (p->needs_grad) device_zero(g->device, p->grad, param_bytes(g, p));
     }
 }
 
@@ -179,17 +197,56 @@ static void report_ready(Graph *g, int i, GraphReady ready, void *user) {
     }
 }
 
-void graph_backward(Graph *g, Value *root, GraphReady ready, void *user) {
+bool graph_backward(Graph *g, Value *root, GraphReady ready, void *user) {
     ASSERT(g->planned && g->mode == GRAPH_TRAIN, "graph_backward without a training plan");
     ASSERT(root->needs_grad, "%s depends on no parameter", root->name);
+    g->device->stop = g->stop;
     zero_beyond(g, node_of(root)->producer);
-    for (int i = node_of(root)->producer; i >= 0; i--) {
+    for (int i = node_of(root)->producer; i >= 0 && !is_given_up(g); i--) {
         Op *op = g->ops[i];
         if (!op->back) continue;
         prepare_backward(g, i);
         run_op(g, op, op->class->backward, true);
         if (ready) report_ready(g, i, ready, user);
     }
+    return end_pass(g);
+}
+
+/* --- statistics ------------------------------------------------------------------------------- */
+
+/* Calls visit for each parameter that forward passes change, and its place in a copy of them all;
+ * returns the size of the copy. */
+static size_t each_statistic(const Graph *g, void (*visit)(const Graph *, Param *, void *),
+                             void *copy) {
+    size_t bytes = 0;
+    for (int i = 0; i < g->n_ops; i++)
+        for (int k = 0; k < g->ops[i]->n_in; k++) {
+            if (!(g->ops[i]->changes >> k & 1)) continue;
+            Param *p = g->ops[i]->in[k]->value.param;
+            if (visit) visit(g, p, device_at(copy, bytes));
+            bytes += param_bytes(g, p);
+        }
+    return bytes;
+}
+
+static void copy_out(const Graph *g, Param *p, void *copy) {
+    device_copy(g->device, copy, p->data, param_bytes(g, p));
+}
+
+static void copy_in(const Graph *g, Param *p, void *copy) {
+    device_copy(g->device, p->data, copy, param_bytes(g, p));
+}
+
+size_t graph_statistics_bytes(const Graph *g) {
+    return each_statistic(g, NULL, NULL);
+}
+
+void graph_keep_statistics(const Graph *g, void *copy) {
+    each_statistic(g, copy_out, copy);
+}
+
+void graph_put_back_statistics(const Graph *g, void *copy) {
+    each_statistic(g, copy_in, copy);
 }
 
 /* --- questions -------------------------------------------------------------------------------- */

@@ -14,6 +14,9 @@ struct Device {
     Kernels kernels;
     void *scratch; /* for rows of the table that keep some here; one call at a time */
     size_t scratch_bytes;
+    /* When not NULL and not 0, a matrix product may end early and leave its result unfinished: set
+     * by whoever then throws the results away (graph_stop_at). */
+    const volatile int *stop;
 };
 
 /* name: "ref", "ref64" (double), "cpu". n_threads 0 = all there are. isa NULL = the best this

@@ -76,7 +76,7 @@ Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err) {
     double seconds[BENCH_MAX_REPETITIONS];
     int64_t n = bench_repetitions(o);
     TRY(setup_model_config(o, &c, err));
-    TRY(setup_dataset(o, c.channels, &d, err));
+    TRY(setup_dataset(o, c.channels, NULL, &d, err));
     LoaderOptions l = setup_loader(o, &c);
     l.n_epochs = 0;
     TRY(loader_open(d, l, &loader, err));

@@ -23,30 +23,28 @@ static Status fill(CachedFeatures *c, Evaluator *e, const CacheJob *job, int64_t
                    const MaeEvents *events, Error *err) {
     Status status = STATUS_OK;
     Loader *loader = NULL;
-    double start = clock_seconds();
+    ImageWatch watch = {0};
     LoaderOptions options = {.augment = job->augment,
                              .batch = evaluator_batch(e),
                              .n_workers = job->workers,
                              .repeat = 1,
                              .n_epochs = 1,
                              .first = first,
-                             .strict = true};
+                             .strict = true,
+                             .stop = events_stop_flag(events)};
     if (first == end) return STATUS_OK;
+    watch_images(&watch, evaluator_graph(e), events, "features", evaluator_batch(e), end - first);
     TRY(loader_open(job->data, options, &loader, err));
     for (int64_t at = first; at < end;) {
         Batch b;
         TRY(loader_next(loader, &b, err));
         if (b.n > end - at) b.n = end - at;
-        evaluator_logits(e, b.pixels, b.n, NULL, c->features + at * c->width);
+        bool whole = evaluator_logits(e, b.pixels, b.n, NULL, c->features + at * c->width);
+        TRY(watch_images_add(&watch, whole, b.n, err));
         at += b.n;
-        events_images(events, "features", at - first, end - first, start);
-        if (events_stop(events)) {
-            status = fail(err, STATUS_INTERRUPTED, "stopped after features of %" PRId64 " images",
-                          at - first);
-            goto done;
-        }
     }
 done:
+    watch_images_end(&watch);
     loader_close(loader);
     return status;
 }

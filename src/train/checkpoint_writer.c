@@ -134,6 +134,10 @@ static void start(CheckpointWriter *w) {
     w->options.asynchronous = w->started;
 }
 
+void writer_take_no_copy(CheckpointWriter *w) {
+    if (w && !w->started) w->options.asynchronous = false;
+}
+
 /* With the lock held. */
 static Status take_failure(CheckpointWriter *w, Error *err) {
     Error failure = w->failure;

@@ -35,6 +35,8 @@ Status writer_new(const char *run, const RunState *s, WriterOptions options, Che
 /* Waits for the save under way; a failure that nobody asked for goes to the log. Accepts NULL. */
 void writer_free(CheckpointWriter *w);
 
+/* Nobody will train beside the next save: no memory is taken for a copy, which would cost time. */
+void writer_take_no_copy(CheckpointWriter *w); /* accepts NULL */
 /* Saves the state of now; numbered: N of the checkpoint-N.safetensors that is to be the same file,
  * -1: none. */
 Status writer_submit(CheckpointWriter *w, const CheckpointNotes *notes, int64_t numbered,

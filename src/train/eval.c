@@ -145,7 +145,7 @@ static Status open_eval(Eval *e, Error *err) {
     TRY(read_baseline(e, err));
     if (!o->val)
         return fail(err, STATUS_USAGE, "no images to evaluate on; name them with --val SRC");
-    TRY(setup_val_set(o, c->channels, &e->data, err));
+    TRY(setup_val_set(o, c->channels, events_stop_flag(e->events), &e->data, err));
     TRY(evaluate_check_labels(e->data, "--val", err));
     TRY(open_classes(e, err));
     TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));

@@ -90,7 +90,11 @@ int64_t evaluator_batch(const Evaluator *e) {
     return e->graph.batch;
 }
 
-void evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *logits,
+Graph *evaluator_graph(Evaluator *e) {
+    return e->graph.graph;
+}
+
+bool evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *logits,
                       float *features) {
     ClassifierGraph *g = &e->graph;
     size_t image = (size_t)(shape_numel(g->pixels->shape) / g->batch);
@@ -98,7 +102,7 @@ void evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *log
     memcpy(e->pixels, pixels, image * (size_t)n);
     memset(e->pixels + image * (size_t)n, 0, image * (size_t)(g->batch - n));
     graph_set(g->graph, g->pixels, e->pixels);
-    graph_forward(g->graph);
+    if (!graph_forward(g->graph)) return false;
     if (logits) {
         graph_get(g->graph, g->logits, e->logits);
         if (logits != e->logits)
@@ -108,6 +112,7 @@ void evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *log
         graph_get(g->graph, g->features, e->features);
         memcpy(features, e->features, (size_t)(n * e->model->config.embed_dim) * sizeof *features);
     }
+    return true;
 }
 
 static Status count_batch(Evaluator *e, const EvaluationJob *job, const Batch *b, Evaluation *sum,
@@ -143,7 +148,7 @@ static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, in
                        const MaeEvents *events, Evaluation *out, Error *err) {
     Status status = STATUS_OK;
     Loader *loader = NULL;
-    double start = clock_seconds();
+    ImageWatch watch = {0};
     int64_t total = end - first;
     LoaderOptions options = {.augment = job->augment,
                              .batch = e->graph.batch,
@@ -152,24 +157,23 @@ static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, in
                              .repeat = 1,
                              .n_epochs = 1,
                              .first = first,
-                             .strict = true};
+                             .strict = true,
+                             .stop = events_stop_flag(events)};
     if (total == 0) return STATUS_OK;
+    watch_images(&watch, e->graph.graph, events, job->phase ? job->phase : "evaluate",
+                 e->graph.batch, total);
     TRY(loader_open(job->data, options, &loader, err));
     while (out->images < total) {
         Batch b;
         TRY(loader_next(loader, &b, err));
         if (b.n > total - out->images) b.n = total - out->images;
         if (b.n == 0) break;
-        evaluator_logits(e, b.pixels, b.n, e->logits, NULL);
+        bool whole = evaluator_logits(e, b.pixels, b.n, e->logits, NULL);
+        TRY(watch_images_add(&watch, whole, b.n, err));
         TRY(count_batch(e, job, &b, out, err));
-        events_images(events, job->phase ? job->phase : "evaluate", out->images, total, start);
-        if (events_stop(events)) {
-            status = fail(err, STATUS_INTERRUPTED,
-                          "stopped after %" PRId64 " of %" PRId64 " images", out->images, total);
-            goto done;
-        }
     }
 done:
+    watch_images_end(&watch);
     loader_close(loader);
     return status;
 }

@@ -36,6 +36,7 @@ typedef struct Evaluator Evaluator;
 Status evaluator_new(Vit *v, int64_t batch, Evaluator **out, Error *err);
 void evaluator_free(Evaluator *e); /* accepts NULL */
 int64_t evaluator_batch(const Evaluator *e);
+Graph *evaluator_graph(Evaluator *e);
 /* The images [*first, *end) of n that this process takes. */
 void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end);
 /* The sum of those of all processes; a failure of one is that of all. */
@@ -44,8 +45,9 @@ Status evaluation_gather(Comm *c, Status status, Evaluation *e, Error *err);
 /* NONFINITE names the image whose logits are not; STATUS_INTERRUPTED when asked to stop. */
 Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
                      Evaluation *out, Error *err);
-/* n <= batch images u8 [n,h,w,C] -> logits [n,classes], features [n,D]; either may be NULL. */
-void evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *logits,
+/* n <= batch images u8 [n,h,w,C] -> logits [n,classes], features [n,D]; either may be NULL. False:
+ * the graph was stopped (watch_images), and nothing is written. */
+bool evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *logits,
                       float *features);
 
 /* Every image of the data has a label, or an error names one that has none. */

@@ -1,20 +1,87 @@
 /* See events.h. */
 #include "train/events.h"
 
+#include <inttypes.h>
+
 #include "base/threads.h"
 
-void events_images(const MaeEvents *events, const char *phase, int64_t done, int64_t total,
-                   double start) {
-    if (!events || !events->progress) return;
-    double seconds = clock_seconds() - start, rate = seconds > 0 ? (double)done / seconds : 0;
-    MaeProgress p = {.step = done,
-                     .total_steps = total,
-                     .images_per_s = rate,
-                     .phase = phase,
-                     .eta_s = rate > 0 ? (double)(total - done) / rate : 0};
-    events->progress(events->user, &p);
-}
+#define TOLD_EVERY 0.02
 
 bool events_stop(const MaeEvents *events) {
     return events && events->stop && *events->stop;
+}
+
+const volatile int *events_stop_flag(const MaeEvents *events) {
+    return events ? events->stop : NULL;
+}
+
+/* --- a graph's passes ------------------------------------------------------------------------- */
+
+static void observe(void *user, const GraphOp *op, bool begins) {
+    PassWatch *w = user;
+    if (!begins) w->flops += op->flops;
+    double share = w->all > 0 ? w->flops / w->all : 0;
+    if (!begins || share < w->next || share >= 1) return;
+    w->next = share + TOLD_EVERY;
+    w->tell(w->user, share);
+}
+
+void watch_passes(PassWatch *w, Graph *g, double all, void (*tell)(void *user, double share),
+                  void *user) {
+    *w = (PassWatch){.graph = g, .all = all, .tell = tell, .user = user};
+    graph_observe(g, observe, w);
+}
+
+void watch_restart(PassWatch *w) {
+    w->flops = w->next = 0;
+}
+
+void watch_end(PassWatch *w) {
+    if (w->graph) graph_observe(w->graph, NULL, NULL);
+    w->graph = NULL;
+}
+
+/* --- images that go through a graph ----------------------------------------------------------- */
+
+static void tell_images(const ImageWatch *w, int64_t done) {
+    double seconds = clock_seconds() - w->start, rate = seconds > 0 ? (double)done / seconds : 0;
+    MaeProgress p = {.step = done,
+                     .total_steps = w->total,
+                     .images_per_s = rate,
+                     .phase = w->phase,
+                     .eta_s = rate > 0 ? (double)(w->total - done) / rate : 0};
+    w->events->progress(w->events->user, &p);
+}
+
+/* Whole images: none that is not through is counted. */
+static void tell_pass(void *user, double share) {
+    const ImageWatch *w = user;
+    int64_t left = w->total - w->done, n = left < w->batch ? left : w->batch;
+    tell_images(w, w->done + (int64_t)(share * (double)n));
+}
+
+void watch_images(ImageWatch *w, Graph *g, const MaeEvents *events, const char *phase,
+                  int64_t batch, int64_t total) {
+    *w = (ImageWatch){
+        .events = events, .phase = phase, .batch = batch, .total = total, .start = clock_seconds()};
+    if (g && events && events->progress)
+        watch_passes(&w->pass, g, graph_flops_forward(g), tell_pass, w);
+    w->graph = g;
+    if (g) graph_stop_at(g, events_stop_flag(events));
+}
+
+Status watch_images_add(ImageWatch *w, bool whole, int64_t n, Error *err) {
+    if (!whole)
+        return fail(err, STATUS_INTERRUPTED, "stopped after %" PRId64 " of %" PRId64 " images",
+                    w->done, w->total);
+    w->done = w->done + n < w->total ? w->done + n : w->total;
+    watch_restart(&w->pass);
+    if (w->events && w->events->progress) tell_images(w, w->done);
+    return STATUS_OK;
+}
+
+void watch_images_end(ImageWatch *w) {
+    watch_end(&w->pass);
+    if (w->graph) graph_stop_at(w->graph, NULL);
+    w->graph = NULL;
 }

@@ -144,18 +144,19 @@ Graph *encoder_graph(Encoder *e) {
     return e->graph;
 }
 
-void encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out) {
+bool encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out) {
     int64_t B = e->options.batch;
     size_t image = (size_t)(shape_numel(e->pixels->shape) / B);
     ASSERT(n <= B, "%lld images in a batch of %lld", (long long)n, (long long)B);
     memcpy(e->images, pixels, image * (size_t)n);
     memset(e->images + image * (size_t)n, 0, image * (size_t)(B - n));
     graph_set(e->graph, e->pixels, e->images);
-    graph_forward(e->graph);
+    bool whole = graph_forward(e->graph);
     e->qkv_is_there = false;
-    if (!out) return;
+    if (!whole || !out) return whole;
     graph_get(e->graph, e->result, e->host);
     memcpy(out, e->host, (size_t)(n * encoder_values(e)) * sizeof *out);
+    return true;
 }
 
 void encoder_attention(Encoder *e, int64_t i, float *out) {
@@ -173,7 +174,7 @@ Status features_stream(Encoder *e, Dataset *d, const Augment *augment, int worke
     Loader *loader = NULL;
     float *features = NULL;
     int64_t total = dataset_count(d), done_count = 0;
-    double start = clock_seconds();
+    ImageWatch watch = {0};
     if (limit > 0 && limit < total) total = limit;
     LoaderOptions options = {.augment = *augment,
                              .batch = encoder_batch(e),
@@ -181,25 +182,22 @@ Status features_stream(Encoder *e, Dataset *d, const Augment *augment, int worke
                              .repeat = 1,
                              .n_epochs = 1,
                              .limit = total,
-                             .strict = true};
+                             .strict = true,
+                             .stop = events_stop_flag(events)};
     features = mem_alloc_array((size_t)(encoder_batch(e) * encoder_values(e)), sizeof *features);
     if (!features) return fail(err, STATUS_MEMORY, "no memory for features");
+    watch_images(&watch, e->graph, events, "features", encoder_batch(e), total);
     TRY(loader_open(d, options, &loader, err));
     while (done_count < total) {
         Batch b;
         TRY(loader_next(loader, &b, err));
         if (b.n == 0) break;
-        encoder_run(e, b.pixels, b.n, features);
+        TRY(watch_images_add(&watch, encoder_run(e, b.pixels, b.n, features), b.n, err));
         TRY(sink(user, features, &b, err));
         done_count += b.n;
-        events_images(events, "features", done_count, total, start);
-        if (events_stop(events)) {
-            status = fail(err, STATUS_INTERRUPTED, "stopped after %lld of %lld images",
-                          (long long)done_count, (long long)total);
-            goto done;
-        }
     }
 done:
+    watch_images_end(&watch);
     loader_close(loader);
     mem_free(features);
     return status;

@@ -30,8 +30,9 @@ int64_t encoder_batch(const Encoder *e);
 int64_t encoder_values(const Encoder *e);
 /* The graph behind it, to measure: its FLOPs, bytes and ops. */
 Graph *encoder_graph(Encoder *e);
-/* n <= batch images u8 [n,h,w,C] -> out[n, encoder_values]; out may be NULL. */
-void encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out);
+/* n <= batch images u8 [n,h,w,C] -> out[n, encoder_values]; out may be NULL. False: the graph was
+ * stopped (watch_images), and nothing is written. */
+bool encoder_run(Encoder *e, const uint8_t *pixels, int64_t n, float *out);
 /* Attention of the cls token to the patches in options.block (0: the last one) for image i of the
  * last run -> out[H,P], each head's sums to at most 1. */
 void encoder_attention(Encoder *e, int64_t i, float *out);

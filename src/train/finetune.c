@@ -127,7 +127,7 @@ static Status configure(Run *r, Error *err) {
     MaeOptions *o = &r->options;
     bool probe = r->task->command == MAE_COMMAND_PROBE;
     TRY(configure_encoder(r, err));
-    TRY(setup_train_set(o, r->config.channels, &r->dataset, err));
+    TRY(setup_train_set(o, r->config.channels, events_stop_flag(r->events), &r->dataset, err));
     TRY(evaluate_check_labels(r->dataset, "--data", err));
     r->config.head = probe ? HEAD_PROBE : HEAD_LINEAR;
     r->config.pool = (PoolKind)o->head_pool;
@@ -211,7 +211,7 @@ static Status make(Run *r, Error *err) {
     r->task_data = t;
     if (r->comm && o->sync_batchnorm)
         t->peers = (GraphPeers){comm_size(r->comm), comm_rank(r->comm), r->comm, gather};
-    TRY(setup_val_set(o, r->config.channels, &t->val, err));
+    TRY(setup_val_set(o, r->config.channels, events_stop_flag(r->events), &t->val, err));
     TRY(evaluate_check_labels(t->val, "--val", err));
     TRY(classes_map(r->notes.classes, r->config.classes, r->dataset, "--data", &t->train_map, err));
     TRY(classes_map(r->notes.classes, r->config.classes, t->val, "--val", &t->val_map, err));

@@ -87,12 +87,12 @@ static Status check_labels(const Bank *b, const char *source, Error *err) {
 
 /* Both sets, before there is any work. */
 static Status open_banks(Bank *memory, Bank *queries, const MaeModel *m, const MaeOptions *o,
-                         Error *err) {
+                         const volatile int *stop, Error *err) {
     Status status = STATUS_OK;
     int64_t channels = m->vit->config.channels;
-    TRY(setup_dataset(o, channels, &memory->dataset, err));
+    TRY(setup_dataset(o, channels, stop, &memory->dataset, err));
     TRY(check_labels(memory, o->data, err));
-    TRY(setup_val_set(o, channels, &queries->dataset, err));
+    TRY(setup_val_set(o, channels, stop, &queries->dataset, err));
     TRY(check_labels(queries, o->val, err));
     TRY(same_classes(memory, queries, err));
     TRY(check_k(o->k, dataset_count(memory->dataset), err));
@@ -129,7 +129,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
         .batch = FEATURE_BATCH, .pool = (FeaturePool)o->pool, .block = o->block};
     if (!o->val) return fail(err, STATUS_USAGE, "no queries; name them with --val SRC");
     TRY(encoder_new(m->vit, options, &e, err));
-    TRY(open_banks(&memory, &queries, m, o, err));
+    TRY(open_banks(&memory, &queries, m, o, events_stop_flag(events), err));
     TRY(bank_fill(&memory, m, o, e, events, err));
     TRY(check_k(o->k, memory.n, err));
     TRY(bank_fill(&queries, m, o, e, events, err));
@@ -140,7 +140,8 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
     }
     int n_classes = dataset_n_classes(memory.dataset);
     TRY(knn_predict(m->device, memory.features, memory.labels, memory.n, queries.features,
-                    queries.n, memory.width, n_classes, o->k, o->temperature, predicted, err));
+                    queries.n, memory.width, n_classes, o->k, o->temperature,
+                    events_stop_flag(events), predicted, err));
     int64_t right = 0;
     for (int64_t i = 0; i < queries.n; i++) right += predicted[i] == queries.labels[i];
     *out = (MaeKnn){.accuracy = (double)right / (double)queries.n,

@@ -43,7 +43,7 @@ static int vote(const float *similarity, const int64_t *index, int64_t count, co
 
 Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_memory,
                    const float *queries, int64_t n_queries, int64_t width, int n_classes, int64_t k,
-                   double temperature, int *predicted, Error *err) {
+                   double temperature, const volatile int *stop, int *predicted, Error *err) {
     size_t real = d->kernels.real_bytes;
     size_t memory_bytes = (size_t)(n_memory * width) * real,
            block_bytes = (size_t)(BLOCK * width) * real;
@@ -53,26 +53,30 @@ Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_
     float *host = mem_alloc_array((size_t)(BLOCK * n_memory), sizeof *host);
     int64_t *index = mem_alloc_array((size_t)k, sizeof *index);
     double *votes = mem_alloc_array((size_t)n_classes, sizeof *votes);
-    bool ok = w && x && y && host && index && votes;
+    bool ok = w && x && y && host && index && votes, stopped = false;
     if (ok) device_upload_real(d, w, memory, n_memory * width);
-    for (int64_t q = 0; ok && q < n_queries; q += BLOCK) {
+    d->stop = stop;
+    for (int64_t q = 0; ok && !stopped && q < n_queries; q += BLOCK) {
         int64_t n = n_queries - q < BLOCK ? n_queries - q : BLOCK;
         device_upload_real(d, x, queries + q * width, n * width);
         d->kernels.linear_forward(d, y, NULL, x, w, NULL, NULL, n, width, n_memory);
         device_download_real(d, host, y, n * n_memory);
-        for (int64_t i = 0; i < n; i++) {
+        stopped = stop && *stop;
+        for (int64_t i = 0; i < n && !stopped; i++) {
             const float *similarity = host + i * n_memory;
             int64_t count = nearest(similarity, n_memory, k, index);
             predicted[q + i] =
                 vote(similarity, index, count, labels, n_classes, temperature, votes);
         }
     }
+    d->stop = NULL;
     device_free(d, w, memory_bytes);
     device_free(d, x, block_bytes);
     device_free(d, y, similarity_bytes);
     mem_free(host);
     mem_free(index);
     mem_free(votes);
+    if (stopped) return fail(err, STATUS_INTERRUPTED, "stopped while looking for neighbours");
     return ok ? STATUS_OK
               : fail(err, STATUS_MEMORY, "no memory for neighbours of %lld features",
                      (long long)n_memory);

@@ -105,16 +105,20 @@ static void store(const Moments *m, Vit *a) {
     params_set(a->params, params_find(a->params, "pca.mean"), m->host);
 }
 
-Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err) {
+Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, const MaeEvents *events,
+               Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &a->config;
     Loader *loader = NULL;
     Batch b;
+    ImageWatch watch;
     Moments m = {.device = a->device,
                  .grid = {c->channels, c->image_height, c->image_width, c->patch},
                  .batch = options.batch,
                  .patches = model_patches(c),
                  .values = model_patch_values(c)};
+    watch_images(&watch, NULL, events, "components", options.batch, n_images);
+    options.stop = events_stop_flag(events);
     options.n_epochs = 0;
     options.drop_last = false;
     TRY(moments_new(&m, err));
@@ -122,6 +126,7 @@ Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, Erro
     for (int64_t seen = 0; seen < n_images; seen += b.n) {
         TRY(loader_next(loader, &b, err));
         moments_add(&m, c, &b);
+        TRY(watch_images_add(&watch, true, b.n, err));
     }
     TRY(solve(&m, err));
     store(&m, a);

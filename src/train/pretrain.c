@@ -36,7 +36,7 @@ static Status configure(Run *r, Error *err) {
     if (status != STATUS_OK) return status;
     run_resolve_sizes(&r->options, &r->config);
     setup_notes(o, &r->config, &r->notes);
-    return setup_dataset(o, r->config.channels, &r->dataset, err);
+    return setup_dataset(o, r->config.channels, events_stop_flag(r->events), &r->dataset, err);
 }
 
 static OptimizerOptions adamw_of(const MaeOptions *o, Reducer *reducer) {
@@ -99,7 +99,7 @@ static Status start(Run *r, Error *err) {
              "fitting %" PRId64 " principal components of the patches of %" PRId64 " images",
              r->config.pca_components, r->options.pca_images);
     LoaderOptions l = setup_loader(&r->options, &r->config);
-    TRY(pca_fit(r->model, r->dataset, l, r->options.pca_images, err));
+    TRY(pca_fit(r->model, r->dataset, l, r->options.pca_images, r->events, err));
 done:
     return status;
 }

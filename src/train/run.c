@@ -18,28 +18,36 @@
 static void compute(Run *r, Batch *b) {
     double loss;
     Status status = r->task->set_batch(r, b, &r->fault);
+    watch_restart(&r->watch);
     if (status == STATUS_OK) status = step_micro_batch(r->step, &loss, &r->fault);
     r->fault.status = status;
+}
+
+static void begin_update(Run *r) {
+    const MaeOptions *o = &r->options;
+    const Progress *p = &r->progress;
+    double epoch = (double)p->epoch + (double)r->next_batch / (double)r->batches_per_epoch;
+    r->lr = schedule_lr(epoch, o->warmup_epochs, (double)o->epochs, r->lr_peak, o->min_lr);
+    step_begin(r->step);
 }
 
 /* The place of the next micro-batch is counted here, since a loader that fails does not say it. A
  * batch is taken after a fault, too: the next update begins where the others' does. */
 static Status micro_batch(Run *r, Error *err) {
-    const MaeOptions *o = &r->options;
-    const Progress *p = &r->progress;
     Batch b;
     Error missing = {0};
-    if (r->next_batch % o->accumulate == 0)
-        r->lr = schedule_lr((double)p->epoch + (double)r->next_batch / (double)r->batches_per_epoch,
-                            o->warmup_epochs, (double)o->epochs, r->lr_peak, o->min_lr);
+    if (r->next_batch % r->options.accumulate == 0) begin_update(r);
     missing.status = loader_next(r->loader, &b, &missing);
     if (r->fault.status == STATUS_OK) r->fault = missing;
     if (r->fault.status == STATUS_OK) compute(r, &b);
+    if (r->fault.status == STATUS_INTERRUPTED || missing.status == STATUS_INTERRUPTED) {
+        run_give_up_update(r);
+        return STATUS_OK;
+    }
     if (r->fault.status == STATUS_OK) r->fault.status = writer_poll(r->writer, &r->fault);
-    r->unsaved = true;
-    r->images += (double)p->batch_images;
+    r->images += (double)r->progress.batch_images;
     r->next_batch++;
-    return r->next_batch % o->accumulate == 0 ? run_update(r, err) : STATUS_OK;
+    return r->next_batch % r->options.accumulate == 0 ? run_update(r, err) : STATUS_OK;
 }
 
 /* --- the end of an epoch ---------------------------------------------------------------------- */
@@ -47,6 +55,11 @@ static Status micro_batch(Run *r, Error *err) {
 static bool measures(const Run *r) {
     int64_t epoch = r->progress.epoch;
     return r->task->end_epoch && (epoch % r->options.eval_every == 0 || epoch == r->options.epochs);
+}
+
+static Status measure(Run *r, LogLine *line, Error *err) {
+    Status status = r->task->end_epoch(r, line, err);
+    return status == STATUS_INTERRUPTED ? run_interrupted_measuring(r, err) : status;
 }
 
 /* Measuring may take long and be stopped or killed: the epoch stays open in what is saved before,
@@ -61,7 +74,7 @@ static Status close_epoch(Run *r, Error *err) {
                     .lr = p->last_lr,
                     .images_per_s = run_images_per_second(r),
                     .gradient_norm = p->last_norm};
-    if (measures(r)) TRY(r->task->end_epoch(r, &line, err));
+    if (measures(r)) TRY(measure(r, &line, err));
     if (p->epoch_count && r->log) r->fault.status = runlog_write(r->log, &line, &r->fault);
     TRY(run_agree_on_fault(r, err));
     r->last_epoch = line;
@@ -104,22 +117,14 @@ static bool finished(const Run *r) {
            (r->options.steps > 0 && r->progress.step >= r->options.steps);
 }
 
-static Status interrupted(Run *r, Error *err) {
-    Status status = run_agree_on_fault(r, err);
-    if (status == STATUS_OK) status = run_save_and_wait(r, err);
-    if (status != STATUS_OK) return status;
-    return fail(err, STATUS_INTERRUPTED,
-                "stopped at step %" PRId64 " and saved in %s; the same command continues",
-                r->progress.step, r->options.out);
-}
-
 static Status loop(Run *r, Error *err) {
     Status status = STATUS_OK;
     if (r->progress.epoch_open) TRY(close_epoch(r, err));
     while (!finished(r)) {
         TRY(micro_batch(r, err));
+        if (r->given_up) return run_interrupted(r, err);
         if (r->next_batch == r->batches_per_epoch) TRY(end_epoch(r, err));
-        if (r->stopping && r->step->micro_batches == 0) return interrupted(r, err);
+        if (r->stopping && r->step->micro_batches == 0) return run_interrupted(r, err);
     }
     TRY(run_agree_on_fault(r, err));
     TRY(run_save(r, -1, err));
@@ -157,7 +162,9 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
                  Error *err) {
     Status status = STATUS_OK;
     Run r = {.task = task, .events = events, .lock = -1};
-    TRY(run_open(&r, o, err));
+    status = run_open(&r, o, err);
+    if (status == STATUS_INTERRUPTED) status = run_interrupted_opening(&r, err);
+    if (status != STATUS_OK) goto done;
     status = loop(&r, err);
     if (status == STATUS_OK || !r.comm) summarize(&r, out);
     if (status == STATUS_OK && comm_is_root(r.comm))

@@ -1,6 +1,7 @@
 /* The one training loop. A Run is opened (pieces made, checkpoint read), goes through batches, and
- * is closed; it stops only between updates, so that what is saved continues bit for bit. What is
- * trained is a Task: pre-training (pretrain.c), fine-tuning and probing (finetune.c). */
+ * is closed; what is saved is always the state between two updates, so that it continues bit for
+ * bit. What is trained is a Task: pre-training (pretrain.c), fine-tuning and probing (finetune.c).
+ */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
@@ -8,6 +9,7 @@
 #include "mae.h"
 #include "dist/comm.h"
 #include "train/checkpoint_writer.h"
+#include "train/events.h"
 #include "train/runlog.h"
 #include "train/step.h"
 
@@ -61,6 +63,8 @@ struct Run {
     int failures;  /* updates in a row that were not finite */
     Error fault;   /* why the rest of this update's micro-batches is left out, here */
     bool stopping; /* some process was asked to stop */
+    bool given_up; /* and gave up the update that was under way */
+    PassWatch watch;
     bool resumed;
     double last_loss;
     LogLine last_epoch; /* what the last epoch was measured at */

@@ -39,6 +39,21 @@ Status run_save_curves(Run *r, Error *err);
  * log that cannot be written waits in r->fault. */
 Status run_update(Run *r, Error *err);
 double run_images_per_second(const Run *r); /* since this start */
+/* Where the run is, after so many images since this start; the listener's phase is "train". */
+MaeProgress run_progress(const Run *r, double images);
+
+/* --- run_watch.c ------------------------------------------------------------------------------ */
+
+/* After the step is made, before the loader: updates tell how far they are, and a process alone
+ * gives up the one under way when a stop is asked for. */
+void run_watch(Run *r);
+/* All is as if this update's micro-batches had not been. */
+void run_give_up_update(Run *r);
+/* INTERRUPTED, and where the run is. The first two add it to what *err says was stopped, the last
+ * one saves the run. Agreed, but for the first. */
+Status run_interrupted_opening(const Run *r, Error *err);
+Status run_interrupted_measuring(Run *r, Error *err);
+Status run_interrupted(Run *r, Error *err);
 
 /* --- run_together.c --------------------------------------------------------------------------- */
 

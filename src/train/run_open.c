@@ -92,6 +92,7 @@ static Status open_pieces(Run *r, const MaeOptions *o, Error *err) {
     TRY(r->task->make(r, err));
     TRY(open_weights(r, err));
     TRY(run_find_place(r, o, err));
+    run_watch(r);
     TRY(open_loader(r, err));
 done:
     return status;
@@ -177,6 +178,7 @@ done:
 }
 
 void run_close(Run *r) {
+    watch_end(&r->watch);
     writer_free(r->writer);
     runfolder_unlock(r->lock);
     if (r->task->close) r->task->close(r);

@@ -22,23 +22,28 @@ static int64_t total_steps(const Run *r) {
     return r->options.steps > 0 && r->options.steps < n ? r->options.steps : n;
 }
 
-static void report(Run *r, double loss) {
-    if (!r->events || !r->events->progress || !comm_is_root(r->comm)) return;
-    double rate = run_images_per_second(r), flops = step_flops_per_image(r->step);
+MaeProgress run_progress(const Run *r, double images) {
+    double seconds = clock_seconds() - r->start, rate = seconds > 0 ? images / seconds : 0;
+    double flops = step_flops_per_image(r->step);
     double left = (double)(total_steps(r) - r->progress.step) * (double)r->progress.update_images;
-    MaeProgress p = {.step = r->progress.step,
-                     .total_steps = total_steps(r),
-                     .epoch = r->progress.epoch,
-                     .total_epochs = r->options.epochs,
-                     .epoch_fraction = (double)r->progress.batch / (double)r->batches_per_epoch,
-                     .loss = loss,
-                     .lr = r->lr,
-                     .gradient_norm = r->step->last_norm,
-                     .images_per_s = rate,
-                     .eta_s = rate > 0 ? left / rate : 0,
-                     .fraction_of_peak =
-                         rate * flops * 1e-9 / (r->peak_gflops * comm_size(r->comm)),
-                     .phase = "train"};
+    return (MaeProgress){.step = r->progress.step,
+                         .total_steps = total_steps(r),
+                         .epoch = r->progress.epoch,
+                         .total_epochs = r->options.epochs,
+                         .epoch_fraction = (double)r->progress.batch / (double)r->batches_per_epoch,
+                         .loss = r->last_loss,
+                         .lr = r->lr,
+                         .gradient_norm = r->step->last_norm,
+                         .images_per_s = rate,
+                         .eta_s = rate > 0 ? left / rate : 0,
+                         .fraction_of_peak =
+                             rate * flops * 1e-9 / (r->peak_gflops * comm_size(r->comm)),
+                         .phase = "train"};
+}
+
+static void report(const Run *r) {
+    if (!r->events || !r->events->progress || !comm_is_root(r->comm)) return;
+    MaeProgress p = run_progress(r, r->images);
     r->events->progress(r->events->user, &p);
 }
 
@@ -73,7 +78,7 @@ static void count_update(Run *r, double loss) {
     p->log_count++;
     p->epoch_loss += loss;
     p->epoch_count++;
-    report(r, loss);
+    report(r);
     r->fault.status = log_step(r, &r->fault);
 }
 
@@ -113,6 +118,7 @@ Status run_update(Run *r, Error *err) {
                        .written = writer_has_written(r->writer)};
     step_gather(r->step, &votes);
     r->fault = (Error){0};
+    r->unsaved = true;
     r->stopping = votes.stop > 0;
     r->progress.batch = r->next_batch;
     if (votes.fault > 0 || votes.bad > 0) {

@@ -8,6 +8,7 @@
 #include "mae.h"
 #include "model/autoencoder.h"
 #include "train/checkpoint.h"
+#include "train/events.h"
 
 /* Preset with overrides; checked. */
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err);
@@ -17,12 +18,16 @@ void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *not
 CheckpointHints setup_hints(const MaeOptions *o);
 /* --threads, or all processors; of those that share them with other processes, its part. */
 Status setup_device(const MaeOptions *o, const Comm *c, Device **out, Error *err);
-/* The images of --data, --limit of them. */
-Status setup_dataset(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
+/* The images of --data, --limit of them. Here and below, looking for images is given up when *stop
+ * is not 0; stop may be NULL. */
+Status setup_dataset(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
+                     Error *err);
 /* The training images of supervised training: --data, or what --val-share leaves of it. */
-Status setup_train_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
+Status setup_train_set(const MaeOptions *o, int64_t channels, const volatile int *stop,
+                       Dataset **out, Error *err);
 /* The images of --val, or that --val-share holds out, --val-limit of them. */
-Status setup_val_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
+Status setup_val_set(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
+                     Error *err);
 /* Training augmentation of the options. */
 Augment setup_augment(const MaeOptions *o, const ModelConfig *c);
 /* Adds what fine-tuning does to images: RandAugment or colour jitter, erasing. */

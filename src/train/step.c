@@ -19,17 +19,33 @@ Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions opt
     if (!s) return fail(err, STATUS_MEMORY, "no memory for a training step");
     *s = (TrainStep){.model = v, .graph = graph, .loss = loss, .optimizer = o, .options = options};
     params_zero_grad(v->params);
-    return STATUS_OK;
+    s->statistics_bytes = graph_statistics_bytes(graph);
+    if (s->statistics_bytes == 0) return STATUS_OK;
+    s->statistics = device_alloc(v->device, s->statistics_bytes);
+    if (s->statistics) return STATUS_OK;
+    step_free(s);
+    *out = NULL;
+    return fail(err, STATUS_MEMORY, "no memory for a copy of running statistics");
 }
 
 void step_free(TrainStep *s) {
+    if (s) device_free(s->model->device, s->statistics, s->statistics_bytes);
     mem_free(s);
+}
+
+void step_begin(TrainStep *s) {
+    graph_keep_statistics(s->graph, s->statistics);
 }
 
 void step_discard(TrainStep *s) {
     s->micro_batches = 0;
     s->loss_sum = 0;
     params_zero_grad(s->model->params);
+}
+
+void step_give_up(TrainStep *s) {
+    graph_put_back_statistics(s->graph, s->statistics);
+    step_discard(s);
 }
 
 static bool all_finite(TrainStep *s, const void *x, int64_t n) {
@@ -71,10 +87,14 @@ static Status not_finite(TrainStep *s, Error *err) {
     return fail(err, STATUS_NONFINITE, "not finite: %s", s->culprit);
 }
 
+static Status given_up(Error *err) {
+    return fail(err, STATUS_INTERRUPTED, "the update was given up");
+}
+
 Status step_micro_batch(TrainStep *s, double *loss, Error *err) {
     const float one = 1;
     float value;
-    graph_forward(s->graph);
+    if (!graph_forward(s->graph)) return given_up(err);
     graph_get(s->graph, s->loss, &value);
     *loss = (double)value;
     if (!isfinite(value)) {
@@ -83,8 +103,9 @@ Status step_micro_batch(TrainStep *s, double *loss, Error *err) {
     }
     graph_set_grad(s->graph, s->loss, &one);
     bool last = s->micro_batches + 1 == s->options.accumulate;
-    graph_backward(s->graph, s->loss, last && s->options.reducer ? reducer_ready : NULL,
-                   s->options.reducer);
+    if (!graph_backward(s->graph, s->loss, last && s->options.reducer ? reducer_ready : NULL,
+                        s->options.reducer))
+        return given_up(err);
     s->micro_batches++;
     s->loss_sum += *loss;
     return STATUS_OK;

@@ -22,18 +22,24 @@ typedef struct TrainStep {
     int64_t micro_batches; /* since the last update, of all processes after step_gather */
     double loss_sum;       /* over them */
     double last_norm;      /* gradient norm of the last update, before clipping */
-    char culprit[160];     /* first tensor that was not finite, when a call returned NONFINITE */
+    void *statistics;      /* running statistics as they were before the update under way */
+    size_t statistics_bytes;
+    char culprit[160]; /* first tensor that was not finite, when a call returned NONFINITE */
 } TrainStep;
 
 /* Where gradients live that are updated from after so many micro-batches. */
 ParamGradients step_gradients(int64_t accumulate);
-/* graph: planned for training, loss kept; both outlive the step. */
+/* graph: planned for training, loss kept; both outlive the step, and so does the
+ * model's device. */
 Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions options,
                 TrainStep **out, Error *err);
 void step_free(TrainStep *s); /* accepts NULL */
 
+/* Before the first micro-batch of an update that step_give_up may end. */
+void step_begin(TrainStep *s);
 /* Forward and backward of the batch that was set; *loss is its loss. NONFINITE: the gradients of
- * the whole update are dropped, culprit says which tensor went first. */
+ * the whole update are dropped, culprit says which tensor went first. INTERRUPTED: the graph was
+ * stopped (graph_stop_at); step_give_up comes next. */
 Status step_micro_batch(TrainStep *s, double *loss, Error *err);
 /* True when `accumulate` micro-batches are in. */
 bool step_is_due(const TrainStep *s);
@@ -52,6 +58,9 @@ void step_gather(TrainStep *s, StepVotes *votes);
 Status step_update(TrainStep *s, double lr, double *loss, Error *err);
 /* Forgets gradients of an unfinished update (end of an epoch). */
 void step_discard(TrainStep *s);
+/* The same, and running statistics go back to what they were at step_begin: as if none of the
+ * update's micro-batches had been. */
+void step_give_up(TrainStep *s);
 
 /* FLOPs per image of a training step. */
 double step_flops_per_image(const TrainStep *s);

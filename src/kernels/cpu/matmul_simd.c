@@ -128,6 +128,7 @@ static void multiply_panels(const Product *p, const Block *b, float *panels, con
  * its slivers. */
 typedef struct Work {
     int64_t next, end, pieces;
+    const volatile int *stop; /* of the device */
 } Work;
 
 /* Takes the next n units, from the one that is returned on: a group of whole panels; near the end
@@ -136,6 +137,7 @@ static int64_t take(Work *w, int64_t n_threads, int64_t *n) {
     int64_t first;
 #pragma omp critical(take_panels)
     {
+        if (w->stop && *w->stop) w->next = w->end; /* nobody wants the rest */
         int64_t left = w->end - w->next, panels = left / (2 * n_threads * w->pieces);
         *n = min_i64(left, panels ? min_i64(panels, GROUP) * w->pieces : 1);
         first = w->next;
@@ -178,7 +180,7 @@ static void multiply_matrices(Device *d, const Product *p) {
             n_across = (p->N + MAX_N - 1) / MAX_N;
     int64_t columns = round_up((p->N + n_across - 1) / n_across, NR);
     int n_threads = team(d, (double)p->M * (double)p->N * (double)p->K / 16);
-    Work work = {0};
+    Work work = {.stop = d->stop};
 #pragma omp parallel num_threads(n_threads)
     {
         float *panels = panels_of_thread(d);
