@@ -2,7 +2,7 @@
 # to build/<config>/, where config is "release" or the value of SAN, as in
 # `make check SAN=address,undefined`; the command and libraries of a SAN build stay in its folder.
 #
-# MPI=1 builds the program that mpirun and srun start: one file more is compiled and all is linked by
+# MPI=1 builds the program that mpirun and srun start: two files more are compiled and all is linked by
 # $(MPICC); every other object is the same. BIN=DIR puts the command and libraries elsewhere.
 #
 # Every src/**/*.c, cli/*.c, tests/unit/*.c, tests/golden/*.c and examples/*.c is picked up by itself.
@@ -64,7 +64,7 @@ ISAS       := plain $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),avx2 avx
 
 # --- What there is to build -------------------------------------------------------------------------
 
-SOURCES  := $(filter-out src/dist/comm_$(if $(MPI),none,mpi).c,\
+SOURCES  := $(filter-out src/dist/%_$(if $(MPI),none,mpi).c,\
               $(sort $(shell find src -name '*.c' 2>/dev/null)))
 REF_SRC  := $(filter src/kernels/ref/%,$(SOURCES))
 SIMD_SRC := $(filter src/kernels/cpu/%_simd.c,$(SOURCES))
@@ -109,7 +109,7 @@ LINKED := $(DIR)/libmae.o $(BIN)/libmae.a $(BIN)/libmae.so $(MAE) $(EXAMPLES) $(
 $(LINKED): $(DIR)/linked
 
 # Their compilers are asked for flags by their names.
-$(DIR)/src/dist/comm_mpi.o: src/dist/comm_mpi.c $(DIR)/linked
+$(DIR)/src/dist/%_mpi.o: src/dist/%_mpi.c $(DIR)/linked
 	@mkdir -p $(@D)
 	OMPI_CC='$(CC)' MPICH_CC='$(CC)' $(MPICC) $(ALL_FLAGS) $(INSIDE) -c $< -o $@
 
@@ -212,7 +212,10 @@ $(CLI_RUNS): run/%: $(MAE) $(EXAMPLES) $(DIR)/faults.so
 
 # Wants MPI=1 and an mpirun.
 check-mpi: $(MAE) $(DIR)/faults.so
-	FAULTS_SO='$(CURDIR)/$(DIR)/faults.so' sh tests/mpi/run.sh '$(CURDIR)/$(MAE)'
+	status=0; \
+	FAULTS_SO='$(CURDIR)/$(DIR)/faults.so' sh tests/mpi/run.sh '$(CURDIR)/$(MAE)' || status=1; \
+	sh tests/mpi/peers.sh '$(CURDIR)/$(MAE)' || status=1; \
+	exit $$status
 
 check-style: $(BIN)/libmae.so
 	sh tools/check_style.sh $(BIN)/libmae.so

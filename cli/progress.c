@@ -36,7 +36,7 @@ static void on_log(void *user, int level, const char *line) {
     static const char *const words[] = {"error: ", "warning: ", ""};
     (void)user;
     if (state.quiet && level > 0) return;
-    if (output_is_silent() && level != 1) return; /* rank 0 says the rest */
+    if (output_is_silent() && level > 1) return; /* rank 0 says the rest */
     close_line();
     fprintf(stderr, "%s%s\n", words[level < 0 || level > 2 ? 2 : level], line);
 }

@@ -148,6 +148,7 @@ typedef struct MaeOptions {
     int64_t threads;
     int device, precision;               /* cpu ref; fp32 */
     int shard_optimizer, sync_batchnorm; /* with several processes */
+    double peer_timeout;                 /* seconds; 0: none */
     /* reconstruct */
     char *keep_patches; /* --keep 3,17,... */
     int paste, stats;   /* stats: true interpolated */

@@ -7,7 +7,7 @@ packages="gcc make pkg-config libc6-dev liblapack-dev libjpeg-dev libpng-dev lib
 libarchive-dev libjansson-dev zlib1g-dev"
 modules="lapack libjpeg libpng libwebp libarchive jansson zlib"
 if [ "${1:-}" = test ]; then
-    packages="$packages check libopenmpi-dev openmpi-bin procps"
+    packages="$packages check libopenmpi-dev openmpi-bin procps iproute2"
     modules="$modules check"
 fi
 
@@ -22,7 +22,7 @@ missing() {
 # Tests of several processes are skipped without it.
 mpi_is_there() {
     [ "${packages#*openmpi}" = "$packages" ] ||
-        { command -v mpicc && command -v mpirun; } >/dev/null 2>&1
+        { command -v mpicc && command -v mpirun && command -v ip; } >/dev/null 2>&1
 }
 
 if ! missing; then

@@ -12,6 +12,7 @@ typedef struct CommBackend {
     void (*start_broadcast)(void *state, void *x, size_t bytes, int root);
     void (*progress)(void *state);
     void (*wait)(void *state);
+    Status (*watch)(void *state, double timeout_s, Error *err);
 } CommBackend;
 
 struct Comm {

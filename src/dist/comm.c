@@ -76,6 +76,11 @@ Status comm_agree(Comm *c, Status status, Error *err) {
     return fail(err, theirs.status, "rank %d of %d: %s", rank, c->size, theirs.message);
 }
 
+Status comm_watch(Comm *c, double timeout_s, Error *err) {
+    if (!c) return STATUS_OK;
+    return comm_agree(c, c->backend->watch(c->state, timeout_s, err), err);
+}
+
 void comm_start_sum(Comm *c, void *x, int64_t n, size_t real_bytes, int root) {
     if (c) c->backend->start_sum(c->state, x, n, real_bytes, root);
 }

@@ -3,7 +3,8 @@
  * every function accepts it, and then does nothing that costs anything.
  *
  * How messages travel is a CommBackend, linked in or not: comm_none.c (always alone) or comm_mpi.c
- * (`make MPI=1`). A process that dies is the launcher's to notice: it ends the others. */
+ * (`make MPI=1`). A process that dies is the launcher's to notice: it ends the others. One that
+ * does not answer is noticed after comm_watch (watch.h). */
 #ifndef DIST_COMM_H
 #define DIST_COMM_H
 
@@ -20,6 +21,9 @@ Status comm_world(Comm **out, Error *err);
 int comm_rank(const Comm *c); /* 0, 1, ... */
 int comm_size(const Comm *c);
 bool comm_is_root(const Comm *c); /* rank 0: the one that writes and talks */
+/* From now on rank 0 says which process does not answer, and after so many seconds (0: never) the
+ * job is ended with one message. All call it; again, to change the time. */
+Status comm_watch(Comm *c, double timeout_s, Error *err);
 /* Processors that this process may use without taking those of others on its machine. */
 int comm_processors(const Comm *c);
 

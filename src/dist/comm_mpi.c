@@ -1,9 +1,9 @@
 /* Messages by MPI (Open MPI, MPICH and their kin), linked with `make MPI=1`. MPI is started only
  * when a launcher started this process: a plain call costs nothing.
  *
- * Whoever waits polls, so that it can sleep when processes are more than processors, and so that a
- * process that never answers ends in a message instead of a hang. Errors of MPI itself end the job
- * (its default). */
+ * Whoever waits polls, so that it can sleep when processes are more than processors, and so that
+ * the thread of heart_mpi.c, which watches for those that do not answer, finds MPI free. Errors of
+ * MPI itself end the job (its default). */
 #include <mpi.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,10 +15,9 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "dist/backend.h"
+#include "dist/heart_mpi.h"
 
 enum { IN_FLIGHT = 512, SPINS = 2000, LARGEST = 1 << 30 };
-
-#define PATIENCE_S 1800 /* a validation or a slow disk may take that long on one rank */
 
 typedef struct Mpi {
     MPI_Comm comm;
@@ -26,32 +25,43 @@ typedef struct Mpi {
     MPI_Status status[IN_FLIGHT]; /* nobody looks at them */
     int n;
     int rank;
+    bool threads; /* MPI may be called from more than one */
+    Heart heart;
 } Mpi;
+
+static void lock(Mpi *m) {
+    pthread_mutex_lock(&m->heart.lock);
+}
+
+static void unlock(Mpi *m) {
+    pthread_mutex_unlock(&m->heart.lock);
+}
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
 static bool done(Mpi *m) {
     int all = 1;
+    lock(m);
     if (m->n) MPI_Testall(m->n, m->request, &all, m->status);
+    if (all) m->heart.beat.waits = 0;
+    unlock(m);
     if (all) m->n = 0;
     return all != 0;
 }
 
-static void give_up(Mpi *m) {
-    log_line(LOG_ERROR, "rank %d waited %d s for the others; the job is ended", m->rank,
-             PATIENCE_S);
-    MPI_Abort(m->comm, 1);
+static void note_wait(Mpi *m) {
+    lock(m);
+    m->heart.beat.waits = 1;
+    unlock(m);
 }
 
 static void wait_all(void *state) {
     Mpi *m = state;
-    double start = 0;
     for (int spins = 0; !done(m); spins++) {
         if (spins < SPINS) continue;
+        if (spins == SPINS) note_wait(m);
         const struct timespec nap = {.tv_nsec = 50 * 1000};
         nanosleep(&nap, NULL);
-        if (start == 0) start = clock_seconds();
-        if (clock_seconds() - start > PATIENCE_S) give_up(m);
     }
 }
 
@@ -61,8 +71,11 @@ static void progress(void *state) {
 
 /* --- messages --------------------------------------------------------------------------------- */
 
+/* Whoever begins a message unlocks when it has. */
 static MPI_Request *next_request(Mpi *m) {
     if (m->n == IN_FLIGHT) wait_all(m);
+    lock(m);
+    m->heart.beat.exchanges++;
     return &m->request[m->n++];
 }
 
@@ -71,7 +84,9 @@ static void start_broadcast(void *state, void *x, size_t bytes, int root) {
     Mpi *m = state;
     for (size_t at = 0; at < bytes; at += LARGEST) {
         size_t n = bytes - at < LARGEST ? bytes - at : LARGEST;
-        MPI_Ibcast((char *)x + at, (int)n, MPI_BYTE, root, m->comm, next_request(m));
+        MPI_Request *request = next_request(m);
+        MPI_Ibcast((char *)x + at, (int)n, MPI_BYTE, root, m->comm, request);
+        unlock(m);
     }
 }
 
@@ -82,12 +97,14 @@ static void start_sum(void *state, void *x, int64_t n, size_t real_bytes, int ro
     for (int64_t at = 0; at < n; at += part) {
         int count = (int)(n - at < part ? n - at : part);
         void *p = (char *)x + (size_t)at * real_bytes;
+        MPI_Request *request = next_request(m);
         if (root < 0)
-            MPI_Iallreduce(MPI_IN_PLACE, p, count, type, MPI_SUM, m->comm, next_request(m));
+            MPI_Iallreduce(MPI_IN_PLACE, p, count, type, MPI_SUM, m->comm, request);
         else if (root == m->rank)
-            MPI_Ireduce(MPI_IN_PLACE, p, count, type, MPI_SUM, root, m->comm, next_request(m));
+            MPI_Ireduce(MPI_IN_PLACE, p, count, type, MPI_SUM, root, m->comm, request);
         else
-            MPI_Ireduce(p, NULL, count, type, MPI_SUM, root, m->comm, next_request(m));
+            MPI_Ireduce(p, NULL, count, type, MPI_SUM, root, m->comm, request);
+        unlock(m);
     }
 }
 
@@ -104,8 +121,27 @@ static void broadcast(void *state, void *x, size_t bytes, int root) {
 static void gather(void *state, void *all, const void *mine, size_t bytes) {
     Mpi *m = state;
     ASSERT(bytes <= LARGEST, "%zu bytes of each process", bytes);
-    MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, m->comm, next_request(m));
+    MPI_Request *request = next_request(m);
+    MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, m->comm, request);
+    unlock(m);
     wait_all(m);
+}
+
+/* Without threads in MPI, nobody is watched: a program that starts MPI itself decides that. */
+static Status watch(void *state, double timeout_s, Error *err) {
+    Mpi *m = state;
+    if (!m->threads) {
+        if (m->rank == 0)
+            log_line(LOG_WARNING, "a process that does not answer is not noticed, and "
+                                  "--peer-timeout does nothing: MPI was started without "
+                                  "MPI_THREAD_MULTIPLE");
+        return STATUS_OK;
+    }
+    if (!m->heart.beats) return heart_start(&m->heart, m->comm, timeout_s, err);
+    lock(m);
+    m->heart.timeout_s = timeout_s;
+    unlock(m);
+    return STATUS_OK;
 }
 
 static const CommBackend MPI = {.sum = sum,
@@ -114,16 +150,27 @@ static const CommBackend MPI = {.sum = sum,
                                 .start_sum = start_sum,
                                 .start_broadcast = start_broadcast,
                                 .progress = progress,
-                                .wait = wait_all};
+                                .wait = wait_all,
+                                .watch = watch};
 
 /* --- joining ---------------------------------------------------------------------------------- */
 
-static Mpi job;
+static Mpi job = {.heart = {.lock = PTHREAD_MUTEX_INITIALIZER}};
 
+/* A process that is done before the others answers until they are, too. */
 static void leave(void) {
     int finalized = 0;
+    if (job.heart.ended) return;
     MPI_Finalized(&finalized);
-    if (!finalized) MPI_Finalize();
+    if (finalized) return;
+    if (job.heart.beats) {
+        MPI_Request *request = next_request(&job);
+        MPI_Ibarrier(job.comm, request);
+        unlock(&job);
+        wait_all(&job);
+    }
+    heart_stop(&job.heart);
+    MPI_Finalize();
 }
 
 /* Open MPI adds in the background along a binomial tree, whose root moves every message 2 log2(n)
@@ -172,7 +219,7 @@ Status comm_backend_open(Comm *c, bool *together, Error *err) {
     if (!started && !was_launched()) return STATUS_OK;
     if (!started) {
         prefer_halving();
-        if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level) != MPI_SUCCESS)
+        if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS)
             return fail(err, STATUS_UNSUPPORTED,
                         "MPI cannot be started; is this the mpirun of the "
                         "MPI that the program was built with?");
@@ -180,10 +227,12 @@ Status comm_backend_open(Comm *c, bool *together, Error *err) {
     }
     MPI_Comm_size(MPI_COMM_WORLD, &c->size);
     if (c->size == 1) return STATUS_OK;
+    MPI_Query_thread(&level);
     if (level < MPI_THREAD_FUNNELED)
         return fail(err, STATUS_UNSUPPORTED, "this MPI allows no threads beside it");
     MPI_Comm_dup(MPI_COMM_WORLD, &job.comm);
     MPI_Comm_rank(job.comm, &job.rank);
+    job.threads = started ? level >= MPI_THREAD_MULTIPLE : level >= MPI_THREAD_SERIALIZED;
     c->rank = job.rank;
     c->backend = &MPI;
     c->state = &job;

@@ -198,6 +198,9 @@ static const MaeOption TABLE[] = {
     INT("accumulate", accumulate, TRA, "1", 1, 65536, "Training", "micro-batches in an update"),
     BOOL("shard-optimizer", shard_optimizer, PRE | FIN, "false", "Training",
          "with several processes, each keeps and updates only its part of the optimiser's state"),
+    REAL_("peer-timeout", peer_timeout, TRA, "600", 0, BIG, "Run",
+          "with several processes, end the job when one has not answered for so many seconds "
+          "(0 = wait for ever)"),
     BOOL("sync-batchnorm", sync_batchnorm, PRO, "true", "Training",
          "with several processes, the batch norm takes the statistics of all of them"),
     CHOICE("optimizer", optimizer, PRO, "lars", OPTIMIZERS, "Training", "optimiser"),

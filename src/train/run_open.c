@@ -164,8 +164,10 @@ static void warn_of_warmup(const Run *r) {
 Status run_open(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
     TRY(comm_world(&r->comm, err));
+    TRY(comm_watch(r->comm, o->peer_timeout, err));
     TRY(open_run_folder(r, o, err));
     TRY(comm_agree(r->comm, open_pieces(r, o, err), err));
+    TRY(comm_watch(r->comm, r->options.peer_timeout, err));
     run_share_state(r);
     TRY(r->task->open(r, err));
     TRY(comm_agree(r->comm, comm_is_root(r->comm) ? open_folder(r, err) : STATUS_OK, err));
