@@ -28,11 +28,20 @@ static long long count_of(const json_t *object, const char *key) {
     return (long long)json_integer_value(json_object_get(object, key));
 }
 
+static void print_numbers(const char *what, const json_t *list) {
+    size_t i;
+    json_t *v;
+    printf("%s", what);
+    json_array_foreach(list, i, v) printf("%s%g", i ? "," : "", json_number_value(v));
+}
+
 static void print_config(const json_t *c) {
     if (!c) return;
     printf("image     %lldx%lld, %lld channels, patch %lld\n", count_of(c, "image_height"),
            count_of(c, "image_width"), count_of(c, "channels"), count_of(c, "patch"));
-    printf("encoder   width %lld, depth %lld, heads %lld\n", count_of(c, "embed_dim"),
+    print_numbers("pixels    mean ", json_object_get(c, "pixel_mean"));
+    print_numbers(", deviation ", json_object_get(c, "pixel_std"));
+    printf("\nencoder   width %lld, depth %lld, heads %lld\n", count_of(c, "embed_dim"),
            count_of(c, "depth"), count_of(c, "heads"));
     if (json_is_true(json_object_get(c, "decoder")))
         printf("decoder   width %lld, depth %lld, heads %lld, target %s\n",

@@ -118,9 +118,10 @@ typedef struct MaeOptions {
     char *data, *val, *init;
     double val_share;
     int continue_run;
-    int read_target; /* as-said pixel norm-pix */
-    char *prefix;    /* of the model in a checkpoint that holds several */
-    int augment;     /* none crop-fixed crop crop-jitter crop-once */
+    int read_target;              /* as-said pixel norm-pix */
+    char *pixel_mean, *pixel_std; /* "0.5" or "0.485,0.456,0.406" */
+    char *prefix;                 /* of the model in a checkpoint that holds several */
+    int augment;                  /* none crop-fixed crop crop-jitter crop-once */
     double min_scale;
     int64_t repeat, workers, cache_mb, max_side;
     int64_t max_pixels, max_entries;
@@ -405,7 +406,7 @@ typedef struct MaeConversion {
     double weight_change; /* by rounding, relative L2; -1: not measured */
     /* with o->verify, relative L2 on that image; -1: not measured, or not there on both sides */
     double feature_change, logit_change, prediction_change;
-    char note[1024]; /* what was assumed, folded or left out; "" */
+    char note[1280]; /* what was assumed, folded or left out; "" */
 } MaeConversion;
 /* in: any checkpoint that mae_model_load takes. o->to says what becomes of it: facebookresearch/mae
  * (.pth or .safetensors), timm (the same, encoder and head only), a folder for transformers, ONNX,

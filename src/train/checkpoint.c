@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "train/checkpoint_meta.h"
 #include "train/foreign.h"
+#include "train/statistics.h"
 #include "train/tensor_list.h"
 
 /* --- tensors out ------------------------------------------------------------------------------ */
@@ -31,6 +32,20 @@ done:
 }
 
 /* --- tensors in ------------------------------------------------------------------------------- */
+
+/* --mean and --std count more than what a file says. */
+static Status override_statistics(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
+    ModelConfig said = c->config;
+    char mean[STATISTICS_TEXT_BYTES], std[STATISTICS_TEXT_BYTES];
+    if (!hints || (!hints->mean && !hints->std)) return STATUS_OK;
+    Status status = statistics_set(hints->mean, hints->std, &c->config, err);
+    if (status != STATUS_OK || hints->said || statistics_equal(&said, &c->config)) return status;
+    statistics_print(c->config.mean, said.channels, mean);
+    statistics_print(c->config.std, said.channels, std);
+    log_line(LOG_INFO, "%s: pixels are normalised with mean %s, deviation %s, as told",
+             tensorfile_path(c->file), mean, std);
+    return STATUS_OK;
+}
 
 /* A file of this project says all in its metadata, and holds one model. */
 static Status open_native(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
@@ -60,6 +75,7 @@ Status checkpoint_open(const char *path, const CheckpointHints *hints, Checkpoin
     }
     c->native = meta_is_native(c->file);
     TRY(c->native ? open_native(c, hints, err) : foreign_describe(c, hints, err));
+    TRY(override_statistics(c, hints, err));
     *out = c;
     c = NULL;
 done:

@@ -52,10 +52,11 @@ Status checkpoint_write(const char *path, const Vit *v, const CheckpointNotes *n
 /* What a person can add about a file that does not say it; 0 and -1: nothing. */
 typedef struct CheckpointHints {
     int64_t heads, decoder_heads;
-    int target;         /* a TargetKind, -1 */
-    const char *prefix; /* which model of a file that holds several; NULL: the first */
-    bool describe_only; /* heads that nobody says are 0, what is refused is said in `refused` */
-    bool said;          /* nothing goes into the log: it was opened before */
+    int target;             /* a TargetKind, -1 */
+    const char *prefix;     /* which model of a file that holds several; NULL: the first */
+    const char *mean, *std; /* lists that count more than what the file says; NULL */
+    bool describe_only;     /* heads that nobody says are 0, what is refused is said in `refused` */
+    bool said;              /* nothing goes into the log: it was opened before */
 } CheckpointHints;
 
 /* A checkpoint of this project or of another one, open, with what it says about its model. */
@@ -67,7 +68,8 @@ typedef struct CheckpointFile {
     TensorVerdict *verdicts; /* what becomes of each of its tensors */
     ModelConfig config;
     CheckpointNotes notes;
-    char unknown[256];  /* what a foreign file does not say and how it was taken, "" */
+    char unknown[1024]; /* what a foreign file does not say and how it was taken, "" */
+    bool doubtful;      /* results depend on it */
     char done[512];     /* what was chosen and put together on reading it, "" */
     char refused[1024]; /* why it cannot be used, "" */
 } CheckpointFile;

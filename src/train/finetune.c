@@ -47,12 +47,15 @@ static void adopt_preset(MaeOptions *o, const char *preset) {
     mae_option_set(o, MAE_COMMAND_FINETUNE, "model", preset, &ignored);
 }
 
-static Status config_of_checkpoint(MaeOptions *o, const char *path, ModelConfig *c,
-                                   CheckpointNotes *notes, Error *err) {
+static Status config_of_checkpoint(Run *r, const char *path, Error *err) {
     Status status = STATUS_OK;
+    MaeOptions *o = &r->options;
+    ModelConfig *c = &r->config;
+    CheckpointNotes *notes = &r->notes;
     CheckpointFile *file = NULL;
     CheckpointHints hints = setup_hints(o);
     if (path != o->init) hints.prefix = NULL; /* the run's own */
+    hints.said = !comm_is_root(r->comm);
     TRY(checkpoint_open(path, &hints, &file, err));
     *c = file->config;
     *notes = file->notes;
@@ -81,12 +84,12 @@ static Status configure_encoder(Run *r, Error *err) {
                     "no checkpoint to start from; name one with --init CKPT, or say --init none");
     if (r->resumed) {
         TRY(run_file(r, "last.safetensors", &last, err));
-        TRY(config_of_checkpoint(o, last, &r->config, &r->notes, err));
+        TRY(config_of_checkpoint(r, last, err));
     } else if (is_scratch(o)) {
         TRY(setup_model_config(o, &r->config, err));
         setup_notes(o, &r->config, &r->notes);
     } else {
-        TRY(config_of_checkpoint(o, o->init, &r->config, &r->notes, err));
+        TRY(config_of_checkpoint(r, o->init, err));
     }
     r->config.decoder_depth = 0;
     r->config.mask_token_in_encoder = false;
@@ -135,7 +138,7 @@ static Status configure(Run *r, Error *err) {
     TRY(model_check(&r->config, err));
     if (!probe) TRY(recipe_finetune(o, &r->config, is_scratch(o), err));
     TRY(probe ? check_probe(r, err) : check_tuning(r, err));
-    run_resolve_sizes(o, &r->config);
+    TRY(run_resolve_sizes(o, &r->config, err));
     r->notes.mask_ratio = 0;
     r->notes.top1 = -1;
     r->notes.averaged = false;

@@ -8,17 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "train/checkpoint_meta.h"
 #include "train/foreign_config.h"
+#include "train/foreign_internal.h"
 
-#define MAX_SIDE_FILE ((size_t)16 << 20)
-
-static void assume(CheckpointFile *c, const char *format, ...) PRINTF_LIKE(2, 3);
-static void assume(CheckpointFile *c, const char *format, ...) {
+void foreign_assume(CheckpointFile *c, const char *format, ...) {
     size_t n = strlen(c->unknown);
     va_list args;
     if (n && n + 3 < sizeof c->unknown) n += (size_t)snprintf(c->unknown + n, 3, "; ");
@@ -27,89 +22,18 @@ static void assume(CheckpointFile *c, const char *format, ...) {
     va_end(args);
 }
 
-/* --- files beside the weights ----------------------------------------------------------------- */
-
-/* NULL when there is none or it is no JSON object; damage is noted. */
-static json_t *side_file(CheckpointFile *c, const char *path, const char *name) {
-    const char *slash = strrchr(path, '/');
-    uint8_t *bytes = NULL;
-    size_t n = 0;
-    Error ignored = {0};
-    bool folder = file_is_directory(path);
-    char *full = folder  ? mem_printf("%s/%s", path, name)
-                 : slash ? mem_printf("%.*s/%s", (int)(slash - path), path, name)
-                         : mem_printf("%s", name);
-    json_t *root = NULL;
-    json_error_t why;
-    if (full && file_exists(full) &&
-        file_read(full, MAX_SIDE_FILE, &bytes, &n, &ignored) == STATUS_OK &&
-        !(root = json_parse(bytes, n, &why)))
-        assume(c, "%s is damaged and left out (line %d: %s)", name, why.line, why.text);
-    mem_free(bytes);
-    mem_free(full);
-    if (json_is_object(root)) return root;
-    json_decref(root);
-    return NULL;
-}
-
-static int64_t json_count(const json_t *object, const char *key) {
-    const json_t *v = json_object_get(object, key);
-    return json_is_integer(v) ? json_integer_value(v) : 0;
-}
-
-/* 224 or [224, 320] */
-static void json_size(const json_t *object, const char *key, int64_t *height, int64_t *width) {
-    const json_t *v = json_object_get(object, key);
-    *height = *width = json_is_integer(v) ? json_integer_value(v) : 0;
-    if (json_array_size(v) != 2) return;
-    *height = json_integer_value(json_array_get(v, 0));
-    *width = json_integer_value(json_array_get(v, 1));
-}
-
-static bool json_floats(const json_t *object, const char *key, float *out, int64_t n) {
-    const json_t *list = json_object_get(object, key);
-    if (json_array_size(list) != (size_t)n) return false;
-    for (int64_t i = 0; i < n; i++) {
-        const json_t *v = json_array_get(list, (size_t)i);
-        if (!json_is_number(v)) return false;
-        out[i] = (float)json_number_value(v);
-    }
-    return true;
-}
-
-/* {"0": "tench", "1": ...} */
-static void read_labels(CheckpointFile *c, const json_t *config) {
-    const json_t *labels = json_object_get(config, "id2label");
-    json_t *list = json_array();
-    Error ignored = {0};
-    for (int64_t i = 0; i < c->config.classes; i++) {
-        char key[32];
-        snprintf(key, sizeof key, "%" PRId64, i);
-        const json_t *name = json_object_get(labels, key);
-        json_array_append_new(list,
-                              json_string(json_is_string(name) ? json_string_value(name) : key));
-    }
-    const char *names = meta_fact(c->file, "class_names");
-    if (!labels && names && c->config.head != HEAD_NONE &&
-        classes_from_json(names, tensorfile_path(c->file), &c->notes.classes, &ignored) !=
-            STATUS_OK)
-        c->notes.classes = NULL;
-    if (c->notes.classes && c->notes.classes->n != c->config.classes)
-        checkpoint_notes_free(&c->notes);
-    char *text = labels && c->config.head != HEAD_NONE ? json_dumps(list, JSON_COMPACT) : NULL;
-    if (text &&
-        classes_from_json(text, tensorfile_path(c->file), &c->notes.classes, &ignored) != STATUS_OK)
-        c->notes.classes = NULL;
-    free(text);
-    json_decref(list);
+/* The same of what results may depend on, so that it is no note but a warning. */
+void foreign_doubt(CheckpointFile *c, const char *format, ...) {
+    char text[sizeof c->unknown];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    foreign_assume(c, "%s", text);
+    c->doubtful = true;
 }
 
 /* --- one fact after the other ----------------------------------------------------------------- */
-
-typedef struct Facts {
-    const CheckpointHints *hints;
-    json_t *config, *preprocessor; /* of Hugging Face, or NULL */
-} Facts;
 
 static const char *arg(const CheckpointFile *c, const char *name) {
     char key[64];
@@ -117,8 +41,7 @@ static const char *arg(const CheckpointFile *c, const char *name) {
     return tensorfile_meta(c->file, key);
 }
 
-/* What a conversion of this project wrote down; 0: nothing. */
-static int64_t fact_count(const CheckpointFile *c, const char *key) {
+int64_t foreign_fact_count(const CheckpointFile *c, const char *key) {
     const char *text = meta_fact(c->file, key);
     return text ? strtoll(text, NULL, 10) : 0;
 }
@@ -153,16 +76,50 @@ static bool fits_sizes(const ModelConfig *preset, const char *name, const Checkp
            preset->heads == c->config.heads;
 }
 
+/* "vit_small_patch16_224", by whoever wrote it down. */
+static int64_t heads_of_names(const CheckpointFile *c, const Facts *f) {
+    const char *names[] = {json_string_value(json_object_get(f->timm, "architecture")),
+                           arg(c, "model"), arg(c, "arch"), tensorfile_meta(c->file, "arch")};
+    int64_t heads = 0;
+    for (int i = 0; i < 4 && heads == 0; i++)
+        heads = origin_heads_of_name(names[i], c->config.embed_dim);
+    return heads;
+}
+
+/* MoCo v3 cuts its small model into 12 heads, everybody else into 6. */
+static int64_t heads_that_are_said(const CheckpointFile *c, const Facts *f) {
+    enum { MOCO_SMALL = 384, MOCO_HEADS = 12 };
+    int64_t heads = foreign_count(f->config, "num_attention_heads");
+    if (heads == 0) heads = foreign_count(json_object_get(f->timm, "model_args"), "num_heads");
+    if (heads == 0) heads = foreign_fact_count(c, "heads");
+    if (heads == 0 && f->origin == ORIGIN_MOCO && c->config.embed_dim == MOCO_SMALL)
+        heads = MOCO_HEADS;
+    return heads ? heads : heads_of_names(c, f);
+}
+
+/* Of published models of width 384 only the depth is alike. */
+static void assume_heads(CheckpointFile *c, const ModelConfig *published) {
+    const ModelConfig *m = &c->config;
+    if (m->embed_dim == 384)
+        foreign_doubt(c, "heads not said: 6, as published for width 384 (MoCo v3 has 12: --heads)");
+    else if (m->depth != published->depth)
+        foreign_doubt(c, "heads not said: %" PRId64 ", as published for width %" PRId64 "; --heads",
+                      m->heads, m->embed_dim);
+    else
+        foreign_assume(c, "heads not said: %" PRId64 ", as published for width %" PRId64, m->heads,
+                       m->embed_dim);
+}
+
 static Status set_heads(CheckpointFile *c, const Facts *f, Error *err) {
     ModelConfig *m = &c->config, preset;
     if (f->hints && f->hints->heads > 0) m->heads = f->hints->heads;
-    if (m->heads == 0) m->heads = json_count(f->config, "num_attention_heads");
-    if (m->heads == 0) m->heads = fact_count(c, "heads");
-    if (m->heads == 0 && find_published(fits_name, c, &preset)) m->heads = preset.heads;
+    if (m->heads == 0) m->heads = heads_that_are_said(c, f);
+    if (m->heads == 12 && f->origin == ORIGIN_MOCO && m->embed_dim == 384)
+        foreign_assume(c, "12 heads, as MoCo v3 has them");
     if (m->heads > 0) return STATUS_OK;
     if (find_published(fits_width, c, &preset)) m->heads = preset.heads;
     if (m->heads == 0 && f->hints && f->hints->describe_only) {
-        assume(c, "heads not said: --heads N");
+        foreign_assume(c, "heads not said: --heads N");
         return STATUS_OK;
     }
     if (m->heads == 0)
@@ -170,8 +127,7 @@ static Status set_heads(CheckpointFile *c, const Facts *f, Error *err) {
                     "%s: nothing says how many attention heads its %" PRId64
                     " channels are cut into; add --heads N",
                     tensorfile_path(c->file), m->embed_dim);
-    assume(c, "heads not said: %" PRId64 ", as published for width %" PRId64, m->heads,
-           m->embed_dim);
+    assume_heads(c, &preset);
     return STATUS_OK;
 }
 
@@ -180,13 +136,13 @@ static Status set_decoder_heads(CheckpointFile *c, const Facts *f, Error *err) {
     if (m->decoder_depth == 0) return STATUS_OK;
     if (f->hints && f->hints->decoder_heads > 0) m->decoder_heads = f->hints->decoder_heads;
     if (m->decoder_heads == 0)
-        m->decoder_heads = json_count(f->config, "decoder_num_attention_heads");
-    if (m->decoder_heads == 0) m->decoder_heads = fact_count(c, "decoder_heads");
+        m->decoder_heads = foreign_count(f->config, "decoder_num_attention_heads");
+    if (m->decoder_heads == 0) m->decoder_heads = foreign_fact_count(c, "decoder_heads");
     if (m->decoder_heads == 0 && find_published(fits_name, c, &preset))
         m->decoder_heads = 16; /* of all published decoders */
     if (m->decoder_heads > 0) return STATUS_OK;
     if (m->decoder_embed_dim != 512 && f->hints && f->hints->describe_only) {
-        assume(c, "decoder heads not said: --decoder-heads N");
+        foreign_assume(c, "decoder heads not said: --decoder-heads N");
         return STATUS_OK;
     }
     if (m->decoder_embed_dim != 512)
@@ -195,7 +151,7 @@ static Status set_decoder_heads(CheckpointFile *c, const Facts *f, Error *err) {
                     " channels are cut into; add --decoder-heads N",
                     tensorfile_path(c->file), m->decoder_embed_dim);
     m->decoder_heads = 16;
-    assume(c, "decoder heads not said: 16, as published for width 512");
+    foreign_assume(c, "decoder heads not said: 16, as published for width 512");
     return STATUS_OK;
 }
 
@@ -212,7 +168,7 @@ static void set_eps(CheckpointFile *c, const Facts *f) {
         c->config.norm_eps = strtod(fact, NULL);
     } else if (is_hf(c) && c->dialect.dialect != DIALECT_HF_DINOV2) {
         c->config.norm_eps = 1e-12;
-        assume(c, "no config.json: layer norm eps 1e-12, as transformers has it");
+        foreign_assume(c, "no config.json: layer norm eps 1e-12, as transformers has it");
     }
 }
 
@@ -230,8 +186,9 @@ static void set_target(CheckpointFile *c, const Facts *f) {
     else if (published)
         c->config.target = strcmp(published, "true") == 0 ? TARGET_NORM_PIX : TARGET_PIXEL;
     else
-        assume(c, "target not said: pixel (published *_full files predict norm-pix, *_visualize "
-                  "files pixel; --target says which)");
+        foreign_assume(
+            c, "target not said: pixel (published *_full files predict norm-pix, *_visualize "
+               "files pixel; --target says which)");
 }
 
 static void set_mask_ratio(CheckpointFile *c, const Facts *f) {
@@ -244,34 +201,6 @@ static void set_mask_ratio(CheckpointFile *c, const Facts *f) {
     else if (published)
         c->notes.mask_ratio = strtod(published, NULL);
     if (!(c->notes.mask_ratio >= 0 && c->notes.mask_ratio < 1)) c->notes.mask_ratio = 0.75;
-}
-
-/* "0.5,0.5,0.5" */
-static bool fact_floats(const CheckpointFile *c, const char *key, float *out, int64_t n) {
-    const char *text = meta_fact(c->file, key);
-    for (int64_t i = 0; text && i < n; i++) {
-        char *end;
-        out[i] = strtof(text, &end);
-        if (end == text || *end != (i + 1 < n ? ',' : '\0')) return false;
-        text = end + 1;
-    }
-    return text != NULL;
-}
-
-static void set_statistics(CheckpointFile *c, const Facts *f) {
-    ModelConfig *m = &c->config;
-    float mean[MAX_CHANNELS], std[MAX_CHANNELS];
-    if (m->channels <= MAX_CHANNELS && fact_floats(c, "pixel_mean", mean, m->channels) &&
-        fact_floats(c, "pixel_std", std, m->channels)) {
-        memcpy(m->mean, mean, sizeof *mean * (size_t)m->channels);
-        memcpy(m->std, std, sizeof *std * (size_t)m->channels);
-    }
-    if (m->channels > MAX_CHANNELS ||
-        !json_floats(f->preprocessor, "image_mean", mean, m->channels) ||
-        !json_floats(f->preprocessor, "image_std", std, m->channels))
-        return;
-    memcpy(m->mean, mean, sizeof *mean * (size_t)m->channels);
-    memcpy(m->std, std, sizeof *std * (size_t)m->channels);
 }
 
 /* "vit_base" when the sizes are the published ones. */
@@ -323,11 +252,16 @@ static Status check_tensors(CheckpointFile *c, const CheckpointHints *hints, Err
     return refuse(c, hints, why, err);
 }
 
-/* When they cannot be found, a name that gives away another network says more. */
-static Status find_sizes(CheckpointFile *c, int64_t height, int64_t width, Error *err) {
+/* When they cannot be found, a name that gives away another network says more. timm's sizes are
+ * those of its registry: weights of another size are common, and say theirs. */
+static Status find_sizes(CheckpointFile *c, const Facts *f, Error *err) {
     char names[896];
+    int64_t height = 0, width = 0;
     Error why = {0};
+    foreign_image_size(c, f, &height, &width);
     Status status = dialect_config(&c->dialect, height, width, &c->config, &why);
+    if (status == STATUS_FORMAT && f->timm)
+        status = dialect_config(&c->dialect, 0, 0, &c->config, &why);
     if (status == STATUS_OK) return status;
     inventory_make(&c->dialect, &c->models, NULL, c->verdicts);
     return inventory_refusal(&c->dialect, NULL, c->verdicts, names, sizeof names)
@@ -341,52 +275,44 @@ static void note_scales(CheckpointFile *c) {
         done_line(c, "layer scale is multiplied into attn.proj and mlp.fc2, which is exact");
 }
 
-static Status check_model(CheckpointFile *c, const CheckpointHints *hints, const json_t *config,
-                          Error *err) {
+static Status check_model(CheckpointFile *c, const Facts *f, Error *err) {
     char why[512];
-    Status status = check_tensors(c, hints, err);
+    Status status = check_tensors(c, f->hints, err);
     if (status != STATUS_OK) return status;
     note_scales(c);
-    return foreign_config_refusal(c, config, why, sizeof why) ? refuse(c, hints, why, err)
-                                                              : STATUS_OK;
+    return foreign_config_refusal(c, f->timm ? f->timm : f->config, why, sizeof why)
+               ? refuse(c, f->hints, why, err)
+               : STATUS_OK;
 }
 
 static void say(const CheckpointFile *c) {
     const char *path = tensorfile_path(c->file), *dialect = dialect_name(c->dialect.dialect);
     if (*c->done) log_line(LOG_INFO, "%s (%s): %s", path, dialect, c->done);
-    if (*c->unknown) log_line(LOG_INFO, "%s (%s): %s", path, dialect, c->unknown);
+    if (*c->unknown)
+        log_line(c->doubtful ? LOG_WARNING : LOG_INFO, "%s (%s): %s", path, dialect, c->unknown);
 }
 
 Status foreign_describe(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
     Status status = STATUS_OK;
-    const char *path = tensorfile_path(c->file);
     Facts f = {.hints = hints};
-    json_t *config = NULL;
-    int64_t height = 0, width = 0;
     TRY(choose_model(c, hints, err));
-    config = side_file(c, path, "config.json");
-    if (is_hf(c)) { /* a config.json beside other files is timm's, or somebody else's */
-        f.config = config;
-        f.preprocessor = side_file(c, path, "preprocessor_config.json");
-    }
-    json_size(f.config, "image_size", &height, &width);
-    if (height == 0) height = fact_count(c, "image_height");
-    if (width == 0) width = fact_count(c, "image_width");
-    TRY(find_sizes(c, height, width, err));
-    TRY(check_model(c, hints, is_hf(c) || foreign_is_timm(config) ? config : NULL, err));
+    foreign_open_beside(c, &f);
+    TRY(find_sizes(c, &f, err));
+    TRY(check_model(c, &f, err));
+    foreign_check_beside(c, &f);
+    f.origin = origin_of(c);
     TRY(set_heads(c, &f, err));
     TRY(set_decoder_heads(c, &f, err));
     set_eps(c, &f);
     set_target(c, &f);
     set_mask_ratio(c, &f);
-    set_statistics(c, &f);
+    foreign_set_statistics(c, &f);
     set_name(c);
-    read_labels(c, f.config);
+    foreign_set_labels(c, &f);
     if (hints && hints->describe_only) goto done;
     TRY(model_check(&c->config, err));
     if (!hints || !hints->said) say(c);
 done:
-    json_decref(config);
-    json_decref(f.preprocessor);
+    foreign_close_beside(&f);
     return status;
 }

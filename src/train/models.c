@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "train/drivers.h"
 #include "train/setup.h"
+#include "train/statistics.h"
 
 #define IMAGES_GIVEN "images given"
 
@@ -163,6 +164,17 @@ static json_t *metadata(const TensorFile *f) {
     return meta;
 }
 
+/* 0.485, not 0.48500001430511475 */
+static json_t *float_list(const float *v, int64_t n) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < n; i++) {
+        char text[STATISTICS_TEXT_BYTES];
+        statistics_print(v + i, 1, text);
+        json_array_append_new(list, json_real(strtod(text, NULL)));
+    }
+    return list;
+}
+
 static json_t *model_json(const CheckpointFile *c) {
     const ModelConfig *m = &c->config;
     static const char *const heads[] = {"none", "linear", "probe"};
@@ -171,6 +183,10 @@ static json_t *model_json(const CheckpointFile *c) {
         (json_int_t)m->image_width, "channels", (json_int_t)m->channels, "patch",
         (json_int_t)m->patch, "embed_dim", (json_int_t)m->embed_dim, "depth", (json_int_t)m->depth,
         "heads", (json_int_t)m->heads, "mlp_ratio", m->mlp_ratio, "norm_eps", m->norm_eps);
+    if (m->channels <= MAX_CHANNELS) {
+        json_object_set_new(o, "pixel_mean", float_list(m->mean, m->channels));
+        json_object_set_new(o, "pixel_std", float_list(m->std, m->channels));
+    }
     json_object_set_new(o, "decoder", json_boolean(m->decoder_depth > 0));
     if (m->decoder_depth > 0) {
         json_object_set_new(o, "decoder_embed_dim", json_integer((json_int_t)m->decoder_embed_dim));

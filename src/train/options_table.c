@@ -100,6 +100,11 @@ static const MaeOption TABLE[] = {
          "which model of a checkpoint of another tool that holds several, as mae info lists them"),
     CHOICE("target", read_target, REC | CON | INF, "as-said", READ_TARGETS, "Model",
            "what the decoder predicts, where a checkpoint of another tool does not say"),
+    TEXT("mean", pixel_mean, RDS | TRA, "Model", "LIST",
+         "mean of pixels from 0 to 1 that is subtracted, one number or one a channel, as "
+         "0.485,0.456,0.406 (as the checkpoint says; from scratch ImageNet's)"),
+    TEXT("std", pixel_std, RDS | TRA, "Model", "LIST",
+         "deviation of pixels that they are divided by, likewise"),
     REAL_("mlp-ratio", mlp_ratio, PRE | BEN | SUP, "4", 0.01, 64, "Model", "MLP width over width"),
     INT("decoder-embed-dim", decoder_embed_dim, PRE | BEN, NULL, 4, 65536, "Model",
         "decoder width (by model)"),

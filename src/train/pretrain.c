@@ -34,7 +34,8 @@ static Status configure(Run *r, Error *err) {
         return fail(err, STATUS_USAGE, "--continue: name the training checkpoint with --init CKPT");
     Status status = setup_model_config(o, &r->config, err);
     if (status != STATUS_OK) return status;
-    run_resolve_sizes(&r->options, &r->config);
+    status = run_resolve_sizes(&r->options, &r->config, err);
+    if (status != STATUS_OK) return status;
     setup_notes(o, &r->config, &r->notes);
     return setup_dataset(o, r->config.channels, events_stop_flag(r->events), &r->dataset, err);
 }

@@ -82,7 +82,8 @@ Status run_make_reducer(Run *r, Error *err);
 void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p);
 /* RUN/name, formatted into a fresh string (mem_free). */
 Status run_file(const Run *r, const char *name, char **out, Error *err);
-/* Sizes that came from a preset or a checkpoint are written out, so that config.json says all. */
-void run_resolve_sizes(MaeOptions *o, const ModelConfig *c);
+/* Sizes and pixel statistics that came from a preset or a checkpoint are written out, so that
+ * config.json says all. */
+Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err);
 
 #endif

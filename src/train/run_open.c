@@ -10,6 +10,7 @@
 #include "train/run_internal.h"
 #include "train/runfolder.h"
 #include "train/setup.h"
+#include "train/statistics.h"
 
 Status run_file(const Run *r, const char *name, char **out, Error *err) {
     *out = mem_printf("%s/%s", r->options.out, name);
@@ -17,7 +18,16 @@ Status run_file(const Run *r, const char *name, char **out, Error *err) {
                 : fail(err, STATUS_MEMORY, "no memory for a path in %s", r->options.out);
 }
 
-void run_resolve_sizes(MaeOptions *o, const ModelConfig *c) {
+/* What was given stays as it was written. */
+static Status resolve_list(char **out, const float *v, int64_t channels, Error *err) {
+    char text[STATISTICS_TEXT_BYTES];
+    if (*out) return STATUS_OK;
+    statistics_print(v, channels, text);
+    *out = mem_strdup(text);
+    return *out ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for pixel statistics");
+}
+
+Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err) {
     o->image_size[0] = c->image_height;
     o->image_size[1] = c->image_width;
     o->channels = c->channels;
@@ -26,10 +36,13 @@ void run_resolve_sizes(MaeOptions *o, const ModelConfig *c) {
     o->depth = c->depth;
     o->heads = c->heads;
     o->mlp_ratio = c->mlp_ratio;
-    if (c->decoder_depth < 1) return;
-    o->decoder_embed_dim = c->decoder_embed_dim;
-    o->decoder_depth = c->decoder_depth;
-    o->decoder_heads = c->decoder_heads;
+    if (c->decoder_depth > 0) {
+        o->decoder_embed_dim = c->decoder_embed_dim;
+        o->decoder_depth = c->decoder_depth;
+        o->decoder_heads = c->decoder_heads;
+    }
+    Status status = resolve_list(&o->pixel_mean, c->mean, c->channels, err);
+    return status == STATUS_OK ? resolve_list(&o->pixel_std, c->std, c->channels, err) : status;
 }
 
 /* --- pieces ----------------------------------------------------------------------------------- */

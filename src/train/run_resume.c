@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/run_internal.h"
+#include "train/statistics.h"
 
 static Status compare(const char *what, int64_t here, int64_t there, const char *run, Error *err) {
     if (here == there) return STATUS_OK;
@@ -14,6 +15,18 @@ static Status compare(const char *what, int64_t here, int64_t there, const char 
                 run, what, there, here);
 }
 
+static Status compare_statistics(const ModelConfig *here, const ModelConfig *there, const char *run,
+                                 Error *err) {
+    char old_mean[STATISTICS_TEXT_BYTES], old_std[STATISTICS_TEXT_BYTES];
+    if (statistics_equal(here, there)) return STATUS_OK;
+    statistics_print(there->mean, there->channels, old_mean);
+    statistics_print(there->std, there->channels, old_std);
+    return fail(err, STATUS_USAGE,
+                "%s holds a run whose pixels are normalised with mean %s and deviation %s; leave "
+                "--mean and --std out to continue, or take --restart or another --out",
+                run, old_mean, old_std);
+}
+
 /* The model of a run folder cannot change under way. */
 static Status check_same_model(const ModelConfig *a, const ModelConfig *b, const char *run,
                                Error *err) {
@@ -21,6 +34,7 @@ static Status check_same_model(const ModelConfig *a, const ModelConfig *b, const
     TRY(compare("image height", a->image_height, b->image_height, run, err));
     TRY(compare("image width", a->image_width, b->image_width, run, err));
     TRY(compare("channels", a->channels, b->channels, run, err));
+    TRY(compare_statistics(a, b, run, err));
     TRY(compare("patch", a->patch, b->patch, run, err));
     TRY(compare("embed dim", a->embed_dim, b->embed_dim, run, err));
     TRY(compare("depth", a->depth, b->depth, run, err));

@@ -4,20 +4,12 @@
 #include <stdio.h>
 
 #include "base/threads.h"
+#include "train/statistics.h"
 
 static const char *const DEVICES[] = {"cpu", "ref"};
 
 static void override_size(int64_t *field, int64_t value) {
     if (value > 0) *field = value;
-}
-
-/* ImageNet statistics for RGB; one half and one quarter for anything else. */
-static void set_statistics(ModelConfig *c) {
-    if (c->channels == 3) return;
-    for (int i = 0; i < MAX_CHANNELS; i++) {
-        c->mean[i] = 0.5f;
-        c->std[i] = 0.25f;
-    }
 }
 
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
@@ -42,8 +34,9 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
     c->target = (TargetKind)o->target;
     if (o->pca_components > 0) c->pca_components = o->pca_components;
     c->mask_token_in_encoder = o->mask_token_in_encoder != 0;
-    set_statistics(c);
-    return model_check(c, err);
+    statistics_default(c);
+    status = statistics_set(o->pixel_mean, o->pixel_std, c, err);
+    return status == STATUS_OK ? model_check(c, err) : status;
 }
 
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes) {
@@ -61,7 +54,9 @@ CheckpointHints setup_hints(const MaeOptions *o) {
     return (CheckpointHints){.heads = o->heads,
                              .decoder_heads = o->decoder_heads,
                              .target = o->read_target - 1,
-                             .prefix = o->prefix};
+                             .prefix = o->prefix,
+                             .mean = o->pixel_mean,
+                             .std = o->pixel_std};
 }
 
 Status setup_device(const MaeOptions *o, const Comm *c, Device **out, Error *err) {

@@ -130,7 +130,7 @@ Status verify_conversion(const char *a, const char *b, const MaeOptions *o,
     CheckpointHints first = setup_hints(o), second = {.heads = config->heads,
                                                       .decoder_heads = config->decoder_heads,
                                                       .target = (int)config->target};
-    first.said = true; /* by the conversion */
+    first.said = second.said = true; /* by the conversion */
     if (config->target == TARGET_PCA) second.target = -1;
     TRY(run_model(a, o, &first, &before, err));
     TRY(run_model(b, o, &second, &after, err));
