@@ -1,16 +1,20 @@
-/* A dataset: a fixed list of samples that can be fetched by index from any thread. Sources:
+/* A dataset: a fixed list of samples that can be fetched by index from any thread. Sources
+ * (docs/DATA.md has the details):
  *   folder:DIR  class per sub-folder (labels in lexicographic order of folder names) when every
- * image lies in one, otherwise flat: no labels; recursive; symlinks followed; hidden files ignored
+ *               image lies in one, otherwise flat: no labels; recursive; symlinks followed; hidden
+ *               files and pictures of training runs ignored
  *   list:FILE   a line `path` or `path<TAB>label`, relative to the file's folder; labels are class
  *               numbers when all are numbers, otherwise names in lexicographic order (so in tar
- * too) tar:P       WebDataset shards, {000..127} expands; KEY.jpg with KEY.cls for the label
+ *               too)
+ *   tar:P       WebDataset shards, {000..127} expands; KEY.jpg with KEY.cls for the label
  *   cifar10:DIR cifar100:DIR  the binary distribution; DIR:train or DIR:test (train is the default)
- *   synthetic:N  or synthetic:NxHxW  generated smooth images with 10 labels
+ *   synthetic:N or synthetic:NxHxW  generated smooth images with 10 labels
  *   tiles:DIR   the photos of a folder cut into a grid of 8 tiles a row; label = photo; DIR:train
- * and DIR:test are the two colours of the checkerboard, DIR alone is both Without a prefix the kind
- * is found by looking (directory with data_batch_1.bin: cifar10, with train.bin: cifar100; other
- * directory: folder; *.tar or braces: tar; *.txt, *.tsv, *.lst: list). A comma joins several
- * sources; the whole has labels when all have the same classes. */
+ *               and DIR:test are the two colours of the checkerboard, DIR alone is both
+ * Without a prefix the kind is found by looking (directory with data_batch_1.bin: cifar10, with
+ * train.bin: cifar100; other directory: folder; *.tar or braces: tar; *.txt, *.tsv, *.csv, *.lst:
+ * list). A comma joins several sources; the whole has labels when all have the same classes. What a
+ * source leaves out, and what is lost of images in decoding, goes to the log. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 

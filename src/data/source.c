@@ -54,7 +54,7 @@ static bool ends_with_any(const char *text, const char *const *ends, size_t n) {
     return false;
 }
 
-/* A compressed tar is refused where it is opened, with a reason. */
+/* A compressed tar, and a list with commas, is refused where it is opened, with a reason. */
 static bool is_tar_name(const char *text) {
     static const char *const ends[] = {".tar",     ".tgz",     ".tar.gz", ".tar.xz",
                                        ".tar.bz2", ".tar.zst", ".tar.lz4"};
@@ -63,7 +63,7 @@ static bool is_tar_name(const char *text) {
 }
 
 static bool is_list_name(const char *text) {
-    static const char *const ends[] = {".txt", ".tsv", ".lst"};
+    static const char *const ends[] = {".txt", ".tsv", ".lst", ".csv"};
     return ends_with_any(text, ends, sizeof ends / sizeof ends[0]);
 }
 
@@ -85,10 +85,11 @@ static Status guess_kind(const char *text, const SourceKind **kind, Error *err) 
     } else if (!file_exists(path)) {
         status = fail(err, STATUS_IO, "%s: there is no such file or folder", text);
     } else {
-        status = fail(err, STATUS_UNSUPPORTED,
-                      "%s: not a folder, .tar, .txt, .tsv or .lst; say what it is with a prefix: "
-                      "folder: list: tar: cifar10: cifar100: synthetic: tiles:",
-                      text);
+        status =
+            fail(err, STATUS_UNSUPPORTED,
+                 "%s: not a folder, .tar, .txt, .tsv, .csv or .lst; say what it is with a prefix: "
+                 "folder: list: tar: cifar10: cifar100: synthetic: tiles:",
+                 text);
     }
     arena_free(arena);
     return status;

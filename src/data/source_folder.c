@@ -99,7 +99,9 @@ static Status walk(Walk *w, const char *dir, const Trail *up, bool run, Error *e
     struct stat st;
     DIR *d = opendir(dir);
     if (!d || fstat(dirfd(d), &st) != 0) {
-        status = fail(err, STATUS_IO, "%s: cannot read this folder: %s", dir, strerror(errno));
+        status = fail(err, STATUS_IO,
+                      "%s: cannot read this folder: %s; give it to this user, or move it away", dir,
+                      strerror(errno));
         goto done;
     }
     for (const Trail *t = up; t; t = t->up)
@@ -132,7 +134,8 @@ static Status refuse_empty(Walk *w, const char *dir, Error *err) {
     char text[512];
     left_out_text(&w->left, text, sizeof text);
     return fail(err, STATUS_EMPTY,
-                "%.300s: no images in this folder or below it; looked for names ending in %s%s%s%s",
+                "%.300s: no images in this folder or below it, hidden ones aside; looked for names "
+                "ending in %s%s%s%s",
                 dir, IMAGE_ENDINGS, *text ? "; left out: " : "", text,
                 w->n_runs ? "; the pictures of training runs are no data" : "");
 }

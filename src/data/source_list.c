@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/name.h"
+#include "base/text.h"
 #include "data/source.h"
 
 #define MAX_LIST_BYTES ((size_t)4 << 30)
@@ -164,8 +165,7 @@ static Status add_line(List *l, char *line, Error *err) {
 
 /* *text: after the byte order mark of UTF-8. */
 static Status check_text(const char *where, uint8_t *data, size_t bytes, char **text, Error *err) {
-    bool mark = bytes >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0;
-    *text = (char *)data + (mark ? 3 : 0);
+    *text = text_after_mark((char *)data);
     if (bytes >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0))
         return fail(err, STATUS_FORMAT,
                     "%s: a text in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)", where);

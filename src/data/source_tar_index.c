@@ -38,7 +38,8 @@ static char *plain_path(Arena *arena, const char *from, const char *path) {
     return text;
 }
 
-/* Some component is a hidden file, or what systems put beside pictures. */
+/* A hidden file, or something in a folder that systems put beside pictures. Hidden folders may just
+ * be where somebody has packed. */
 static bool is_clutter(const char *name) {
     for (size_t n; *name; name += n + (name[n] == '/')) {
         char part[32] = "";
@@ -46,7 +47,7 @@ static bool is_clutter(const char *name) {
         if (n == 1 && *name == '.') continue;
         if (n == 2 && memcmp(name, "..", 2) == 0) continue;
         memcpy(part, name, n < sizeof part ? n : sizeof part - 1);
-        if (n > 0 && source_is_clutter(part)) return true;
+        if (n > 0 && (*name != '.' || !name[n]) && source_is_clutter(part)) return true;
     }
     return false;
 }

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/name.h"
+#include "base/text.h"
 
 #define MAX_FILE_BYTES ((size_t)64 << 20)
 #define MAX_CLASSES 1000000
@@ -209,7 +210,7 @@ Status classes_map_file(const char *file, const ClassNames *model, int64_t n_mod
                    .data = d,
                    .map = *map,
                    .allowed = allowed};
-    TRY(read_lines(&f, text, err));
+    TRY(read_lines(&f, text_after_mark(text), err));
     for (int i = 0; i < dataset_n_classes(d); i++)
         if ((*map)[i] < 0) {
             status = fail(err, STATUS_SHAPE, "%s does not say what class %s of the data is", file,

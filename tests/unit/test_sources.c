@@ -132,9 +132,10 @@ START_TEST(tar_names_with_dots) {
     tar_png("IMG_2023.05.02.png", 2);
     tar_png("IMG_2023.png", 3);
     tar_png("b/Screenshot 12.30.11.png", 4);
+    tar_png("./.cache/a.b.png", 5);
     Dataset *d = open_source(tar_finish("d.tar"));
     said_nothing();
-    expect(d, 4, (int[]){1, 2, 3, 4}, NULL);
+    expect(d, 5, (int[]){1, 2, 3, 4, 5}, NULL);
 }
 END_TEST
 
@@ -166,7 +167,7 @@ START_TEST(tar_masks_and_others_are_left_out) {
     tar_png("y.1.webp", 7);
     tar_png("._y.1.png", 6);
     tar_png("__MACOSX/y.1.png", 6);
-    tar_png("./.hidden/y.png", 6);
+    tar_png("./.hidden/.y.png", 6);
     tar_text("y.gif", "GIF89a");
     Dataset *d = open_source(tar_finish("m.tar"));
     said("w ");
@@ -409,6 +410,41 @@ START_TEST(list_names_with_separators) {
 }
 END_TEST
 
+/* --- all of them ------------------------------------------------------------------------------ */
+
+START_TEST(memory_runs_out) {
+    make_pictures();
+    scratch_text(scratch_path("a.tif"), "x");
+    tar_begin("m.tar");
+    tar_png("a.png", 1);
+    tar_png("a.seg.png", 1);
+    tar_hard("b.png", "a.png");
+    tar_hard("c.png", "no.png");
+    tar_text("d.cls", "1");
+    tar_text("e.gif", "1");
+    tar_finish("m.tar");
+    scratch_text(scratch_path("r/run/config.json"), "{}");
+    scratch_text(scratch_path("r/run/log.jsonl"), "{}");
+    scratch_png(scratch_path("r/train/1.png"), 1, 4, 4);
+    scratch_png(scratch_path("r/val/1.png"), 1, 4, 4);
+    list_of("path\n# x\n\\a.png\n\\b\\n.png\n");
+    char source[2400];
+    snprintf(source, sizeof source, "%s,%s,%s", scratch_path("m.tar"), scratch_path("r"),
+             scratch_path("list.txt"));
+    for (int n = 1; n < 1000; n++) {
+        Error err = {0};
+        Dataset *d = NULL;
+        mem_fail_after(n);
+        Status status = dataset_open(source, (DatasetOptions){.channels = 3}, &d, &err);
+        mem_fail_after(0);
+        dataset_close(d);
+        if (status == STATUS_OK) return;
+        ck_assert_msg(status == STATUS_MEMORY, "allocation %d: %s", n, err.message);
+    }
+    ck_abort_msg("never succeeded");
+}
+END_TEST
+
 /* --- CIFAR ------------------------------------------------------------------------------------ */
 
 START_TEST(cifar_of_python) {
@@ -448,6 +484,7 @@ Suite *suite_sources(void) {
     tcase_add_test(t, list_files_that_look_like_headers);
     tcase_add_test(t, list_layouts_that_are_refused);
     tcase_add_test(t, list_names_with_separators);
+    tcase_add_test(t, memory_runs_out);
     tcase_add_test(t, cifar_of_python);
     suite_add_tcase(s, t);
     return s;
