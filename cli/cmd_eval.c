@@ -51,6 +51,7 @@ static json_t *corruptions_json(const MaeEvaluation *e) {
 static int print_eval_json(const MaeEvaluation *e) {
     json_t *j = json_object();
     json_count(j, "images", e->images);
+    json_count(j, "unreadable", e->unreadable);
     json_number(j, "top1", e->top1);
     json_number(j, "top5", e->top5);
     json_number(j, "loss", e->loss);
@@ -83,8 +84,10 @@ static void print_corruptions(const MaeEvaluation *e) {
 }
 
 static void print_eval(const MaeEvaluation *e) {
-    printf("images  %lld\ntop-1   %.2f %%\ntop-5   %.2f %%\nloss    %.4f\n", (long long)e->images,
-           100 * e->top1, 100 * e->top5, e->loss);
+    printf("images  %lld\n", (long long)e->images);
+    if (e->unreadable) printf("without %lld that could not be read\n", (long long)e->unreadable);
+    printf("top-1   %.2f %%\ntop-5   %.2f %%\nloss    %.4f\n", 100 * e->top1, 100 * e->top5,
+           e->loss);
     if (e->n_classes <= CLASSES_SHOWN) putchar('\n');
     for (int64_t i = 0; i < e->n_classes && e->n_classes <= CLASSES_SHOWN; i++) {
         const MaeClassResult *c = &e->classes[i];

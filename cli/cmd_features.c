@@ -30,12 +30,14 @@ static char *names_path(const char *npy) {
     return path;
 }
 
-static int print_features_json(const MaeOptions *o, const MaeModelInfo *info, int64_t rows) {
+static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
+                               const MaeFeatures *f) {
     json_t *j = json_object();
     char *names = o->out ? names_path(o->out) : NULL;
     if (o->out) json_text(j, "features", o->out);
     if (names) json_text(j, "names", names);
-    json_count(j, "rows", rows);
+    json_count(j, "rows", f->rows);
+    json_count(j, "unreadable", f->unreadable);
     if (o->out && o->pool == POOL_ALL) json_count(j, "tokens", 1 + info->patches);
     if (o->out) {
         json_count(j, "columns", info->embed_dim);
@@ -51,13 +53,14 @@ static int print_features_json(const MaeOptions *o, const MaeModelInfo *info, in
     return print_json(j);
 }
 
-static void print_features(const MaeOptions *o, const MaeModelInfo *info, int64_t rows) {
+static void print_features(const MaeOptions *o, const MaeModelInfo *info, const MaeFeatures *f) {
     if (o->out && o->pool == POOL_ALL)
-        printf("%s: %lld rows of %lld tokens of %lld values\n", o->out, (long long)rows,
+        printf("%s: %lld rows of %lld tokens of %lld values\n", o->out, (long long)f->rows,
                (long long)info->patches + 1, (long long)info->embed_dim);
     else if (o->out)
-        printf("%s: %lld rows of %lld values\n", o->out, (long long)rows,
+        printf("%s: %lld rows of %lld values\n", o->out, (long long)f->rows,
                (long long)info->embed_dim);
+    if (f->unreadable) printf("without %lld that could not be read\n", (long long)f->unreadable);
     if (o->attention)
         printf("%s: image, mean over heads, %lld heads; attention of the cls token in block %lld\n",
                o->attention, (long long)info->heads, (long long)attention_block(o, info));
@@ -67,14 +70,14 @@ static void print_features(const MaeOptions *o, const MaeModelInfo *info, int64_
 
 static int features(const MaeOptions *o, MaeModel *model) {
     MaeError err = {0};
-    int64_t rows = 0;
+    MaeFeatures f = {0};
     MaeModelInfo info;
     mae_model_info(model, &info);
-    MaeStatus failed = mae_features(model, o, progress_start(o, "stopping"), &rows, &err);
+    MaeStatus failed = mae_features(model, o, progress_start(o, "stopping"), &f, &err);
     progress_end();
     if (failed) return report(&err);
-    if (o->json) return print_features_json(o, &info, rows);
-    print_features(o, &info, rows);
+    if (o->json) return print_features_json(o, &info, &f);
+    print_features(o, &info, &f);
     return EXIT_DONE;
 }
 

@@ -6,6 +6,7 @@ static int print_knn_json(const MaeKnn *k) {
     json_number(j, "accuracy", k->accuracy);
     json_count(j, "memory", k->memory);
     json_count(j, "queries", k->queries);
+    json_count(j, "unreadable", k->unreadable);
     json_count(j, "k", k->k);
     json_count(j, "classes", k->classes);
     return print_json(j);
@@ -23,6 +24,7 @@ static int knn(const MaeOptions *o, MaeModel *model) {
     printf("neighbours %lld\n", (long long)k.k);
     printf("memory     %lld images\n", (long long)k.memory);
     printf("queries    %lld images\n", (long long)k.queries);
+    if (k.unreadable) printf("unreadable %lld, left out\n", (long long)k.unreadable);
     return EXIT_DONE;
 }
 

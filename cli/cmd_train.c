@@ -30,6 +30,7 @@ static int print_summary_json(const Training *t, const MaeSummary *s) {
     json_number(j, "top1", s->top1);
     json_number(j, "top5", s->top5);
     json_number(j, "val_loss", s->val_loss);
+    json_count(j, "val_unreadable", s->val_unreadable);
     if (s->ema_top1 >= 0) json_number(j, "ema_top1", s->ema_top1);
     json_number(j, "best_top1", s->best_top1);
     json_count(j, "best_epoch", s->best_epoch);
@@ -37,6 +38,8 @@ static int print_summary_json(const Training *t, const MaeSummary *s) {
 }
 
 static void print_measured(const MaeSummary *s) {
+    if (s->val_unreadable)
+        printf("unreadable  %lld of the validation images\n", (long long)s->val_unreadable);
     if (s->top1 >= 0)
         printf("last        top-1 %.2f %%, top-5 %.2f %%, loss %.4f\n", 100 * s->top1,
                100 * s->top5, s->val_loss);

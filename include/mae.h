@@ -258,6 +258,7 @@ typedef struct MaeSummary {
      * 1, -1 = not measured; ema: the averaged weights */
     double top1, top5, val_loss, ema_top1, best_top1;
     int64_t best_epoch;
+    int64_t val_unreadable; /* validation images that were left out */
 } MaeSummary;
 
 /* What mae_pretrain, mae_finetune or mae_probe would do (command says which), without doing it.
@@ -330,19 +331,23 @@ MAE_API MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, i
  * of a classifier that was trained with another pool. */
 MAE_API MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o,
                                      float *out, MaeError *err);
+typedef struct MaeFeatures {
+    int64_t rows;       /* N, or without o->out the rows of the picture */
+    int64_t unreadable; /* images that were left out */
+} MaeFeatures;
 /* The same of all images of o->data (o->limit of them) into o->out as .npy, float32 [N,
  * embed_dim] or [N, 1 + patches, embed_dim], and their names, a line each, into the same path
  * ending in .txt, escaped where a line cannot hold them (mae_name_escape); neither file is there
  * after a failure or a stop. o->attention: a PNG with a row for each of the first images, at most
  * 16: the image, then the attention of the cls token to the patches in block o->block (0: the
- * last), the mean over the heads first. Either output may be NULL. *rows (may be NULL): N, or
- * without o->out the rows of the picture. */
+ * last), the mean over the heads first. Either output may be NULL. *out may be NULL. */
 MAE_API MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events,
-                               int64_t *rows, MaeError *err);
+                               MaeFeatures *out, MaeError *err);
 
 typedef struct MaeKnn {
     double accuracy;
     int64_t memory, queries, k, classes;
+    int64_t unreadable; /* images of both that were left out */
 } MaeKnn;
 /* k nearest neighbours by cosine, votes weighted exp(cosine / temperature); memory o->data, queries
  * o->val, both labelled. */
@@ -369,8 +374,9 @@ typedef struct MaeClassResult {
 
 typedef struct MaeEvaluation {
     int64_t images;
-    double top1, top5; /* shares of 1 */
-    double loss;       /* mean of -log p(label) */
+    int64_t unreadable; /* left out, and in none of the other numbers */
+    double top1, top5;  /* shares of 1 */
+    double loss;        /* mean of -log p(label) */
     int64_t n_classes, n_model_classes;
     MaeClassResult *classes;        /* [n_classes], those of the data */
     const char *const *model_names; /* [n_model_classes], NULL: not known */

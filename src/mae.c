@@ -143,11 +143,11 @@ MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptio
     return lower(features_image(m, image_path, o, out, &e), &e, err);
 }
 
-MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events, int64_t *rows,
+MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
                        MaeError *err) {
     Error e = {0};
     listen(events);
-    Status status = features_file(m, o, events, rows, &e);
+    Status status = features_file(m, o, events, out, &e);
     listen(NULL);
     return lower(status, &e, err);
 }

@@ -227,6 +227,17 @@ Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *e
     return STATUS_OK;
 }
 
+Status file_writer_replace_start(FileWriter *w, const void *data, size_t bytes, Error *err) {
+    ASSERT(w->fd >= 0 && w->digest == NULL, "%s: after commit, or with a digest", w->path);
+    Status status = flush(w, err);
+    if (status != STATUS_OK) return status;
+    if (lseek(w->fd, 0, SEEK_SET) < 0) return fail_errno(err, w->temporary, "go back to the start");
+    status = write_fully(w, data, bytes, err);
+    if (status != STATUS_OK) return status;
+    if (lseek(w->fd, 0, SEEK_END) < 0) return fail_errno(err, w->temporary, "go on to the end");
+    return STATUS_OK;
+}
+
 Status file_sync_folder(const char *folder, Error *err) {
     Status status = STATUS_OK;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

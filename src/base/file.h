@@ -42,6 +42,9 @@ Status file_read_regular(const char *path, size_t max_bytes, uint8_t **data, siz
 typedef struct FileWriter FileWriter;
 Status file_writer_open(const char *path, FileWriter **out, Error *err);
 Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err);
+/* Other bytes where the first ones were; at most as many as have been written. No digest follows.
+ */
+Status file_writer_replace_start(FileWriter *w, const void *data, size_t bytes, Error *err);
 Status file_writer_commit(FileWriter *w, Error *err);
 void file_writer_close(FileWriter *w); /* accepts NULL; after commit only frees */
 /* What tells a file from a damaged or another one; crc32 is that of zlib, gzip and PNG. */

@@ -18,6 +18,8 @@
 /* No epoch of training has this number. */
 #define SPLIT_EPOCH UINT32_MAX
 
+enum { SOUND = 1, LEFT_OUT = 2 }; /* once read to the end of the file without a fault; unreadable */
+
 struct Dataset {
     Source **sources;
     int64_t *first; /* [n_sources + 1], index of each source's first sample */
@@ -31,8 +33,9 @@ struct Dataset {
     pthread_mutex_t lock; /* guards cache and cached_bytes */
     Image *cache;         /* [count], pixels NULL: not there; NULL without a cache */
     int64_t cached_bytes;
-    atomic_uchar *sound; /* [count] 1: once read to the end of the file without a fault */
-    ImageNotes notes;    /* of the images read */
+    atomic_uchar *known; /* [count] SOUND, LEFT_OUT; 0: nothing is known yet */
+    _Atomic int64_t n_left_out;
+    ImageNotes notes; /* of the images read */
 };
 
 static Status add_source(Dataset *d, const char *text, Error *err) {
@@ -202,8 +205,8 @@ Status dataset_open(const char *source, DatasetOptions options, Dataset **out, E
     TRY(describe(d, differ, err));
     TRY(split(d, err));
     TRY(limit(d, err));
-    d->sound = mem_alloc_array((size_t)dataset_count(d), sizeof *d->sound);
-    if (!d->sound) TRY(source_no_memory(err));
+    d->known = mem_alloc_array((size_t)dataset_count(d), sizeof *d->known);
+    if (!d->known) TRY(source_no_memory(err));
     if (options.cache_bytes > 0 && !options.fast_decode) {
         d->cache = mem_alloc_array((size_t)dataset_count(d), sizeof *d->cache);
         if (!d->cache) TRY(source_no_memory(err));
@@ -221,7 +224,7 @@ void dataset_close(Dataset *d) {
     if (d->cache)
         for (int64_t i = 0; i < dataset_count(d); i++) image_free(&d->cache[i]);
     mem_free(d->cache);
-    mem_free(d->sound);
+    mem_free(d->known);
     mem_free(d->chosen);
     for (int k = 0; k < d->n_sources; k++) source_close(d->sources[k]);
     mem_free(d->sources);
@@ -346,7 +349,7 @@ static Status fetch_fresh(Dataset *d, int64_t index, Request *q, Image *out, Err
     int64_t local;
     const Source *s = locate(d, index, &local);
     ImageCrop crop = {
-        .choose = choose_box, .user = q, .to_the_end = !atomic_load(&d->sound[index])};
+        .choose = choose_box, .user = q, .to_the_end = atomic_load(&d->known[index]) != SOUND};
     bool partly = q->wanted && d->options.max_side == 0;
     if (partly && d->options.fast_decode) {
         crop.min_width = q->wanted->min_width;
@@ -354,7 +357,8 @@ static Status fetch_fresh(Dataset *d, int64_t index, Request *q, Image *out, Err
     }
     Status status = s->kind->fetch(s, local, d->options.channels, partly ? &crop : NULL, out, err);
     if (status != STATUS_OK) return status;
-    bool again = atomic_exchange(&d->sound[index], 1);
+    unsigned char nothing = 0;
+    bool again = !atomic_compare_exchange_strong(&d->known[index], &nothing, SOUND);
     if (out->notes && !again)
         image_notes_add(&d->notes, out->notes, index, s->items[local].name, d->text);
     status = limit_side(out, d->options.max_side, err);
@@ -385,6 +389,25 @@ Status dataset_fetch_crop(Dataset *d, int64_t index, ImageCrop *crop, Sample *ou
 
 Status dataset_fetch(Dataset *d, int64_t index, Sample *out, Error *err) {
     return dataset_fetch_crop(d, index, NULL, out, err);
+}
+
+bool dataset_leave_out(Dataset *d, int64_t index) {
+    bool first = atomic_exchange(&d->known[index], LEFT_OUT) != LEFT_OUT;
+    if (first) atomic_fetch_add(&d->n_left_out, 1);
+    return first;
+}
+
+bool dataset_is_left_out(const Dataset *d, int64_t index) {
+    return atomic_load(&d->known[index]) == LEFT_OUT;
+}
+
+int64_t dataset_n_left_out(const Dataset *d) {
+    return atomic_load(&d->n_left_out);
+}
+
+bool dataset_is_image_fault(Status s) {
+    return s == STATUS_IO || s == STATUS_FORMAT || s == STATUS_UNSUPPORTED || s == STATUS_SHAPE ||
+           s == STATUS_EMPTY;
 }
 
 void dataset_release(Sample *s) {

@@ -66,6 +66,13 @@ typedef struct Sample {
     bool borrowed;
 } Sample;
 Status dataset_fetch(Dataset *d, int64_t index, Sample *out, Error *err);
+/* Images that could not be read, and are left out from then on wherever each counts once (see
+ * LoaderOptions.leave_out). Thread-safe. True when the image was not among them before. */
+bool dataset_leave_out(Dataset *d, int64_t index);
+bool dataset_is_left_out(const Dataset *d, int64_t index);
+int64_t dataset_n_left_out(const Dataset *d);
+/* Does such a failure of a fetch say something about the image rather than about us? */
+bool dataset_is_image_fault(Status s);
 /* Only what the crop needs, where that saves work. An image fails here if and only if it fails
  * whole, so what is unreadable does not depend on what is asked of it. */
 Status dataset_fetch_crop(Dataset *d, int64_t index, ImageCrop *crop, Sample *out, Error *err);

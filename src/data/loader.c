@@ -59,6 +59,7 @@ Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err) 
                options.augment.height >= 1 && options.augment.width >= 1,
            "batch %lld, repeat %lld", (long long)options.batch, (long long)options.repeat);
     ASSERT(!options.mean == !options.std, "mean and std belong together");
+    ASSERT(!options.leave_out || (!options.mean && options.repeat == 1), "images left out");
     ASSERT(options.n_ranks < 2 || (options.drop_last && options.rank < options.n_ranks),
            "rank %lld of %lld", (long long)options.rank, (long long)options.n_ranks);
     ASSERT(options.first >= 0 && (options.first == 0 || !options.shuffle), "first %lld",

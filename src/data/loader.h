@@ -2,8 +2,9 @@
  * takes in sequence. What a sample becomes depends only on (seed, epoch, index). With n_workers 0
  * the work is done in loader_next.
  *
- * An unreadable image is replaced by the next readable one of the epoch's order (wrapping), named
- * once in the log and counted; strict makes it an error instead. */
+ * An unreadable image is replaced by the next readable one of the epoch's order (wrapping), or left
+ * out where every image counts once; it is named once in the log and counted. strict makes it an
+ * error instead. */
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
@@ -20,6 +21,9 @@ typedef struct LoaderOptions {
     bool drop_last; /* otherwise the last batch of an epoch is shorter */
     int64_t repeat; /* each epoch visits every image this often (>= 1) with other draws */
     bool strict;
+    /* An unreadable image is left out: batches may be shorter, and those without an image are
+     * skipped. The dataset remembers it. Not with mean. */
+    bool leave_out;
     int64_t limit; /* without shuffle: samples from this one on are left out; 0: none */
     int64_t first; /* without shuffle: samples before this one are left out */
     /* A batch of the epoch is cut among n_ranks processes (0 = 1), `batch` samples to each. The
@@ -38,6 +42,7 @@ typedef struct LoaderOptions {
 
 typedef struct Batch {
     int64_t epoch, index;   /* batch number within the epoch */
+    int64_t end;            /* samples of the epoch up to here, those left out included */
     int64_t n;              /* samples here, <= options.batch */
     const uint8_t *pixels;  /* [n, height, width, C] */
     const int64_t *samples; /* [n] virtual sample index: position in [0, count*repeat) */
@@ -56,6 +61,8 @@ int64_t loader_batches_per_epoch(const Loader *l);
  * can only be closed. */
 Status loader_next(Loader *l, Batch *out, Error *err);
 int64_t loader_unreadable(const Loader *l); /* distinct images that could not be read so far */
+/* Why the first of them could not; "" when there are none, or a loader before this one said it. */
+const char *loader_fault(const Loader *l);
 /* The same in detail: out[count of images used] is 1 where an image could not be read. */
 int64_t loader_images(const Loader *l);
 void loader_unreadable_images(const Loader *l, uint8_t *out);

@@ -14,8 +14,8 @@ typedef struct Slot {
     int64_t epoch, index, n;
     int64_t n_done;
     uint8_t *pixels;
-    float *images; /* NULL: not wanted */
-    int64_t *samples;
+    float *images;    /* NULL: not wanted */
+    int64_t *samples; /* -1: left out */
     int *labels;
     int64_t failed_item; /* -1: none; otherwise the first item that failed, and why */
     Error error;
@@ -43,6 +43,7 @@ struct Loader {
     bool stop;
     uint8_t *unreadable; /* [count] */
     int64_t n_unreadable;
+    char fault[600]; /* of the first unreadable image */
 
     pthread_t *threads;
     int n_threads;

@@ -147,20 +147,36 @@ static Slot *wait_batch(Loader *l) {
     return slot;
 }
 
+/* Moves the items that are there to the front; returns how many they are. */
+static int64_t close_gaps(const Loader *l, Slot *slot) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < slot->n; i++) {
+        if (slot->samples[i] < 0) continue;
+        if (n < i)
+            memcpy(slot->pixels + (size_t)n * l->sample_bytes,
+                   slot->pixels + (size_t)i * l->sample_bytes, l->sample_bytes);
+        slot->samples[n] = slot->samples[i];
+        slot->labels[n++] = slot->labels[i];
+    }
+    return n;
+}
+
 Status loader_next(Loader *l, Batch *out, Error *err) {
     *out = (Batch){0};
-    if (l->taken >= l->n_batches) return STATUS_OK;
-    Slot *slot = l->n_threads ? wait_batch(l) : make_batch(l);
-    if (!slot) return fail(err, STATUS_INTERRUPTED, "stopped while waiting for images");
-    /* A failed batch is not counted as taken: asking again gives the same failure. */
-    if (slot->failed_item >= 0) return fail(err, slot->error.status, "%s", slot->error.message);
-    l->taken++;
-    *out = (Batch){.epoch = slot->epoch,
-                   .index = slot->index,
-                   .n = slot->n,
-                   .pixels = slot->pixels,
-                   .samples = slot->samples,
-                   .labels = slot->labels,
-                   .images = slot->images};
+    while (out->n == 0 && l->taken < l->n_batches) {
+        Slot *slot = l->n_threads ? wait_batch(l) : make_batch(l);
+        if (!slot) return fail(err, STATUS_INTERRUPTED, "stopped while waiting for images");
+        /* A failed batch is not counted as taken: asking again gives the same failure. */
+        if (slot->failed_item >= 0) return fail(err, slot->error.status, "%s", slot->error.message);
+        l->taken++;
+        *out = (Batch){.epoch = slot->epoch,
+                       .index = slot->index,
+                       .end = slot->index * l->options.batch + slot->n,
+                       .n = l->options.leave_out ? close_gaps(l, slot) : slot->n,
+                       .pixels = slot->pixels,
+                       .samples = slot->samples,
+                       .labels = slot->labels,
+                       .images = slot->images};
+    }
     return STATUS_OK;
 }

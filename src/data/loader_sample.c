@@ -1,6 +1,7 @@
 /* One sample: which image it is, or which readable one takes its place, its crop and augmentation,
  * its label; and the images that could not be read, each named once. Nothing here depends on which
  * thread calls, or when. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -20,14 +21,12 @@ static void note_unreadable(Loader *l, int64_t image, const char *message) {
     bool first = !l->unreadable[image];
     l->unreadable[image] = 1;
     l->n_unreadable += first;
+    if (!*l->fault) snprintf(l->fault, sizeof l->fault, "%s", message);
     pthread_mutex_unlock(&l->lock);
-    if (first) log_line(LOG_WARNING, "skipped, another image takes its place: %s", message);
-}
-
-/* Failures that say something about the image rather than about us. */
-static bool is_image_fault(Status s) {
-    return s == STATUS_IO || s == STATUS_FORMAT || s == STATUS_UNSUPPORTED || s == STATUS_SHAPE ||
-           s == STATUS_EMPTY;
+    if (l->options.leave_out) first = dataset_leave_out(l->dataset, image);
+    if (!first) return;
+    log_line(LOG_WARNING, "skipped%s: %s",
+             l->options.leave_out ? "" : ", another image takes its place", message);
 }
 
 int64_t loader_unreadable(const Loader *l) {
@@ -36,6 +35,10 @@ int64_t loader_unreadable(const Loader *l) {
     int64_t n = l->n_unreadable;
     pthread_mutex_unlock(lock);
     return n;
+}
+
+const char *loader_fault(const Loader *l) {
+    return l->fault;
 }
 
 void loader_unreadable_images(const Loader *l, uint8_t *out) {
@@ -75,13 +78,28 @@ static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, Draw *d
         draw->index = (uint64_t)sample;
         Status status = dataset_fetch_crop(l->dataset, image, crop, out, &error);
         if (status == STATUS_OK) return STATUS_OK;
-        if (l->options.strict || !is_image_fault(status))
+        if (l->options.strict || !dataset_is_image_fault(status))
             return fail(err, status, "%s", error.message);
         if (first.status == STATUS_OK) first = error;
         note_unreadable(l, image, error.message);
     }
     return fail(err, STATUS_EMPTY, "none of the %lld images could be read; the last reason: %s",
                 (long long)count, first.status == STATUS_OK ? "see the log" : first.message);
+}
+
+/* The image at a place, or none: out->image.pixels NULL. */
+static Status fetch_if_readable(Loader *l, int64_t epoch, int64_t position, Draw *draw,
+                                ImageCrop *crop, Sample *out, Error *err) {
+    Error error = {0};
+    int64_t image = loader_virtual_sample(l, epoch, position);
+    *out = (Sample){0};
+    draw->index = (uint64_t)image;
+    if (dataset_is_left_out(l->dataset, image)) return STATUS_OK;
+    Status status = dataset_fetch_crop(l->dataset, image, crop, out, &error);
+    if (status == STATUS_OK) return STATUS_OK;
+    if (!dataset_is_image_fault(status)) return fail(err, status, "%s", error.message);
+    note_unreadable(l, image, error.message);
+    return STATUS_OK;
 }
 
 /* Augmentation does not know whose image it has. */
@@ -102,9 +120,12 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     ImageCrop crop = {
         .choose = draw_crop, .user = &draw, .min_width = a->width, .min_height = a->height};
     bool crops = augment_crops(a);
-    Status status = fetch_readable(l, slot->epoch, loader_position(l, slot, item), &draw,
-                                   crops ? &crop : NULL, &sample, err);
+    bool leave_out = l->options.leave_out && !l->options.strict;
+    Status status = (leave_out ? fetch_if_readable : fetch_readable)(
+        l, slot->epoch, loader_position(l, slot, item), &draw, crops ? &crop : NULL, &sample, err);
     if (status != STATUS_OK) return status;
+    slot->samples[item] = sample.image.pixels ? (int64_t)draw.index : -1;
+    if (!sample.image.pixels) return STATUS_OK;
     uint64_t seed = l->options.seed;
     uint8_t *pixels = slot->pixels + (size_t)item * l->sample_bytes;
     if (crops)
@@ -117,8 +138,14 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
         augment_normalize(a, pixels, sample.image.channels, l->mean, l->std, seed, draw.epoch,
                           draw.index, slot->images + (size_t)item * l->sample_bytes);
     dataset_release(&sample);
-    slot->samples[item] = (int64_t)draw.index;
-    return name_image(l, status, &draw, &why, err);
+    Error named = {0};
+    status = name_image(l, status, &draw, &why, &named);
+    if (status == STATUS_OK) return STATUS_OK;
+    if (!leave_out || !dataset_is_image_fault(status))
+        return fail(err, status, "%s", named.message);
+    note_unreadable(l, (int64_t)draw.index, named.message);
+    slot->samples[item] = -1;
+    return STATUS_OK;
 }
 
 Status loader_make_sample(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
@@ -128,7 +155,7 @@ Status loader_make_sample(Loader *l, Slot *slot, int64_t item, ResampleScratch *
         slot->samples[item] = loader_virtual_sample(l, slot->epoch, loader_position(l, slot, item));
     else
         status = make_pixels(l, slot, item, scratch, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && slot->samples[item] >= 0)
         slot->labels[item] = dataset_label(l->dataset, slot->samples[item] % l->count);
     return status;
 }

@@ -11,7 +11,8 @@
 struct NpyWriter {
     FileWriter *file;
     char *path;
-    int64_t expected, written;
+    Shape shape;
+    int64_t written;
 };
 
 /* Fills a header of HEADER_BYTES, room enough for MAX_DIMS dimensions. */
@@ -43,7 +44,7 @@ Status npy_writer_open(const char *path, Shape shape, NpyWriter **out, Error *er
         status = fail(err, STATUS_MEMORY, "%s: not enough memory", path);
         goto done;
     }
-    w->expected = shape_numel(shape);
+    w->shape = shape;
     make_header(shape, header);
     TRY(file_writer_open(path, &w->file, err));
     TRY(file_writer_write(w->file, header, sizeof header, err));
@@ -59,10 +60,20 @@ Status npy_writer_append(NpyWriter *w, const float *values, int64_t n, Error *er
     return file_writer_write(w->file, values, (size_t)n * sizeof *values, err);
 }
 
+Status npy_writer_set_rows(NpyWriter *w, int64_t rows, Error *err) {
+    uint8_t header[HEADER_BYTES];
+    ASSERT(w->shape.n_dims > 0, "%s: a scalar has no rows", w->path);
+    if (w->shape.dim[0] == rows) return STATUS_OK;
+    w->shape.dim[0] = rows;
+    make_header(w->shape, header);
+    return file_writer_replace_start(w->file, header, sizeof header, err);
+}
+
 Status npy_writer_commit(NpyWriter *w, Error *err) {
-    if (w->written != w->expected)
+    int64_t expected = shape_numel(w->shape);
+    if (w->written != expected)
         return fail(err, STATUS_SHAPE, "%s: %lld values were written, the shape has %lld", w->path,
-                    (long long)w->written, (long long)w->expected);
+                    (long long)w->written, (long long)expected);
     return file_writer_commit(w->file, err);
 }
 

@@ -1,5 +1,5 @@
 /* Features of a frozen encoder, kept in memory: a probe without augmentation need not compute them
- * in every epoch. */
+ * in every epoch. Images that cannot be read are left out in all processes (dataset_n_left_out). */
 #ifndef TRAIN_CACHED_FEATURES_H
 #define TRAIN_CACHED_FEATURES_H
 
@@ -9,6 +9,7 @@ typedef struct CacheJob {
     Dataset *data;
     Augment augment;
     int workers;
+    bool strict;   /* an unreadable image is an error */
     int64_t batch; /* most samples that are gathered at a time */
     Comm *comm;    /* each process computes a part, all get the whole; NULL: alone */
 } CacheJob;
@@ -17,8 +18,9 @@ typedef struct CachedFeatures CachedFeatures;
 Status cached_features_new(Evaluator *e, Vit *v, const CacheJob *job, const MaeEvents *events,
                            CachedFeatures **out, Error *err);
 void cached_features_free(CachedFeatures *c); /* accepts NULL */
-/* [n,D] of these samples, valid until the next call. */
-const float *cached_features_gather(CachedFeatures *c, const int64_t *samples, int64_t n);
+/* [n,D] of the samples of a batch, valid until the next call; in place of one that could not be
+ * read the next one of the data, whose label the batch then has. */
+const float *cached_features_gather(CachedFeatures *c, Batch *b);
 /* As evaluator_run, with the head of v alone. */
 Status cached_features_evaluate(CachedFeatures *c, Vit *v, const int *label_of, Evaluation *out,
                                 Error *err);

@@ -32,7 +32,7 @@ Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const
                          double *loss, Error *err);
 
 Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err);
-Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, int64_t *rows,
+Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
                      Error *err);
 Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err);
 

@@ -151,6 +151,7 @@ static Status open_eval(Eval *e, Error *err) {
     TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));
     e->job = (EvaluationJob){.data = e->data,
                              .workers = setup_workers(o, NULL),
+                             .strict = o->strict != 0,
                              .seed = (uint64_t)o->seed,
                              .label_of = e->label_of,
                              .allowed = e->allowed,
@@ -221,6 +222,7 @@ static Status run_clean(Eval *e, MaeEvaluation *out, Error *err) {
     TRY(evaluator_run(e->evaluator, &e->job, e->events, &clean, err));
     e->job.confusion = NULL;
     out->images = clean.images;
+    out->unreadable = clean.unreadable;
     out->top1 = (double)clean.top1 / (double)clean.images;
     out->top5 = (double)clean.top5 / (double)clean.images;
     out->loss = clean.loss / (double)clean.images;

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -10,6 +11,7 @@
 #include "train/events.h"
 
 #define TOP 5
+#define FAULT_BYTES 600
 
 struct Evaluator {
     Vit *model;
@@ -134,18 +136,26 @@ void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end) {
     *end = n * (comm_rank(c) + 1) / comm_size(c);
 }
 
-Status evaluation_gather(Comm *c, Status status, Evaluation *e, Error *err) {
-    double sums[] = {(double)e->images, (double)e->top1, (double)e->top5, e->loss};
+Status evaluation_gather(Comm *c, Status status, const char *fault, Evaluation *e, Error *err) {
+    double sums[] = {(double)e->images, (double)e->top1, (double)e->top5, (double)e->unreadable,
+                     e->loss};
     status = comm_agree(c, status, err);
     if (status != STATUS_OK) return status;
     comm_sum(c, sums, sizeof sums / sizeof *sums);
-    *e = (Evaluation){(int64_t)sums[0], (int64_t)sums[1], (int64_t)sums[2], sums[3]};
-    return STATUS_OK;
+    *e = (Evaluation){.images = (int64_t)sums[0],
+                      .top1 = (int64_t)sums[1],
+                      .top5 = (int64_t)sums[2],
+                      .unreadable = (int64_t)sums[3],
+                      .loss = sums[4]};
+    if (e->images > 0) return STATUS_OK;
+    return fail(err, STATUS_EMPTY, "none of the %" PRId64 " images could be read: %s",
+                e->unreadable, *fault ? fault : "see the log");
 }
 
-/* The images [first, end). */
+/* The images [first, end); fault[FAULT_BYTES]: why the first of those left out could not be read.
+ */
 static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, int64_t end,
-                       const MaeEvents *events, Evaluation *out, Error *err) {
+                       const MaeEvents *events, Evaluation *out, char *fault, Error *err) {
     Status status = STATUS_OK;
     Loader *loader = NULL;
     ImageWatch watch = {0};
@@ -157,21 +167,24 @@ static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, in
                              .repeat = 1,
                              .n_epochs = 1,
                              .first = first,
-                             .strict = true,
+                             .limit = end,
+                             .leave_out = true,
+                             .strict = job->strict,
                              .stop = events_stop_flag(events)};
     if (total == 0) return STATUS_OK;
     watch_images(&watch, e->graph.graph, events, job->phase ? job->phase : "evaluate",
                  e->graph.batch, total);
     TRY(loader_open(job->data, options, &loader, err));
-    while (out->images < total) {
+    for (;;) {
         Batch b;
         TRY(loader_next(loader, &b, err));
-        if (b.n > total - out->images) b.n = total - out->images;
         if (b.n == 0) break;
         bool whole = evaluator_logits(e, b.pixels, b.n, e->logits, NULL);
-        TRY(watch_images_add(&watch, whole, b.n, err));
+        TRY(watch_images_add(&watch, whole, b.end - watch.done, err));
         TRY(count_batch(e, job, &b, out, err));
     }
+    out->unreadable = total - out->images;
+    snprintf(fault, FAULT_BYTES, "%s", loader_fault(loader));
 done:
     watch_images_end(&watch);
     loader_close(loader);
@@ -181,8 +194,9 @@ done:
 Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
                      Evaluation *out, Error *err) {
     int64_t first, end;
+    char fault[FAULT_BYTES] = "";
     evaluation_share(job->comm, dataset_count(job->data), &first, &end);
     *out = (Evaluation){0};
-    Status status = run_part(e, job, first, end, events, out, err);
-    return evaluation_gather(job->comm, status, out, err);
+    Status status = run_part(e, job, first, end, events, out, fault, err);
+    return evaluation_gather(job->comm, status, fault, out, err);
 }

@@ -1,5 +1,5 @@
 /* A classifier on labelled images: top-1, top-5, mean loss and confusion, over exactly the images
- * given (none twice, the last partial batch included). */
+ * given (none twice, the last partial batch included) that can be read. */
 #ifndef TRAIN_EVALUATE_H
 #define TRAIN_EVALUATE_H
 
@@ -10,7 +10,8 @@
 
 typedef struct Evaluation {
     int64_t images, top1, top5;
-    double loss; /* sum of -log p(label), without smoothing */
+    int64_t unreadable; /* images that were left out */
+    double loss;        /* sum of -log p(label), without smoothing */
 } Evaluation;
 
 /* Adds one image: logits[n] of the classes that are allowed (NULL: all). Equal logits rank in order
@@ -23,6 +24,7 @@ typedef struct EvaluationJob {
     Dataset *data;
     Augment augment;
     int workers;
+    bool strict;            /* an unreadable image is an error */
     Comm *comm;             /* each process takes a part, all get the whole; NULL: alone */
     uint64_t seed;          /* of corruptions */
     const int *label_of;    /* class of the model for each class of the data */
@@ -39,8 +41,9 @@ int64_t evaluator_batch(const Evaluator *e);
 Graph *evaluator_graph(Evaluator *e);
 /* The images [*first, *end) of n that this process takes. */
 void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end);
-/* The sum of those of all processes; a failure of one is that of all. */
-Status evaluation_gather(Comm *c, Status status, Evaluation *e, Error *err);
+/* The sum of those of all processes; a failure of one is that of all. EMPTY: no image could be
+ * read, for the reason `fault`. */
+Status evaluation_gather(Comm *c, Status status, const char *fault, Evaluation *e, Error *err);
 
 /* NONFINITE names the image whose logits are not; STATUS_INTERRUPTED when asked to stop. */
 Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,

@@ -168,34 +168,40 @@ void encoder_attention(Encoder *e, int64_t i, float *out) {
     attention_of_cls(e->qkv_host + i * T * 3 * H * D, T, H, D, out);
 }
 
-Status features_stream(Encoder *e, Dataset *d, const Augment *augment, int workers, int64_t limit,
-                       const MaeEvents *events, FeatureSink sink, void *user, Error *err) {
+Status features_stream(Encoder *e, const FeatureJob *job, FeatureSink sink, void *user,
+                       Error *err) {
     Status status = STATUS_OK;
     Loader *loader = NULL;
     float *features = NULL;
-    int64_t total = dataset_count(d), done_count = 0;
+    int64_t total = dataset_count(job->data), rows = 0;
     ImageWatch watch = {0};
-    if (limit > 0 && limit < total) total = limit;
-    LoaderOptions options = {.augment = *augment,
+    if (job->limit > 0 && job->limit < total) total = job->limit;
+    LoaderOptions options = {.augment = job->augment,
                              .batch = encoder_batch(e),
-                             .n_workers = workers,
+                             .n_workers = job->workers,
                              .repeat = 1,
                              .n_epochs = 1,
                              .limit = total,
-                             .strict = true,
-                             .stop = events_stop_flag(events)};
+                             .leave_out = true,
+                             .strict = job->strict,
+                             .stop = events_stop_flag(job->events)};
     features = mem_alloc_array((size_t)(encoder_batch(e) * encoder_values(e)), sizeof *features);
     if (!features) return fail(err, STATUS_MEMORY, "no memory for features");
-    watch_images(&watch, e->graph, events, "features", encoder_batch(e), total);
-    TRY(loader_open(d, options, &loader, err));
-    while (done_count < total) {
+    watch_images(&watch, e->graph, job->events, "features", encoder_batch(e), total);
+    TRY(loader_open(job->data, options, &loader, err));
+    for (;;) {
         Batch b;
         TRY(loader_next(loader, &b, err));
         if (b.n == 0) break;
-        TRY(watch_images_add(&watch, encoder_run(e, b.pixels, b.n, features), b.n, err));
+        bool whole = encoder_run(e, b.pixels, b.n, features);
+        TRY(watch_images_add(&watch, whole, b.end - watch.done, err));
         TRY(sink(user, features, &b, err));
-        done_count += b.n;
+        rows += b.n;
     }
+    if (rows == 0)
+        status =
+            fail(err, STATUS_EMPTY, "none of the %lld images could be read: %s", (long long)total,
+                 *loader_fault(loader) ? loader_fault(loader) : "see the log");
 done:
     watch_images_end(&watch);
     loader_close(loader);

@@ -39,8 +39,15 @@ void encoder_attention(Encoder *e, int64_t i, float *out);
 
 /* Called with the features of each batch in order of the samples. */
 typedef Status (*FeatureSink)(void *user, const float *features, const Batch *b, Error *err);
-/* The first `limit` images (0 = all) of a dataset through the encoder. */
-Status features_stream(Encoder *e, Dataset *d, const Augment *augment, int workers, int64_t limit,
-                       const MaeEvents *events, FeatureSink sink, void *user, Error *err);
+typedef struct FeatureJob {
+    Dataset *data;
+    Augment augment;
+    int workers;
+    int64_t limit; /* the first images, 0: all */
+    bool strict;   /* an unreadable image is an error, otherwise it is left out */
+    const MaeEvents *events;
+} FeatureJob;
+/* The images of a dataset through the encoder. EMPTY: none of them could be read. */
+Status features_stream(Encoder *e, const FeatureJob *job, FeatureSink sink, void *user, Error *err);
 
 #endif

@@ -20,13 +20,19 @@ typedef struct Job {
     const MaeEvents *events;
     Dataset *dataset;
     Augment augment;
-    int64_t n; /* images */
+    int64_t n;    /* images */
+    int64_t rows; /* written */
 } Job;
 
 static Status stream(const Job *j, Encoder *e, int64_t n, FeatureSink sink, void *user,
                      Error *err) {
-    return features_stream(e, j->dataset, &j->augment, setup_workers(j->options, NULL), n,
-                           j->events, sink, user, err);
+    FeatureJob job = {.data = j->dataset,
+                      .augment = j->augment,
+                      .workers = setup_workers(j->options, NULL),
+                      .limit = n,
+                      .strict = j->options->strict != 0,
+                      .events = j->events};
+    return features_stream(e, &job, sink, user, err);
 }
 
 /* --- features ---------------------------------------------------------------------------------
@@ -36,12 +42,13 @@ typedef struct FileSink {
     Dataset *dataset;
     NpyWriter *npy;
     FileWriter *names;
-    int64_t values;
+    int64_t values, rows;
 } FileSink;
 
 static Status to_file(void *user, const float *features, const Batch *b, Error *err) {
     FileSink *s = user;
     Status status = npy_writer_append(s->npy, features, b->n * s->values, err);
+    s->rows += b->n;
     for (int64_t i = 0; i < b->n && status == STATUS_OK; i++) {
         char *name = name_escape(dataset_name(s->dataset, b->samples[i]), NAME_IN_LINE);
         if (!name) return fail(err, STATUS_MEMORY, "no memory for a name");
@@ -68,7 +75,7 @@ static Status commit(FileSink *s, const char *names, Error *err) {
     return status;
 }
 
-static Status write_features(const Job *j, Encoder *e, Error *err) {
+static Status write_features(Job *j, Encoder *e, Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &j->model->vit->config;
     int64_t D = c->embed_dim, T = encoder_values(e) / D;
@@ -79,7 +86,9 @@ static Status write_features(const Job *j, Encoder *e, Error *err) {
     TRY(npy_writer_open(j->options->out, shape, &s.npy, err));
     TRY(file_writer_open(names, &s.names, err));
     TRY(stream(j, e, j->n, to_file, &s, err));
+    TRY(npy_writer_set_rows(s.npy, s.rows, err));
     TRY(commit(&s, names, err));
+    j->rows = s.rows;
 done:
     npy_writer_close(s.npy);
     file_writer_close(s.names);
@@ -135,7 +144,7 @@ done:
     return status;
 }
 
-static Status write_attention(const Job *j, Error *err) {
+static Status write_attention(Job *j, Error *err) {
     Status status = STATUS_OK;
     Vit *v = j->model->vit;
     const ModelConfig *c = &v->config;
@@ -153,7 +162,10 @@ static Status write_attention(const Job *j, Error *err) {
         goto done;
     }
     TRY(stream(j, s.encoder, s.n_rows, to_picture, &s, err));
+    int64_t step = (s.picture.height + ATTENTION_GAP) / s.n_rows;
+    s.picture.height = step * s.filled - ATTENTION_GAP; /* without those left out */
     TRY(image_write_png(j->options->attention, &s.picture, err));
+    j->rows = s.filled;
 done:
     encoder_free(s.encoder);
     image_free(&s.seen);
@@ -175,7 +187,7 @@ static Status check_outputs(const MaeOptions *o, Error *err) {
 }
 
 /* The picture comes first: it is quick, and what is wrong with it is said before long work. */
-Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, int64_t *rows,
+Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
                      Error *err) {
     Status status = STATUS_OK;
     const ModelConfig *c = &m->vit->config;
@@ -191,7 +203,7 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     if (o->out) TRY(encoder_new(m->vit, encoder, &e, err));
     if (o->attention) TRY(write_attention(&j, err));
     if (o->out) TRY(write_features(&j, e, err));
-    if (rows) *rows = j.n;
+    if (out) *out = (MaeFeatures){j.rows, dataset_n_left_out(j.dataset)};
 done:
     encoder_free(e);
     dataset_close(j.dataset);

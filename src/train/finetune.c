@@ -258,6 +258,7 @@ static Status open_caches(Run *r, Error *err) {
     CacheJob job = {.data = r->dataset,
                     .augment = r->loader_options.augment,
                     .workers = setup_workers(&r->options, r->comm),
+                    .strict = r->options.strict != 0,
                     .batch = r->options.batch,
                     .comm = r->comm};
     TRY(cached_features_new(t->evaluator, r->model, &job, r->events, &t->train_features, err));
@@ -284,7 +285,7 @@ static Status set_batch(Run *r, Batch *b, Error *err) {
     Tuning *t = r->task_data;
     const float *features = NULL;
     (void)err;
-    if (t->train_features) features = cached_features_gather(t->train_features, b->samples, b->n);
+    if (t->train_features) features = cached_features_gather(t->train_features, b);
     labelled_batch_set(t->batch, b, t->train_map, features);
     return STATUS_OK;
 }
@@ -294,14 +295,19 @@ static Status measure(Run *r, Evaluation *out, Error *err) {
     EvaluationJob job = {.data = t->val,
                          .augment = t->val_augment,
                          .workers = setup_workers(&r->options, r->comm),
+                         .strict = r->options.strict != 0,
                          .comm = r->comm,
                          .label_of = t->val_map,
                          .phase = "validate"};
+    Status status = STATUS_OK;
     if (t->val_features) {
-        Status status = cached_features_evaluate(t->val_features, r->model, t->val_map, out, err);
-        return comm_agree(r->comm, status, err);
+        status = cached_features_evaluate(t->val_features, r->model, t->val_map, out, err);
+        status = comm_agree(r->comm, status, err);
+    } else {
+        status = evaluator_run(t->evaluator, &job, r->events, out, err);
     }
-    return evaluator_run(t->evaluator, &job, r->events, out, err);
+    r->val_unreadable = out->unreadable;
+    return status;
 }
 
 /* The weights in the model are the ones just measured. */

@@ -104,6 +104,7 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Encoder *e,
                         const MaeEvents *events, Error *err) {
     Status status = STATUS_OK;
     Augment augment;
+    FeatureJob job;
     b->width = encoder_values(e);
     TRY(setup_eval_augment(b->dataset, &m->vit->config, &augment, err));
     b->n = dataset_count(b->dataset);
@@ -113,8 +114,13 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Encoder *e,
         status = fail(err, STATUS_MEMORY, "no memory for features of %" PRId64 " images", b->n);
         goto done;
     }
-    TRY(features_stream(e, b->dataset, &augment, setup_workers(o, NULL), b->n, events, to_bank, b,
-                        err));
+    job = (FeatureJob){.data = b->dataset,
+                       .augment = augment,
+                       .workers = setup_workers(o, NULL),
+                       .strict = o->strict != 0,
+                       .events = events};
+    TRY(features_stream(e, &job, to_bank, b, err));
+    b->n = b->filled;
     knn_normalize(b->features, b->n, b->width);
 done:
     return status;
@@ -147,6 +153,8 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
     *out = (MaeKnn){.accuracy = (double)right / (double)queries.n,
                     .memory = memory.n,
                     .queries = queries.n,
+                    .unreadable =
+                        dataset_n_left_out(memory.dataset) + dataset_n_left_out(queries.dataset),
                     .k = o->k,
                     .classes = n_classes};
 done:

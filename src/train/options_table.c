@@ -182,7 +182,9 @@ static const MaeOption TABLE[] = {
         "fast-decode", fast_decode, TRA | BEN, "false", "Data",
         "decode JPEG at a half, quarter or eighth where the crop is shrunk as much: pixels of such "
         "crops differ, by about 4 of 255; no effect on other formats; no --cache-mb"),
-    BOOL("strict", strict, TRA, "false", "Data", "an unreadable image is an error"),
+    BOOL("strict", strict, TRA | KNN | FEA | EVA, "false", "Data",
+         "an unreadable image is an error; otherwise it is named, counted and left out, or another "
+         "takes its place in training"),
     LIMIT(
         "limit", limit, TRA | KNN | FEA, "Data",
         "N images of --data, drawn by --seed, of every class its share; or the first N (0 = all)"),

@@ -140,7 +140,8 @@ static void summarize(Run *r, MaeSummary *s) {
     *s = (MaeSummary){.steps = r->progress.step,
                       .epochs = r->progress.epoch,
                       .images = (int64_t)r->images,
-                      .unreadable = run_unreadable(r),
+                      .unreadable = run_unreadable(r) + dataset_n_left_out(r->dataset),
+                      .val_unreadable = r->val_unreadable,
                       .skipped_steps = r->progress.skipped,
                       .loss = r->last_loss,
                       .seconds = clock_seconds() - r->start,
@@ -156,6 +157,10 @@ static void summarize(Run *r, MaeSummary *s) {
     if (s->unreadable && comm_is_root(r->comm))
         log_line(LOG_WARNING, "%" PRId64 " images could not be read and were left out",
                  s->unreadable);
+    if (s->val_unreadable && comm_is_root(r->comm))
+        log_line(LOG_WARNING,
+                 "%" PRId64 " validation image%s could not be read; accuracies are of the others",
+                 s->val_unreadable, s->val_unreadable == 1 ? "" : "s");
 }
 
 Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, MaeSummary *out,

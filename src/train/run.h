@@ -67,7 +67,8 @@ struct Run {
     PassWatch watch;
     bool resumed;
     double last_loss;
-    LogLine last_epoch; /* what the last epoch was measured at */
+    LogLine last_epoch;     /* what the last epoch was measured at */
+    int64_t val_unreadable; /* images that it was measured without */
     char picture[1024];
 };
 

@@ -135,6 +135,7 @@ static json_t *summary_json(MaeCommand command, const MaeSummary *s) {
     json_object_set_new(o, "top1", json_real(s->top1));
     json_object_set_new(o, "top5", json_real(s->top5));
     json_object_set_new(o, "val_loss", json_real(s->val_loss));
+    json_object_set_new(o, "val_unreadable", json_integer((json_int_t)s->val_unreadable));
     if (s->ema_top1 >= 0) json_object_set_new(o, "ema_top1", json_real(s->ema_top1));
     json_object_set_new(o, "best_top1", json_real(s->best_top1));
     json_object_set_new(o, "best_epoch", json_integer((json_int_t)s->best_epoch));

@@ -151,9 +151,22 @@ Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err) {
     return STATUS_OK;
 }
 
+static Status fetch_first(Dataset *d, Sample *out, Error *err) {
+    Error first = {0};
+    for (int64_t i = 0; i < dataset_count(d); i++) {
+        Error why = {0};
+        Status status = dataset_fetch(d, i, out, &why);
+        if (status == STATUS_OK) return STATUS_OK;
+        if (!dataset_is_image_fault(status)) return fail(err, status, "%s", why.message);
+        if (i == 0) first = why;
+    }
+    return fail(err, STATUS_EMPTY, "none of the %lld images could be read: %.800s",
+                (long long)dataset_count(d), first.message);
+}
+
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err) {
     Sample first;
-    Status status = dataset_fetch(d, 0, &first, err);
+    Status status = fetch_first(d, &first, err);
     if (status != STATUS_OK) return status;
     bool exact = first.image.width == c->image_width && first.image.height == c->image_height;
     dataset_release(&first);

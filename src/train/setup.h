@@ -32,8 +32,8 @@ Status setup_val_set(const MaeOptions *o, int64_t channels, const volatile int *
 Augment setup_augment(const MaeOptions *o, const ModelConfig *c);
 /* Adds what fine-tuning does to images: RandAugment or colour jitter, erasing. */
 Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err);
-/* What features and pictures see: resize and centre crop, or nothing when the first image has the
- * model's size already (CIFAR). */
+/* What features and pictures see: resize and centre crop, or nothing when the first image that can
+ * be read has the model's size already (CIFAR). EMPTY: none can. */
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err);
 /* The same for one file, into pixels[h*w*C]; max_pixels as in image.h; *notes (may be NULL): those
  * of the image. */

@@ -201,7 +201,7 @@ err 'no/x.png'
 mkdir "$dir/photos"
 cp "$dir/a.png" "$dir/photos/a.png"
 head -c 300 "$dir/a.png" >"$dir/photos/b.png"
-run 1 features --model "$model" --data "$dir/photos" --out "$dir/x.npy"
+run 1 features --model "$model" --data "$dir/photos" --out "$dir/x.npy" --strict
 err 'b.png'
 [ -z "$(ls "$dir" | grep '^x\.')" ] || wrong "left behind: $(ls "$dir" | grep '^x\.')"
 run 0 features --model "$model" --data "$dir/photos" --out "$dir/x.npy" --limit first:1

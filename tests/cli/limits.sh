@@ -29,7 +29,7 @@ run 1 reconstruct --model "$model" --out "$dir/r.png" "$image" $limit
 err "$image: $big"
 run 1 features --model "$model" --data "$set" --out "$dir/f.npy" --quiet $limit
 err "$big"
-run 1 knn --model "$model" --data "$set" --val "$set" --quiet $limit
+run 1 knn --model "$model" --data "$set" --val "$set" --k 1 --quiet $limit
 err "$big"
 run 1 eval --model "$classifier" --val "$set" --quiet $limit
 err "$big"

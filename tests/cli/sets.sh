@@ -52,4 +52,82 @@ usage '--k 21: there are only 20 images' knn --model "$model" $machine --data sy
     --val synthetic:20x8x8 --limit 20 --k 21
 end
 
+# --- images that cannot be read --------------------------------------------------------------------
+
+# Two classes of three images, one more in each that is none, the first and the last of all.
+mkdir -p "$dir/good/a" "$dir/good/b"
+draw() { run 0 reconstruct --quiet --model "$model" --seed $1 --out "$dir/good/$2" "$dir/mae/reconstructions/0.png"; }
+for n in 1 2 3; do
+    draw $n a/$n.png
+    draw $((n + 3)) b/$n.png
+done
+cp -r "$dir/good" "$dir/bad"
+echo 'not an image' >"$dir/bad/a/0.png"
+head -c 60 "$dir/good/b/1.png" >"$dir/bad/b/9.png"
+named() { err 'bad/a/0.png' && err 'bad/b/9.png'; }
+
+case_ 'features leave unreadable images out'
+run 0 features --model "$model" $machine --data "$dir/bad" --out "$dir/bad.npy" --block 1
+named
+out '6 rows of 8 values'
+out 'without 2 that'
+[ "$(wc -l <"$dir/bad.txt")" -eq 6 ] || wrong 'bad.txt has not 6 lines'
+run 0 features --model "$model" $machine --data "$dir/good" --out "$dir/good.npy" --block 1
+same "$dir/bad.npy" "$dir/good.npy"
+run 0 features --model "$model" --threads 1 --workers 0 --data "$dir/bad" --out "$dir/bad.npy" --json --quiet \
+    --attention "$dir/bad-seen.png"
+out '"rows":6,"unreadable":2'
+run 0 features --model "$model" $machine --data "$dir/good" --attention "$dir/good-seen.png"
+same "$dir/bad-seen.png" "$dir/good-seen.png"
+run 1 features --model "$model" $machine --data "$dir/bad" --out "$dir/x.npy" --strict
+err 'bad/a/0.png'
+[ ! -e "$dir/x.npy" ] || wrong 'x.npy was written'
+mkdir "$dir/none"
+echo 'not an image' >"$dir/none/a.png"
+run 1 features --model "$model" $machine --data "$dir/none" --out "$dir/x.npy" --quiet
+err 'none of the 1 images could be read: .*none/a.png'
+end
+
+case_ 'knn leaves unreadable images out'
+run 0 knn --model "$model" $machine --data "$dir/bad" --val "$dir/good" --k 1
+named
+out '^memory     6 images'
+out '^unreadable 2'
+run 1 knn --model "$model" $machine --data "$dir/bad" --val "$dir/good" --k 1 --strict
+run 2 knn --model "$model" $machine --data "$dir/bad" --val "$dir/good" --k 7
+end
+
+case_ 'a fine-tuning that met unreadable validation images ends'
+tune="finetune --init $model ${quick% --quiet} --batch 2 --epochs 2 --data $dir/good"
+run 0 $tune --val "$dir/bad" --out "$dir/met"
+named
+[ "$(grep -c '^warning: skipped: .*bad/a/0.png' "$dir/err")" -eq 1 ] || wrong 'a/0.png is not named once'
+out '^unreadable  2 of the validation images'
+grep -q '"val_unreadable": 2' "$dir/met/summary.json" || wrong 'summary.json does not count'
+cp -r "$dir/good" "$dir/readable"
+run 0 $tune --val "$dir/readable" --out "$dir/not"
+same "$dir/met/best.safetensors" "$dir/not/best.safetensors"
+run 1 $tune --val "$dir/bad" --out "$dir/strict" --strict
+end
+
+case_ 'evaluation counts what it could read'
+run 0 eval --model "$dir/met/last.safetensors" $machine --val "$dir/bad" --corruptions fog --json
+[ "$(grep -c 'bad/a/0.png' "$dir/err")" -eq 1 ] || wrong 'a/0.png is not named once'
+out '"images":6,"unreadable":2'
+run 0 eval --model "$dir/met/last.safetensors" $machine --val "$dir/bad" --batch 1 --quiet
+out '^images  6'
+out '^without 2'
+run 1 eval --model "$dir/met/last.safetensors" $machine --val "$dir/bad" --strict
+end
+
+case_ 'a probe of features that are kept'
+probe="probe --init none --model vit_tiny --image-size 8 --patch 4 --embed-dim 8 --depth 1 --heads 1 $quick
+--batch 2 --epochs 2 --cache-features --augment none"
+cp -r "$dir/bad" "$dir/bad2"
+run 0 $probe --data "$dir/bad" --val "$dir/bad2" --out "$dir/probe" --json
+out '"unreadable":2'
+out '"val_unreadable":2'
+run 1 $probe --data "$dir/bad" --val "$dir/good" --out "$dir/probe-strict" --strict
+end
+
 finish
