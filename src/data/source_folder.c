@@ -11,10 +11,18 @@
 #include "base/file.h"
 #include "data/source.h"
 
+/* What tells folders apart, whatever their names. */
+typedef struct Identity {
+    dev_t device;
+    ino_t inode;
+} Identity;
+
 /* One folder's reading. */
 typedef struct Walk {
     Source *source;
     LeftOut left;
+    Identity *seen; /* every folder that was read, as often as it was */
+    int64_t n_seen, capacity;
     int64_t n_runs; /* folders of training runs, and the first of them */
     char *run;      /* in the arena */
 } Walk;
@@ -22,9 +30,38 @@ typedef struct Walk {
 /* The folders we are in, to stop at a link that leads back to one of them. */
 typedef struct Trail {
     const struct Trail *up;
-    dev_t device;
-    ino_t inode;
+    Identity folder;
 } Trail;
+
+static bool is_same(Identity a, Identity b) {
+    return a.device == b.device && a.inode == b.inode;
+}
+
+static Status remember(Walk *w, Identity folder, Error *err) {
+    if (w->n_seen == w->capacity) {
+        int64_t wider = w->capacity ? 2 * w->capacity : 64;
+        void *p = mem_realloc(w->seen, (size_t)w->capacity * sizeof *w->seen,
+                              (size_t)wider * sizeof *w->seen);
+        if (!p) return source_no_memory(err);
+        w->seen = p;
+        w->capacity = wider;
+    }
+    w->seen[w->n_seen++] = folder;
+    return STATUS_OK;
+}
+
+static int by_identity(const void *pa, const void *pb) {
+    const Identity *a = pa, *b = pb;
+    if (a->device != b->device) return a->device < b->device ? -1 : 1;
+    return (a->inode > b->inode) - (a->inode < b->inode);
+}
+
+static int64_t count_read_again(Walk *w) {
+    int64_t n = 0;
+    if (w->n_seen > 1) qsort(w->seen, (size_t)w->n_seen, sizeof *w->seen, by_identity);
+    for (int64_t i = 1; i < w->n_seen; i++) n += is_same(w->seen[i], w->seen[i - 1]);
+    return n;
+}
 
 typedef enum EntryType { ENTRY_OTHER, ENTRY_FILE, ENTRY_FOLDER } EntryType;
 
@@ -104,9 +141,10 @@ static Status walk(Walk *w, const char *dir, const Trail *up, bool run, Error *e
                       strerror(errno));
         goto done;
     }
+    Trail here = {up, {st.st_dev, st.st_ino}};
     for (const Trail *t = up; t; t = t->up)
-        if (t->device == st.st_dev && t->inode == st.st_ino) goto done;
-    Trail here = {up, st.st_dev, st.st_ino};
+        if (is_same(t->folder, here.folder)) goto done;
+    TRY(remember(w, here.folder, err));
     for (;;) {
         errno = 0;
         const struct dirent *e = readdir(d);
@@ -142,6 +180,12 @@ static Status refuse_empty(Walk *w, const char *dir, Error *err) {
 
 static Status remark(Walk *w, const char *dir, Error *err) {
     Status status = source_remark_left_out(w->source, dir, &w->left, err);
+    int64_t again = count_read_again(w);
+    if (status == STATUS_OK && again > 0)
+        status = source_remark(w->source, err, LOG_WARNING,
+                               "%.400s: links lead to folders that are read anyway: images of %lld "
+                               "folder%s count more than once",
+                               dir, (long long)again, again == 1 ? "" : "s");
     if (status != STATUS_OK || w->n_runs == 0) return status;
     return source_remark(w->source, err, LOG_INFO,
                          "%.400s: left out: pictures of %lld training run%s (%.400s)", dir,
@@ -159,6 +203,7 @@ Status source_add_files(Source *s, const char *dir, size_t *prefix, Error *err) 
     if (status == STATUS_OK) status = walk(&w, clean, NULL, run, err);
     if (status == STATUS_OK && s->count == 0) status = refuse_empty(&w, clean, err);
     if (status == STATUS_OK) status = remark(&w, clean, err);
+    mem_free(w.seen);
     if (status != STATUS_OK) return status;
     qsort(s->items, (size_t)s->count, sizeof *s->items, by_path);
     return STATUS_OK;

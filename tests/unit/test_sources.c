@@ -313,6 +313,21 @@ START_TEST(folder_of_parts) {
 }
 END_TEST
 
+START_TEST(folder_read_twice_through_links) {
+    scratch_png(scratch_path("w/a/1.png"), 1, 4, 4);
+    scratch_make_folder("w/b");
+    ck_assert_int_eq(symlink("..", scratch_path("w/a/up")), 0); /* a loop is just not followed */
+    Dataset *d = open_source(scratch_path("w"));
+    said_nothing();
+    dataset_close(d);
+    ck_assert_int_eq(symlink("../a", scratch_path("w/b/again")), 0);
+    d = open_source(scratch_path("w"));
+    said("w ");
+    said("images of 1 folder count more than once");
+    expect(d, 2, (int[]){1, 1}, (int[]){0, 1});
+}
+END_TEST
+
 /* What is held out is of the same folder, which has been spoken of. */
 START_TEST(both_parts_say_it_once) {
     Dataset *d;
@@ -479,6 +494,7 @@ Suite *suite_sources(void) {
     tcase_add_test(t, folder_says_what_it_leaves_out);
     tcase_add_test(t, folder_knows_clutter_and_runs);
     tcase_add_test(t, folder_of_parts);
+    tcase_add_test(t, folder_read_twice_through_links);
     tcase_add_test(t, both_parts_say_it_once);
     tcase_add_test(t, list_layouts_that_are_read);
     tcase_add_test(t, list_files_that_look_like_headers);
