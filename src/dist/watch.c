@@ -10,6 +10,7 @@
 
 #define NOTICE_S 30
 #define BEATS_A_NOTICE 6
+#define SHORTEST_BEAT_S 0.05
 
 typedef struct Peer {
     char host[HOST_BYTES];
@@ -40,7 +41,8 @@ double watch_notice_s(double timeout_s) {
 }
 
 double watch_beat_s(double timeout_s) {
-    return watch_notice_s(timeout_s) / BEATS_A_NOTICE;
+    double beat = watch_notice_s(timeout_s) / BEATS_A_NOTICE;
+    return beat > SHORTEST_BEAT_S ? beat : SHORTEST_BEAT_S;
 }
 
 Status watch_new(int rank, int size, const char *hosts, double now, Watch **out, Error *err) {
