@@ -214,6 +214,14 @@ int dialect_sources(const DialectFile *d, const char *param, char names[3][DIALE
     return n;
 }
 
+const char *dialect_wanted(const DialectFile *d, const char *param, char *text, size_t bytes) {
+    char names[3][DIALECT_NAME_BYTES];
+    const char *name = dialect_spell(d->dialect, param, names) ? names[0] : param;
+    bool inside = dialect_is_hf(d->dialect) && strncmp(name, "vit.", 4) == 0;
+    snprintf(text, bytes, "%s%s%s", d->prefix, inside ? d->base : "", inside ? name + 4 : name);
+    return text;
+}
+
 const TensorEntry *dialect_find(const DialectFile *d, const char *param) {
     char names[3][DIALECT_NAME_BYTES];
     return dialect_sources(d, param, names) ? tensorfile_find(d->file, names[0]) : NULL;

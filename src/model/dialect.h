@@ -53,8 +53,8 @@ Status dialect_choose(const DialectModels *models, const char *prefix, DialectFi
                       Error *err);
 /* Their prefixes, "student., teacher."; "" is written as (none). */
 const char *dialect_prefixes(const DialectModels *models, char *text, size_t bytes);
-/* Does the tensor belong to another model, or to something beside this one, as an optimiser? */
-bool dialect_is_outside(const DialectFile *d, const DialectModels *models, const char *name);
+/* What a tensor belongs to that is not this model: another one, an optimiser ...; NULL: to it. */
+const char *dialect_outside(const DialectFile *d, const DialectModels *models, const char *name);
 
 /* --- one of them ------------------------------------------------------------------------------ */
 
@@ -69,6 +69,8 @@ Status dialect_config(const DialectFile *d, int64_t height, int64_t width, Model
  * bias that BEiT's keys do not have); alternatives of a spelling are tried against the file.
  * Returns how many; 0: this dialect has no such parameter, or the file lacks it. */
 int dialect_sources(const DialectFile *d, const char *param, char names[3][DIALECT_NAME_BYTES]);
+/* The tensor that is looked for first, with prefix, for messages. */
+const char *dialect_wanted(const DialectFile *d, const char *param, char *text, size_t bytes);
 /* The first of them, NULL: none. */
 const TensorEntry *dialect_find(const DialectFile *d, const char *param);
 /* What a block multiplies its branches with (layer scale): for attn.proj and mlp.fc2 the tensor

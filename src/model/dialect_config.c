@@ -1,18 +1,27 @@
 /* The sizes of a model from the shapes of its tensors: see dialect.h. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "model/dialect.h"
 
+static const char *what_lacks_it(const char *param) {
+    if (strcmp(param, "cls_token") == 0)
+        return "; models without a cls token (I-JEPA, SigLIP, ViTDet ...) are not supported";
+    if (strcmp(param, "pos_embed") == 0)
+        return "; models without a table of positions are not supported";
+    return "";
+}
+
 static Status need(const DialectFile *d, const char *param, int n_dims, const TensorEntry **out,
                    Error *err) {
-    char names[3][DIALECT_NAME_BYTES], text[96];
+    char text[256];
     *out = dialect_find(d, param);
-    dialect_spell(d->dialect, param, names);
     if (!*out)
-        return fail(err, STATUS_FORMAT, "%s (%s): tensor %s%s is missing", tensorfile_path(d->file),
-                    dialect_name(d->dialect), d->prefix, names[0]);
+        return fail(err, STATUS_FORMAT, "%s (%s): tensor %s is missing%s", tensorfile_path(d->file),
+                    dialect_name(d->dialect), dialect_wanted(d, param, text, sizeof text),
+                    what_lacks_it(param));
     if ((*out)->refusal != NULL) return tensorfile_check(d->file, *out, err);
     if ((*out)->shape.n_dims == n_dims) return STATUS_OK;
     return fail(err, STATUS_FORMAT, "%s: tensor %s has shape %s, %d dimensions are needed",

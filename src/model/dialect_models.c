@@ -261,17 +261,24 @@ static bool is_container(const char *name) {
     return false;
 }
 
-bool dialect_is_outside(const DialectFile *d, const DialectModels *m, const char *name) {
-    size_t n = strlen(d->prefix);
-    if (strncmp(name, d->prefix, n) != 0) return true;
+/* Does the name begin with the prefix of a model that does not hold this one? */
+static bool is_of_another(const DialectFile *d, const DialectModels *m, const char *name) {
     for (size_t i = 0; i < m->n; i++) {
         const char *other = m->model[i].prefix;
         size_t k = strlen(other);
-        if (k > n && strncmp(other, d->prefix, n) == 0 && strncmp(name, other, k) == 0) return true;
+        bool holds = strncmp(d->prefix, other, k) == 0;
+        if (!holds && strncmp(name, other, k) == 0) return true;
     }
-    if (n == 0 && is_container(name)) return true;
-    if (d->dialect == DIALECT_MMPRETRAIN)
-        return strncmp(name + n, "backbone.", 9) != 0 && strncmp(name + n, "neck.", 5) != 0 &&
-               strncmp(name + n, "head.", 5) != 0;
     return false;
+}
+
+const char *dialect_outside(const DialectFile *d, const DialectModels *m, const char *name) {
+    static const char beside[] = "beside the model";
+    size_t n = strlen(d->prefix);
+    if (is_of_another(d, m, name)) return "of another model";
+    if (strncmp(name, d->prefix, n) != 0 || (n == 0 && is_container(name))) return beside;
+    if (d->dialect == DIALECT_MMPRETRAIN && strncmp(name + n, "backbone.", 9) != 0 &&
+        strncmp(name + n, "neck.", 5) != 0 && strncmp(name + n, "head.", 5) != 0)
+        return beside;
+    return NULL;
 }

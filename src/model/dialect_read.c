@@ -82,18 +82,16 @@ static Status multiply_scale(const DialectFile *d, const Param *p, float *out, E
 }
 
 Status dialect_read(const DialectFile *d, const Param *p, float *out, Error *err) {
-    char names[3][DIALECT_NAME_BYTES], want[96];
+    char names[3][DIALECT_NAME_BYTES], name[256], want[96];
     int n = dialect_sources(d, p->name, names);
     if (n == 0 && is_absent_qkv_bias(d, p->name)) {
         memset(out, 0, (size_t)p->numel * sizeof *out);
         return STATUS_OK;
     }
-    if (n == 0) {
-        bool known = dialect_spell(d->dialect, p->name, names) > 0;
-        return fail(err, STATUS_SHAPE, "%s: tensor %s%s of shape %s is missing",
-                    tensorfile_path(d->file), d->prefix, known ? names[0] : p->name,
+    if (n == 0)
+        return fail(err, STATUS_SHAPE, "%s: tensor %s of shape %s is missing",
+                    tensorfile_path(d->file), dialect_wanted(d, p->name, name, sizeof name),
                     shape_text(p->shape, want, sizeof want));
-    }
     for (int i = 0; i < n; i++) {
         Status status = read_part(d, p, names[i], n, out + i * (p->numel / n), err);
         if (status != STATUS_OK) return status;

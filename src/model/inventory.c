@@ -168,10 +168,11 @@ static int64_t block_of(const DialectFile *d, const char *rest) {
 
 static TensorVerdict judge(const DialectFile *d, const DialectModels *models, const ModelConfig *c,
                            const TensorEntry *t) {
-    const char *name = t->name;
-    if (dialect_is_outside(d, models, name) || tensorfile_find(d->file, name) != t)
-        return (TensorVerdict){TENSOR_OUTSIDE, "beside the model"};
-    const char *rest = name + strlen(d->prefix), *why = why_ignored(d, c, rest);
+    const char *name = t->name, *why = dialect_outside(d, models, name);
+    if (why || tensorfile_find(d->file, name) != t)
+        return (TensorVerdict){TENSOR_OUTSIDE, why ? why : "another of this name is read"};
+    const char *rest = name + strlen(d->prefix);
+    why = why_ignored(d, c, rest);
     if (why) return (TensorVerdict){TENSOR_IGNORED, why};
     /* Beside the encoder of a Hugging Face model with a head lie other parts of that model. */
     if (*d->base && strncmp(rest, d->base, strlen(d->base)) != 0 &&

@@ -37,7 +37,8 @@ done:
 static Status override_statistics(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
     ModelConfig said = c->config;
     char mean[STATISTICS_TEXT_BYTES], std[STATISTICS_TEXT_BYTES];
-    if (!hints || (!hints->mean && !hints->std)) return STATUS_OK;
+    bool known = c->config.embed_dim > 0;
+    if (!known || !hints || (!hints->mean && !hints->std)) return STATUS_OK;
     Status status = statistics_set(hints->mean, hints->std, &c->config, err);
     if (status != STATUS_OK || hints->said || statistics_equal(&said, &c->config)) return status;
     statistics_print(c->config.mean, said.channels, mean);
@@ -45,6 +46,23 @@ static Status override_statistics(CheckpointFile *c, const CheckpointHints *hint
     log_line(LOG_INFO, "%s: pixels are normalised with mean %s, deviation %s, as told",
              tensorfile_path(c->file), mean, std);
     return STATUS_OK;
+}
+
+/* Nothing else is in a file of this project than its model. */
+static Status refuse_strangers(CheckpointFile *c, bool describe_only, Error *err) {
+    for (size_t i = 0; i < tensorfile_count(c->file); i++) {
+        char shape[96];
+        const TensorEntry *t = tensorfile_at(c->file, i);
+        if (c->verdicts[i].use == TENSOR_READ) continue;
+        c->verdicts[i] = (TensorVerdict){TENSOR_REFUSED, "does not belong to the model"};
+        shape_text(t->shape, shape, sizeof shape);
+        if (*c->refused) continue;
+        snprintf(c->refused, sizeof c->refused,
+                 "tensor %.200s of shape %s does not belong to the model", t->name, shape);
+    }
+    return *c->refused && !describe_only
+               ? fail(err, STATUS_SHAPE, "%s: %s", tensorfile_path(c->file), c->refused)
+               : STATUS_OK;
 }
 
 /* A file of this project says all in its metadata, and holds one model. */
@@ -56,8 +74,9 @@ static Status open_native(CheckpointFile *c, const CheckpointHints *hints, Error
                     "--prefix %s: %s is a checkpoint of mae.c and holds one model; leave it out",
                     hints->prefix, tensorfile_path(c->file));
     Status status = meta_get_model(c->file, &c->config, &c->notes, err);
-    if (status == STATUS_OK) inventory_make(&c->dialect, &c->models, &c->config, c->verdicts);
-    return status;
+    if (status != STATUS_OK) return status;
+    inventory_make(&c->dialect, &c->models, &c->config, c->verdicts);
+    return refuse_strangers(c, hints && hints->describe_only, err);
 }
 
 /* For files of others foreign.c has to look around. */

@@ -66,7 +66,7 @@ typedef struct CheckpointFile {
     DialectFile dialect;
     DialectModels models;    /* of the file */
     TensorVerdict *verdicts; /* what becomes of each of its tensors */
-    ModelConfig config;
+    ModelConfig config;      /* embed_dim 0: refused before sizes were known */
     CheckpointNotes notes;
     char unknown[1024]; /* what a foreign file does not say and how it was taken, "" */
     bool doubtful;      /* results depend on it */

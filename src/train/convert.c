@@ -332,6 +332,19 @@ done:
     return status;
 }
 
+/* What of the file is no part of the model. */
+static void note_left_out(Conversion *c) {
+    size_t n[TENSOR_USES] = {0}, first = 0;
+    for (size_t i = tensorfile_count(c->in->file); i-- > 0;) {
+        n[c->in->verdicts[i].use]++;
+        if (c->in->verdicts[i].use == TENSOR_IGNORED) first = i;
+    }
+    if (n[TENSOR_IGNORED])
+        note(c, "%zu tensors are left out (mae info names them): %.100s, %s", n[TENSOR_IGNORED],
+             tensorfile_at(c->in->file, first)->name, c->in->verdicts[first].why);
+    if (n[TENSOR_OUTSIDE]) note(c, "%zu tensors beside the model are left out", n[TENSOR_OUTSIDE]);
+}
+
 static Status open_conversion(Conversion *c, const char *in, Error *err) {
     Status status = STATUS_OK;
     CheckpointHints hints = setup_hints(c->options);
@@ -342,6 +355,7 @@ static Status open_conversion(Conversion *c, const char *in, Error *err) {
     TRY(vit_describe(c->device, &c->in->config, GRADIENTS_NONE, TUNE_ALL, &c->model, err));
     snprintf(c->result->from, sizeof c->result->from, "%s",
              c->in->native ? "mae.c" : dialect_name(c->in->dialect.dialect));
+    note_left_out(c);
     if (*c->in->done) note(c, "%s", c->in->done);
     if (*c->in->unknown) note(c, "%s", c->in->unknown);
 done:

@@ -253,8 +253,9 @@ static Status check_tensors(CheckpointFile *c, const CheckpointHints *hints, Err
 }
 
 /* When they cannot be found, a name that gives away another network says more. timm's sizes are
- * those of its registry: weights of another size are common, and say theirs. */
-static Status find_sizes(CheckpointFile *c, const Facts *f, Error *err) {
+ * those of its registry: weights of another size are common, and say theirs. *known: they were. */
+static Status find_sizes(CheckpointFile *c, const Facts *f, bool *known, Error *err) {
+    const CheckpointHints *hints = f->hints;
     char names[896];
     int64_t height = 0, width = 0;
     Error why = {0};
@@ -262,11 +263,13 @@ static Status find_sizes(CheckpointFile *c, const Facts *f, Error *err) {
     Status status = dialect_config(&c->dialect, height, width, &c->config, &why);
     if (status == STATUS_FORMAT && f->timm)
         status = dialect_config(&c->dialect, 0, 0, &c->config, &why);
-    if (status == STATUS_OK) return status;
+    *known = status == STATUS_OK;
+    if (*known) return status;
     inventory_make(&c->dialect, &c->models, NULL, c->verdicts);
-    return inventory_refusal(&c->dialect, NULL, c->verdicts, names, sizeof names)
-               ? fail(err, STATUS_UNSUPPORTED, "%s: %s", tensorfile_path(c->file), names)
-               : fail(err, status, "%s", why.message);
+    if (inventory_refusal(&c->dialect, NULL, c->verdicts, names, sizeof names))
+        return refuse(c, hints, names, err);
+    snprintf(c->refused, sizeof c->refused, "%s", why.message);
+    return hints && hints->describe_only ? STATUS_OK : fail(err, status, "%s", why.message);
 }
 
 static void note_scales(CheckpointFile *c) {
@@ -295,9 +298,11 @@ static void say(const CheckpointFile *c) {
 Status foreign_describe(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
     Status status = STATUS_OK;
     Facts f = {.hints = hints};
+    bool known;
     TRY(choose_model(c, hints, err));
     foreign_open_beside(c, &f);
-    TRY(find_sizes(c, &f, err));
+    TRY(find_sizes(c, &f, &known, err));
+    if (!known) goto done;
     TRY(check_model(c, &f, err));
     foreign_check_beside(c, &f);
     f.origin = origin_of(c);

@@ -119,6 +119,7 @@ void model_info(const MaeModel *m, MaeModelInfo *out) {
 
 /* With what becomes of each, where the file could be described. */
 static json_t *tensor_list(const CheckpointFile *c, const TensorFile *f, int64_t *total) {
+    bool known = c && c->config.embed_dim > 0;
     json_t *list = json_array();
     for (size_t i = 0; i < tensorfile_count(f); i++) {
         const TensorEntry *t = tensorfile_at(f, i);
@@ -127,8 +128,9 @@ static json_t *tensor_list(const CheckpointFile *c, const TensorFile *f, int64_t
             json_array_append_new(shape, json_integer((json_int_t)t->shape.dim[k]));
         json_t *entry =
             json_pack("{ss ss so}", "name", t->name, "dtype", tensorfile_type(t), "shape", shape);
-        if (c) json_object_set_new(entry, "use", json_string(tensor_use_name(c->verdicts[i].use)));
-        if (c && c->verdicts[i].why)
+        if (known)
+            json_object_set_new(entry, "use", json_string(tensor_use_name(c->verdicts[i].use)));
+        if (known && c->verdicts[i].why)
             json_object_set_new(entry, "why", json_string(c->verdicts[i].why));
         json_array_append_new(list, entry);
         if (t->refusal == NULL) *total += shape_numel(t->shape);
@@ -210,14 +212,16 @@ static void set_text(json_t *o, const char *key, const char *text) {
 static void describe_model(json_t *root, const CheckpointFile *c) {
     json_object_set_new(root, "dialect",
                         json_string(c->native ? "mae.c" : dialect_name(c->dialect.dialect)));
-    json_object_set_new(root, "model", json_string(c->notes.preset));
-    json_object_set_new(root, "config", model_json(c));
+    if (c->config.embed_dim > 0) {
+        json_object_set_new(root, "model", json_string(c->notes.preset));
+        json_object_set_new(root, "config", model_json(c));
+        json_object_set_new(root, "tensor_use", use_counts(c));
+    }
     set_text(root, "prefix", c->dialect.prefix);
     if (c->models.n > 1) json_object_set_new(root, "models", model_list(&c->models));
     set_text(root, "refused", c->refused);
     set_text(root, "done", c->done);
     set_text(root, "note", c->unknown);
-    json_object_set_new(root, "tensor_use", use_counts(c));
 }
 
 /* A file that is no model is described all the same: what it holds may say what it is. */

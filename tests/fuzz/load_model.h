@@ -25,9 +25,10 @@ static inline void fuzz_load_model(const CheckpointFile *c) {
     vit_free(v);
 }
 
-/* Opens PATH as `mae info` does, and as everything else does. */
+/* Opens PATH as `mae info` does, as everything else does, and for one of several models. */
 static inline void fuzz_open_checkpoint(const char *path) {
     static const CheckpointHints describe = {.target = -1, .describe_only = true};
+    static const CheckpointHints teacher = {.target = -1, .heads = 2, .prefix = "teacher"};
     Error err = {0};
     CheckpointFile *c;
     if (checkpoint_open(path, NULL, &c, &err) == STATUS_OK) {
@@ -37,6 +38,7 @@ static inline void fuzz_open_checkpoint(const char *path) {
         ASSERT(err.message[0] != 0, "a failure without a message");
     }
     if (checkpoint_open(path, &describe, &c, NULL) == STATUS_OK) checkpoint_close(c);
+    if (checkpoint_open(path, &teacher, &c, NULL) == STATUS_OK) checkpoint_close(c);
 }
 
 #endif
