@@ -421,8 +421,12 @@ typedef struct MaeConversion {
 MAE_API MaeStatus mae_convert(const char *in, const char *out, const MaeOptions *o,
                               MaeConversion *result, MaeError *err);
 
-/* A checkpoint as JSON text: format, dialect, model, tensors (name, dtype, shape), metadata, and
- * what the file does not say. o gives hints, or is NULL. Free with mae_text_free. */
+/* A checkpoint as JSON text: format, dialect, model, tensors (name, dtype, shape, and what becomes
+ * of each: "use" is read, ignored, refused or outside, "why" a reason), how many of each
+ * ("tensor_use"), metadata, the models of a file that holds several ("models", "prefix"), what is
+ * done on reading ("done"), what the file does not say ("note"), and why other functions refuse it
+ * ("refused"). o gives hints, or is NULL. USAGE: a prefix that the file does not have. Free with
+ * mae_text_free. */
 MAE_API MaeStatus mae_file_info(const char *path, const MaeOptions *o, char **json, MaeError *err);
 MAE_API void mae_text_free(char *text);
 /* A name of a file or class as every JSON and names file has it: as it is, or, when it is not UTF-8

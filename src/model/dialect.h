@@ -69,6 +69,8 @@ Status dialect_config(const DialectFile *d, int64_t height, int64_t width, Model
  * bias that BEiT's keys do not have); alternatives of a spelling are tried against the file.
  * Returns how many; 0: this dialect has no such parameter, or the file lacks it. */
 int dialect_sources(const DialectFile *d, const char *param, char names[3][DIALECT_NAME_BYTES]);
+/* Is a parameter that the file lacks zero, as the bias of qkv where no block has one? */
+bool dialect_is_zero(const DialectFile *d, const char *param);
 /* The tensor that is looked for first, with prefix, for messages. */
 const char *dialect_wanted(const DialectFile *d, const char *param, char *text, size_t bytes);
 /* The first of them, NULL: none. */

@@ -5,7 +5,7 @@
 #include "model/dialect.h"
 
 /* The bias of qkv, in a file that has none for that stack at all (models without qkv_bias). */
-static bool is_absent_qkv_bias(const DialectFile *d, const char *param) {
+bool dialect_is_zero(const DialectFile *d, const char *param) {
     size_t n = strlen(param);
     bool decoder = strncmp(param, "decoder_blocks.", 15) == 0;
     if (!decoder && strncmp(param, "blocks.", 7) != 0) return false;
@@ -84,7 +84,7 @@ static Status multiply_scale(const DialectFile *d, const Param *p, float *out, E
 Status dialect_read(const DialectFile *d, const Param *p, float *out, Error *err) {
     char names[3][DIALECT_NAME_BYTES], name[256], want[96];
     int n = dialect_sources(d, p->name, names);
-    if (n == 0 && is_absent_qkv_bias(d, p->name)) {
+    if (n == 0 && dialect_is_zero(d, p->name)) {
         memset(out, 0, (size_t)p->numel * sizeof *out);
         return STATUS_OK;
     }

@@ -19,6 +19,7 @@ const char *tensor_use_name(TensorUse use) {
 typedef struct Marking {
     const DialectFile *d;
     TensorVerdict *out;
+    char *missing; /* the first tensor that is not there */
 } Marking;
 
 static void mark_tensor(const Marking *m, const TensorEntry *t, const char *why) {
@@ -32,6 +33,8 @@ static void mark(const Marking *m, const char *stem, const char *layer, const ch
     char param[128], names[3][DIALECT_NAME_BYTES];
     snprintf(param, sizeof param, "%s%s%s", stem, layer, leaf);
     int n = dialect_sources(m->d, param, names);
+    if (n == 0 && !*m->missing && !dialect_is_zero(m->d, param))
+        dialect_wanted(m->d, param, m->missing, INVENTORY_NAME_BYTES);
     for (int i = 0; i < n; i++) mark_tensor(m, tensorfile_find(m->d->file, names[i]), NULL);
     mark_tensor(m, dialect_scale(m->d, param), "layer scale, multiplied into the layer before it");
 }
@@ -121,8 +124,8 @@ static const char *why_ignored(const DialectFile *d, const ModelConfig *c, const
         if (strncmp(rest, "ln2.", 4) == 0) return "a head that is not read";
     }
     if (!decoder &&
-        (strcmp(rest, "mask_token") == 0 || strcmp(rest, "embeddings.mask_token") == 0 ||
-         strcmp(rest, "neck.mask_token") == 0))
+        (strcmp(rest, "mask_token") == 0 || strcmp(rest, "encoder_mask_token") == 0 ||
+         strcmp(rest, "embeddings.mask_token") == 0 || strcmp(rest, "neck.mask_token") == 0))
         return "only masked patches need it";
     if (hf && strcmp(rest, "embeddings.mask_token") == 0)
         return "MAE does not show it to the encoder";
@@ -187,8 +190,9 @@ static TensorVerdict judge(const DialectFile *d, const DialectModels *models, co
 }
 
 void inventory_make(const DialectFile *d, const DialectModels *models, const ModelConfig *config,
-                    TensorVerdict *out) {
-    Marking m = {d, out};
+                    TensorVerdict *out, char missing[INVENTORY_NAME_BYTES]) {
+    Marking m = {d, out, missing};
+    *missing = '\0';
     for (size_t i = 0; i < tensorfile_count(d->file); i++)
         out[i] = judge(d, models, config, tensorfile_at(d->file, i));
     if (config) mark_model(&m, config);

@@ -22,10 +22,12 @@ typedef struct TensorVerdict {
     const char *why; /* NULL: it is simply read */
 } TensorVerdict;
 
-/* out[tensorfile_count]. config may be NULL as long as sizes are not known: what is refused by its
- * name alone is found then, everything else counts as read. */
+#define INVENTORY_NAME_BYTES 256
+/* out[tensorfile_count]; missing: a tensor of the model that the file lacks, "". config may be NULL
+ * as long as sizes are not known: what is refused by its name alone is found then, everything else
+ * counts as read. */
 void inventory_make(const DialectFile *d, const DialectModels *models, const ModelConfig *config,
-                    TensorVerdict *out);
+                    TensorVerdict *out, char missing[INVENTORY_NAME_BYTES]);
 /* Why the model cannot be read, with the family where a name gives it away and a tensor for each
  * reason; false: nothing is refused. config as above. */
 bool inventory_refusal(const DialectFile *d, const ModelConfig *config,

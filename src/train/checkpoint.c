@@ -67,6 +67,7 @@ static Status refuse_strangers(CheckpointFile *c, bool describe_only, Error *err
 
 /* A file of this project says all in its metadata, and holds one model. */
 static Status open_native(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
+    char missing[INVENTORY_NAME_BYTES]; /* an error of reading */
     c->dialect = (DialectFile){.file = c->file, .dialect = DIALECT_OFFICIAL};
     c->models = (DialectModels){.model = {c->dialect}, .n = 1};
     if (hints && hints->prefix)
@@ -75,7 +76,7 @@ static Status open_native(CheckpointFile *c, const CheckpointHints *hints, Error
                     hints->prefix, tensorfile_path(c->file));
     Status status = meta_get_model(c->file, &c->config, &c->notes, err);
     if (status != STATUS_OK) return status;
-    inventory_make(&c->dialect, &c->models, &c->config, c->verdicts);
+    inventory_make(&c->dialect, &c->models, &c->config, c->verdicts, missing);
     return refuse_strangers(c, hints && hints->describe_only, err);
 }
 

@@ -246,9 +246,12 @@ static Status refuse(CheckpointFile *c, const CheckpointHints *hints, const char
 
 /* Nothing in the model is left out without a reason. */
 static Status check_tensors(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
-    char why[896];
-    inventory_make(&c->dialect, &c->models, &c->config, c->verdicts);
-    if (!inventory_refusal(&c->dialect, &c->config, c->verdicts, why, sizeof why)) return STATUS_OK;
+    char why[896], missing[INVENTORY_NAME_BYTES];
+    inventory_make(&c->dialect, &c->models, &c->config, c->verdicts, missing);
+    if (inventory_refusal(&c->dialect, &c->config, c->verdicts, why, sizeof why))
+        return refuse(c, hints, why, err);
+    if (!*missing) return STATUS_OK;
+    snprintf(why, sizeof why, "tensor %s is missing", missing);
     return refuse(c, hints, why, err);
 }
 
@@ -256,7 +259,7 @@ static Status check_tensors(CheckpointFile *c, const CheckpointHints *hints, Err
  * those of its registry: weights of another size are common, and say theirs. *known: they were. */
 static Status find_sizes(CheckpointFile *c, const Facts *f, bool *known, Error *err) {
     const CheckpointHints *hints = f->hints;
-    char names[896];
+    char names[896], missing[INVENTORY_NAME_BYTES];
     int64_t height = 0, width = 0;
     Error why = {0};
     foreign_image_size(c, f, &height, &width);
@@ -265,7 +268,7 @@ static Status find_sizes(CheckpointFile *c, const Facts *f, bool *known, Error *
         status = dialect_config(&c->dialect, 0, 0, &c->config, &why);
     *known = status == STATUS_OK;
     if (*known) return status;
-    inventory_make(&c->dialect, &c->models, NULL, c->verdicts);
+    inventory_make(&c->dialect, &c->models, NULL, c->verdicts, missing);
     if (inventory_refusal(&c->dialect, NULL, c->verdicts, names, sizeof names))
         return refuse(c, hints, names, err);
     snprintf(c->refused, sizeof c->refused, "%s", why.message);
@@ -303,8 +306,10 @@ Status foreign_describe(CheckpointFile *c, const CheckpointHints *hints, Error *
     foreign_open_beside(c, &f);
     TRY(find_sizes(c, &f, &known, err));
     if (!known) goto done;
-    TRY(check_model(c, &f, err));
+    if (foreign_fact_count(c, "mask_token_in_encoder") && c->config.decoder_depth > 0)
+        c->config.mask_token_in_encoder = true; /* a conversion of this project */
     foreign_check_beside(c, &f);
+    TRY(check_model(c, &f, err));
     f.origin = origin_of(c);
     TRY(set_heads(c, &f, err));
     TRY(set_decoder_heads(c, &f, err));

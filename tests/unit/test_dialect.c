@@ -140,6 +140,27 @@ START_TEST(there_and_back) {
 }
 END_TEST
 
+/* The mask token of the encoder has no place elsewhere, but a conversion of ours keeps it. */
+START_TEST(a_mask_token_in_the_encoder_comes_back) {
+    Error err = {0};
+    ModelConfig c = small_config(3, TARGET_PIXEL, true);
+    Vit *v = small_model(device, &c);
+    CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5, .top1 = -1};
+    char *native = strdup(scratch_path("native.safetensors"));
+    char *out = strdup(scratch_path("official.pth"));
+    CheckpointFile *file = NULL;
+    ck_assert_msg(checkpoint_write(native, v, &notes, &err) == STATUS_OK, "%s", err.message);
+    convert(native, out, "official", "v4");
+    Vit *back = load(out, &file);
+    expect_same(v, back);
+    checkpoint_close(file);
+    vit_free(back);
+    vit_free(v);
+    free(native);
+    free(out);
+}
+END_TEST
+
 /* Every float32 tensor of the small model under other names. */
 typedef struct Renamed {
     const Vit *vit;
@@ -243,6 +264,7 @@ Suite *suite_dialect(void) {
     tcase_add_checked_fixture(t, scratch_make, scratch_remove);
     tcase_add_test(t, words_of_each_dialect);
     tcase_add_test(t, there_and_back);
+    tcase_add_test(t, a_mask_token_in_the_encoder_comes_back);
     tcase_add_test(t, prefixes_and_mmpretrain);
     tcase_add_test(t, what_has_no_place_there);
     suite_add_tcase(s, t);

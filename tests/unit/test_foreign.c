@@ -236,6 +236,8 @@ START_TEST(a_model_without_cls_token_or_positions) {
     drop("cls_token");
     refused("cls_token is missing", "official");
     begin(DIALECT_OFFICIAL, "");
+    drop("norm.bias");
+    refused("tensor norm.bias is missing", "model.safetensors");
     drop("pos_embed");
     put("blocks.0.attn.relative_position_bias_table", SHAPE(9, 2));
     refused("BEiT or alike: relative position tables", "relative_position_bias_table");
@@ -539,13 +541,19 @@ START_TEST(what_timms_config_json_says) {
     static const struct {
         const char *json, *says;
     } cases[] = {
-        {"{\"architecture\":\"vit_small_patch16_224\",\"model_args\":{\"act_layer\":\"gelu\"}}",
+        {"{\"architecture\":\"vit_small_patch16_224\",\"model_args\":{\"embed_dim\":8,\"act_"
+         "layer\":\"gelu\"}}",
          NULL},
-        {"{\"architecture\":\"vit_base_patch16_rpn_224\"}", "norms behind the branches"},
-        {"{\"architecture\":\"vit_base_patch16_clip_quickgelu_224\"}", "quick_gelu"},
-        {"{\"architecture\":\"vit_base_patch16_rope_224\"}", "rotary positions"},
+        {"{\"architecture\":\"vit_base_patch16_rpn_224\",\"model_args\":{\"embed_dim\":8}}",
+         "norms behind the branches"},
+        {"{\"architecture\":\"vit_base_patch16_clip_quickgelu_224\",\"model_args\":{\"embed_dim\":"
+         "8}}",
+         "quick_gelu"},
+        {"{\"architecture\":\"vit_base_patch16_rope_224\",\"model_args\":{\"embed_dim\":8}}",
+         "rotary positions"},
         {"{\"architecture\":\"x\",\"model_args\":{\"act_layer\":\"gelu_tanh\"}}", "gelu_tanh"},
         {"{\"architecture\":\"x\",\"model_args\":{\"norm_layer\":\"rmsnorm\"}}", "rmsnorm"},
+        {"{\"architecture\":\"vit_base_patch16_rpn_224\"}", NULL}, /* of another width */
         {"{\"title\":\"not about a model\"}", NULL},
     };
     scratch_make_folder("hub");
