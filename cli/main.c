@@ -2,6 +2,7 @@
  * arrived. */
 #include <errno.h>
 #include <limits.h>
+#include <omp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,10 +64,12 @@ static int help(const char *name) {
 /* Threads that wait for each other look again and again before they sleep. By libgomp's default
  * they do so for milliseconds, which beside other programs is time that somebody would have worked
  * in. It reads the setting while it is loaded: it takes a second start of the program, 3 ms later.
- * Whoever has set anything keeps it. */
+ * Whoever has set anything keeps it. Where threads are bound to processors, so is this one by now:
+ * started again it would have one processor to share out. */
 static void start_with_short_waits(char **argv) {
     char path[PATH_MAX] = {0};
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
+    if (omp_get_proc_bind() != omp_proc_bind_false) return;
     if (readlink("/proc/self/exe", path, sizeof path - 1) <= 0) return;
     if (setenv("GOMP_SPINCOUNT", "2000", 1) == 0) execv(path, argv);
     errno = 0; /* as good without it */

@@ -1,21 +1,11 @@
-/* What the system says about processors, time and memory of this process (Linux). */
+/* What the system says about time and memory of this process (Linux). */
 #include "base/threads.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-/* The affinity mask, not the machine: containers and taskset narrow it. */
-int threads_available(void) {
-    cpu_set_t set;
-    int n = 0;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
-    if (n < 1) n = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n;
-}
 
 /* The system's clock should not go back, but some virtual ones do: then time stands still for one
  * reading and goes on from there. */

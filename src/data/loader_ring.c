@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/memory.h"
+#include "base/processors.h"
 #include "data/loader_internal.h"
 
 #define LOOK_MS 100 /* how often a consumer that waits looks whether it is to stop */
@@ -50,6 +51,7 @@ static void *worker(void *user) {
     ResampleScratch scratch = {0};
     Slot *slot;
     int64_t item;
+    processors_unbind_thread();
     pthread_mutex_lock(&l->lock);
     while (take_item(l, &slot, &item)) {
         pthread_mutex_unlock(&l->lock);

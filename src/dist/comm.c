@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/threads.h"
+#include "base/processors.h"
 #include "dist/backend.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -34,7 +34,7 @@ bool comm_is_root(const Comm *c) {
 }
 
 int comm_processors(const Comm *c) {
-    return c ? c->processors : threads_available();
+    return c ? c->processors : processors_available();
 }
 
 void comm_sum(Comm *c, double *x, int64_t n) {

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/processors.h"
 #include "base/threads.h"
 #include "dist/backend.h"
 #include "dist/heart_mpi.h"
@@ -173,14 +174,6 @@ static void leave(void) {
     MPI_Finalize();
 }
 
-/* Open MPI adds in the background along a binomial tree, whose root moves every message 2 log2(n)
- * times; with recursive halving (its number 3) nobody moves more than two. A setting of the user
- * stays. */
-static void prefer_halving(void) {
-    (void)setenv("OMPI_MCA_coll_libnbc_iallreduce_algorithm", "3", 0);
-    (void)setenv("OMPI_MCA_coll_libnbc_ireduce_algorithm", "3", 0);
-}
-
 /* What Open MPI, MPICH and its kin, PMIx and Slurm leave in the environment of what they start. A
  * batch script of Slurm itself is a step of one task. */
 static bool was_launched(void) {
@@ -197,8 +190,7 @@ static int fair_share(MPI_Comm comm, int rank) {
     MPI_Comm machine;
     int size, sharing = 0;
     cpu_set_t mine, *all;
-    CPU_ZERO(&mine);
-    if (sched_getaffinity(0, sizeof mine, &mine) != 0) CPU_ZERO(&mine);
+    processors_allowed(&mine);
     MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &machine);
     MPI_Comm_size(machine, &size);
     all = mem_alloc_array((size_t)size, sizeof *all);
@@ -208,7 +200,7 @@ static int fair_share(MPI_Comm comm, int rank) {
     }
     mem_free(all);
     MPI_Comm_free(&machine);
-    int n = threads_available() / (sharing > 0 ? sharing : size);
+    int n = processors_available() / (sharing > 0 ? sharing : size);
     return n > 0 ? n : 1;
 }
 
@@ -218,7 +210,6 @@ Status comm_backend_open(Comm *c, bool *together, Error *err) {
     MPI_Initialized(&started);
     if (!started && !was_launched()) return STATUS_OK;
     if (!started) {
-        prefer_halving();
         if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS)
             return fail(err, STATUS_UNSUPPORTED,
                         "MPI cannot be started; is this the mpirun of the "

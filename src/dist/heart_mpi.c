@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/processors.h"
 #include "base/threads.h"
 
 enum { END_S = 3 }; /* for what should take one or two seconds */
@@ -98,6 +99,7 @@ static void rest(Heart *h, double seconds) {
 
 static void *live(void *user) {
     Heart *h = user;
+    processors_unbind_thread();
     pthread_mutex_lock(&h->lock);
     while (!h->leaving) {
         Beat mine = exchange_beats(h);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/threads.h"
+#include "base/processors.h"
 #include "kernels/cpu/cpu.h"
 
 void ref_fill_table(Kernels *k);
@@ -104,7 +104,7 @@ Status device_open(const char *name, int n_threads, const char *isa_name, Device
         status = fail(err, STATUS_MEMORY, "device %s: out of memory", name);
         goto done;
     }
-    d->n_threads = n_threads ? n_threads : threads_available();
+    d->n_threads = n_threads ? n_threads : processors_threads(processors_available());
     TRY(fill_device(d, name, isa, err));
     TRY(take_scratch(d, err));
     *out = d;

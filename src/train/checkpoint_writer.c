@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/processors.h"
 #include "base/threads.h"
 #include "train/manifest.h"
 #include "train/runfolder.h"
@@ -50,6 +51,7 @@ static Status write_snapshot(CheckpointWriter *w, Error *err) {
 
 static void *work(void *user) {
     CheckpointWriter *w = user;
+    processors_unbind_thread();
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->busy && !w->stop) pthread_cond_wait(&w->changed, &w->lock);

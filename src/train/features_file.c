@@ -195,6 +195,7 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     Encoder *e = NULL;
     EncoderOptions encoder = {.pool = (FeaturePool)o->pool, .block = o->block};
     TRY(check_outputs(o, err));
+    setup_say_threads(o, m->device, NULL);
     TRY(setup_dataset(o, c->channels, events_stop_flag(events), &j.dataset, err));
     TRY(setup_eval_augment(j.dataset, c, &j.augment, err));
     j.n = dataset_count(j.dataset);

@@ -135,6 +135,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
         .batch = FEATURE_BATCH, .pool = (FeaturePool)o->pool, .block = o->block};
     if (!o->val) return fail(err, STATUS_USAGE, "no queries; name them with --val SRC");
     TRY(encoder_new(m->vit, options, &e, err));
+    setup_say_threads(o, m->device, NULL);
     TRY(open_banks(&memory, &queries, m, o, events_stop_flag(events), err));
     TRY(bank_fill(&memory, m, o, e, events, err));
     TRY(check_k(o->k, memory.n, err));

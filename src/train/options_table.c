@@ -295,7 +295,7 @@ static const MaeOption TABLE[] = {
            "cpu, or ref: the plain reference loops"),
     CHOICE("precision", precision, TRA | BEN, "fp32", PRECISIONS, "Machine", "arithmetic"),
     INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "0", 0, 4096, "Machine",
-        "compute threads (0 = all processors)"),
+        "compute threads (0 = OMP_NUM_THREADS, or all processors)"),
     BOOL("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
          "one JSON object on standard output"),
     BOOL("quiet", quiet, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",

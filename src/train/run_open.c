@@ -99,6 +99,7 @@ static Status open_pieces(Run *r, const MaeOptions *o, Error *err) {
     TRY(r->resumed ? runfolder_merge_options(o, command, &r->options, err)
                    : runfolder_copy_options(o, command, &r->options, err));
     TRY(setup_device(&r->options, r->comm, &r->device, err));
+    setup_say_threads(&r->options, r->device, r->comm);
     TRY(r->task->configure(r, err));
     TRY(announce(r, err));
     if (r->resumed) TRY(run_check_folder(r, err));
