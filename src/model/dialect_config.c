@@ -37,26 +37,30 @@ static int64_t count_blocks(const DialectFile *d, const char *stack) {
     }
 }
 
+static int64_t square_root(int64_t n) {
+    return n > 0 ? (int64_t)lround(sqrt((double)n)) : 0;
+}
+
+/* Are n patches a grid of so many rows and columns? Their product might not fit: a file says them.
+ */
+static bool is_grid(int64_t n, int64_t rows, int64_t columns) {
+    return n > 0 && rows > 0 && n % rows == 0 && n / rows == columns;
+}
+
 static bool is_square(int64_t n) {
-    int64_t side = (int64_t)lround(sqrt((double)n));
-    return n > 0 && n / side == side && n % side == 0;
+    return is_grid(n, square_root(n), square_root(n));
 }
 
 /* A square grid unless the image is known. Positions may be there for the patches alone (DeiT III):
  * that of the cls token is zero then. */
 static Status image_size(const DialectFile *d, int64_t tokens, int64_t height, int64_t width,
                          ModelConfig *c, Error *err) {
-    bool known = height > 0 && width > 0;
-    bool bare = known ? tokens == (height / c->patch) * (width / c->patch)
-                      : is_square(tokens) && !is_square(tokens - 1);
-    int64_t P = bare ? tokens : tokens - 1;
-    int64_t side = (int64_t)lround(sqrt((double)P));
+    bool bare = height > 0 && width > 0 ? is_grid(tokens, height / c->patch, width / c->patch)
+                                        : is_square(tokens) && !is_square(tokens - 1);
+    int64_t P = bare ? tokens : tokens - 1, side = square_root(P);
     c->image_height = height > 0 ? height : side * c->patch;
     c->image_width = width > 0 ? width : side * c->patch;
-    int64_t rows = c->image_height / c->patch;
-    /* A product might not fit: the size is what a file says. */
-    if (P > 0 && rows > 0 && P % rows == 0 && P / rows == c->image_width / c->patch)
-        return STATUS_OK;
+    if (is_grid(P, c->image_height / c->patch, c->image_width / c->patch)) return STATUS_OK;
     return fail(err, STATUS_FORMAT,
                 "%s: %lld positions are no grid of %lldx%lld images in patches of %lld",
                 tensorfile_path(d->file), (long long)tokens, (long long)c->image_height,
