@@ -66,6 +66,13 @@ int report(const MaeError *err);
 int report_usage(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* A result that goes to standard output leaves no room there for --json, and a picture or a table
+ * of numbers is nothing for a terminal. GO_ON or the exit status; path may be NULL. */
+int call_output(const char *command, const MaeOptions *o, const char *path, bool is_text);
+/* Where people read what was done: standard error when the result itself goes to standard output,
+ * NULL when that is to be quiet. path may be NULL. */
+FILE *talk(const MaeOptions *o, const char *path);
+
 /* The checkpoint of --model on the device of the options. GO_ON or the exit status. */
 int load_model(const MaeOptions *o, MaeModel **out);
 

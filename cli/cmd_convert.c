@@ -15,29 +15,34 @@ static int print_conversion_json(const MaeConversion *r) {
     return print_json(j);
 }
 
-static void print_change(const char *what, double change) {
-    if (change >= 0) printf("%s  %.2e relative difference\n", what, change);
+static void print_change(FILE *to, const char *what, double change) {
+    if (change >= 0) fprintf(to, "%s  %.2e relative difference\n", what, change);
 }
 
-static void print_conversion(const MaeConversion *r, const char *out) {
-    printf("from        %s\nto          %s: %s\ntensors     %lld", r->from, r->to, out,
-           (long long)r->tensors);
-    if (r->bytes) printf(", %.1f MB, read back and equal", 1e-6 * (double)r->bytes);
-    putchar('\n');
-    if (r->weight_change > 0) print_change("rounding  ", r->weight_change);
-    print_change("features  ", r->feature_change);
-    print_change("logits    ", r->logit_change);
-    print_change("prediction", r->prediction_change);
-    if (*r->note) printf("note        %s\n", r->note);
+/* What went into a stream was not read back, and has no change of weights. */
+static void print_conversion(FILE *to, const MaeConversion *r, const char *out) {
+    fprintf(to, "from        %s\nto          %s: %s\ntensors     %lld", r->from, r->to, out,
+            (long long)r->tensors);
+    if (r->bytes)
+        fprintf(to, ", %.1f MB%s", 1e-6 * (double)r->bytes,
+                r->weight_change >= 0 ? ", read back and equal" : "");
+    fputc('\n', to);
+    if (r->weight_change > 0) print_change(to, "rounding  ", r->weight_change);
+    print_change(to, "features  ", r->feature_change);
+    print_change(to, "logits    ", r->logit_change);
+    print_change(to, "prediction", r->prediction_change);
+    if (*r->note) fprintf(to, "note        %s\n", r->note);
 }
 
 static int convert(const Call *c) {
     MaeError err = {0};
     MaeConversion r;
-    MaeStatus failed = mae_convert(c->positional[0], c->positional[1], &c->options, &r, &err);
+    const char *out = c->positional[1];
+    FILE *to = talk(&c->options, out);
+    MaeStatus failed = mae_convert(c->positional[0], out, &c->options, &r, &err);
     if (failed) return report(&err);
     if (c->options.json) return print_conversion_json(&r);
-    print_conversion(&r, c->positional[1]);
+    if (to) print_conversion(to, &r, out);
     return EXIT_DONE;
 }
 
@@ -46,6 +51,7 @@ int cmd_convert(int argc, char **argv) {
     int status = call_parse(&c, "convert", MAE_COMMAND_CONVERT, argc, argv);
     if (status == GO_ON && c.n_positional != 2)
         status = report_usage("convert", "write: mae convert IN OUT --to official|timm|hf|onnx");
+    if (status == GO_ON) status = call_output("convert", &c.options, c.positional[1], false);
     if (status == GO_ON) status = convert(&c);
     call_free(&c);
     return status;

@@ -1,4 +1,5 @@
 /* mae eval: how good a classifier is, clean and under corruption. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -64,38 +65,39 @@ static int print_eval_json(const MaeEvaluation *e) {
     return print_json(j);
 }
 
-static void print_corruptions(const MaeEvaluation *e) {
+static void print_corruptions(FILE *to, const MaeEvaluation *e) {
     bool relative = strcmp(e->baseline, "none") != 0;
-    printf("\nerror in %% at severity        1      2      3      4      5   mean%s\n",
-           relative ? "  of baseline" : "");
+    fprintf(to, "\nerror in %% at severity        1      2      3      4      5   mean%s\n",
+            relative ? "  of baseline" : "");
     for (int i = 0; i < e->n_corruptions; i++) {
         const MaeCorruption *c = &e->corruptions[i];
-        printf("  %-22s", c->name);
-        for (int s = 0; s < MAE_SEVERITIES; s++) printf(" %6.2f", 100 * c->error[s]);
-        printf(" %6.2f", 100 * c->mean_error);
-        if (relative) printf(" %12.2f", 100 * c->relative_error);
-        putchar('\n');
+        fprintf(to, "  %-22s", c->name);
+        for (int s = 0; s < MAE_SEVERITIES; s++) fprintf(to, " %6.2f", 100 * c->error[s]);
+        fprintf(to, " %6.2f", 100 * c->mean_error);
+        if (relative) fprintf(to, " %12.2f", 100 * c->relative_error);
+        fputc('\n', to);
     }
     if (relative)
-        printf("mean corruption error  %.2f %% of %s\n", 100 * e->mean_corruption_error,
-               e->baseline);
+        fprintf(to, "mean corruption error  %.2f %% of %s\n", 100 * e->mean_corruption_error,
+                e->baseline);
     else
-        printf("mean error             %.2f %%\n", 100 * e->mean_corruption_error);
+        fprintf(to, "mean error             %.2f %%\n", 100 * e->mean_corruption_error);
 }
 
-static void print_eval(const MaeEvaluation *e) {
-    printf("images  %lld\n", (long long)e->images);
-    if (e->unreadable) printf("without %lld that could not be read\n", (long long)e->unreadable);
-    printf("top-1   %.2f %%\ntop-5   %.2f %%\nloss    %.4f\n", 100 * e->top1, 100 * e->top5,
-           e->loss);
-    if (e->n_classes <= CLASSES_SHOWN) putchar('\n');
+static void print_eval(FILE *to, const MaeEvaluation *e) {
+    fprintf(to, "images  %lld\n", (long long)e->images);
+    if (e->unreadable)
+        fprintf(to, "without %lld that could not be read\n", (long long)e->unreadable);
+    fprintf(to, "top-1   %.2f %%\ntop-5   %.2f %%\nloss    %.4f\n", 100 * e->top1, 100 * e->top5,
+            e->loss);
+    if (e->n_classes <= CLASSES_SHOWN) fputc('\n', to);
     for (int64_t i = 0; i < e->n_classes && e->n_classes <= CLASSES_SHOWN; i++) {
         const MaeClassResult *c = &e->classes[i];
         if (c->images)
-            printf("  %-22s %6.2f %% of %lld\n", c->name,
-                   100.0 * (double)c->right / (double)c->images, (long long)c->images);
+            fprintf(to, "  %-22s %6.2f %% of %lld\n", c->name,
+                    100.0 * (double)c->right / (double)c->images, (long long)c->images);
     }
-    if (e->n_corruptions) print_corruptions(e);
+    if (e->n_corruptions) print_corruptions(to, e);
 }
 
 /* A name in quotes, quotes doubled. */
@@ -108,43 +110,58 @@ static void csv_name(FILE *f, const char *name) {
     fputc('"', f);
 }
 
-static int write_confusion(const MaeEvaluation *e, const char *path) {
-    FILE *f = fopen(path, "w");
-    bool ok = f != NULL;
-    if (f) {
-        fputs("\"class\"", f);
-        for (int64_t k = 0; k < e->n_model_classes; k++) {
-            char number[32];
-            snprintf(number, sizeof number, "%lld", (long long)k);
-            fputc(',', f);
-            csv_name(f, e->model_names ? e->model_names[k] : number);
-        }
-        for (int64_t i = 0; i < e->n_classes; i++) {
-            fputc('\n', f);
-            csv_name(f, e->classes[i].name);
-            for (int64_t k = 0; k < e->n_model_classes; k++)
-                fprintf(f, ",%lld", (long long)e->classes[i].predicted[k]);
-        }
-        fputc('\n', f);
-        ok = !ferror(f);
-        ok = fclose(f) == 0 && ok;
+static void put_confusion(FILE *f, const MaeEvaluation *e) {
+    fputs("\"class\"", f);
+    for (int64_t k = 0; k < e->n_model_classes; k++) {
+        char number[32];
+        snprintf(number, sizeof number, "%lld", (long long)k);
+        fputc(',', f);
+        csv_name(f, e->model_names ? e->model_names[k] : number);
     }
-    if (ok) return EXIT_DONE;
-    fprintf(stderr, "mae: %s: cannot be written; choose another --confusion\n", path);
-    return EXIT_FAILED;
+    for (int64_t i = 0; i < e->n_classes; i++) {
+        fputc('\n', f);
+        csv_name(f, e->classes[i].name);
+        for (int64_t k = 0; k < e->n_model_classes; k++)
+            fprintf(f, ",%lld", (long long)e->classes[i].predicted[k]);
+    }
+    fputc('\n', f);
+}
+
+static int write_confusion(const MaeEvaluation *e, const char *path) {
+    MaeError err = {0};
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *f = open_memstream(&text, &bytes);
+    if (f) put_confusion(f, e);
+    if (!f || fclose(f) != 0) {
+        fprintf(stderr, "mae: no memory for %s\n", path);
+        return EXIT_FAILED;
+    }
+    MaeStatus failed = mae_output_write(path, text, bytes, &err);
+    free(text);
+    return failed ? report(&err) : EXIT_DONE;
+}
+
+/* Before the work. */
+static int check_confusion(const MaeOptions *o) {
+    MaeError err = {0};
+    if (!o->confusion) return GO_ON;
+    if (mae_output_check(o->confusion, "a table of counts", ".csv .txt", &err)) return report(&err);
+    return call_output("eval", o, o->confusion, true);
 }
 
 static int eval(const MaeOptions *o, MaeModel *model) {
     MaeError err = {0};
     MaeEvaluation e = {0};
+    FILE *to = talk(o, o->confusion);
     MaeStatus failed = mae_eval(model, o, progress_start(o, "stopping"), &e, &err);
     progress_end();
     if (failed) return report(&err);
     int status = o->confusion ? write_confusion(&e, o->confusion) : EXIT_DONE;
     if (status == EXIT_DONE && o->json)
         status = print_eval_json(&e);
-    else if (status == EXIT_DONE)
-        print_eval(&e);
+    else if (status == EXIT_DONE && to)
+        print_eval(to, &e);
     mae_evaluation_free(&e);
     return status;
 }
@@ -156,6 +173,7 @@ int cmd_eval(int argc, char **argv) {
     if (status == GO_ON) status = call_no_positional(&c, "eval", "images are named by --val");
     if (status == GO_ON) status = call_need("eval", c.options.checkpoint, "--model CKPT");
     if (status == GO_ON) status = call_need("eval", c.options.val, "--val SRC");
+    if (status == GO_ON) status = check_confusion(&c.options);
     if (status == GO_ON) status = load_model(&c.options, &model);
     if (status == GO_ON) status = eval(&c.options, model);
     mae_model_free(model);

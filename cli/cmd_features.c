@@ -33,7 +33,7 @@ static char *names_path(const char *npy) {
 static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
                                const MaeFeatures *f) {
     json_t *j = json_object();
-    char *names = o->out ? names_path(o->out) : NULL;
+    char *names = o->out && !mae_output_is_stream(o->out) ? names_path(o->out) : NULL;
     if (o->out) json_text(j, "features", o->out);
     if (names) json_text(j, "names", names);
     json_count(j, "rows", f->rows);
@@ -53,17 +53,21 @@ static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
     return print_json(j);
 }
 
-static void print_features(const MaeOptions *o, const MaeModelInfo *info, const MaeFeatures *f) {
+static void print_features(FILE *to, const MaeOptions *o, const MaeModelInfo *info,
+                           const MaeFeatures *f) {
     if (o->out && o->pool == POOL_ALL)
-        printf("%s: %lld rows of %lld tokens of %lld values\n", o->out, (long long)f->rows,
-               (long long)info->patches + 1, (long long)info->embed_dim);
+        fprintf(to, "%s: %lld rows of %lld tokens of %lld values\n", o->out, (long long)f->rows,
+                (long long)info->patches + 1, (long long)info->embed_dim);
     else if (o->out)
-        printf("%s: %lld rows of %lld values\n", o->out, (long long)f->rows,
-               (long long)info->embed_dim);
-    if (f->unreadable) printf("without %lld that could not be read\n", (long long)f->unreadable);
+        fprintf(to, "%s: %lld rows of %lld values\n", o->out, (long long)f->rows,
+                (long long)info->embed_dim);
+    if (f->unreadable)
+        fprintf(to, "without %lld that could not be read\n", (long long)f->unreadable);
     if (o->attention)
-        printf("%s: image, mean over heads, %lld heads; attention of the cls token in block %lld\n",
-               o->attention, (long long)info->heads, (long long)attention_block(o, info));
+        fprintf(
+            to,
+            "%s: image, mean over heads, %lld heads; attention of the cls token in block %lld\n",
+            o->attention, (long long)info->heads, (long long)attention_block(o, info));
 }
 
 /* --- command ---------------------------------------------------------------------------------- */
@@ -77,7 +81,8 @@ static int features(const MaeOptions *o, MaeModel *model) {
     progress_end();
     if (failed) return report(&err);
     if (o->json) return print_features_json(o, &info, &f);
-    print_features(o, &info, &f);
+    FILE *to = talk(o, o->out && mae_output_is_stdout(o->out) ? o->out : o->attention);
+    if (to) print_features(to, o, &info, &f);
     return EXIT_DONE;
 }
 
@@ -91,6 +96,8 @@ int cmd_features(int argc, char **argv) {
     if (status == GO_ON) status = call_need("features", o->data, "--data SRC");
     if (status == GO_ON && !o->attention)
         status = call_need("features", o->out, "--attention PNG or --out FILE.npy");
+    if (status == GO_ON) status = call_output("features", o, o->out, false);
+    if (status == GO_ON) status = call_output("features", o, o->attention, false);
     if (status == GO_ON) status = load_model(o, &model);
     if (status == GO_ON) status = features(o, model);
     mae_model_free(model);

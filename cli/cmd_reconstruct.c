@@ -17,14 +17,14 @@ static int print_result_json(const Call *c, const MaeModelInfo *info, double los
     return print_json(j);
 }
 
-static void print_result(const Call *c, const MaeModelInfo *info, double loss) {
+static void print_result(FILE *to, const Call *c, const MaeModelInfo *info, double loss) {
     const char *stats = statistics(&c->options, info);
-    printf("picture  %s: %d row%s of masked, reconstruction, original\n", c->options.out,
-           c->n_positional, c->n_positional == 1 ? "" : "s");
-    printf("loss     %.4f on the removed patches (%s)\n", loss, info->target);
+    fprintf(to, "picture  %s: %d row%s of masked, reconstruction, original\n", c->options.out,
+            c->n_positional, c->n_positional == 1 ? "" : "s");
+    fprintf(to, "loss     %.4f on the removed patches (%s)\n", loss, info->target);
     if (*stats)
-        printf("shown    with %s mean and deviation of each patch\n",
-               *stats == 't' ? "the true" : "an interpolated");
+        fprintf(to, "shown    with %s mean and deviation of each patch\n",
+                *stats == 't' ? "the true" : "an interpolated");
 }
 
 static int reconstruct(const Call *c, MaeModel *model) {
@@ -35,7 +35,8 @@ static int reconstruct(const Call *c, MaeModel *model) {
     if (mae_reconstruct(model, c->positional, c->n_positional, &c->options, &loss, &err) != MAE_OK)
         return report(&err);
     if (c->options.json) return print_result_json(c, &info, loss);
-    print_result(c, &info, loss);
+    FILE *to = talk(&c->options, c->options.out);
+    if (to) print_result(to, c, &info, loss);
     return EXIT_DONE;
 }
 
@@ -46,6 +47,7 @@ int cmd_reconstruct(int argc, char **argv) {
     if (status == GO_ON) status = call_need("reconstruct", c.options.checkpoint, "--model CKPT");
     if (status == GO_ON) status = call_need("reconstruct", c.options.out, "--out PNG");
     if (status == GO_ON) status = call_need("reconstruct", c.positional[0], "an image");
+    if (status == GO_ON) status = call_output("reconstruct", &c.options, c.options.out, false);
     if (status == GO_ON) status = load_model(&c.options, &model);
     if (status == GO_ON) status = reconstruct(&c, model);
     mae_model_free(model);

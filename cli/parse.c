@@ -3,6 +3,7 @@
  * with a dash. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -122,6 +123,20 @@ int call_need(const char *command, const char *value, const char *what) {
 int call_no_positional(const Call *c, const char *command, const char *instead) {
     if (!c->n_positional) return GO_ON;
     return report_usage(command, "%s: %s", c->positional[0], instead);
+}
+
+int call_output(const char *command, const MaeOptions *o, const char *path, bool is_text) {
+    if (!path || !mae_output_is_stdout(path)) return GO_ON;
+    if (o->json)
+        return report_usage(command, "%s and --json both go to standard output; name a file", path);
+    if (is_text || !isatty(STDOUT_FILENO)) return GO_ON;
+    return report_usage(command, "%s: standard output is a terminal; send it to a file or program",
+                        path);
+}
+
+FILE *talk(const MaeOptions *o, const char *path) {
+    if (!path || !mae_output_is_stdout(path)) return stdout;
+    return o->quiet ? NULL : stderr;
 }
 
 int load_model(const MaeOptions *o, MaeModel **out) {

@@ -434,6 +434,16 @@ MAE_API void mae_text_free(char *text);
  * backslash in front, and \\ \n \r \t \xHH for bytes inside. Free with mae_text_free; NULL: no
  * memory. */
 MAE_API char *mae_name_escape(const char *name, int in_line);
+/* What --out and other names of results mean, as the library's own writers take them: a file is
+ * replaced at once or not at all, a link is followed, a pipe or character device is written into,
+ * and "-" is standard output. mae_output_check fails for a folder, a block device or a socket
+ * (MAE_IO), and for a name that ends like another kind of file (MAE_USAGE): `what` goes into one
+ * that ends in one of `endings`, ".csv .txt". A program that writes to pipes ignores SIGPIPE. */
+MAE_API MaeStatus mae_output_check(const char *path, const char *what, const char *endings,
+                                   MaeError *err);
+MAE_API MaeStatus mae_output_write(const char *path, const void *data, size_t bytes, MaeError *err);
+MAE_API int mae_output_is_stdout(const char *path);
+MAE_API int mae_output_is_stream(const char *path); /* a pipe, a device, standard output */
 /* 8-bit RGB [height, width, 3] to PNG, atomically. */
 MAE_API MaeStatus mae_image_write(const char *path, int64_t width, int64_t height,
                                   const unsigned char *rgb, MaeError *err);

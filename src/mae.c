@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/name.h"
@@ -197,6 +198,25 @@ void mae_text_free(char *text) {
 
 char *mae_name_escape(const char *name, int in_line) {
     return name_escape(name, in_line ? NAME_IN_LINE : NAME_IN_JSON);
+}
+
+MaeStatus mae_output_check(const char *path, const char *what, const char *endings, MaeError *err) {
+    Error e = {0};
+    Status status = file_check_ending(path, what, endings, &e);
+    return lower(status == STATUS_OK ? file_check_output(path, &e) : status, &e, err);
+}
+
+MaeStatus mae_output_write(const char *path, const void *data, size_t bytes, MaeError *err) {
+    Error e = {0};
+    return lower(file_write_all(path, data, bytes, &e), &e, err);
+}
+
+int mae_output_is_stdout(const char *path) {
+    return file_is_standard_output(path);
+}
+
+int mae_output_is_stream(const char *path) {
+    return file_is_stream(path);
 }
 
 MaeStatus mae_image_write(const char *path, int64_t width, int64_t height, const unsigned char *rgb,

@@ -1,6 +1,5 @@
-/* Files, as file.h promises. A writer collects small writes in a buffer of its own; everything goes
- * through descriptors so that each error is seen where it happens, including those that only fsync
- * and close report. */
+/* Reading files, and their names, as file.h promises. Everything goes through descriptors so that
+ * each error is seen where it happens. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -8,7 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/memory.h"
 
@@ -146,151 +144,6 @@ Status file_read_regular(const char *path, size_t max_bytes, uint8_t **data, siz
     *bytes = 0;
     Status status = open_regular(path, &fd, &info, err);
     return status == STATUS_OK ? read_and_close(fd, path, max_bytes, data, bytes, err) : status;
-}
-
-/* --- Writing ---------------------------------------------------------------------------------- */
-
-enum { BUFFER_BYTES = 64 * 1024 };
-
-struct FileWriter {
-    char *path, *temporary; /* temporary NULL: renamed, nothing to remove */
-    int fd;                 /* -1: closed */
-    FileDigest *digest;     /* follows what is written; may be NULL */
-    size_t used;
-    uint8_t buffer[BUFFER_BYTES];
-};
-
-Status file_writer_open(const char *path, FileWriter **out, Error *err) {
-    *out = NULL;
-    FileWriter *w = mem_alloc(sizeof *w);
-    if (w == NULL) return fail_memory(err, path);
-    Status status = STATUS_OK;
-    w->fd = -1;
-    w->path = mem_strdup(path);
-    char *temporary = mem_printf("%s.tmp", path);
-    if (w->path == NULL || temporary == NULL) {
-        status = fail_memory(err, path);
-        mem_free(temporary);
-        goto done;
-    }
-    w->fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (w->fd < 0) {
-        status = fail_errno(err, temporary, "create");
-        mem_free(temporary);
-        goto done;
-    }
-    w->temporary = temporary;
-    *out = w;
-done:
-    if (status != STATUS_OK) file_writer_close(w);
-    return status;
-}
-
-static Status write_fully(FileWriter *w, const uint8_t *data, size_t bytes, Error *err) {
-    while (bytes > 0) {
-        ssize_t n = write(w->fd, data, bytes);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail_errno(err, w->temporary, "write");
-        data += n;
-        bytes -= (size_t)n;
-    }
-    return STATUS_OK;
-}
-
-static Status flush(FileWriter *w, Error *err) {
-    size_t used = w->used;
-    w->used = 0;
-    return write_fully(w, w->buffer, used, err);
-}
-
-void file_writer_follow(FileWriter *w, FileDigest *d) {
-    *d = (FileDigest){0};
-    w->digest = d;
-}
-
-static void follow(FileDigest *d, const void *data, size_t bytes) {
-    if (bytes == 0) return;
-    d->bytes += (int64_t)bytes;
-    d->crc32 = (uint32_t)crc32_z(d->crc32, data, bytes);
-}
-
-Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err) {
-    ASSERT(w->fd >= 0, "%s: written after commit", w->path);
-    if (w->digest != NULL) follow(w->digest, data, bytes);
-    if (bytes > BUFFER_BYTES - w->used) {
-        Status status = flush(w, err);
-        if (status != STATUS_OK) return status;
-    }
-    if (bytes > BUFFER_BYTES) return write_fully(w, data, bytes, err);
-    if (bytes > 0) memcpy(w->buffer + w->used, data, bytes);
-    w->used += bytes;
-    return STATUS_OK;
-}
-
-Status file_writer_replace_start(FileWriter *w, const void *data, size_t bytes, Error *err) {
-    ASSERT(w->fd >= 0 && w->digest == NULL, "%s: after commit, or with a digest", w->path);
-    Status status = flush(w, err);
-    if (status != STATUS_OK) return status;
-    if (lseek(w->fd, 0, SEEK_SET) < 0) return fail_errno(err, w->temporary, "go back to the start");
-    status = write_fully(w, data, bytes, err);
-    if (status != STATUS_OK) return status;
-    if (lseek(w->fd, 0, SEEK_END) < 0) return fail_errno(err, w->temporary, "go on to the end");
-    return STATUS_OK;
-}
-
-Status file_sync_folder(const char *folder, Error *err) {
-    Status status = STATUS_OK;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
-        status = fail_errno(err, folder, "flush to disk");
-    if (fd >= 0) close(fd);
-    return status;
-}
-
-/* Without this the rename itself may be lost in a crash. */
-static Status sync_folder_of(const char *path, Error *err) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL   ? mem_strdup(".")
-                   : slash == path ? mem_strdup("/")
-                                   : mem_printf("%.*s", (int)(slash - path), path);
-    if (folder == NULL) return fail_memory(err, path);
-    Status status = file_sync_folder(folder, err);
-    mem_free(folder);
-    return status;
-}
-
-Status file_writer_commit(FileWriter *w, Error *err) {
-    ASSERT(w->fd >= 0, "%s: committed twice", w->path);
-    Status status = flush(w, err);
-    if (status != STATUS_OK) return status;
-    if (fsync(w->fd) != 0) return fail_errno(err, w->temporary, "flush to disk");
-    int closed = close(w->fd);
-    w->fd = -1;
-    if (closed != 0) return fail_errno(err, w->temporary, "close");
-    if (rename(w->temporary, w->path) != 0) return fail_errno(err, w->path, "replace");
-    mem_free(w->temporary);
-    w->temporary = NULL;
-    return sync_folder_of(w->path, err);
-}
-
-void file_writer_close(FileWriter *w) {
-    if (w == NULL) return;
-    if (w->fd >= 0) close(w->fd);
-    if (w->temporary != NULL) unlink(w->temporary);
-    mem_free(w->temporary);
-    mem_free(w->path);
-    mem_free(w);
-}
-
-Status file_write_all(const char *path, const void *data, size_t bytes, Error *err) {
-    Status status = STATUS_OK;
-    FileWriter *w = NULL;
-    TRY(file_writer_open(path, &w, err));
-    TRY(file_writer_write(w, data, bytes, err));
-    TRY(file_writer_commit(w, err));
-done:
-    file_writer_close(w);
-    return status;
 }
 
 /* --- Names ------------------------------------------------------------------------------------ */

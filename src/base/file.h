@@ -1,6 +1,7 @@
 /* Files: reads, whole or a piece at a time, with checked sizes, and writes that either happen or do
  * not: into a temporary name beside the target, flushed to disk, then renamed. Every message names
- * the path. Reading, writing and names are in file.c; digests, moves and links in file_move.c. */
+ * the path. Reading and names are in file.c, writing in file_write.c; digests, moves and links in
+ * file_move.c. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -38,12 +39,17 @@ Status file_read_regular(const char *path, size_t max_bytes, uint8_t **data, siz
                          Error *err);
 
 /* Atomic replacement. file_writer_open makes PATH.tmp; commit flushes, fsyncs file and directory
- * and renames; close without commit removes the temporary file. Every write is checked. */
+ * and renames; close without commit removes the temporary file. Every write is checked.
+ *
+ * Only a regular file is ever replaced. A link is followed: what it leads to is replaced beside
+ * itself, or made. A pipe or character device is written into as it comes, and opening a pipe waits
+ * for its reader; so are "-", which is standard output, and names of descriptors (/dev/stdout,
+ * /dev/fd/3). IO: a folder, a block device, a socket. */
 typedef struct FileWriter FileWriter;
 Status file_writer_open(const char *path, FileWriter **out, Error *err);
 Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err);
 /* Other bytes where the first ones were; at most as many as have been written. No digest follows.
- */
+ * IO: of a stream. */
 Status file_writer_replace_start(FileWriter *w, const void *data, size_t bytes, Error *err);
 Status file_writer_commit(FileWriter *w, Error *err);
 void file_writer_close(FileWriter *w); /* accepts NULL; after commit only frees */
@@ -54,6 +60,14 @@ typedef struct FileDigest {
 } FileDigest;
 /* From here on *d is the digest of what was written; before the first byte, to have it of all. */
 void file_writer_follow(FileWriter *w, FileDigest *d);
+/* What a path means for the writer, before any work: one that it would refuse (IO), one that it
+ * writes into as it comes, standard output. */
+Status file_check_output(const char *path, Error *err);
+bool file_is_stream(const char *path);
+bool file_is_standard_output(const char *path);
+/* USAGE when the name ends like another kind of file. `what` goes into files that end in one of
+ * `endings`, with blanks between them: "a picture", ".png". Other names are fine. */
+Status file_check_ending(const char *path, const char *what, const char *endings, Error *err);
 /* The three steps in one. */
 Status file_write_all(const char *path, const void *data, size_t bytes, Error *err);
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/name.h"
 
@@ -44,4 +45,23 @@ json_t *json_name(const char *name) {
     json_t *value = text ? json_string(text) : NULL;
     mem_free(text);
     return value;
+}
+
+Status json_find_object(const char *folder, const char *name, json_t **out, Error *err) {
+    enum { MAX_BYTES = 1 << 20 };
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    char *path = mem_printf("%s/%s", folder, name);
+    *out = NULL;
+    if (path == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", folder);
+    Error reason = {0};
+    Status status = file_read_regular(path, MAX_BYTES, &data, &bytes, &reason);
+    if (status == STATUS_OK) *out = json_parse(data, bytes, NULL);
+    if (!json_is_object(*out)) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    mem_free(data);
+    mem_free(path);
+    return status == STATUS_MEMORY ? fail(err, status, "%s", reason.message) : STATUS_OK;
 }

@@ -7,6 +7,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
+#include "base/status.h"
+
 /* Nothing that this library reads has more than five levels. */
 #define JSON_MAX_DEPTH 32
 
@@ -14,5 +16,8 @@
 json_t *json_parse(const void *text, size_t bytes, json_error_t *why);
 /* A string for a name, escaped where JSON cannot hold it (base/name.h); NULL: no memory. */
 json_t *json_name(const char *name);
+/* The object that a small file holds; NULL when it is not there, cannot be read, or is something
+ * else. Fails only for want of memory. */
+Status json_find_object(const char *folder, const char *name, json_t **out, Error *err);
 
 #endif

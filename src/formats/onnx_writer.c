@@ -362,6 +362,10 @@ Status onnx_write(OnnxModel *m, const char *path, int64_t external_from, Error *
     for (size_t i = 0; i < m->n; i++)
         if (m->tensor[i].bytes > largest) largest = m->tensor[i].bytes;
     bool external = place_tensors(m, external_from);
+    if (external && file_is_stream(path))
+        return fail(err, STATUS_USAGE,
+                    "%s: a model of this size needs a second file beside it; name a file",
+                    file_is_standard_output(path) ? "standard output" : path);
     char *data_path = mem_printf("%s.data", path);
     Output o = {.model = m, .path = path, .values = mem_alloc(largest)};
     if (!data_path || !o.values || m->failed || m->nodes.failed || m->inputs.failed ||

@@ -291,6 +291,7 @@ static Status convert_tensors(Conversion *c, const char *out, Error *err) {
     char *path = NULL;
     TRY(make_list(c, err));
     if (c->to == TO_HF) {
+        TRY(convert_hf_check_folder(out, err));
         TRY(file_make_directories(out, err));
         TRY(convert_hf_configs(out, c->in, c->options->dtype, err));
     }
@@ -300,10 +301,14 @@ static Status convert_tensors(Conversion *c, const char *out, Error *err) {
         goto done;
     }
     TRY(write_tensors(c, path, err));
-    TRY(read_back(c, path, err));
+    if (file_is_stream(path))
+        note(c, "not read back: it went into a stream");
+    else
+        TRY(read_back(c, path, err));
     c->result->tensors = (int64_t)c->n;
     for (size_t i = 0; i < c->n; i++) c->result->bytes += (int64_t)c->tensors[i].bytes;
     c->result->weight_change = c->size > 0 ? sqrt(c->change / c->size) : 0;
+    if (file_is_stream(path)) c->result->weight_change = -1;
 done:
     mem_free(path);
     return status;
@@ -372,6 +377,27 @@ static void close_conversion(Conversion *c) {
     mem_free(c->values);
 }
 
+/* Before anything is read. */
+static Status check_destination(const Conversion *c, const char *out, Error *err) {
+    static const char weights[] = ".safetensors .pth .pt .bin";
+    Status status = STATUS_OK;
+    bool stream = file_is_stream(out);
+    if (c->to == TO_MAE && !stream && !text_ends_with(out, ".safetensors"))
+        return fail(err, STATUS_USAGE, "%s: checkpoints of mae.c end in .safetensors", out);
+    if (c->to == TO_HF && (stream || (file_exists(out) && !file_is_directory(out))))
+        return fail(err, STATUS_USAGE, "%s: is no folder, and --to hf writes one", out);
+    if (c->to == TO_HF)
+        return file_exists(out) ? STATUS_OK : file_check_ending(out, "a folder", "", err);
+    if (stream && c->options->verify)
+        return fail(err, STATUS_USAGE, "--verify reads the new file, and %s is none",
+                    file_is_standard_output(out) ? "standard output" : out);
+    TRY(c->to == TO_ONNX ? file_check_ending(out, "a model for ONNX", ".onnx", err)
+                         : file_check_ending(out, "a checkpoint", weights, err));
+    TRY(file_check_output(out, err));
+done:
+    return status;
+}
+
 Status convert_file(const char *in, const char *out, const MaeOptions *o, MaeConversion *result,
                     Error *err) {
     static const Dialect dialects[] = {DIALECT_OFFICIAL, DIALECT_OFFICIAL, DIALECT_HF4,
@@ -385,8 +411,7 @@ Status convert_file(const char *in, const char *out, const MaeOptions *o, MaeCon
     snprintf(result->to, sizeof result->to, "%s", names[o->to]);
     if (o->dtype == 3 && c.to != TO_ONNX)
         return fail(err, STATUS_USAGE, "--dtype i8: 8-bit weights are for --to onnx only");
-    if (c.to == TO_MAE && !text_ends_with(out, ".safetensors"))
-        return fail(err, STATUS_USAGE, "%s: checkpoints of mae.c end in .safetensors", out);
+    TRY(check_destination(&c, out, err));
     TRY(open_conversion(&c, in, err));
     TRY(c.to == TO_ONNX ? convert_onnx(&c, out, err) : convert_tensors(&c, out, err));
     if (o->verify && c.to == TO_ONNX)

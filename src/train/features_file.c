@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/name.h"
 #include "formats/npy.h"
@@ -43,6 +44,8 @@ typedef struct FileSink {
     NpyWriter *npy;
     FileWriter *names;
     int64_t values, rows;
+    float *kept; /* of a stream, which can only be written when all rows are there */
+    int64_t capacity;
 } FileSink;
 
 static Status to_file(void *user, const float *features, const Batch *b, Error *err) {
@@ -75,11 +78,48 @@ static Status commit(FileSink *s, const char *names, Error *err) {
     return status;
 }
 
+static Status to_memory(void *user, const float *features, const Batch *b, Error *err) {
+    FileSink *s = user;
+    size_t row = (size_t)s->values * sizeof *s->kept;
+    if (s->rows + b->n > s->capacity) {
+        int64_t capacity = 2 * s->capacity + b->n;
+        float *grown = mem_realloc(s->kept, (size_t)s->capacity * row, (size_t)capacity * row);
+        if (!grown)
+            return fail(err, STATUS_MEMORY, "no memory for the features of %" PRId64 " images",
+                        capacity);
+        s->kept = grown;
+        s->capacity = capacity;
+    }
+    memcpy(s->kept + s->rows * s->values, features, (size_t)b->n * row);
+    s->rows += b->n;
+    return STATUS_OK;
+}
+
+static Shape shape_of(const Job *j, const Encoder *e, int64_t rows) {
+    int64_t D = j->model->vit->config.embed_dim, T = encoder_values(e) / D;
+    return j->options->pool == FEATURES_ALL ? SHAPE(rows, T, D) : SHAPE(rows, D);
+}
+
+/* The header says how many rows there are, and comes first. */
+static Status write_to_stream(Job *j, Encoder *e, Error *err) {
+    Status status = STATUS_OK;
+    FileSink s = {.dataset = j->dataset, .values = encoder_values(e)};
+    TRY(stream(j, e, j->n, to_memory, &s, err));
+    TRY(npy_writer_open(j->options->out, shape_of(j, e, s.rows), &s.npy, err));
+    TRY(npy_writer_append(s.npy, s.kept, s.rows * s.values, err));
+    TRY(npy_writer_commit(s.npy, err));
+    j->rows = s.rows;
+    log_line(LOG_INFO, "the names of the rows are left out: there is no file beside %s",
+             file_is_standard_output(j->options->out) ? "standard output" : j->options->out);
+done:
+    npy_writer_close(s.npy);
+    mem_free(s.kept);
+    return status;
+}
+
 static Status write_features(Job *j, Encoder *e, Error *err) {
     Status status = STATUS_OK;
-    const ModelConfig *c = &j->model->vit->config;
-    int64_t D = c->embed_dim, T = encoder_values(e) / D;
-    Shape shape = j->options->pool == FEATURES_ALL ? SHAPE(j->n, T, D) : SHAPE(j->n, D);
+    Shape shape = shape_of(j, e, j->n);
     FileSink s = {.dataset = j->dataset, .values = encoder_values(e)};
     char *names = names_path(j->options->out);
     if (!names) return fail(err, STATUS_MEMORY, "no memory for a path");
@@ -178,12 +218,18 @@ done:
  */
 
 static Status check_outputs(const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
     if (!o->out && !o->attention)
         return fail(err, STATUS_USAGE,
                     "no output; name a file with --out FILE.npy or --attention PNG");
     if (o->out && o->attention && strcmp(o->out, o->attention) == 0)
         return fail(err, STATUS_USAGE, "--out and --attention are both %s", o->out);
-    return STATUS_OK;
+    if (o->out) TRY(file_check_ending(o->out, "a table of features", ".npy", err));
+    if (o->out) TRY(file_check_output(o->out, err));
+    if (o->attention) TRY(file_check_ending(o->attention, "a picture", ".png", err));
+    if (o->attention) TRY(file_check_output(o->attention, err));
+done:
+    return status;
 }
 
 /* The picture comes first: it is quick, and what is wrong with it is said before long work. */
@@ -203,7 +249,8 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     encoder.batch = j.n < FEATURE_BATCH ? j.n : FEATURE_BATCH;
     if (o->out) TRY(encoder_new(m->vit, encoder, &e, err));
     if (o->attention) TRY(write_attention(&j, err));
-    if (o->out) TRY(write_features(&j, e, err));
+    if (o->out)
+        TRY(file_is_stream(o->out) ? write_to_stream(&j, e, err) : write_features(&j, e, err));
     if (out) *out = (MaeFeatures){j.rows, dataset_n_left_out(j.dataset)};
 done:
     encoder_free(e);

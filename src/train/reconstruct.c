@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "train/drivers.h"
 #include "train/picture.h"
@@ -169,6 +170,8 @@ Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const
     double sum = 0;
     if (count < 1) return fail(err, STATUS_USAGE, "no image to reconstruct");
     if (!o->out) return fail(err, STATUS_USAGE, "no output; name a file with --out PNG");
+    TRY(file_check_ending(o->out, "a picture", ".png", err));
+    TRY(file_check_output(o->out, err));
     TRY(session_open(&s, err));
     int64_t row = s.height + painter_panel_gap();
     TRY(image_new(&picture, s.width, row * count - painter_panel_gap(), 3, err));

@@ -81,14 +81,16 @@ printf '<!DOCTYPE html><html>' >"$dir/page.pth"
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n' >"$dir/lfs.pth"
 printf '\200\002cos\nsystem\nq\000.' >"$dir/evil.pth"
 : >"$dir/empty.pth"
-for f in page lfs evil empty; do
+for f in page lfs empty; do
     run 1 info "$dir/$f.pth"
     err "$f.pth"
     [ "$(wc -l <"$dir/err")" -eq 1 ] || wrong "$f.pth: not one line"
 done
 err 'empty'
-run 1 info "$dir/evil.pth"
-err 'os.system'
+run 0 info "$dir/evil.pth"
+out 'os.system'
+run 1 features --model "$dir/evil.pth" --data synthetic:5x32x48 --out "$dir/x.npy"
+err 'no vision transformer is in it'
 head -c 3000 "$dir/official.pth" >"$dir/cut.pth"
 run 1 features --model "$dir/cut.pth" --data synthetic:5x32x48 --out "$dir/x.npy"
 err 'cut.pth'

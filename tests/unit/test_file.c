@@ -1,6 +1,11 @@
 /* Files: maps, bounded reads, writes that happen whole or not at all. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -152,6 +157,115 @@ START_TEST(every_failing_allocation_is_reported) {
 }
 END_TEST
 
+static void refuse_writing(const char *where, const char *words) {
+    Error err = {0};
+    FileWriter *w;
+    ck_assert_int_eq(file_writer_open(where, &w, &err), STATUS_IO);
+    ck_assert_ptr_null(w);
+    ck_assert_msg(strstr(err.message, words) != NULL, "%s", err.message);
+    ck_assert_int_eq(file_check_output(where, NULL), STATUS_IO);
+}
+
+/* What is no regular file is written into or refused, and stays what it is. */
+START_TEST(other_kinds_of_output) {
+    struct stat info;
+    char text[8] = {0};
+    Error err = {0};
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert(file_is_stream(path) && !file_is_standard_output(path));
+    int reader = open(path, O_RDONLY | O_NONBLOCK);
+    ck_assert_int_ge(reader, 0);
+    ck_assert_msg(file_write_all(path, "abc", 3, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(read(reader, text, sizeof text), 3);
+    ck_assert_str_eq(text, "abc");
+    close(reader);
+    ck_assert(lstat(path, &info) == 0 && S_ISFIFO(info.st_mode) && !file_exists(temporary));
+    unlink(path);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%.100s", path);
+    int server = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(server, (struct sockaddr *)&address, sizeof address), 0);
+    refuse_writing(path, "is a socket");
+    close(server);
+    refuse_writing(folder, "is a folder");
+    ck_assert(lstat(path, &info) == 0 && S_ISSOCK(info.st_mode));
+    unlink(path);
+}
+END_TEST
+
+/* A descriptor by its name, and a reader that has gone. */
+START_TEST(descriptors) {
+    char name[32], text[8] = {0};
+    int ends[2];
+    Error err = {0};
+    signal(SIGPIPE, SIG_IGN);
+    ck_assert_int_eq(pipe(ends), 0);
+    snprintf(name, sizeof name, "/dev/fd/%d", ends[1]);
+    ck_assert(file_is_stream(name) && file_is_stream("-") && file_is_stream("/dev/stdout"));
+    ck_assert(file_is_standard_output("-") && file_is_standard_output("/proc/self/fd/1"));
+    ck_assert(!file_is_standard_output(name) && !file_is_standard_output("/dev/fd/1x"));
+    ck_assert_int_eq(file_write_all(name, "abc", 3, &err), STATUS_OK);
+    ck_assert_int_eq(read(ends[0], text, sizeof text), 3);
+    ck_assert_str_eq(text, "abc");
+    close(ends[0]);
+    ck_assert_int_eq(file_write_all(name, "abc", 3, &err), STATUS_IO);
+    ck_assert_ptr_nonnull(strstr(err.message, "Broken pipe"));
+    close(ends[1]);
+    ck_assert_int_eq(file_write_all("/dev/fd/9999", "abc", 3, NULL), STATUS_IO);
+}
+END_TEST
+
+/* Links are followed, one after the other; nobody's file is written to by its name. */
+START_TEST(links) {
+    char link[160];
+    struct stat info;
+    Error err = {0};
+    snprintf(link, sizeof link, "%s/link", folder);
+    ck_assert_int_eq(symlink("file.bin", link), 0);
+    ck_assert_int_eq(file_write_all(link, "new", 3, &err), STATUS_OK); /* made */
+    expect_content("new");
+    ck_assert_int_eq(file_write_all(link, "newer", 5, &err), STATUS_OK); /* replaced */
+    expect_content("newer");
+    ck_assert(lstat(link, &info) == 0 && S_ISLNK(info.st_mode));
+    unlink(link);
+    ck_assert_int_eq(symlink("link", link), 0);
+    ck_assert_int_eq(file_write_all(link, "x", 1, NULL), STATUS_IO);
+    unlink(link);
+    ck_assert_int_eq(symlink("file.bin", temporary), 0);
+    ck_assert_int_eq(file_write_all(path, "x", 1, NULL), STATUS_IO);
+    expect_content("newer");
+}
+END_TEST
+
+START_TEST(endings) {
+    static const struct {
+        const char *path, *endings;
+        Status status;
+    } rows[] = {
+        {"a.npy", ".npy", STATUS_OK},
+        {"A.NPY", ".npy", STATUS_OK},
+        {"a", ".npy", STATUS_OK},
+        {"a.b/c", ".npy", STATUS_OK},
+        {"a.features", ".npy", STATUS_OK},
+        {"-", ".npy", STATUS_OK},
+        {"a.txt", ".csv .txt", STATUS_OK},
+        {"/dev/fd/3", ".png", STATUS_OK},
+        {"a.png/", ".npy", STATUS_OK},
+        {"a.", ".npy", STATUS_OK},
+        {"a.npy.png", ".npy", STATUS_USAGE},
+        {"a.JPG", ".png", STATUS_USAGE},
+        {"a/b.pth", ".onnx", STATUS_USAGE},
+        {"a.safetensors", "", STATUS_USAGE},
+        {"a.tif", ".tiff", STATUS_USAGE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Error err = {0};
+        Status status = file_check_ending(rows[i].path, "it", rows[i].endings, &err);
+        ck_assert_msg(status == rows[i].status, "%s: %s", rows[i].path, err.message);
+    }
+}
+END_TEST
+
 START_TEST(folders) {
     char deep[256], middle[160];
     Error err = {0};
@@ -180,6 +294,10 @@ Suite *suite_file(void) {
     tcase_add_test(c, many_sizes_of_write);
     tcase_add_test(c, failures_name_the_path);
     tcase_add_test(c, every_failing_allocation_is_reported);
+    tcase_add_test(c, other_kinds_of_output);
+    tcase_add_test(c, descriptors);
+    tcase_add_test(c, links);
+    tcase_add_test(c, endings);
     tcase_add_test(c, folders);
     suite_add_tcase(s, c);
     return s;
