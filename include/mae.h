@@ -265,7 +265,8 @@ typedef struct MaeSummary {
  * Opens the data; needs no --out. */
 MAE_API MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeError *err);
 /* Runs or resumes. Writes the run folder of options.out. Errors: USAGE (options that contradict
- * each other or the run folder), EMPTY, IO, FORMAT, MEMORY, NONFINITE, INTERRUPTED. */
+ * each other or the run folder; a folder of other files, or with the run of another command),
+ * EMPTY, IO, FORMAT, MEMORY, NONFINITE, INTERRUPTED. */
 MAE_API MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                                MaeError *err);
 /* Fine-tunes a classifier, whole (o->tune_blocks < 0), in part, or from scratch (o->init "none").

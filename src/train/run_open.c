@@ -156,7 +156,8 @@ static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
     if (!o->out || !*o->out)
         return fail(err, STATUS_USAGE, "no run folder; name one with --out RUN");
     if (comm_is_root(r->comm)) {
-        status = runfolder_lock(o->out, &r->lock, err);
+        status = runfolder_check(o->out, r->task->command, err);
+        if (status == STATUS_OK) status = runfolder_lock(o->out, &r->lock, err);
         if (status == STATUS_OK && o->restart) status = runfolder_clear(o->out, err);
         if (status == STATUS_OK) status = checkpoint_open_run(o->out, &r->resumed, err);
     }

@@ -118,12 +118,33 @@ run 0 reconstruct --quiet --model "$model" --out "$dir/X.PNG" "$picture"
 file "$dir/x.features.v2" "$dir/x.features.v2.txt" "$dir/X.PNG"
 end
 
+case_ 'a run takes an empty folder or a run of its own'
+mkdir "$dir/photos" "$dir/empty"
+echo mine >"$dir/photos/photo.jpg"
+for restart in '' --restart; do
+    usage 'photos: is not empty and holds no run (it has photo.jpg)' pretrain $train --out "$dir/photos" $restart
+    usage 'run: holds a run of mae pretrain, which mae probe does not' probe $train --val synthetic:8x8x8 \
+        --init "$model" --out "$dir/run" $restart
+done
+[ "$(cat "$dir/photos/photo.jpg")" = mine ] || wrong 'a photo is gone'
+file "$model"
+usage 'is no folder' pretrain $train --out "$dir/f.npy"
+usage 'is no folder' pretrain $train --out "$dir/pipe"
+usage 'is no folder' pretrain $train --out -
+: >"$dir/empty/.hidden"
+into "$dir/empty/log.txt" 0 pretrain $train $(tiny_model 8 4 8 1 2) --epochs 1 --restart --out "$dir/empty"
+same "$model" "$dir/empty/last.safetensors"
+run 0 probe $train --val synthetic:8x8x8 --init "$model" --out "$dir/probe" --epochs 1
+usage 'holds a run of mae probe' finetune $train --val synthetic:8x8x8 --init "$model" --out "$dir/probe"
+into "$dir/copy" 0 eval $small --model "$dir/probe/last.safetensors" --val synthetic:8x8x8 --confusion -
+[ "$(wc -l <"$dir/copy")" -eq 11 ] || wrong 'the confusion on standard output has not a line a class'
+end
+
 case_ 'a folder for Hugging Face does not lose what is no model of theirs'
 usage 'would lose them' convert "$model" "$dir/run" --to hf
-mkdir "$dir/photos"
-echo mine >"$dir/photos/photo.jpg"
 run 0 convert "$model" "$dir/photos" --to hf --threads 1
 run 0 convert "$model" "$dir/photos" --to hf --threads 1
+usage 'holds no run' pretrain $train --out "$dir/photos"
 file "$dir/photos/config.json" "$dir/photos/photo.jpg"
 end
 
