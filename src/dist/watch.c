@@ -9,7 +9,7 @@
 #include "base/memory.h"
 
 #define NOTICE_S 30
-#define BEATS_A_NOTICE 6
+#define BEATS_A_NOTICE 10
 #define SHORTEST_BEAT_S 0.05
 
 typedef struct Peer {
@@ -122,6 +122,7 @@ static double elapsed_s(Watch *w, double timeout_s, double now) {
 static void grow_silent(Watch *w, double elapsed) {
     for (int r = 0; r < w->size; r++) {
         Peer *p = &w->peer[r];
+        if (p->told_s > 0) p->told_s += elapsed;
         p->silent_s = p->heard || !is_watched(w, r) ? 0 : p->silent_s + elapsed;
         p->heard = false;
     }
@@ -176,7 +177,7 @@ static void look_at_host(Watch *w, int host, double timeout_s) {
         Peer *p = &w->peer[r];
         if (p->first != host) continue;
         if (p->silent_s < 2 * beat) p->told_s = 0;
-        if (p->told_s > 0 || (due && p->silent_s >= notice - 2 * beat)) p->told_s = p->silent_s;
+        if (due && !(p->told_s > 0) && p->silent_s >= notice - 2 * beat) p->told_s = p->silent_s;
     }
 }
 
