@@ -7,6 +7,8 @@
 
 #include "cli.h"
 
+#define RUNS (MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE)
+
 typedef struct Parser {
     Call *call;
     const char *command, *config;
@@ -90,6 +92,17 @@ static bool wants_help(int argc, char **argv) {
     return false;
 }
 
+/* A run says it itself, since options of its folder count, too. */
+static void warn_of_unused(const Call *c, MaeCommand id) {
+    size_t n;
+    const MaeOption *table = mae_option_table(&n);
+    for (size_t i = 0; i < n && !(id & RUNS) && !c->options.quiet; i++) {
+        const char *why = mae_option_unused(&c->options, id, &table[i]);
+        if ((table[i].commands & (unsigned)id) && c->options.given[i] && why)
+            fprintf(stderr, "warning: --%s has no effect here: %s\n", table[i].name, why);
+    }
+}
+
 int call_parse(Call *c, const char *command, MaeCommand id, int argc, char **argv) {
     Parser p = {.call = c, .command = command, .id = id, .argc = argc, .argv = argv};
     MaeError err = {0};
@@ -108,6 +121,7 @@ int call_parse(Call *c, const char *command, MaeCommand id, int argc, char **arg
     if (status == GO_ON && p.config && mae_options_load(&c->options, id, p.config, &err) != MAE_OK)
         status = report(&err);
     log_start(&c->options);
+    if (status == GO_ON) warn_of_unused(c, id);
     return status;
 }
 

@@ -145,7 +145,7 @@ typedef struct MaeOptions {
     int cache_features;
     /* where and how */
     char *out, *checkpoint; /* --out, --model CKPT of the commands that read one */
-    int restart;
+    int restart, accept_changes;
     int64_t threads;
     int device, precision;               /* cpu ref; fp32 */
     int shard_optimizer, sync_batchnorm; /* with several processes */
@@ -191,7 +191,12 @@ MAE_API MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const 
 /* The value as text, into buffer. */
 MAE_API void mae_option_get(const MaeOptions *options, const MaeOption *option, char *buffer,
                             size_t bytes);
-/* JSON object as written into a run folder (keys with underscores). Options already given stay. */
+/* Why an option has no effect beside the others, as --pca-components without --target pca: a text
+ * to follow "no effect here: "; NULL: it has one. */
+MAE_API const char *mae_option_unused(const MaeOptions *options, MaeCommand command,
+                                      const MaeOption *option);
+/* JSON object as written into a run folder (keys with underscores); what is derived from others or
+ * has no effect beside them is null. Options already given stay, and so does what is null. */
 MAE_API MaeStatus mae_options_load(MaeOptions *options, MaeCommand command, const char *path,
                                    MaeError *err);
 MAE_API MaeStatus mae_options_save(const MaeOptions *options, MaeCommand command, const char *path,
@@ -201,8 +206,8 @@ MAE_API MaeStatus mae_options_save(const MaeOptions *options, MaeCommand command
 
 typedef struct MaeProgress {
     int64_t step, total_steps, epoch, total_epochs;
-    double epoch_fraction, loss, lr, gradient_norm;
-    double images_per_s, eta_s, fraction_of_peak;
+    double epoch_fraction, loss, lr, gradient_norm; /* loss: mean over the updates of the epoch */
+    double images_per_s, eta_s, fraction_of_peak;   /* images_per_s 0: says nothing */
     /* "train" after an update; "update" while one is under way, some dozen times; "validate",
      * "features", "evaluate", "components" as images go through */
     const char *phase;
@@ -249,13 +254,16 @@ typedef struct MaePlan {
     int resumes;                 /* RUN holds a run that would be continued */
 } MaePlan;
 
+/* Of the whole run, however often it was resumed. */
 typedef struct MaeSummary {
     int64_t steps, epochs, images, unreadable, skipped_steps;
-    double loss, seconds, images_per_s;
+    double loss;                  /* a mean; NaN: no update since the run began */
+    char loss_over[64];           /* over what: "the last epoch, 50 updates" */
+    double seconds, images_per_s; /* images_per_s -1: says nothing, as of cached features */
     char checkpoint[1024];
     char picture[1024]; /* last reconstruction picture, may be empty */
     /* classifiers: the last validation, and the best one, which best.safetensors holds; shares of
-     * 1, -1 = not measured; ema: the averaged weights */
+     * 1, -1 = not measured, top5 also with five classes or fewer; ema: the averaged weights */
     double top1, top5, val_loss, ema_top1, best_top1;
     int64_t best_epoch;
     int64_t val_unreadable; /* validation images that were left out */
@@ -376,7 +384,7 @@ typedef struct MaeClassResult {
 typedef struct MaeEvaluation {
     int64_t images;
     int64_t unreadable; /* left out, and in none of the other numbers */
-    double top1, top5;  /* shares of 1 */
+    double top1, top5;  /* shares of 1; top5 -1: five classes or fewer */
     double loss;        /* mean of -log p(label) */
     int64_t n_classes, n_model_classes;
     MaeClassResult *classes;        /* [n_classes], those of the data */
@@ -384,7 +392,7 @@ typedef struct MaeEvaluation {
     int n_corruptions;
     MaeCorruption corruptions[MAE_MAX_CORRUPTIONS];
     double mean_corruption_error; /* of relative errors where there is a baseline, else of errors */
-    char baseline[256];           /* "" without corruptions, "none", "alexnet" or the file */
+    char baseline[256]; /* "" without corruptions, "none", "alexnet" (ImageNet only), file */
     void *memory;
 } MaeEvaluation;
 

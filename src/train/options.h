@@ -19,6 +19,9 @@ const char *option_nearest(MaeCommand command, const char *name);
 MaeStatus option_set_row(MaeOptions *options, size_t i, const char *text, MaeError *err);
 /* Has the value that stands for "derived from others"? */
 bool option_is_derived(const MaeOptions *options, size_t i);
+/* Is it about one call, and not about what is made: --out, --restart, --json ...? Not in
+ * config.json. */
+bool option_is_of_one_call(const MaeOption *row);
 /* Where the value of a row lies, to be read or to be changed. */
 const void *option_value(const MaeOptions *options, const MaeOption *row);
 void *option_field(MaeOptions *options, const MaeOption *row);

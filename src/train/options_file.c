@@ -1,6 +1,7 @@
 /* Options as a JSON file, config.json of a run folder: a flat object with a key per option of the
- * command, typed values, null where the value is derived from others. What concerns one call only
- * (--out, --restart, --json, --quiet) is not written, so that the file can start another run. */
+ * command, typed values, null where the value is derived from others or has no effect beside them.
+ * What concerns one call only (--out, --restart, --json ...) is not written, so that the file can
+ * start another run. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,8 @@ static void swap_characters(char *key, const char *name, char from, char to) {
         if (*s == from) *s = to;
 }
 
-static bool is_of_one_call(const MaeOption *row) {
-    static const char *const names[] = {"out", "restart", "json", "quiet"};
+bool option_is_of_one_call(const MaeOption *row) {
+    static const char *const names[] = {"out", "restart", "accept-changes", "json", "quiet"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(row->name, names[i]) == 0) return true;
     return false;
@@ -46,12 +47,12 @@ static size_t digits_needed(const MaeOptions *o) {
 }
 
 /* NULL: no memory, or a path that JSON cannot hold. */
-static json_t *to_json(const MaeOptions *o, size_t i) {
+static json_t *to_json(const MaeOptions *o, MaeCommand command, size_t i) {
     size_t count;
     char text[OPTION_TEXT_BYTES];
     const MaeOption *row = &mae_option_table(&count)[i];
     const void *p = option_value(o, row);
-    if (option_is_derived(o, i)) return json_null();
+    if (option_is_derived(o, i) || mae_option_unused(o, command, row)) return json_null();
     if (row->type == MAE_OPTION_BOOL) return json_boolean(*(const int *)p);
     if (row->type == MAE_OPTION_INT) return json_integer(*(const int64_t *)p);
     if (row->type == MAE_OPTION_REAL) return json_real(*(const double *)p);
@@ -65,9 +66,9 @@ static Status add_all(json_t *root, const MaeOptions *o, MaeCommand command, con
     const MaeOption *table = mae_option_table(&count);
     for (size_t i = 0; i < count; i++) {
         char key[MAX_KEY_BYTES];
-        if (!(table[i].commands & (unsigned)command) || is_of_one_call(&table[i])) continue;
+        if (!(table[i].commands & (unsigned)command) || option_is_of_one_call(&table[i])) continue;
         swap_characters(key, table[i].name, '-', '_');
-        if (json_object_set_new(root, key, to_json(o, i)) != 0)
+        if (json_object_set_new(root, key, to_json(o, command, i)) != 0)
             return fail(err, STATUS_USAGE,
                         "%s: the value of --%s cannot be written as JSON; paths must be UTF-8",
                         path, table[i].name);
@@ -147,8 +148,7 @@ static MaeStatus load_entry(MaeOptions *o, MaeCommand command, const char *path,
         return option_usage(err, "%s: unknown key \"%s\"; did you mean \"%s\"?", path, key, text);
     }
     const MaeOption *row = &mae_option_table(&count)[i];
-    bool derived = !row->fallback && json_is_null(v);
-    if (o->given[i] || derived) return MAE_OK;
+    if (o->given[i] || json_is_null(v)) return MAE_OK;
     if (!from_json(row, v, text, sizeof text)) return wrong_type(row, path, key, err);
     MaeStatus status = option_set_row(o, (size_t)i, text, &e);
     if (status == MAE_USAGE) return option_usage(err, "%.400s: %.500s", path, e.message);

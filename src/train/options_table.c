@@ -80,6 +80,8 @@ static const MaeOption TABLE[] = {
          "checkpoint whose encoder is fine-tuned, or none: from scratch"),
     TEXT("init", init, PRO, "Model", "CKPT", "checkpoint whose encoder is probed, or none"),
     BOOL("restart", restart, TRA, "false", "Run", "begin anew in a folder that holds a run"),
+    BOOL("accept-changes", accept_changes, TRA, "false", "Run",
+         "go on with a run although options or data that decide what it learns have changed"),
     /* model */
     CHOICE("model", model, PRE | BEN, "vit_base", MODELS, "Model", "size of the model"),
     CHOICE("model", model, SUP, "vit_base", MODELS, "Model",
@@ -272,8 +274,9 @@ static const MaeOption TABLE[] = {
     TEXT("corruptions", corruptions, EVA, "Evaluation", "LIST",
          "all, or names joined by commas, of the 15 corruptions of ImageNet-C, at 5 severities"),
     TEXT("baseline", baseline, EVA, "Evaluation", "NAME",
-         "what the corruption error is relative to: alexnet (published), none, or a file that "
-         "`mae eval --corruptions all --json` printed (alexnet)"),
+         "what the corruption error is relative to: alexnet (published, of ImageNet's 1000 "
+         "classes), none, or a file that `mae eval --corruptions all --json` printed (alexnet "
+         "with those classes, else none)"),
     TEXT("confusion", confusion, EVA, "Evaluation", "FILE.csv",
          "write how often each class was taken for which; - is standard output"),
     CHOICE("to", to, CON, "official", DESTINATIONS, "Conversion", "what it is for"),

@@ -34,7 +34,7 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
             "--target token needs a tokenizer, which this version does not have; use pixel, "
             "norm-pix or pca");
     c->target = (TargetKind)o->target;
-    if (o->pca_components > 0) c->pca_components = o->pca_components;
+    if (c->target == TARGET_PCA) c->pca_components = o->pca_components;
     c->mask_token_in_encoder = o->mask_token_in_encoder != 0;
     statistics_default(c);
     status = statistics_set(o->pixel_mean, o->pixel_std, c, err);
