@@ -93,6 +93,8 @@ const char *duration(double seconds, char *buffer, size_t bytes);
 void json_text(json_t *object, const char *key, const char *text);
 void json_count(json_t *object, const char *key, int64_t n);
 void json_number(json_t *object, const char *key, double x);
+/* The same of what is never below 0: negative is "not measured", null. */
+void json_share(json_t *object, const char *key, double x);
 /* Prints the object on one line of standard output and frees it; returns the exit status. */
 int print_json(json_t *object);
 

@@ -43,7 +43,7 @@ static json_t *corruptions_json(const MaeEvaluation *e) {
         json_text(row, "name", c->name);
         json_object_set_new(row, "error", errors);
         json_number(row, "mean_error", c->mean_error);
-        if (c->relative_error >= 0) json_number(row, "relative_error", c->relative_error);
+        json_share(row, "relative_error", c->relative_error);
         json_array_append_new(list, row);
     }
     return list;
@@ -54,7 +54,7 @@ static int print_eval_json(const MaeEvaluation *e) {
     json_count(j, "images", e->images);
     json_count(j, "unreadable", e->unreadable);
     json_number(j, "top1", e->top1);
-    json_number(j, "top5", e->top5);
+    json_share(j, "top5", e->top5);
     json_number(j, "loss", e->loss);
     json_object_set_new(j, "classes", classes_json(e));
     if (e->n_corruptions) {
@@ -88,8 +88,9 @@ static void print_eval(FILE *to, const MaeEvaluation *e) {
     fprintf(to, "images  %lld\n", (long long)e->images);
     if (e->unreadable)
         fprintf(to, "without %lld that could not be read\n", (long long)e->unreadable);
-    fprintf(to, "top-1   %.2f %%\ntop-5   %.2f %%\nloss    %.4f\n", 100 * e->top1, 100 * e->top5,
-            e->loss);
+    fprintf(to, "top-1   %.2f %%\n", 100 * e->top1);
+    if (e->top5 >= 0) fprintf(to, "top-5   %.2f %%\n", 100 * e->top5);
+    fprintf(to, "loss    %.4f\n", e->loss);
     if (e->n_classes <= CLASSES_SHOWN) fputc('\n', to);
     for (int64_t i = 0; i < e->n_classes && e->n_classes <= CLASSES_SHOWN; i++) {
         const MaeClassResult *c = &e->classes[i];

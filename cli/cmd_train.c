@@ -22,29 +22,32 @@ static int print_summary_json(const Training *t, const MaeSummary *s) {
     json_count(j, "unreadable", s->unreadable);
     json_count(j, "skipped_steps", s->skipped_steps);
     json_number(j, "loss", s->loss);
+    json_text(j, "loss_over", s->loss_over);
     json_number(j, "seconds", s->seconds);
-    json_number(j, "images_per_s", s->images_per_s);
+    json_share(j, "images_per_s", s->images_per_s);
     json_text(j, "checkpoint", s->checkpoint);
     if (!t->measured) {
         json_text(j, "picture", s->picture);
         return print_json(j);
     }
-    json_number(j, "top1", s->top1);
-    json_number(j, "top5", s->top5);
-    json_number(j, "val_loss", s->val_loss);
+    json_share(j, "top1", s->top1);
+    json_share(j, "top5", s->top5);
+    json_share(j, "val_loss", s->val_loss);
     json_count(j, "val_unreadable", s->val_unreadable);
-    if (s->ema_top1 >= 0) json_number(j, "ema_top1", s->ema_top1);
-    json_number(j, "best_top1", s->best_top1);
+    json_share(j, "ema_top1", s->ema_top1);
+    json_share(j, "best_top1", s->best_top1);
     json_count(j, "best_epoch", s->best_epoch);
     return print_json(j);
 }
 
 static void print_measured(const MaeSummary *s) {
+    char top5[32] = "";
+    if (s->top5 >= 0) snprintf(top5, sizeof top5, ", top-5 %.2f %%", 100 * s->top5);
     if (s->val_unreadable)
         printf("unreadable  %lld of the validation images\n", (long long)s->val_unreadable);
     if (s->top1 >= 0)
-        printf("last        top-1 %.2f %%, top-5 %.2f %%, loss %.4f\n", 100 * s->top1,
-               100 * s->top5, s->val_loss);
+        printf("last        top-1 %.2f %%%s, validation loss %.4f\n", 100 * s->top1, top5,
+               s->val_loss);
     if (s->ema_top1 >= 0) printf("averaged    top-1 %.2f %%\n", 100 * s->ema_top1);
     if (s->best_top1 >= 0)
         printf("best        top-1 %.2f %%, epoch %lld (best.safetensors)\n", 100 * s->best_top1,
@@ -56,11 +59,14 @@ static void print_summary(const MaeSummary *s) {
     printf("updates     %lld\n", (long long)s->steps);
     if (s->skipped_steps) printf("skipped     %lld\n", (long long)s->skipped_steps);
     if (s->unreadable) printf("unreadable  %lld images\n", (long long)s->unreadable);
-    if (s->images) {
-        printf("loss        %.4f\n", s->loss);
+    if (*s->loss_over) printf("loss        %.4f, mean over %s\n", s->loss, s->loss_over);
+    duration(s->seconds, time, sizeof time);
+    if (s->images_per_s >= 0)
         printf("speed       %.1f images/s, %lld images in %s\n", s->images_per_s,
-               (long long)s->images, duration(s->seconds, time, sizeof time));
-    }
+               (long long)s->images, time);
+    else
+        printf("time        %s for %lld images, whose features were cached\n", time,
+               (long long)s->images);
     print_measured(s);
     printf("checkpoint  %s\n", s->checkpoint);
     if (*s->picture) printf("picture     %s\n", s->picture);
@@ -72,7 +78,7 @@ static const char *stopping(int processes) {
 }
 
 static int train(const Training *t, const MaeOptions *o, int processes) {
-    MaeSummary summary = {.top1 = -1, .ema_top1 = -1, .best_top1 = -1};
+    MaeSummary summary = {.top1 = -1, .top5 = -1, .ema_top1 = -1, .best_top1 = -1};
     MaeError err = {0};
     MaeStatus failed = t->run(o, progress_start(o, stopping(processes)), &summary, &err);
     progress_end();

@@ -61,6 +61,10 @@ void json_number(json_t *object, const char *key, double x) {
     json_object_set_new(object, key, isfinite(x) ? json_real(x) : json_null());
 }
 
+void json_share(json_t *object, const char *key, double x) {
+    json_number(object, key, x >= 0 ? x : (double)NAN);
+}
+
 int print_json(json_t *object) {
     char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);

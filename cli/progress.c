@@ -57,19 +57,19 @@ static void describe_update(const MaeProgress *p, char *line, size_t bytes) {
 
 /* What matters most comes first: a narrow screen cuts the end. */
 static void describe(const MaeProgress *p, char *line, size_t bytes) {
-    char eta[32], losses[64] = "", rest[96] = "";
+    char eta[32], losses[64] = "", rest[96] = "", rate[48] = "";
     if (is_update(p)) {
         describe_update(p, line, bytes);
         return;
     }
     if (strcmp(p->phase, "train") == 0) {
-        snprintf(losses, sizeof losses, "  loss %.4f  lr %.3g", p->loss, p->lr);
+        snprintf(losses, sizeof losses, "  epoch mean loss %.4f  lr %.3g", p->loss, p->lr);
         snprintf(rest, sizeof rest, "  %.0f%% of peak  epoch %.2f/%lld", 100 * p->fraction_of_peak,
                  (double)p->epoch + p->epoch_fraction, (long long)p->total_epochs);
     }
-    snprintf(line, bytes, "%s %lld/%lld%s  %.1f images/s  %s left%s", p->phase, (long long)p->step,
-             (long long)p->total_steps, losses, p->images_per_s,
-             duration(p->eta_s, eta, sizeof eta), rest);
+    if (p->images_per_s > 0) snprintf(rate, sizeof rate, "  %.1f images/s", p->images_per_s);
+    snprintf(line, bytes, "%s %lld/%lld%s%s  %s left%s", p->phase, (long long)p->step,
+             (long long)p->total_steps, losses, rate, duration(p->eta_s, eta, sizeof eta), rest);
 }
 
 /* Cut at the edge of the screen: a wrapped line could not be rewritten. */

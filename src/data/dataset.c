@@ -240,6 +240,10 @@ int64_t dataset_count(const Dataset *d) {
     return d->chosen ? d->n_chosen : d->first[d->n_sources];
 }
 
+int64_t dataset_available(const Dataset *d) {
+    return d->first[d->n_sources];
+}
+
 int dataset_channels(const Dataset *d) {
     return d->options.channels;
 }

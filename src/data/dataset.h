@@ -50,6 +50,8 @@ typedef struct DatasetOptions {
 Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err);
 void dataset_close(Dataset *d);          /* accepts NULL */
 int64_t dataset_count(const Dataset *d); /* >= 1 */
+/* The same before a part was held out or a limit drawn: what tells a source that has grown. */
+int64_t dataset_available(const Dataset *d);
 int dataset_channels(const Dataset *d);
 int dataset_n_classes(const Dataset *d); /* 0: no labels */
 const char *dataset_class_name(const Dataset *d, int label);

@@ -25,6 +25,14 @@ typedef struct Progress {
     int64_t best_epoch;
     /* Of all processes: images of what `batch` counts, and of an update; 0: not said. */
     int64_t batch_images, update_images;
+    /* Of the whole run: images of updates. seconds stand in the manifest: the same training writes
+     * the same state. */
+    int64_t images;
+    double seconds;
+    int64_t data_images, val_images; /* of the sources, 0: not said */
+    double mean_loss;                /* over the mean_count updates of the last epoch that ended */
+    int64_t mean_count;
+    double top1, top5, val_loss, ema_top1; /* measured last; -1: not */
 } Progress;
 
 /* What a run is made of; ema may be NULL. */
@@ -98,6 +106,8 @@ bool checkpoint_run_exists(const char *run);
  * interrupted save left, and compares the files with the checksums they were written with. FORMAT:
  * a damaged or exchanged file. */
 Status checkpoint_open_run(const char *run, bool *there, Error *err);
+/* Where the run in RUN stands, without reading a tensor. */
+Status checkpoint_load_progress(const char *run, Progress *out, Error *err);
 /* RUN/last.safetensors and RUN/last.state.safetensors into the run. */
 Status checkpoint_load_run(const char *run, const RunState *s, Error *err);
 

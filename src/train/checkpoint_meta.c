@@ -130,6 +130,15 @@ void meta_put_progress(Meta *m, const Progress *p, int64_t updates) {
     put_int(m, "best_epoch", p->best_epoch);
     put_int(m, "batch_images", p->batch_images);
     put_int(m, "update_images", p->update_images);
+    put_int(m, "images", p->images);
+    put_int(m, "data_images", p->data_images);
+    put_int(m, "val_images", p->val_images);
+    put_real(m, "mean_loss", p->mean_loss);
+    put_int(m, "mean_count", p->mean_count);
+    put_real(m, "top1", p->top1);
+    put_real(m, "top5", p->top5);
+    put_real(m, "val_loss", p->val_loss);
+    put_real(m, "ema_top1", p->ema_top1);
 }
 
 /* --- metadata in ------------------------------------------------------------------------------ */
@@ -291,6 +300,26 @@ Status meta_get_model(const TensorFile *file, ModelConfig *c, CheckpointNotes *n
     return status == STATUS_OK ? head_from_meta(file, c, notes, err) : status;
 }
 
+/* States of older versions do not have these. */
+static Status totals_from_meta(const TensorFile *f, Progress *p, Error *err) {
+    Status status = STATUS_OK;
+    p->top1 = p->top5 = p->val_loss = p->ema_top1 = -1;
+    if (!tensorfile_meta(f, "mean_count")) return STATUS_OK;
+    TRY(meta_get_int(f, "images", &p->images, err));
+    TRY(meta_get_int(f, "data_images", &p->data_images, err));
+    TRY(meta_get_int(f, "val_images", &p->val_images, err));
+    TRY(get_real(f, "mean_loss", &p->mean_loss, err));
+    TRY(meta_get_int(f, "mean_count", &p->mean_count, err));
+    TRY(get_real(f, "top1", &p->top1, err));
+    TRY(get_real(f, "top5", &p->top5, err));
+    TRY(get_real(f, "val_loss", &p->val_loss, err));
+    TRY(get_real(f, "ema_top1", &p->ema_top1, err));
+    if (p->images < 0 || p->data_images < 0 || p->val_images < 0 || p->mean_count < 0)
+        status = fail(err, STATUS_FORMAT, "%s: negative counters", tensorfile_path(f));
+done:
+    return status;
+}
+
 Status meta_get_progress(const TensorFile *f, Progress *p, int64_t *updates, Error *err) {
     Status status = STATUS_OK;
     int64_t seed = 0, open = 0;
@@ -318,6 +347,7 @@ Status meta_get_progress(const TensorFile *f, Progress *p, int64_t *updates, Err
         TRY(meta_get_int(f, "batch_images", &p->batch_images, err));
         TRY(meta_get_int(f, "update_images", &p->update_images, err));
     }
+    TRY(totals_from_meta(f, p, err));
     p->epoch_open = open != 0;
     p->seed = (uint64_t)seed;
     if (p->step < 0 || p->epoch < 0 || p->batch < 0 || *updates < 0 || p->batch_images < 0 ||

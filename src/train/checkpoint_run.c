@@ -157,6 +157,35 @@ done:
     return status;
 }
 
+/* What the manifest knows; folders of older versions have none. */
+static Status read_seconds(const char *run, Progress *p, Error *err) {
+    Status status = STATUS_OK;
+    Manifest m = {0};
+    char *path = NULL;
+    TRY(run_path(run, MANIFEST_FILE, &path, err));
+    if (file_exists(path)) TRY(manifest_read(path, &m, err));
+    p->seconds = m.seconds;
+done:
+    manifest_free(&m);
+    mem_free(path);
+    return status;
+}
+
+static Status read_progress(const char *run, const States *states, Progress *p, int64_t *updates,
+                            Error *err) {
+    Status status = meta_get_progress(states->file[0], p, updates, err);
+    return status == STATUS_OK ? read_seconds(run, p, err) : status;
+}
+
+Status checkpoint_load_progress(const char *run, Progress *out, Error *err) {
+    States states = {0};
+    int64_t updates;
+    Status status = open_states(run, &states, err);
+    if (status == STATUS_OK) status = read_progress(run, &states, out, &updates, err);
+    close_states(&states);
+    return status;
+}
+
 /* Weights and all parts of the state are of one step. */
 static Status check_steps(const CheckpointFile *weights, const States *states, Error *err) {
     Status status = STATUS_OK;
@@ -185,7 +214,7 @@ Status checkpoint_load_run(const char *run, const RunState *s, Error *err) {
     TRY(checkpoint_open(last, NULL, &weights, err));
     TRY(open_states(run, &states, err));
     TRY(check_steps(weights, &states, err));
-    TRY(meta_get_progress(states.file[0], s->progress, &updates, err));
+    TRY(read_progress(run, &states, s->progress, &updates, err));
     TRY(checkpoint_read(weights, s->model, err));
     TRY(read_states(&states, s, err));
     optimizer_set_updates(s->optimizer, updates);

@@ -78,6 +78,8 @@ static void read_event(Curves *c, const json_t *line) {
     Mark *m = &c->events[c->n_events++ % MAX_EVENTS];
     m->step = json_integer_value(step);
     m->x = c->step > 0 ? (double)m->step * c->epoch / (double)c->step : (double)NAN;
+    m->is_change = json_is_array(json_object_get(line, "changes"));
+    if (number(line, "epoch") >= 0 && number(line, "epoch") < 1e9) m->x = number(line, "epoch");
     size_t n = strlen(text);
     if (n > MARK_BYTES - 1) n = MARK_BYTES - 1;
     while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) n--; /* no half characters */
@@ -173,7 +175,10 @@ static void draw_title(Svg *svg, const Curves *c, const char *run) {
     run_name(run, name, sizeof name);
     svg_text(svg, "title", 14, 30, name);
     draw_place(svg, c);
-    append_values(losses, sizeof losses, "training loss", training_loss(c));
+    if (c->epoch_loss.n_points > 0) /* as the summary has it */
+        append_values(losses, sizeof losses, "training loss, mean of an epoch", &c->epoch_loss);
+    else
+        append_values(losses, sizeof losses, "training loss", &c->step_loss);
     append_values(losses, sizeof losses, "validation", &c->val_loss);
     append_values(losses, sizeof losses, "averaged weights", &c->ema_val_loss);
     append_values(accuracies, sizeof accuracies, "top-1", &c->top1);
@@ -202,13 +207,19 @@ static int choose_panels(const Curves *c, Panel panels[3]) {
                           .height = 100,
                           .from_zero = true,
                           .n_series = 1,
-                          .series = {&c->lr}};
+                          .series = {&c->lr},
+                          .marks = c->events,
+                          .n_marks = n_events,
+                          .changes_only = true};
     if (has_accuracy(c))
         panels[n++] = (Panel){.label = "Accuracy (%)",
                               .height = 220,
                               .ceiling = 100,
                               .n_series = 4,
-                              .series = {&c->top1, &c->ema_top1, &c->top5, &c->ema_top5}};
+                              .series = {&c->top1, &c->ema_top1, &c->top5, &c->ema_top5},
+                              .marks = c->events,
+                              .n_marks = n_events,
+                              .changes_only = true};
     return n;
 }
 

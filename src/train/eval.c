@@ -35,6 +35,7 @@ static const struct {
     {CORRUPTION_JPEG_COMPRESSION, 0.606500},
 };
 
+#define IMAGENET_CLASSES 1000
 #define MAX_BASELINE_BYTES ((size_t)16 << 20)
 
 /* What out->memory holds. */
@@ -56,6 +57,7 @@ typedef struct Eval {
     uint8_t *allowed;
     bool wanted[CORRUPTION_COUNT];
     double baseline[CORRUPTION_COUNT]; /* -1: none */
+    const char *baseline_name;
 } Eval;
 
 /* --- what is asked for ------------------------------------------------------------------------ */
@@ -109,15 +111,28 @@ static Status read_baseline_file(Eval *e, const char *path, Error *err) {
     return STATUS_OK;
 }
 
-static const char *baseline_of(const MaeOptions *o) {
-    return o->baseline ? o->baseline : "alexnet";
+/* The published errors are those of all classes of ImageNet. */
+static bool is_imagenet(const Eval *e) {
+    return e->model->vit->config.classes == IMAGENET_CLASSES &&
+           dataset_n_classes(e->data) == IMAGENET_CLASSES && !e->allowed;
 }
 
 static Status read_baseline(Eval *e, Error *err) {
-    const char *name = baseline_of(e->options);
+    const char *name = e->options->baseline ? e->options->baseline : "alexnet";
+    bool alexnet = strcmp(name, "alexnet") == 0, file = !alexnet && strcmp(name, "none") != 0;
     for (int i = 0; i < CORRUPTION_COUNT; i++) e->baseline[i] = -1;
-    if (!e->options->corruptions || strcmp(name, "none") == 0) return STATUS_OK;
-    if (strcmp(name, "alexnet") != 0) return read_baseline_file(e, name, err);
+    e->baseline_name = name;
+    if (!e->options->corruptions) return STATUS_OK;
+    if (alexnet && !is_imagenet(e)) {
+        e->baseline_name = "none";
+        log_line(e->options->baseline ? LOG_WARNING : LOG_INFO,
+                 "errors are not given relative to AlexNet's, which are known for the %d classes "
+                 "of ImageNet only",
+                 IMAGENET_CLASSES);
+        return STATUS_OK;
+    }
+    if (file) return read_baseline_file(e, name, err);
+    if (!alexnet) return STATUS_OK;
     for (size_t i = 0; i < sizeof ALEXNET / sizeof *ALEXNET; i++)
         e->baseline[ALEXNET[i].kind] = ALEXNET[i].error;
     return STATUS_OK;
@@ -142,12 +157,12 @@ static Status open_eval(Eval *e, Error *err) {
         return fail(err, STATUS_UNSUPPORTED,
                     "the checkpoint has no classifier; make one with mae finetune or mae probe");
     TRY(read_corruptions(e, err));
-    TRY(read_baseline(e, err));
     if (!o->val)
         return fail(err, STATUS_USAGE, "no images to evaluate on; name them with --val SRC");
     TRY(setup_val_set(o, c->channels, events_stop_flag(e->events), &e->data, err));
     TRY(evaluate_check_labels(e->data, "--val", err));
     TRY(open_classes(e, err));
+    TRY(read_baseline(e, err));
     TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));
     e->job = (EvaluationJob){.data = e->data,
                              .workers = setup_workers(o, NULL),
@@ -215,6 +230,13 @@ static void fill_classes(const Eval *e, MaeEvaluation *out) {
     }
 }
 
+/* Classes of the model that count. */
+static int64_t n_counted(const Eval *e) {
+    int64_t n = 0, C = e->model->vit->config.classes;
+    for (int64_t i = 0; e->allowed && i < C; i++) n += e->allowed[i] != 0;
+    return e->allowed ? n : C;
+}
+
 static Status run_clean(Eval *e, MaeEvaluation *out, Error *err) {
     Status status = STATUS_OK;
     Evaluation clean;
@@ -224,7 +246,7 @@ static Status run_clean(Eval *e, MaeEvaluation *out, Error *err) {
     out->images = clean.images;
     out->unreadable = clean.unreadable;
     out->top1 = (double)clean.top1 / (double)clean.images;
-    out->top5 = (double)clean.top5 / (double)clean.images;
+    out->top5 = n_counted(e) > 5 ? (double)clean.top5 / (double)clean.images : -1;
     out->loss = clean.loss / (double)clean.images;
     fill_classes(e, out);
 done:
@@ -264,7 +286,7 @@ static Status run_corruptions(Eval *e, MaeEvaluation *out, Error *err) {
     }
     if (!out->n_corruptions) return STATUS_OK;
     out->mean_corruption_error = sum / out->n_corruptions;
-    snprintf(out->baseline, sizeof out->baseline, "%s", baseline_of(e->options));
+    snprintf(out->baseline, sizeof out->baseline, "%s", e->baseline_name);
     return STATUS_OK;
 }
 

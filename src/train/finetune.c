@@ -12,6 +12,7 @@
 #include "train/cached_features.h"
 #include "train/evaluate.h"
 #include "train/labelled_batch.h"
+#include "train/options.h"
 #include "train/recipe.h"
 #include "train/run.h"
 #include "train/setup.h"
@@ -41,6 +42,24 @@ static Status agree(const char *option, int64_t given, int64_t there, const char
                 option, given, path, there);
 }
 
+static bool was_given(const MaeOptions *o, const char *name) {
+    return o->given[option_find(MAE_COMMAND_FINETUNE, name)] != 0;
+}
+
+static Status agree_on_names(const MaeOptions *o, const ModelConfig *c, const char *preset,
+                             const char *path, Error *err) {
+    const char *model = model_preset_name(o->model);
+    if (was_given(o, "mlp-ratio") && fabs(o->mlp_ratio - c->mlp_ratio) > 1e-9)
+        return fail(err, STATUS_USAGE,
+                    "--mlp-ratio %g: %s has %g; leave the option out, or use --init none",
+                    o->mlp_ratio, path, c->mlp_ratio);
+    if (!was_given(o, "model") || strcmp(preset, model) == 0 || strncmp(preset, "vit_", 4) != 0)
+        return STATUS_OK;
+    return fail(err, STATUS_USAGE,
+                "--model %s: %s has a %s; leave the option out, or use --init none", model, path,
+                preset);
+}
+
 /* So that config.json names the model that is there. */
 static void adopt_preset(MaeOptions *o, const char *preset) {
     MaeError ignored = {0};
@@ -64,6 +83,8 @@ static Status config_of_checkpoint(Run *r, const char *path, Error *err) {
     TRY(agree("embed-dim", o->embed_dim, c->embed_dim, path, err));
     TRY(agree("depth", o->depth, c->depth, path, err));
     TRY(agree("heads", o->heads, c->heads, path, err));
+    if (was_given(o, "channels")) TRY(agree("channels", o->channels, c->channels, path, err));
+    TRY(agree_on_names(o, c, notes->preset, path, err));
     adopt_preset(o, notes->preset);
     if (o->image_size[0] > 0) {
         c->image_height = o->image_size[0];
@@ -216,6 +237,7 @@ static Status make(Run *r, Error *err) {
         t->peers = (GraphPeers){comm_size(r->comm), comm_rank(r->comm), r->comm, gather};
     TRY(setup_val_set(o, r->config.channels, events_stop_flag(r->events), &t->val, err));
     TRY(evaluate_check_labels(t->val, "--val", err));
+    r->val_images = dataset_available(t->val);
     TRY(classes_map(r->notes.classes, r->config.classes, r->dataset, "--data", &t->train_map, err));
     TRY(classes_map(r->notes.classes, r->config.classes, t->val, "--val", &t->val_map, err));
     TRY(setup_eval_augment(t->val, &r->config, &t->val_augment, err));
@@ -334,6 +356,11 @@ static double share(int64_t n, const Evaluation *e) {
     return (double)n / (double)e->images;
 }
 
+/* One of five guesses at five classes is right: no figure. */
+static double top5_share(const Run *r, const Evaluation *e) {
+    return r->config.classes > 5 ? share(e->top5, e) : (double)NAN;
+}
+
 static Status measure_averaged(Run *r, LogLine *line, Error *err) {
     Evaluation e;
     if (!r->ema) return STATUS_OK;
@@ -342,12 +369,24 @@ static Status measure_averaged(Run *r, LogLine *line, Error *err) {
     if (status == STATUS_OK) {
         line->averaged = true;
         line->ema_top1 = share(e.top1, &e);
-        line->ema_top5 = share(e.top5, &e);
+        line->ema_top5 = top5_share(r, &e);
         line->ema_val_loss = e.loss / (double)e.images;
         status = keep_best(r, line->ema_top1, true, err);
     }
     ema_swap(r->ema);
     return status;
+}
+
+static void say_measured(int64_t epoch, const LogLine *line) {
+    char top5[32] = "", averaged[96] = "", averaged_top5[32] = "";
+    if (isfinite(line->top5)) snprintf(top5, sizeof top5, ", top-5 %.2f %%", 100 * line->top5);
+    if (line->averaged && isfinite(line->ema_top5))
+        snprintf(averaged_top5, sizeof averaged_top5, ", %.2f %%", 100 * line->ema_top5);
+    if (line->averaged)
+        snprintf(averaged, sizeof averaged, "; averaged weights %.2f %%%s, %.4f",
+                 100 * line->ema_top1, averaged_top5, line->ema_val_loss);
+    log_line(LOG_INFO, "epoch %" PRId64 ": top-1 %.2f %%%s, loss %.4f%s", epoch, 100 * line->top1,
+             top5, line->val_loss, averaged);
 }
 
 static Status end_epoch(Run *r, LogLine *line, Error *err) {
@@ -357,19 +396,11 @@ static Status end_epoch(Run *r, LogLine *line, Error *err) {
     TRY(measure(r, &e, err));
     line->measured = true;
     line->top1 = share(e.top1, &e);
-    line->top5 = share(e.top5, &e);
+    line->top5 = top5_share(r, &e);
     line->val_loss = e.loss / (double)e.images;
     TRY(keep_best(r, line->top1, false, err));
     TRY(measure_averaged(r, line, err));
-    if (line->averaged)
-        log_line(LOG_INFO,
-                 "epoch %" PRId64 ": top-1 %.2f %%, top-5 %.2f %%, loss %.4f; averaged weights "
-                 "%.2f %%, %.2f %%, %.4f",
-                 epoch, 100 * line->top1, 100 * line->top5, line->val_loss, 100 * line->ema_top1,
-                 100 * line->ema_top5, line->ema_val_loss);
-    else
-        log_line(LOG_INFO, "epoch %" PRId64 ": top-1 %.2f %%, top-5 %.2f %%, loss %.4f", epoch,
-                 100 * line->top1, 100 * line->top5, line->val_loss);
+    say_measured(epoch, line);
 done:
     return status;
 }

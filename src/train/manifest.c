@@ -47,9 +47,9 @@ static json_t *file_json(const ManifestFile *f) {
 static json_t *manifest_json(const Manifest *m) {
     json_t *files = json_array();
     for (size_t i = 0; i < m->n; i++) json_array_append_new(files, file_json(&m->file[i]));
-    json_t *root =
-        json_pack("{ss si sI sI so}", "format", FORMAT_NAME, "version", FORMAT_VERSION, "step",
-                  (json_int_t)m->step, "epoch", (json_int_t)m->epoch, "files", files);
+    json_t *root = json_pack("{ss si sI sI sf so}", "format", FORMAT_NAME, "version",
+                             FORMAT_VERSION, "step", (json_int_t)m->step, "epoch",
+                             (json_int_t)m->epoch, "seconds", m->seconds, "files", files);
     if (*m->numbered) json_object_set_new(root, "numbered", json_string(m->numbered));
     return root;
 }
@@ -114,6 +114,8 @@ static Status read_root(const char *path, const json_t *root, Manifest *m, Error
                     path, FORMAT_VERSION);
     m->step = json_integer_value(step);
     m->epoch = json_integer_value(epoch);
+    m->seconds = json_number_value(json_object_get(root, "seconds"));
+    if (!(m->seconds >= 0)) m->seconds = 0;
     if (numbered) {
         const char *name = json_string_value(numbered);
         if (!name || !is_numbered_name(name))

@@ -2,7 +2,8 @@
  *
  *   last.safetensors          weights
  *   last.state.safetensors    training state; or last.state-K-of-N.safetensors, K = 1 .. N
- *   last.manifest.json        step, epoch, and size and CRC-32 of each of the others
+ *   last.manifest.json        step, epoch, seconds of training, and size and CRC-32 of each of the
+ * others
  *
  * A save writes the files as next.* (each under a temporary name, flushed, renamed), and when all
  * are on disk, next.manifest.json the same way. That is the moment from which the new checkpoint
@@ -32,6 +33,7 @@ typedef struct ManifestFile {
 
 typedef struct Manifest {
     int64_t step, epoch;
+    double seconds;               /* of training until then, 0: not said */
     char numbered[MANIFEST_NAME]; /* a second name of last.safetensors, "" for none */
     ManifestFile *file;
     size_t n;

@@ -21,6 +21,8 @@ const char plot_css[] =
     ".blue{stroke:#0b66a8}.red{stroke:#cf5410}.green{stroke:#06825f}\n"
     ".dot{stroke:#fff;stroke-width:1}.dot.blue{fill:#0b66a8}.dot.red{fill:#cf5410}"
     ".dot.green{fill:#06825f}.ring{fill:#fff;fill-opacity:.6;stroke-width:1.5}\n"
+    ".change{stroke:#8e4b8a;stroke-width:1.2;stroke-dasharray:2 3}.because{fill:#8e4b8a;"
+    "font-size:11px;paint-order:stroke;stroke:#fff;stroke-width:3px}\n"
     ".flag{fill:#8e4b8a;stroke:#fff;stroke-width:.7}\n";
 
 /* --- Series ----------------------------------------------------------------------------------- */
@@ -323,10 +325,33 @@ static void draw_legend(const Frame *f, const Panel *p, double y) {
     }
 }
 
+#define CHANGED "changed: " /* how such a message begins */
+
+/* The text stands where there is more room; those of changes soon after each other in lines. */
+static void draw_change(const Frame *f, const Panel *p, const Mark *m, int i) {
+    enum { MOST = 58, LINES = 5, LINE = 13 };
+    char text[MARK_BYTES];
+    double x = axis_place(&f->x, m->x), top = f->y.to;
+    svg_line(f->svg, "change", x, top, x, f->y.from);
+    if (p->changes_only) return;
+    const char *what =
+        strncmp(m->text, CHANGED, strlen(CHANGED)) ? m->text : m->text + strlen(CHANGED);
+    size_t n = strlen(what);
+    if (n > MOST)
+        for (n = MOST; n > 0 && ((unsigned char)what[n] & 0xc0) == 0x80;) n--;
+    snprintf(text, sizeof text, "%.*s%s", (int)n, what, n < strlen(what) ? "…" : "");
+    bool left = x > (PLOT_LEFT + PLOT_RIGHT) / 2.0;
+    svg_text(f->svg, left ? "because end" : "because", left ? x - 5 : x + 5,
+             top + LINE * (1 + i % LINES), text);
+}
+
 static void draw_marks(const Frame *f, const Panel *p) {
     char tip[MARK_BYTES + 64];
+    int n_changes = 0;
     for (int i = 0; i < p->n_marks; i++) {
         const Mark *m = &p->marks[i];
+        if (m->is_change) draw_change(f, p, m, n_changes++);
+        if (p->changes_only) continue;
         snprintf(tip, sizeof tip, "step %lld: %s", (long long)m->step, m->text);
         svg_flag(f->svg, "flag", axis_place(&f->x, m->x), f->y.from, tip);
     }

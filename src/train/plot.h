@@ -31,10 +31,11 @@ typedef struct Series {
     Bucket buckets[SERIES_BUCKETS];
 } Series;
 
-/* Something that happened at x. */
+/* Something that happened at x; a change of options is a line through the panels. */
 typedef struct Mark {
     double x;
     int64_t step;
+    bool is_change;
     char text[MARK_BYTES];
 } Mark;
 
@@ -48,6 +49,7 @@ typedef struct Panel {
     const Series *series[PANEL_SERIES];
     const Mark *marks;
     int n_marks;
+    bool changes_only; /* of the marks: lines without text */
 } Panel;
 
 /* Class names: "blue", "red", "green", "blue dashed" ... for series; "title", "note", "small". */

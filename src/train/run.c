@@ -62,6 +62,23 @@ static Status measure(Run *r, LogLine *line, Error *err) {
     return status == STATUS_INTERRUPTED ? run_interrupted_measuring(r, err) : status;
 }
 
+static double known(double v) {
+    return isfinite(v) ? v : -1;
+}
+
+/* For the summary, whoever writes it: this process, or one that resumes the run. */
+static void note_epoch(Progress *p, const LogLine *line) {
+    if (p->epoch_count) {
+        p->mean_loss = line->loss;
+        p->mean_count = p->epoch_count;
+    }
+    if (!line->measured) return;
+    p->top1 = known(line->top1);
+    p->top5 = known(line->top5);
+    p->val_loss = known(line->val_loss);
+    p->ema_top1 = line->averaged ? known(line->ema_top1) : -1;
+}
+
 /* Measuring may take long and be stopped or killed: the epoch stays open in what is saved before,
  * and a resumed run measures again. */
 static Status close_epoch(Run *r, Error *err) {
@@ -72,12 +89,12 @@ static Status close_epoch(Run *r, Error *err) {
                     .epoch = (double)p->epoch,
                     .loss = p->epoch_count ? p->epoch_loss / (double)p->epoch_count : NAN,
                     .lr = p->last_lr,
-                    .images_per_s = run_images_per_second(r),
+                    .images_per_s = run_measured_rate(r, run_images_per_second(r)),
                     .gradient_norm = p->last_norm};
     if (measures(r)) TRY(measure(r, &line, err));
     if (p->epoch_count && r->log) r->fault.status = runlog_write(r->log, &line, &r->fault);
     TRY(run_agree_on_fault(r, err));
-    r->last_epoch = line;
+    note_epoch(p, &line);
     p->epoch_loss = 0;
     p->epoch_count = 0;
     p->epoch_open = false;
@@ -112,21 +129,40 @@ done:
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-static bool finished(const Run *r) {
+bool run_is_over(const Run *r) {
     return r->progress.epoch >= r->options.epochs ||
            (r->options.steps > 0 && r->progress.step >= r->options.steps);
+}
+
+/* A run that would end without having made an update has been asked for something else. */
+static Status check_work(const Run *r, Error *err) {
+    const Progress *p = &r->progress;
+    if (r->resumed || !run_is_over(r)) return STATUS_OK;
+    return fail(err, STATUS_EMPTY,
+                "0 updates: %s was trained for %" PRId64 " updates and %" PRId64
+                " epochs; ask for more with --epochs or --steps",
+                r->options.init, p->step, p->epoch);
+}
+
+static Status check_made(const Run *r, Error *err) {
+    if (r->progress.step > 0) return STATUS_OK;
+    return fail(err, STATUS_NONFINITE,
+                "0 updates: all %" PRId64 " were left out, since something was not finite; lower "
+                "--base-lr or --lr, or use --clip-grad 1",
+                r->progress.skipped);
 }
 
 static Status loop(Run *r, Error *err) {
     Status status = STATUS_OK;
     if (r->progress.epoch_open) TRY(close_epoch(r, err));
-    while (!finished(r)) {
+    while (!run_is_over(r)) {
         TRY(micro_batch(r, err));
         if (r->given_up) return run_interrupted(r, err);
         if (r->next_batch == r->batches_per_epoch) TRY(end_epoch(r, err));
         if (r->stopping && r->step->micro_batches == 0) return run_interrupted(r, err);
     }
     TRY(run_agree_on_fault(r, err));
+    TRY(check_made(r, err));
     TRY(run_save(r, -1, err));
     TRY(run_save_picture(r, err));
     TRY(run_save_curves(r, err));
@@ -135,23 +171,38 @@ done:
     return status;
 }
 
+/* The mean that the last line of an epoch in log.jsonl has, or that of an epoch begun since. */
+static void summarize_loss(const Progress *p, MaeSummary *s) {
+    int64_t n = p->epoch_count > 0 ? p->epoch_count : p->mean_count;
+    s->loss = n == 0 ? NAN : p->epoch_count > 0 ? p->epoch_loss / (double)n : p->mean_loss;
+    if (p->epoch_count > 0)
+        snprintf(s->loss_over, sizeof s->loss_over, "%" PRId64 " update%s of epoch %" PRId64, n,
+                 n == 1 ? "" : "s", p->epoch + 1);
+    else if (n > 0)
+        snprintf(s->loss_over, sizeof s->loss_over, "the last epoch, %" PRId64 " update%s", n,
+                 n == 1 ? "" : "s");
+}
+
 static void summarize(Run *r, MaeSummary *s) {
-    const LogLine *last = &r->last_epoch;
-    *s = (MaeSummary){.steps = r->progress.step,
-                      .epochs = r->progress.epoch,
-                      .images = (int64_t)r->images,
+    const Progress *p = &r->progress;
+    double seconds = run_seconds(r);
+    *s = (MaeSummary){.steps = p->step,
+                      .epochs = p->epoch,
+                      .images = p->images,
                       .unreadable = run_unreadable(r) + dataset_n_left_out(r->dataset),
                       .val_unreadable = r->val_unreadable,
-                      .skipped_steps = r->progress.skipped,
-                      .loss = r->last_loss,
-                      .seconds = clock_seconds() - r->start,
-                      .images_per_s = run_images_per_second(r),
-                      .top1 = last->measured ? last->top1 : -1,
-                      .top5 = last->measured ? last->top5 : -1,
-                      .val_loss = last->measured ? last->val_loss : -1,
-                      .ema_top1 = last->averaged ? last->ema_top1 : -1,
-                      .best_top1 = r->progress.best_top1,
-                      .best_epoch = r->progress.best_epoch};
+                      .skipped_steps = p->skipped,
+                      .seconds = seconds,
+                      .images_per_s = r->options.cache_features || seconds <= 0
+                                          ? -1
+                                          : (double)p->images / seconds,
+                      .top1 = p->top1,
+                      .top5 = p->top5,
+                      .val_loss = p->val_loss,
+                      .ema_top1 = p->ema_top1,
+                      .best_top1 = p->best_top1,
+                      .best_epoch = p->best_epoch};
+    summarize_loss(p, s);
     snprintf(s->checkpoint, sizeof s->checkpoint, "%.900s/last.safetensors", r->options.out);
     snprintf(s->picture, sizeof s->picture, "%s", r->picture);
     if (s->unreadable && comm_is_root(r->comm))
@@ -170,6 +221,12 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
     status = run_open(&r, o, err);
     if (status == STATUS_INTERRUPTED) status = run_interrupted_opening(&r, err);
     if (status != STATUS_OK) goto done;
+    if (r.complete) {
+        run_say_complete(&r);
+        *out = r.summary;
+        goto done;
+    }
+    TRY(check_work(&r, err));
     status = loop(&r, err);
     if (status == STATUS_OK || !r.comm) summarize(&r, out);
     if (status == STATUS_OK && comm_is_root(r.comm))

@@ -8,6 +8,7 @@
 #include "data/loader.h"
 #include "mae.h"
 #include "dist/comm.h"
+#include "train/changes.h"
 #include "train/checkpoint_writer.h"
 #include "train/events.h"
 #include "train/runlog.h"
@@ -37,6 +38,8 @@ struct Run {
     const Task *task;
     void *task_data;
     MaeOptions options;
+    MaeOptions before; /* of a resumed run: what config.json says */
+    Changes changes;   /* and what is asked for otherwise now */
     const MaeEvents *events;
     Comm *comm; /* the processes that train together; NULL: one */
     ModelConfig config;
@@ -59,6 +62,8 @@ struct Run {
     int64_t next_batch;              /* the next micro-batch of the epoch */
     double lr_peak, lr, peak_gflops; /* 0: not measured, see run_peak_gflops */
     double start, images;            /* since this start, of all processes */
+    double seconds_before;           /* of earlier starts, up to the checkpoint gone on from */
+    int64_t val_images;              /* of classifiers */
     double last_log_time, last_log_images;
     int failures;  /* updates in a row that were not finite */
     Error fault;   /* why the rest of this update's micro-batches is left out, here */
@@ -66,9 +71,9 @@ struct Run {
     bool given_up; /* and gave up the update that was under way */
     PassWatch watch;
     bool resumed;
-    double last_loss;
-    LogLine last_epoch;     /* what the last epoch was measured at */
-    int64_t val_unreadable; /* images that it was measured without */
+    int64_t val_unreadable; /* images that the last measurement was made without */
+    bool complete;          /* there is nothing left to do: summary is that of the run */
+    MaeSummary summary;
     char picture[1024];
 };
 

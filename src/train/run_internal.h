@@ -11,12 +11,21 @@
 Status run_open(Run *r, const MaeOptions *o, Error *err);
 void run_close(Run *r);
 
+/* --- run_changes.c ---------------------------------------------------------------------------- */
+
+/* Options and progress of a run that is resumed: what was given, over what config.json says, and
+ * the changes between them; sets r->complete. USAGE: a change that cannot be. */
+Status run_take_up(Run *r, const MaeOptions *given, Error *err);
+/* Once the run is made: are its model and data those of the run folder? Says all changes.
+ * USAGE: those that cannot be, and those that want --accept-changes. */
+Status run_check_folder(Run *r, const MaeOptions *given, Error *err);
+void run_say_complete(const Run *r);
+
 /* --- run_resume.c ----------------------------------------------------------------------------- */
 
-/* Is the model of the run folder the one that is configured? USAGE: not. */
-Status run_check_folder(Run *r, Error *err);
-/* Weights, moments, averages and counters of the run folder. USAGE: another seed. */
-Status run_resume(Run *r, Error *err);
+/* Weights, moments, averages and counters of the run folder. USAGE: another seed, which was not
+ * accepted. */
+Status run_resume(Run *r, bool accepted, Error *err);
 /* Weights, moments and averages of the last save, where there is one; counters go on, so that other
  * data come next. Agreed. */
 Status run_roll_back(Run *r, Error *err);
@@ -38,7 +47,12 @@ Status run_save_curves(Run *r, Error *err);
 /* Gathers gradients and votes of all processes, and updates, skips or fails. Agreed; a line of the
  * log that cannot be written waits in r->fault. */
 Status run_update(Run *r, Error *err);
-double run_images_per_second(const Run *r); /* since this start */
+double run_images_per_second(const Run *r); /* since this start; 0: says nothing */
+/* The rate, or NaN where features are cached: it would be that of the head alone. */
+double run_measured_rate(const Run *r, double rate);
+double run_seconds(const Run *r); /* of the whole run */
+double run_epoch(const Run *r);   /* the place in the data, in epochs */
+bool run_is_over(const Run *r);   /* all epochs or updates are made */
 /* Where the run is, after so many images since this start; the listener's phase is "train". */
 MaeProgress run_progress(const Run *r, double images);
 
@@ -62,14 +76,15 @@ Status run_agree_on_fault(Run *r, Error *err);
 /* What rank 0 has becomes what all have: weights, moments (but for those kept by one process
  * alone), averages, counters. */
 void run_share_state(Run *r);
-/* Where in the data a resumed run goes on, whatever cut its batches had; refuses to change the
- * images of an update unless the options given say so. */
-Status run_find_place(Run *r, const MaeOptions *given, Error *err);
+/* Where in the data a resumed run goes on, whatever cut its batches had. */
+void run_find_place(Run *r);
 /* Images that some process could not read. */
 int64_t run_unreadable(Run *r);
 
 /* --- run_plan.c ------------------------------------------------------------------------------- */
 
+/* EMPTY: an epoch is too small for one update. */
+Status run_check_schedule(const Run *r, Error *err);
 /* What run_plan says, of a run that is configured. */
 Status run_fill_plan(Run *r, MaePlan *out, Error *err);
 /* FMA throughput, measured once; before the loader's threads work. */

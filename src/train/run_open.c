@@ -11,6 +11,7 @@
 #include "train/runfolder.h"
 #include "train/setup.h"
 #include "train/statistics.h"
+#include "train/unused.h"
 
 Status run_file(const Run *r, const char *name, char **out, Error *err) {
     *out = mem_printf("%s/%s", r->options.out, name);
@@ -54,12 +55,17 @@ static Status open_ema(Run *r, Error *err) {
 }
 
 /* A resumed run reads into everything, so that everything is there first. */
-static Status open_weights(Run *r, Error *err) {
+static Status open_weights(Run *r, bool accepted, Error *err) {
     Status status = STATUS_OK;
-    r->progress = (Progress){.seed = (uint64_t)r->options.seed, .best_top1 = -1};
+    r->progress = (Progress){.seed = (uint64_t)r->options.seed,
+                             .best_top1 = -1,
+                             .top1 = -1,
+                             .top5 = -1,
+                             .val_loss = -1,
+                             .ema_top1 = -1};
     if (!r->resumed) TRY(r->task->start(r, err));
     TRY(open_ema(r, err));
-    if (r->resumed) TRY(run_resume(r, err));
+    if (r->resumed) TRY(run_resume(r, accepted, err));
 done:
     return status;
 }
@@ -74,11 +80,7 @@ static Status open_loader(Run *r, Error *err) {
     if (status != STATUS_OK) return status;
     r->batches_per_epoch = loader_batches_per_epoch(r->loader);
     r->next_batch = r->progress.batch;
-    if (r->batches_per_epoch >= r->options.accumulate) return STATUS_OK;
-    return fail(err, STATUS_EMPTY,
-                "an epoch has %" PRId64 " batches of %" PRId64 ", fewer than --accumulate %" PRId64
-                "; use a smaller --batch or --accumulate, or --repeat",
-                r->batches_per_epoch, r->progress.batch_images, r->options.accumulate);
+    return STATUS_OK;
 }
 
 /* What will be done, and the peak that progress is compared with, for who listens. */
@@ -96,16 +98,18 @@ static Status announce(Run *r, Error *err) {
 static Status open_pieces(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
     MaeCommand command = r->task->command;
-    TRY(r->resumed ? runfolder_merge_options(o, command, &r->options, err)
-                   : runfolder_copy_options(o, command, &r->options, err));
+    TRY(r->resumed ? run_take_up(r, o, err) : runfolder_copy_options(o, command, &r->options, err));
+    if (r->complete) goto done;
     TRY(setup_device(&r->options, r->comm, &r->device, err));
     setup_say_threads(&r->options, r->device, r->comm);
     TRY(r->task->configure(r, err));
+    if (comm_is_root(r->comm)) option_warn_unused(&r->options, o, command);
+    TRY(run_check_schedule(r, err));
     TRY(announce(r, err));
-    if (r->resumed) TRY(run_check_folder(r, err));
     TRY(r->task->make(r, err));
-    TRY(open_weights(r, err));
-    TRY(run_find_place(r, o, err));
+    if (r->resumed) TRY(run_check_folder(r, o, err));
+    TRY(open_weights(r, o->accept_changes, err));
+    run_find_place(r);
     run_watch(r);
     TRY(open_loader(r, err));
 done:
@@ -114,24 +118,37 @@ done:
 
 /* --- the run folder --------------------------------------------------------------------------- */
 
+/* A resumed run's log goes back to its checkpoint, and tells what is otherwise from there on. */
+static Status open_log(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    char *log = NULL;
+    const Progress *p = &r->progress;
+    int64_t closed = p->epoch - (p->epoch_open ? 1 : 0);
+    TRY(run_file(r, "log.jsonl", &log, err));
+    TRY(runlog_open(log, r->resumed ? p->step : -1, closed, &r->log, err));
+    if (changes_have(&r->changes, CHANGE_MARKED))
+        TRY(runlog_changes(r->log, p->step, run_epoch(r), &r->changes, err));
+done:
+    mem_free(log);
+    return status;
+}
+
 static Status open_folder(Run *r, Error *err) {
     Status status = STATUS_OK;
     MaeError e = {0};
-    char *config = NULL, *log = NULL;
-    const Progress *p = &r->progress;
-    int64_t closed = p->epoch - (p->epoch_open ? 1 : 0);
+    char *config = NULL, *summary = NULL;
     TRY(run_file(r, "config.json", &config, err));
-    TRY(run_file(r, "log.jsonl", &log, err));
+    TRY(run_file(r, "summary.json", &summary, err));
     TRY(file_make_directories(r->options.out, err));
     if (r->lock < 0) TRY(runfolder_lock(r->options.out, &r->lock, err));
+    TRY(open_log(r, err));
+    TRY(file_remove(summary, err)); /* of an end that is none any more */
     if (mae_options_save(&r->options, r->task->command, config, &e) != MAE_OK) {
         status = fail(err, (Status)e.status, "%s", e.message);
-        goto done;
     }
-    TRY(runlog_open(log, r->resumed ? p->step : -1, closed, &r->log, err));
 done:
     mem_free(config);
-    mem_free(log);
+    mem_free(summary);
     return status;
 }
 
@@ -158,8 +175,8 @@ static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
     if (comm_is_root(r->comm)) {
         status = runfolder_check(o->out, r->task->command, err);
         if (status == STATUS_OK) status = runfolder_lock(o->out, &r->lock, err);
-        if (status == STATUS_OK && o->restart) status = runfolder_clear(o->out, err);
-        if (status == STATUS_OK) status = checkpoint_open_run(o->out, &r->resumed, err);
+        if (status == STATUS_OK && !o->restart)
+            status = checkpoint_open_run(o->out, &r->resumed, err);
     }
     TRY(comm_agree(r->comm, status, err));
     comm_broadcast(r->comm, &r->resumed, sizeof r->resumed);
@@ -176,13 +193,22 @@ static void warn_of_warmup(const Run *r) {
                  r->options.warmup_epochs, r->options.epochs);
 }
 
+/* The old run goes when all that the new one needs is there. */
+static Status clear_for_restart(const Run *r, const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    if (o->restart && comm_is_root(r->comm)) status = runfolder_clear(o->out, err);
+    return comm_agree(r->comm, status, err);
+}
+
 Status run_open(Run *r, const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;
     TRY(comm_world(&r->comm, err));
     TRY(comm_watch(r->comm, o->peer_timeout, err));
     TRY(open_run_folder(r, o, err));
     TRY(comm_agree(r->comm, open_pieces(r, o, err), err));
+    if (r->complete) return STATUS_OK;
     TRY(comm_watch(r->comm, r->options.peer_timeout, err));
+    TRY(clear_for_restart(r, o, err));
     run_share_state(r);
     TRY(r->task->open(r, err));
     TRY(comm_agree(r->comm, comm_is_root(r->comm) ? open_folder(r, err) : STATUS_OK, err));
@@ -210,4 +236,5 @@ void run_close(Run *r) {
     device_close(r->device);
     checkpoint_notes_free(&r->notes);
     mae_options_free(&r->options);
+    mae_options_free(&r->before);
 }

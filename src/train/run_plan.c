@@ -27,6 +27,19 @@ void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaeP
         p->bytes_parameters + p->bytes_optimizer + p->bytes_activations + p->bytes_snapshot;
 }
 
+Status run_check_schedule(const Run *r, Error *err) {
+    const MaeOptions *o = &r->options;
+    int64_t samples = dataset_count(r->dataset) * o->repeat,
+            update = setup_effective_batch(o, r->comm);
+    if (samples >= update) return STATUS_OK;
+    return fail(err, STATUS_EMPTY,
+                "0 updates an epoch: it has %" PRId64 " samples, an update takes %" PRId64
+                " (--batch %" PRId64 " --accumulate %" PRId64 " in %d process%s); use a smaller "
+                "--batch or --accumulate, or --repeat %" PRId64,
+                samples, update, o->batch, o->accumulate, comm_size(r->comm),
+                comm_size(r->comm) == 1 ? "" : "es", (update * o->repeat + samples - 1) / samples);
+}
+
 static void plan_schedule(const Run *r, MaePlan *p) {
     const MaeOptions *o = &r->options;
     p->images = dataset_count(r->dataset);
@@ -59,15 +72,18 @@ Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err)
     Status status = STATUS_OK;
     Run r = {.task = task};
     r.resumed = o->out && !o->restart && checkpoint_run_exists(o->out);
-    TRY(r.resumed ? runfolder_merge_options(o, task->command, &r.options, err)
+    TRY(r.resumed ? run_take_up(&r, o, err)
                   : runfolder_copy_options(o, task->command, &r.options, err));
     TRY(setup_device(&r.options, r.comm, &r.device, err));
     TRY(task->configure(&r, err));
+    TRY(run_check_schedule(&r, err));
+    if (r.resumed) TRY(run_check_folder(&r, o, err));
     TRY(run_fill_plan(&r, out, err));
 done:
     dataset_close(r.dataset);
     device_close(r.device);
     checkpoint_notes_free(&r.notes);
     mae_options_free(&r.options);
+    mae_options_free(&r.before);
     return status;
 }

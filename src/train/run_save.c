@@ -8,6 +8,7 @@ Status run_save(Run *r, int64_t numbered, Error *err) {
     if (!r->unsaved && numbered < 0) return STATUS_OK;
     r->notes.epochs = r->progress.epoch;
     r->notes.step = r->progress.step;
+    r->progress.seconds = run_seconds(r);
     if (r->log && r->fault.status == STATUS_OK) r->fault.status = runlog_flush(r->log, &r->fault);
     Status status = run_agree_on_fault(r, err);
     if (status == STATUS_OK) status = writer_submit(r->writer, &r->notes, numbered, err);

@@ -1,11 +1,8 @@
 /* What a run does so that several processes train one model; see run_internal.h. */
 #include <inttypes.h>
 
-#include "base/log.h"
 #include "base/memory.h"
-#include "train/options.h"
 #include "train/run_internal.h"
-#include "train/setup.h"
 
 Status run_make_reducer(Run *r, Error *err) {
     return reducer_new(r->comm, r->model->params, r->device->kernels.real_bytes,
@@ -46,45 +43,21 @@ void run_share_state(Run *r) {
 
 /* --- place in the data ------------------------------------------------------------------------ */
 
-static bool was_given(const Run *r, const MaeOptions *given, const char *name) {
-    return given->given[option_find(r->task->command, name)] != 0;
-}
-
-static Status check_update_size(const Run *r, const MaeOptions *given, int64_t images, Error *err) {
-    int64_t before = r->progress.update_images, size = comm_size(r->comm);
-    const MaeOptions *o = &r->options;
-    if (before == 0 || before == images) return STATUS_OK;
-    if (!was_given(r, given, "batch") && !was_given(r, given, "accumulate"))
-        return fail(err, STATUS_USAGE,
-                    "%s was trained with updates of %" PRId64 " images; %" PRId64
-                    " process%s of --batch %" PRId64 " --accumulate %" PRId64 " make %" PRId64
-                    ". Say --batch and --accumulate whose product is %" PRId64
-                    " to keep the updates as they were, or others to change them",
-                    o->out, before, size, size == 1 ? "" : "es", o->batch, o->accumulate, images,
-                    before / size);
-    if (comm_is_root(r->comm))
-        log_line(LOG_WARNING, "updates are of %" PRId64 " images from now on, before of %" PRId64,
-                 images, before);
-    return STATUS_OK;
-}
-
 /* Batches of so many images in an epoch. */
 static int64_t batches_of(const Run *r, int64_t images) {
     return dataset_count(r->dataset) * r->loader_options.repeat / images;
 }
 
-Status run_find_place(Run *r, const MaeOptions *given, Error *err) {
+void run_find_place(Run *r) {
     Progress *p = &r->progress;
-    int64_t images = r->options.batch * comm_size(r->comm);
-    Status status = check_update_size(r, given, images * r->options.accumulate, err);
-    if (status != STATUS_OK) return status;
-    int64_t n = batches_of(r, images);
+    int64_t images = r->options.batch * comm_size(r->comm), n = batches_of(r, images);
     if (p->batch_images > 0) p->batch = p->batch * p->batch_images / images;
     if (p->batch >= n) p->batch = n > 0 ? n - 1 : 0; /* larger ones may not fit what is left */
     p->batch -= p->batch % r->options.accumulate;
     p->batch_images = images;
     p->update_images = images * r->options.accumulate;
-    return STATUS_OK;
+    p->data_images = dataset_available(r->dataset);
+    p->val_images = r->val_images;
 }
 
 /* --- counting --------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* One update, once its micro-batches are over: the processes tell each other what became of them,
  * the update is made or left out, counted, reported and logged. */
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/log.h"
 #include "base/threads.h"
@@ -17,27 +18,50 @@ double run_images_per_second(const Run *r) {
     return seconds > 0 ? r->images / seconds : 0;
 }
 
-static int64_t total_steps(const Run *r) {
-    int64_t n = r->options.epochs * (r->batches_per_epoch / r->options.accumulate);
-    return r->options.steps > 0 && r->options.steps < n ? r->options.steps : n;
+double run_measured_rate(const Run *r, double rate) {
+    return r->options.cache_features ? (double)NAN : rate;
+}
+
+double run_seconds(const Run *r) {
+    return r->seconds_before + fmax(0, clock_seconds() - r->start);
+}
+
+double run_epoch(const Run *r) {
+    return (double)r->progress.epoch + (double)r->progress.batch / (double)r->batches_per_epoch;
+}
+
+/* Updates that are left; those of the epoch under way that were left out do not come again. */
+static int64_t steps_left(const Run *r) {
+    const MaeOptions *o = &r->options;
+    const Progress *p = &r->progress;
+    int64_t n =
+        (o->epochs - p->epoch) * (r->batches_per_epoch / o->accumulate) - p->batch / o->accumulate;
+    if (o->steps > 0 && o->steps - p->step < n) n = o->steps - p->step;
+    return n > 0 ? n : 0;
+}
+
+/* Until an epoch ends, its mean is that of the updates so far: what its line in the log will say.
+ */
+static double epoch_mean(const Progress *p) {
+    return p->epoch_count > 0 ? p->epoch_loss / (double)p->epoch_count : p->mean_loss;
 }
 
 MaeProgress run_progress(const Run *r, double images) {
     double seconds = clock_seconds() - r->start, rate = seconds > 0 ? images / seconds : 0;
-    double flops = step_flops_per_image(r->step);
-    double left = (double)(total_steps(r) - r->progress.step) * (double)r->progress.update_images;
+    double share =
+        rate * step_flops_per_image(r->step) * 1e-9 / r->peak_gflops / comm_size(r->comm);
+    double left = (double)steps_left(r) * (double)r->progress.update_images;
     return (MaeProgress){.step = r->progress.step,
-                         .total_steps = total_steps(r),
+                         .total_steps = r->progress.step + steps_left(r),
                          .epoch = r->progress.epoch,
                          .total_epochs = r->options.epochs,
                          .epoch_fraction = (double)r->progress.batch / (double)r->batches_per_epoch,
-                         .loss = r->last_loss,
+                         .loss = epoch_mean(&r->progress),
                          .lr = r->lr,
                          .gradient_norm = r->step->last_norm,
-                         .images_per_s = rate,
+                         .images_per_s = r->options.cache_features ? 0 : rate,
                          .eta_s = rate > 0 ? left / rate : 0,
-                         .fraction_of_peak =
-                             rate * flops * 1e-9 / (r->peak_gflops * comm_size(r->comm)),
+                         .fraction_of_peak = share < 1 ? share : 1,
                          .phase = "train"};
 }
 
@@ -53,10 +77,10 @@ static Status log_step(Run *r, Error *err) {
     double now = clock_seconds(), elapsed = now - r->last_log_time;
     double images = r->images - r->last_log_images;
     LogLine line = {.step = p->step,
-                    .epoch = (double)p->epoch + (double)p->batch / (double)r->batches_per_epoch,
+                    .epoch = run_epoch(r),
                     .loss = p->log_loss / (double)p->log_count,
                     .lr = r->lr,
-                    .images_per_s = elapsed > 0 ? images / elapsed : 0,
+                    .images_per_s = run_measured_rate(r, elapsed > 0 ? images / elapsed : 0),
                     .gradient_norm = p->log_norm / (double)p->log_count};
     p->log_loss = p->log_norm = 0;
     p->log_count = 0;
@@ -68,7 +92,6 @@ static Status log_step(Run *r, Error *err) {
 static void count_update(Run *r, double loss) {
     Progress *p = &r->progress;
     r->failures = 0;
-    r->last_loss = loss;
     if (r->ema) ema_update(r->ema);
     p->step++;
     p->log_loss += loss;
@@ -121,6 +144,7 @@ Status run_update(Run *r, Error *err) {
     r->unsaved = true;
     r->stopping = votes.stop > 0;
     r->progress.batch = r->next_batch;
+    r->progress.images += r->progress.update_images;
     if (votes.fault > 0 || votes.bad > 0) {
         Status status = comm_agree(r->comm, reason.status, &reason);
         step_discard(r->step);

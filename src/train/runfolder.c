@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +13,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "train/manifest.h"
+
+#define MAX_SUMMARY_BYTES ((size_t)1 << 20)
 
 static Status lift(MaeStatus status, const MaeError *e, Error *err) {
     return status == MAE_OK ? STATUS_OK : fail(err, (Status)status, "%s", e->message);
@@ -85,19 +88,44 @@ Status runfolder_prune(const char *run, int64_t keep, Error *err) {
     }
 }
 
+static Status remove_file(const char *folder, const char *name, Error *err) {
+    char *path = mem_printf("%s/%s", folder, name);
+    if (!path) return fail(err, STATUS_MEMORY, "no memory for a path in %s", folder);
+    Status status = file_remove(path, err);
+    mem_free(path);
+    return status;
+}
+
+static bool is_picture(const char *name) {
+    size_t digits = strspn(name, "0123456789");
+    return digits > 0 && strcmp(name + digits, ".png") == 0;
+}
+
+/* RUN/reconstructions/EPOCH.png, and the folder when nothing else is in it. */
+static Status clear_pictures(const char *run, Error *err) {
+    Status status = STATUS_OK;
+    char *folder = mem_printf("%s/reconstructions", run);
+    DIR *dir = folder ? opendir(folder) : NULL;
+    if (!folder) return fail(err, STATUS_MEMORY, "no memory for a path in %s", run);
+    for (const struct dirent *e; dir && (e = readdir(dir));)
+        if (is_picture(e->d_name)) TRY(remove_file(folder, e->d_name, err));
+    if (dir) (void)rmdir(folder);
+done:
+    if (dir) closedir(dir);
+    mem_free(folder);
+    return status;
+}
+
 Status runfolder_clear(const char *run, Error *err) {
     static const char *const files[] = {"log.jsonl", "config.json", "summary.json",
                                         "best.safetensors", "curves.svg"};
-    Status status = manifest_clear(run, err);
-    if (status != STATUS_OK) return status;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char *path = mem_printf("%s/%s", run, files[i]);
-        if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
-        status = file_remove(path, err);
-        mem_free(path);
-        if (status != STATUS_OK) return status;
-    }
-    return runfolder_prune(run, 0, err);
+    Status status = STATUS_OK;
+    TRY(manifest_clear(run, err));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) TRY(remove_file(run, files[i], err));
+    TRY(clear_pictures(run, err));
+    TRY(runfolder_prune(run, 0, err));
+done:
+    return status;
 }
 
 Status runfolder_lock(const char *run, int *lock, Error *err) {
@@ -117,6 +145,13 @@ void runfolder_unlock(int lock) {
     if (lock >= 0) close(lock);
 }
 
+/* --- summary.json ----------------------------------------------------------------------------- */
+
+/* JSON has no NaN, and a share below 0 was not measured: null. */
+static json_t *figure(double v) {
+    return isfinite(v) && v >= 0 ? json_real(v) : json_null();
+}
+
 static json_t *summary_json(MaeCommand command, const MaeSummary *s) {
     json_t *o = json_object();
     json_object_set_new(o, "steps", json_integer((json_int_t)s->steps));
@@ -124,20 +159,21 @@ static json_t *summary_json(MaeCommand command, const MaeSummary *s) {
     json_object_set_new(o, "images", json_integer((json_int_t)s->images));
     json_object_set_new(o, "unreadable", json_integer((json_int_t)s->unreadable));
     json_object_set_new(o, "skipped_steps", json_integer((json_int_t)s->skipped_steps));
-    json_object_set_new(o, "loss", json_real(s->loss));
+    json_object_set_new(o, "loss", isfinite(s->loss) ? json_real(s->loss) : json_null());
+    json_object_set_new(o, "loss_over", json_string(s->loss_over));
     json_object_set_new(o, "seconds", json_real(s->seconds));
-    json_object_set_new(o, "images_per_s", json_real(s->images_per_s));
+    json_object_set_new(o, "images_per_s", figure(s->images_per_s));
     json_object_set_new(o, "checkpoint", json_string(s->checkpoint));
     if (command == MAE_COMMAND_PRETRAIN) {
         json_object_set_new(o, "picture", json_string(s->picture));
         return o;
     }
-    json_object_set_new(o, "top1", json_real(s->top1));
-    json_object_set_new(o, "top5", json_real(s->top5));
-    json_object_set_new(o, "val_loss", json_real(s->val_loss));
+    json_object_set_new(o, "top1", figure(s->top1));
+    json_object_set_new(o, "top5", figure(s->top5));
+    json_object_set_new(o, "val_loss", figure(s->val_loss));
     json_object_set_new(o, "val_unreadable", json_integer((json_int_t)s->val_unreadable));
-    if (s->ema_top1 >= 0) json_object_set_new(o, "ema_top1", json_real(s->ema_top1));
-    json_object_set_new(o, "best_top1", json_real(s->best_top1));
+    json_object_set_new(o, "ema_top1", figure(s->ema_top1));
+    json_object_set_new(o, "best_top1", figure(s->best_top1));
     json_object_set_new(o, "best_epoch", json_integer((json_int_t)s->best_epoch));
     return o;
 }
@@ -153,4 +189,50 @@ Status runfolder_write_summary(const char *run, MaeCommand command, const MaeSum
     free(text);
     mem_free(path);
     return status;
+}
+
+static int64_t read_count(const json_t *o, const char *key) {
+    return (int64_t)json_integer_value(json_object_get(o, key));
+}
+
+static double read_figure(const json_t *o, const char *key, double otherwise) {
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : otherwise;
+}
+
+static void read_text(const json_t *o, const char *key, char *out, size_t bytes) {
+    const char *text = json_string_value(json_object_get(o, key));
+    snprintf(out, bytes, "%s", text ? text : "");
+}
+
+bool runfolder_read_summary(const char *run, MaeSummary *out) {
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    char *path = mem_printf("%s/summary.json", run);
+    Status status =
+        path ? file_read_regular(path, MAX_SUMMARY_BYTES, &data, &bytes, NULL) : STATUS_MEMORY;
+    json_t *o = status == STATUS_OK ? json_parse(data, bytes, NULL) : NULL;
+    *out = (MaeSummary){.steps = read_count(o, "steps"),
+                        .epochs = read_count(o, "epochs"),
+                        .images = read_count(o, "images"),
+                        .unreadable = read_count(o, "unreadable"),
+                        .val_unreadable = read_count(o, "val_unreadable"),
+                        .skipped_steps = read_count(o, "skipped_steps"),
+                        .loss = read_figure(o, "loss", NAN),
+                        .seconds = read_figure(o, "seconds", 0),
+                        .images_per_s = read_figure(o, "images_per_s", -1),
+                        .top1 = read_figure(o, "top1", -1),
+                        .top5 = read_figure(o, "top5", -1),
+                        .val_loss = read_figure(o, "val_loss", -1),
+                        .ema_top1 = read_figure(o, "ema_top1", -1),
+                        .best_top1 = read_figure(o, "best_top1", -1),
+                        .best_epoch = read_count(o, "best_epoch")};
+    read_text(o, "loss_over", out->loss_over, sizeof out->loss_over);
+    read_text(o, "checkpoint", out->checkpoint, sizeof out->checkpoint);
+    read_text(o, "picture", out->picture, sizeof out->picture);
+    bool there = json_is_object(o);
+    json_decref(o);
+    mem_free(data);
+    mem_free(path);
+    return there;
 }

@@ -2,6 +2,7 @@
 #ifndef TRAIN_RUNFOLDER_H
 #define TRAIN_RUNFOLDER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -20,7 +21,7 @@ Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptio
 Status runfolder_check(const char *run, MaeCommand command, Error *err);
 /* Removes checkpoint-N.safetensors but for the `keep` highest N. */
 Status runfolder_prune(const char *run, int64_t keep, Error *err);
-/* With --restart: removes the files of the old run (nothing else). */
+/* With --restart: removes the files of the old run, pictures and all (nothing else). */
 Status runfolder_clear(const char *run, Error *err);
 /* One process at a time writes in a run folder: takes it until runfolder_unlock, or until the
  * process ends. *lock is -1 when the folder is not there yet, or its file system has no locks. */
@@ -28,5 +29,7 @@ Status runfolder_lock(const char *run, int *lock, Error *err);
 void runfolder_unlock(int lock); /* accepts -1 */
 Status runfolder_write_summary(const char *run, MaeCommand command, const MaeSummary *s,
                                Error *err);
+/* What runfolder_write_summary wrote; false: there is none, or it cannot be read. */
+bool runfolder_read_summary(const char *run, MaeSummary *out);
 
 #endif

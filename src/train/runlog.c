@@ -129,6 +129,22 @@ Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err) {
                   err);
 }
 
+Status runlog_changes(RunLog *l, int64_t step, double epoch, const Changes *c, Error *err) {
+    char text[1024];
+    json_t *list = json_array();
+    for (int i = 0; i < c->n; i++) {
+        const Change *k = &c->change[i];
+        if (k->kind == CHANGE_MARKED)
+            json_array_append_new(
+                list, json_pack("{ss ss ss}", "what", k->what, "before", k->before, "now", k->now));
+    }
+    changes_describe(c, text, sizeof text);
+    return append(l,
+                  json_pack("{ss sI sf ss so}", "kind", "event", "step", (json_int_t)step, "epoch",
+                            epoch, "message", text, "changes", list),
+                  err);
+}
+
 void runlog_close(RunLog *l) {
     if (!l) return;
     if (l->file) fclose(l->file);

@@ -7,13 +7,14 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "train/changes.h"
 
 typedef struct RunLog RunLog;
 
 typedef struct LogLine {
     bool epoch_end; /* "kind": "epoch" instead of "step" */
     int64_t step;
-    double epoch, loss, lr, images_per_s, gradient_norm;
+    double epoch, loss, lr, images_per_s, gradient_norm; /* not finite: null in the file */
     bool measured; /* of classifiers, at the end of an epoch, on the validation images: */
     double top1, top5, val_loss;
     bool averaged; /* and the same of the averaged weights */
@@ -27,6 +28,9 @@ Status runlog_open(const char *path, int64_t keep_step, int64_t keep_epoch, RunL
 Status runlog_write(RunLog *l, const LogLine *line, Error *err);
 /* Something that happened: {"kind":"event","step":..,"message":".."}. */
 Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err);
+/* Options and data that are otherwise from this place on: an event with "epoch" and "changes":
+ * [{"what":..,"before":..,"now":..}], those that want a mark. */
+Status runlog_changes(RunLog *l, int64_t step, double epoch, const Changes *c, Error *err);
 /* What was written is on disk. */
 Status runlog_flush(RunLog *l, Error *err);
 void runlog_close(RunLog *l); /* accepts NULL */

@@ -20,6 +20,7 @@ struct Snapshot {
     Meta meta[N_FILES];
     Arena *arena; /* texts of meta */
     int64_t step, epoch;
+    double seconds;
     char numbered[MANIFEST_NAME];
     FileDigest digest[N_FILES]; /* once they are written */
 };
@@ -114,6 +115,7 @@ Status snapshot_take(Snapshot *s, const Progress *p, const CheckpointNotes *note
     meta_put_progress(&s->meta[STATE], p, optimizer_updates(s->run.optimizer));
     s->step = p->step;
     s->epoch = p->epoch;
+    s->seconds = p->seconds;
     snprintf(s->numbered, sizeof s->numbered, "%s", numbered ? numbered : "");
     for (int i = 0; i < N_FILES && s->copy; i++) tensor_list_copy(&s->list[i]);
     return STATUS_OK;
@@ -152,7 +154,7 @@ FileDigest snapshot_state_digest(const Snapshot *s) {
 
 Status snapshot_commit(const Snapshot *s, const char *run, const FileDigest *states, Error *err) {
     Status status = STATUS_OK;
-    Manifest m = {.step = s->step, .epoch = s->epoch};
+    Manifest m = {.step = s->step, .epoch = s->epoch, .seconds = s->seconds};
     snprintf(m.numbered, sizeof m.numbered, "%s", s->numbered);
     TRY(manifest_add(&m, WEIGHTS_NAME, s->digest[WEIGHTS], err));
     for (int i = 0; i < s->size; i++) {

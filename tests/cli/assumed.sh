@@ -83,7 +83,7 @@ run 0 info "$dir/kept/last.safetensors"
 out '^pixels *mean 0.5,0.5,0.5, deviation 0.25,0.25,0.25'
 tune 0
 tune 2 --mean 0.4
-err 'mean 0.5,0.5,0.5'
+err 'mean 0.5 -> 0.4 (the model of a run cannot change'
 run 0 info "$dir/run/last.safetensors"
 out '^pixels *mean 0.485,0.456,0.406'
 grep -q '"std": "0.229,0.224,0.225"' "$dir/run/config.json" || wrong 'config.json lacks the deviation'

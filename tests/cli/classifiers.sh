@@ -80,7 +80,7 @@ end
 case_ 'plans of classifiers'
 run 0 plan finetune $sets --init "$mae_model" --tune-blocks 1
 out 'optimiser'
-run 0 plan probe $sets --init "$mae_model" --json
+run 0 plan probe $sets --init "$mae_model" --batch 16 --json
 json parameters trained_parameters gflop_per_image bytes_total lr
 out '"trained_parameters":330'
 end
@@ -115,7 +115,7 @@ cp "$dir/flat/a.png" "$dir/other/cat/"
 run 1 finetune --data synthetic:64x32x32 --val "$dir/other" --init "$mae_model" --out "$dir/x"
 err "class cat of --val is none of the model's 10 classes"
 run 1 finetune --data "$dir/other" --val "$dir/other" --init "$mae_model" --out "$dir/x"
-err 'fewer than one batch'
+err '0 updates an epoch: it has '
 [ ! -e "$dir/x" ] || wrong 'a run folder was made'
 end
 
@@ -179,8 +179,9 @@ mv "$dir/out" "$dir/baseline.json"
 run 0 eval --model "$dir/ft/best.safetensors" --val synthetic:20x32x32 --corruptions fog,contrast \
     --baseline "$dir/baseline.json"
 out 'mean corruption error  100.00 %'
-run 0 eval --model "$dir/ft/best.safetensors" --val synthetic:20x32x32 --corruptions fog --quiet
-out 'of alexnet'
+run 0 eval --model "$dir/ft/best.safetensors" --val synthetic:20x32x32 --corruptions fog
+out '^mean error '
+err 'known for the 1000 classes of ImageNet only'
 usage 'mist is none of them' eval --model "$dir/ft/best.safetensors" --val synthetic:20x32x32 \
     --corruptions mist
 end

@@ -218,7 +218,9 @@ case_ 'other batches go on with a run'
 other="--data synthetic:25x32x32 --out $dir/other $tiny --threads 1 --workers 1 --log-every 1"
 run 0 pretrain $other --batch 5 --epochs 4 --steps 4
 run 2 pretrain $other --batch 5 --accumulate 1 --image-size 16
-run 0 pretrain $other --batch 20 --epochs 4 --steps 0 --json
+run 2 pretrain $other --batch 20 --epochs 4 --steps 0 --json
+err 'images of an update 5 -> 20'
+run 0 pretrain $other --batch 20 --epochs 4 --steps 0 --json --accept-changes
 out '"epochs":4,'
 grep -q '"step":8,' "$dir/other/log.jsonl" || wrong "$last: not 8 updates"
 end

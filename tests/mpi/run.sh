@@ -156,7 +156,7 @@ end
 case_ 'four, two and one process go on with one run'
 mpi 0 4 $pretrain --batch 6 --steps 4 --out "$dir/e"
 mpi 2 2 $pretrain --out "$dir/e"
-err 'trained with updates of 24 images'
+err 'images of an update 24 (12 a process) -> 12 by 2 processes'
 mpi 0 2 $pretrain --batch 12 --steps 7 --out "$dir/e"
 run 0 pretrain ${pretrain#pretrain } --batch 8 --accumulate 3 --steps 0 --out "$dir/e"
 alike "$dir/p1" "$dir/e" loss grad_norm

@@ -1,0 +1,138 @@
+/* Which options may change in a run, and which have no effect beside others. */
+#include <stdio.h>
+#include <string.h>
+
+#include "mae.h"
+#include "train/changes.h"
+#include "train/options.h"
+
+#include <check.h> /* last: it has a macro named fail */
+
+Suite *suite_changes(void);
+
+#define RUNS (MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE)
+
+static void set(MaeOptions *o, MaeCommand c, const char *name, const char *value) {
+    MaeError err = {0};
+    ck_assert_msg(mae_option_set(o, c, name, value, &err) == MAE_OK, "%s", err.message);
+}
+
+START_TEST(rules_name_options) {
+    for (size_t i = 0; changes_rule(i); i++)
+        ck_assert_msg(option_find(RUNS, changes_rule(i)) >= 0, "no option %s", changes_rule(i));
+    ck_assert_int_eq(changes_kind("threads", NULL), CHANGE_FREE);
+    ck_assert_int_eq(changes_kind("weight-decay", NULL), CHANGE_MARKED);
+    ck_assert_int_eq(changes_kind("depth", NULL), CHANGE_NEVER);
+}
+END_TEST
+
+static Changes differences(MaeCommand c, const MaeOptions *before, MaeOptions *now) {
+    Changes changes = {0};
+    changes_find(&changes, c, before, now, now);
+    return changes;
+}
+
+START_TEST(only_what_was_given_and_differs) {
+    MaeOptions before, now;
+    Error err = {0};
+    mae_options_default(MAE_COMMAND_FINETUNE, &before);
+    mae_options_default(MAE_COMMAND_FINETUNE, &now);
+    set(&before, MAE_COMMAND_FINETUNE, "epochs", "20");
+    set(&now, MAE_COMMAND_FINETUNE, "epochs", "20");
+    set(&now, MAE_COMMAND_FINETUNE, "out", "here");
+    Changes c = differences(MAE_COMMAND_FINETUNE, &before, &now);
+    ck_assert_int_eq(c.n, 0);
+    set(&now, MAE_COMMAND_FINETUNE, "threads", "3");
+    set(&now, MAE_COMMAND_FINETUNE, "lr", "0.5");
+    set(&now, MAE_COMMAND_FINETUNE, "base-lr",
+        "0.5"); /* without effect beside --lr, but not before */
+    c = differences(MAE_COMMAND_FINETUNE, &before, &now);
+    ck_assert_int_eq(c.n, 3);
+    ck_assert(changes_have(&c, CHANGE_FREE) && changes_have(&c, CHANGE_MARKED));
+    ck_assert_int_eq(changes_check(&c, "run", true, &err), STATUS_OK);
+    ck_assert_int_eq(changes_check(&c, "run", false, &err), STATUS_USAGE);
+    ck_assert_msg(strstr(err.message, "--lr not set -> 0.5"), "%s", err.message);
+    ck_assert_msg(!strstr(err.message, "--threads"), "%s", err.message);
+    mae_options_free(&before);
+    mae_options_free(&now);
+}
+END_TEST
+
+START_TEST(what_cannot_be_accepted) {
+    MaeOptions before, now;
+    mae_options_default(MAE_COMMAND_FINETUNE, &before);
+    mae_options_default(MAE_COMMAND_FINETUNE, &now);
+    set(&now, MAE_COMMAND_FINETUNE, "seed", "3");
+    Changes c = differences(MAE_COMMAND_FINETUNE, &before, &now);
+    ck_assert_int_eq(c.change[0].kind, CHANGE_MARKED);
+    now.val_share = before.val_share = 0.1; /* other images would be held out */
+    c = differences(MAE_COMMAND_FINETUNE, &before, &now);
+    ck_assert_int_eq(c.change[0].kind, CHANGE_NEVER);
+    mae_options_free(&before);
+    mae_options_free(&now);
+}
+END_TEST
+
+/* However many and long they are, the message keeps what to do, and no character is cut. */
+START_TEST(long_lists) {
+    Changes c = {0};
+    Error err = {0};
+    char text[1024], name[64], path[400];
+    for (size_t i = 0; i + 2 < sizeof path; i += 2) memcpy(path + i, "\xc3\xa4", 3);
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "--option-%d", i);
+        changes_add(&c, CHANGE_MARKED, name, path, i % 2 ? path : "x", NULL);
+    }
+    ck_assert_int_eq(changes_check(&c, path, false, &err), STATUS_USAGE);
+    ck_assert_msg(strstr(err.message, "more\n"), "%s", err.message);
+    ck_assert_msg(strstr(err.message, "--restart"), "%s", err.message);
+    changes_describe(&c, text, sizeof text);
+    for (const char *s = c.change[0].before; *s && *s != '.'; s += 2)
+        ck_assert(memcmp(s, "\xc3\xa4", 2) == 0);
+}
+END_TEST
+
+START_TEST(options_without_effect) {
+    static const struct {
+        MaeCommand command;
+        const char *option, *beside, *value;
+        bool before, after;
+    } cases[] = {
+        {MAE_COMMAND_PRETRAIN, "pca-components", "target", "pca", true, false},
+        {MAE_COMMAND_PRETRAIN, "min-scale", "augment", "none", false, true},
+        {MAE_COMMAND_PRETRAIN, "mask-ratio", "mask", "grid", false, true},
+        {MAE_COMMAND_PRETRAIN, "base-lr", "lr", "0.1", false, true},
+        {MAE_COMMAND_FINETUNE, "mixup", "mix-prob", "0", false, true},
+        {MAE_COMMAND_FINETUNE, "mix-switch-prob", "cutmix", "0", false, true},
+        {MAE_COMMAND_PROBE, "beta1", "optimizer", "adamw", true, false},
+        {MAE_COMMAND_PROBE, "momentum", "optimizer", "adamw", false, true},
+        {MAE_COMMAND_EVAL, "baseline", "corruptions", "fog", true, false},
+        {MAE_COMMAND_CONVERT, "part", "to", "onnx", true, false},
+    };
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        MaeOptions o;
+        mae_options_default(cases[i].command, &o);
+        const MaeOption *row = &table[option_find(cases[i].command, cases[i].option)];
+        const char *why = mae_option_unused(&o, cases[i].command, row);
+        ck_assert_msg((why != NULL) == cases[i].before, "%s", cases[i].option);
+        set(&o, cases[i].command, cases[i].beside, cases[i].value);
+        why = mae_option_unused(&o, cases[i].command, row);
+        ck_assert_msg((why != NULL) == cases[i].after, "%s", cases[i].option);
+        mae_options_free(&o);
+    }
+}
+END_TEST
+
+Suite *suite_changes(void) {
+    Suite *s = suite_create("changes");
+    TCase *t = tcase_create("changes");
+    tcase_add_test(t, rules_name_options);
+    tcase_add_test(t, only_what_was_given_and_differs);
+    tcase_add_test(t, what_cannot_be_accepted);
+    tcase_add_test(t, long_lists);
+    tcase_add_test(t, options_without_effect);
+    suite_add_tcase(s, t);
+    return s;
+}
