@@ -1,6 +1,6 @@
 /* Any bytes as the text files that go with a model: up to a NUL, or their first half, as
- * config.json and the rest as preprocessor_config.json of Hugging Face folders; all of them as
- * names of classes and as options of a run. */
+ * config.json and the rest as preprocessor_config.json of folders of Hugging Face and of timm; all
+ * of them as names of classes, as options of a run, and as pixel statistics. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -9,8 +9,9 @@
 #include "mae.h"
 #include "replay.h"
 #include "train/convert.h"
+#include "train/statistics.h"
 
-enum { MAE, CLASSIFIER, N_MODELS };
+enum { MAE, CLASSIFIER, TIMM, N_MODELS };
 
 static ModelConfig hf_model(int which) {
     ModelConfig c = {.image_height = 4,
@@ -27,13 +28,13 @@ static ModelConfig hf_model(int which) {
                      .norm_eps = 1e-6,
                      .mean = {0.5f, 0.5f, 0.5f},
                      .std = {0.5f, 0.5f, 0.5f},
-                     .head = which == CLASSIFIER ? HEAD_LINEAR : HEAD_NONE,
+                     .head = which == MAE ? HEAD_NONE : HEAD_LINEAR,
                      .pool = POOL_CLS,
-                     .classes = which == CLASSIFIER ? 3 : 0};
+                     .classes = which == MAE ? 0 : 3};
     return c;
 }
 
-/* FOLDER/hf0, FOLDER/hf1: the weights, written once. */
+/* FOLDER/hf0, hf1, hf2: the weights, written once. */
 static void make_hf_folder(Device *d, int which) {
     const CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5, .top1 = -1};
     const ModelConfig c = hf_model(which);
@@ -45,8 +46,14 @@ static void make_hf_folder(Device *d, int which) {
     ASSERT(vit_new(d, &c, GRADIENTS_NONE, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
     ASSERT(vit_init(v, 1, &err) == STATUS_OK, "%s", err.message);
     ASSERT(checkpoint_write(native, v, &notes, &err) == STATUS_OK, "%s", err.message);
+    if (which == TIMM) {
+        ASSERT(file_make_directories(out, &err) == STATUS_OK, "%s", err.message);
+        out = fuzz_path("hf%d/model.safetensors", which);
+    }
     mae_options_default(MAE_COMMAND_CONVERT, &o);
-    ASSERT(mae_option_set(&o, MAE_COMMAND_CONVERT, "to", "hf", NULL) == MAE_OK, "--to hf");
+    ASSERT(mae_option_set(&o, MAE_COMMAND_CONVERT, "to", which == TIMM ? "timm" : "hf", NULL) ==
+               MAE_OK,
+           "--to");
     ASSERT(convert_file(native, out, &o, &result, &err) == STATUS_OK, "%s", err.message);
     mae_options_free(&o);
     vit_free(v);
@@ -71,6 +78,21 @@ static void read_class_names(const uint8_t *data, size_t bytes) {
         mem_free(json);
         classes_free(names);
     }
+    mem_free(text);
+}
+
+static void read_statistics(const uint8_t *data, size_t bytes) {
+    ModelConfig c = {.channels = 3};
+    char *text = mem_alloc(bytes + 1), back[STATISTICS_TEXT_BYTES];
+    ASSERT(text != NULL, "no memory");
+    if (bytes) memcpy(text, data, bytes);
+    statistics_default(&c);
+    (void)statistics_of_mmengine(text, &c);
+    (void)statistics_set(text, text, &c, NULL);
+    ModelConfig again = c;
+    statistics_print(c.mean, 3, back);
+    ASSERT(statistics_set(back, NULL, &again, NULL) == STATUS_OK, "%s", back);
+    ASSERT(statistics_equal(&c, &again), "%s", back);
     mem_free(text);
 }
 
@@ -99,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         fuzz_open_checkpoint(fuzz_path("hf%d", i));
     }
     read_class_names(data, bytes);
+    read_statistics(data, bytes);
     fuzz_write(fuzz_path("options.json"), data, bytes);
     read_options(MAE_COMMAND_PRETRAIN, fuzz_path("options.json"));
     read_options(MAE_COMMAND_FINETUNE, fuzz_path("options.json"));
