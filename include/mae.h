@@ -302,8 +302,9 @@ typedef struct MaeModelInfo {
 } MaeModelInfo;
 
 /* A checkpoint: of this library, or of facebookresearch/mae, timm, Hugging Face transformers (a
- * file or a folder) or mmpretrain, as safetensors or PyTorch file. device: "cpu" or "ref"; threads
- * 0: OMP_NUM_THREADS of them, or as many as there are processors.
+ * file or a folder) or mmpretrain, as safetensors or PyTorch file, or a run folder, whose
+ * best.safetensors is taken where there is one, else last.safetensors. device: "cpu" or "ref";
+ * threads 0: OMP_NUM_THREADS of them, or as many as there are processors.
  */
 MAE_API MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
                                  MaeError *err);

@@ -27,6 +27,8 @@ typedef struct TensorEntry {
  * pytorch_model.bin.index.json (the first that is there). IO: cannot be read; FORMAT: damaged, cut
  * off, or would run code; UNSUPPORTED: well-formed but of a kind that is not read; MEMORY. */
 Status tensorfile_open(const char *path, TensorFile **out, Error *err);
+/* Does the folder hold one of these? */
+bool tensorfile_is_folder(const char *path);
 /* One file from memory that outlives the object; no index (fuzzing, tests). */
 Status tensorfile_parse(const char *path, const void *data, size_t bytes, TensorFile **out,
                         Error *err);

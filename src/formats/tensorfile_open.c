@@ -284,11 +284,24 @@ done:
     return status;
 }
 
+enum { USUAL_NAMES = 4 };
+static const char *const usual_names[USUAL_NAMES] = {
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+    "pytorch_model.bin.index.json"};
+
+bool tensorfile_is_folder(const char *path) {
+    bool there = false;
+    for (int i = 0; i < USUAL_NAMES && !there; i++) {
+        char *file = mem_printf("%s/%s", path, usual_names[i]);
+        there = !file || file_exists(file); /* opening says that memory is short */
+        mem_free(file);
+    }
+    return there;
+}
+
 static Status open_folder(const char *path, TensorFile **out, Error *err) {
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
-                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
-    for (int i = 0; i < 4; i++) {
-        char *file = mem_printf("%s/%s", path, names[i]);
+    for (int i = 0; i < USUAL_NAMES; i++) {
+        char *file = mem_printf("%s/%s", path, usual_names[i]);
         if (file == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
         bool there = file_exists(file);
         Status status = there ? open_file(file, out, err) : STATUS_OK;
@@ -298,7 +311,7 @@ static Status open_folder(const char *path, TensorFile **out, Error *err) {
     return fail(err, STATUS_IO,
                 "%s: the folder holds no %s and no %s (nor an index of shards of them); name the "
                 "file itself",
-                path, names[0], names[2]);
+                path, usual_names[0], usual_names[2]);
 }
 
 Status tensorfile_open(const char *path, TensorFile **out, Error *err) {

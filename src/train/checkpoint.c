@@ -85,9 +85,13 @@ Status checkpoint_open(const char *path, const CheckpointHints *hints, Checkpoin
                        Error *err) {
     Status status = STATUS_OK;
     CheckpointFile *c = mem_alloc(sizeof *c);
+    char *file = NULL;
     *out = NULL;
     if (!c) return fail(err, STATUS_MEMORY, "no memory to open %s", path);
-    TRY(tensorfile_open(path, &c->file, err));
+    TRY(checkpoint_find(path, &file, err));
+    TRY(tensorfile_open(file, &c->file, err));
+    if ((!hints || !hints->said) && strcmp(file, path) != 0)
+        log_line(LOG_INFO, "%s is a run folder: %s is taken", path, file);
     c->verdicts = mem_alloc_array(tensorfile_count(c->file) + 1, sizeof *c->verdicts);
     if (!c->verdicts) {
         status = fail(err, STATUS_MEMORY, "no memory to open %s", path);
@@ -99,6 +103,7 @@ Status checkpoint_open(const char *path, const CheckpointHints *hints, Checkpoin
     *out = c;
     c = NULL;
 done:
+    mem_free(file);
     checkpoint_close(c);
     return status;
 }
@@ -171,12 +176,28 @@ static Status read_positions(const CheckpointFile *c, Vit *v, Param *p, Error *e
     return status;
 }
 
-static bool same_head(const ModelConfig *a, const ModelConfig *b) {
-    return a->head == b->head && a->pool == b->pool && a->classes == b->classes;
+/* head.weight, head.1.bias ...: a row a class. Norms and statistics have none. */
+static bool has_rows(const char *name) {
+    return strncmp(name, "head.", 5) == 0 && strncmp(name, "head.0.", 7) != 0;
 }
 
-Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, Error *err) {
-    bool with_head = same_head(&c->config, &v->config);
+/* A parameter of the head, its rows in the order of the classes of v. */
+static Status read_head(const CheckpointFile *c, Vit *v, Param *p, const int *rows, Error *err) {
+    int64_t O = v->config.classes, n = p->numel / O;
+    if (!has_rows(p->name)) return read_param(c, v, p, err);
+    float *there = mem_alloc_array((size_t)p->numel, sizeof *there);
+    float *here = mem_alloc_array((size_t)p->numel, sizeof *here);
+    Status status = there && here ? dialect_read(&c->dialect, p, there, err)
+                                  : fail(err, STATUS_MEMORY, "no memory to read %s", p->name);
+    for (int64_t i = 0; i < O && status == STATUS_OK; i++)
+        memcpy(here + i * n, there + rows[i] * n, (size_t)n * sizeof *here);
+    if (status == STATUS_OK) params_set(v->params, p, here);
+    mem_free(there);
+    mem_free(here);
+    return status;
+}
+
+Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows, Error *err) {
     if (c->config.head != HEAD_NONE && c->config.pool != v->config.pool)
         return fail(err, STATUS_USAGE,
                     "%s is a classifier that pools otherwise (%s); use --pool %s with it",
@@ -184,11 +205,62 @@ Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, Error *err) {
                     c->config.pool == POOL_CLS ? "cls" : "mean");
     for (int64_t i = 0; i < params_count(v->params); i++) {
         Param *p = params_at(v->params, i);
-        if (vit_is_head(p->name) && !with_head) continue;
-        Status status = strcmp(p->name, "pos_embed") == 0 ? read_positions(c, v, p, err)
-                                                          : read_param(c, v, p, err);
+        if (vit_is_head(p->name) && !rows) continue;
+        Status status = vit_is_head(p->name)                ? read_head(c, v, p, rows, err)
+                        : strcmp(p->name, "pos_embed") == 0 ? read_positions(c, v, p, err)
+                                                            : read_param(c, v, p, err);
         if (status != STATUS_OK) return status;
     }
-    if (with_head) log_line(LOG_INFO, "the head of %s is kept", tensorfile_path(c->file));
     return STATUS_OK;
+}
+
+/* --- what pre-training goes on from ----------------------------------------------------------- */
+
+static bool same_grid(const ModelConfig *a, const ModelConfig *b) {
+    return model_grid_height(a) == model_grid_height(b) &&
+           model_grid_width(a) == model_grid_width(b);
+}
+
+static bool is_positions(const char *name) {
+    return strcmp(name, "pos_embed") == 0 || strcmp(name, "decoder_pos_embed") == 0;
+}
+
+/* Parts that a file of another kind of model does not have. */
+static bool stays_fresh(const CheckpointFile *c, const Vit *v, const char *name) {
+    if (vit_is_decoder(name) && c->config.decoder_depth == 0) return true;
+    if (is_positions(name) && !same_grid(&c->config, &v->config)) return true;
+    if (strcmp(name, "encoder_mask_token") == 0) return !c->config.mask_token_in_encoder;
+    bool norm = strcmp(name, "norm.weight") == 0 || strcmp(name, "norm.bias") == 0;
+    return norm && c->config.head != HEAD_NONE && !dialect_find(&c->dialect, name);
+}
+
+static void say_what_is_fresh(const CheckpointFile *c, const Vit *v) {
+    const char *path = tensorfile_path(c->file);
+    const ModelConfig *there = &c->config, *here = &v->config;
+    if (there->decoder_depth == 0)
+        log_line(LOG_INFO,
+                 "%s has no decoder: a new one, width %" PRId64 ", depth %" PRId64
+                 ", heads %" PRId64,
+                 path, here->decoder_embed_dim, here->decoder_depth, here->decoder_heads);
+    if (!same_grid(there, here))
+        log_line(LOG_INFO,
+                 "positions of %" PRId64 "x%" PRId64 " patches in %s make way for new sin-cos "
+                 "positions of %" PRId64 "x%" PRId64,
+                 model_grid_height(there), model_grid_width(there), path, model_grid_height(here),
+                 model_grid_width(here));
+    if (there->head != HEAD_NONE) log_line(LOG_INFO, "the head of %s is left out", path);
+    if (stays_fresh(c, v, "norm.weight"))
+        log_line(LOG_INFO, "%s has no norm behind its blocks: a new one", path);
+    if (here->mask_token_in_encoder && !there->mask_token_in_encoder)
+        log_line(LOG_INFO, "%s has no mask token in the encoder: a new one", path);
+}
+
+Status checkpoint_read_autoencoder(const CheckpointFile *c, Vit *v, Error *err) {
+    Status status = c->config.head == HEAD_NONE ? refuse_foreign_tensors(c, v, err) : STATUS_OK;
+    for (int64_t i = 0; i < params_count(v->params) && status == STATUS_OK; i++) {
+        Param *p = params_at(v->params, i);
+        if (!stays_fresh(c, v, p->name)) status = read_param(c, v, p, err);
+    }
+    if (status == STATUS_OK) say_what_is_fresh(c, v);
+    return status;
 }

@@ -78,11 +78,14 @@ typedef struct CheckpointFile {
     CheckpointNotes notes;
     char unknown[1024]; /* what a foreign file does not say and how it was taken, "" */
     bool doubtful;      /* results depend on it */
+    bool target_assumed;
     char done[512];     /* what was chosen and put together on reading it, "" */
     char refused[1024]; /* why it cannot be used, "" */
 } CheckpointFile;
 
-/* hints may be NULL. Says in the log what it had to assume, which of several models it chose, and
+/* path: a file, a folder of weights of another tool, or a run folder, of which it takes
+ * best.safetensors where there is one (of a classifier), else last.safetensors, and says so.
+ * hints may be NULL. Says in the log what it had to assume, which of several models it chose, and
  * what it put together. FORMAT when the file is no model, or says too little and hints do not help;
  * UNSUPPORTED when it holds what this library does not compute or does not understand; USAGE for a
  * prefix that it does not have. */
@@ -93,13 +96,21 @@ void checkpoint_close(CheckpointFile *c); /* accepts NULL */
  * and both shapes; in a file of this project a foreign one, too. */
 Status checkpoint_read(const CheckpointFile *c, Vit *v, Error *err);
 /* What fine-tuning starts from: the encoder of the file into a classifier that has been
- * initialised. A decoder is left out, positions are interpolated to another grid, the head is taken
- * over when it is the same. */
-Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, Error *err);
+ * initialised. A decoder is left out, positions are interpolated to another grid. rows: the row of
+ * the file's head that each class of v begins with, NULL: the head stays as it is. */
+Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows, Error *err);
+/* What pre-training goes on from, into an autoencoder that has been initialised: what the file has
+ * not stays fresh (the decoder of an encoder, the final norm of a mean-pooled classifier),
+ * positions of another grid stay new sin-cos positions, a head is left out. Each is said. */
+Status checkpoint_read_autoencoder(const CheckpointFile *c, Vit *v, Error *err);
 /* The training state of a published run (optimiser moments, counters) for parameters of v. */
 Status checkpoint_read_published_state(const CheckpointFile *c, Vit *v, Optimizer *o, Progress *p,
                                        Error *err);
 
+/* The file that is meant where a checkpoint is asked for: in a run folder the best or the last
+ * weights, otherwise the path itself. mem_free. EMPTY: a folder that holds neither a run nor
+ * weights of another tool. */
+Status checkpoint_find(const char *path, char **out, Error *err);
 /* Does RUN hold a run? Only looks. */
 bool checkpoint_run_exists(const char *run);
 /* The same for who is going to continue it or to begin one there: completes or removes what an

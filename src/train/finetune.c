@@ -259,16 +259,75 @@ done:
     return status;
 }
 
+static bool is_permutation(const int *rows, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < i; k++)
+            if (rows[i] == rows[k]) return false;
+    return true;
+}
+
+static bool is_identity(const int *rows, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (rows[i] != i) return false;
+    return true;
+}
+
+static void say_head(const Run *r, const CheckpointFile *file, const int *rows) {
+    const char *path = tensorfile_path(file->file);
+    if (!file->notes.classes)
+        log_line(LOG_INFO,
+                 "the head of %s is kept; it has no class names, its classes are taken for those "
+                 "of --data in their order",
+                 path);
+    else if (is_identity(rows, r->config.classes))
+        log_line(LOG_INFO, "the head of %s is kept", path);
+    else
+        log_line(LOG_INFO, "the head of %s is kept, its classes in the order of those of --data",
+                 path);
+}
+
+/* The row of the file's head for each class of the data; NULL: a new head. One for classes of other
+ * names knows nothing of these, even when there are as many. */
+static Status map_head(const Run *r, const CheckpointFile *file, int **rows, Error *err) {
+    const ModelConfig *there = &file->config, *here = &r->config;
+    Error why = {0};
+    *rows = NULL;
+    if (there->head == HEAD_NONE) return STATUS_OK;
+    Status status =
+        there->head == here->head && there->classes == here->classes
+            ? classes_map(file->notes.classes, there->classes, r->dataset, "--data", rows, &why)
+            : fail(&why, STATUS_SHAPE, "it has %" PRId64 " classes, --data %" PRId64,
+                   there->classes, here->classes);
+    if (status == STATUS_MEMORY) return fail(err, status, "%s", why.message);
+    if (status == STATUS_OK && !is_permutation(*rows, here->classes)) {
+        mem_free(*rows);
+        *rows = NULL;
+        status = fail(&why, STATUS_SHAPE, "several classes of --data are one of it");
+    }
+    if (status == STATUS_OK)
+        say_head(r, file, *rows);
+    else if (there->head != here->head && there->classes == here->classes)
+        log_line(LOG_INFO, "a new head, of another kind than that of %s",
+                 tensorfile_path(file->file));
+    else
+        log_line(LOG_INFO, "a new head, not that of %s: %s", tensorfile_path(file->file),
+                 why.message);
+    return STATUS_OK;
+}
+
 static Status start(Run *r, Error *err) {
     Status status = STATUS_OK;
+    int *rows = NULL;
     CheckpointFile *file = NULL;
     CheckpointHints hints = setup_hints(&r->options);
     hints.said = true; /* by configure_encoder */
     TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
     if (is_scratch(&r->options)) return STATUS_OK;
     TRY(checkpoint_open(r->options.init, &hints, &file, err));
-    TRY(checkpoint_read_encoder(file, r->model, err));
+    TRY(map_head(r, file, &rows, err));
+    TRY(checkpoint_read_encoder(file, r->model, rows, err));
 done:
+    mem_free(rows);
     checkpoint_close(file);
     return status;
 }

@@ -185,7 +185,7 @@ static void set_target(CheckpointFile *c, const Facts *f) {
         c->config.target = strcmp(fact, "norm-pix") == 0 ? TARGET_NORM_PIX : TARGET_PIXEL;
     else if (published)
         c->config.target = strcmp(published, "true") == 0 ? TARGET_NORM_PIX : TARGET_PIXEL;
-    else
+    else if ((c->target_assumed = true))
         foreign_assume(
             c, "target not said: pixel (published *_full files predict norm-pix, *_visualize "
                "files pixel; --target says which)");

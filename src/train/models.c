@@ -254,14 +254,19 @@ Status file_info(const char *path, const MaeOptions *o, char **json, Error *err)
     CheckpointHints hints = o ? setup_hints(o) : (CheckpointHints){.target = -1};
     CheckpointFile *c = NULL;
     TensorFile *f = NULL;
+    char *file = NULL;
     Error why = {0};
     *json = NULL;
     hints.describe_only = true;
     Status opened = checkpoint_open(path, &hints, &c, &why);
     if (opened == STATUS_USAGE) TRY(fail(err, opened, "%s", why.message)); /* a wrong --prefix */
-    if (opened != STATUS_OK) TRY(tensorfile_open(path, &f, err));
+    if (opened != STATUS_OK) {
+        TRY(checkpoint_find(path, &file, err));
+        TRY(tensorfile_open(file, &f, err));
+    }
     TRY(describe(c, c ? c->file : f, &why, json, err));
 done:
+    mem_free(file);
     checkpoint_close(c);
     tensorfile_close(f);
     return status;

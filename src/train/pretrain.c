@@ -11,6 +11,7 @@
 #include "train/masked_batch.h"
 #include "train/pca.h"
 #include "train/picture.h"
+#include "train/pretrain_init.h"
 #include "train/run.h"
 #include "train/setup.h"
 
@@ -32,7 +33,10 @@ static Status configure(Run *r, Error *err) {
                     o->mask_ratio);
     if (o->continue_run && !o->init)
         return fail(err, STATUS_USAGE, "--continue: name the training checkpoint with --init CKPT");
-    Status status = setup_model_config(o, &r->config, err);
+    bool from_weights = o->init && !r->resumed;
+    Status status =
+        from_weights ? pretrain_init_configure(r, err) : setup_model_config(o, &r->config, err);
+    if (status == STATUS_OK && r->resumed) status = pretrain_init_resume(r, err);
     if (status != STATUS_OK) return status;
     status = run_resolve_sizes(&r->options, &r->config, err);
     if (status != STATUS_OK) return status;
@@ -75,27 +79,13 @@ done:
     return status;
 }
 
-/* Weights of --init, and with --continue the training state that came with them. */
-static Status start_from(Run *r, Error *err) {
-    Status status = STATUS_OK;
-    CheckpointFile *file = NULL;
-    CheckpointHints hints = setup_hints(&r->options);
-    TRY(checkpoint_open(r->options.init, &hints, &file, err));
-    TRY(checkpoint_read(file, r->model, err));
-    if (!r->options.continue_run) goto done;
-    TRY(checkpoint_read_published_state(file, r->model, r->optimizer, &r->progress, err));
-    log_line(LOG_INFO, "continuing %s after %" PRId64 " updates (epoch %" PRId64 ")",
-             r->options.init, r->progress.step, r->progress.epoch);
-done:
-    checkpoint_close(file);
-    return status;
-}
-
 static Status start(Run *r, Error *err) {
     Status status = STATUS_OK;
+    bool fresh_decoder = true;
     TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
-    if (r->options.init) return start_from(r, err);
-    if (r->config.target != TARGET_PCA || !comm_is_root(r->comm)) return STATUS_OK;
+    if (r->options.init) TRY(pretrain_init_read(r, &fresh_decoder, err));
+    if (r->config.target != TARGET_PCA || !fresh_decoder || !comm_is_root(r->comm))
+        return STATUS_OK;
     log_line(LOG_INFO,
              "fitting %" PRId64 " principal components of the patches of %" PRId64 " images",
              r->config.pca_components, r->options.pca_images);

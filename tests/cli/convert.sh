@@ -108,7 +108,8 @@ if [ -s "$published" ]; then
     err 'after 2 updates (epoch 4)'
     head -n 1 "$dir/continued/log.jsonl" | grep -q '"step":6,"epoch":5.0' ||
         wrong "the log begins with $(head -n 1 "$dir/continued/log.jsonl")"
-    run 1 pretrain --init "$ours" --continue $as_published --out "$dir/x"
+    run 1 pretrain --init "$ours" --continue --batch 2 --data synthetic:8x32x48 --epochs 6 --out "$dir/x"
+    usage 'embed-dim 24: .*last.safetensors has 32' pretrain --init "$ours" --continue $as_published --out "$dir/x"
     usage 'name the training checkpoint' pretrain --continue $as_published --out "$dir/x"
     end
 else

@@ -351,7 +351,7 @@ START_TEST(encoder_moves_into_a_classifier) {
     Vit *to = new_vit(&c, GRADIENTS_SUMMED, TUNE_ALL);
     float head = value_of(to, "head.weight", 0);
     CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
-    ck_assert_msg(checkpoint_read_encoder(f, to, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_read_encoder(f, to, NULL, &err) == STATUS_OK, "%s", err.message);
     ck_assert_float_eq(value_of(to, "blocks.1.mlp.fc1.weight", 7),
                        value_of(from, "blocks.1.mlp.fc1.weight", 7));
     ck_assert_float_eq(value_of(to, "pos_embed", 3), value_of(from, "pos_embed", 3));
@@ -363,6 +363,34 @@ START_TEST(encoder_moves_into_a_classifier) {
 }
 END_TEST
 
+/* The rows of a head follow the classes; what is no row, as the norm, is read as it is. */
+START_TEST(rows_of_a_head_change_places) {
+    enum { O = 3 };
+    static const int rows[O] = {2, 0, 1};
+    static const HeadKind kinds[] = {HEAD_LINEAR, HEAD_PROBE};
+    static const char *const weights[] = {"head.weight", "head.1.weight"}, *const biases[] = {
+                                                                               "head.bias",
+                                                                               "head.1.bias"};
+    for (int k = 0; k < 2; k++) {
+        Error err = {0};
+        ModelConfig c = classifier_config(kinds[k], POOL_MEAN);
+        c.classes = O;
+        Vit *from = small_model(device, &c), *to = new_vit(&c, GRADIENTS_SUMMED, TUNE_ALL);
+        CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "head");
+        ck_assert_msg(checkpoint_read_encoder(f, to, rows, &err) == STATUS_OK, "%s", err.message);
+        for (int64_t i = 0; i < O; i++) {
+            ck_assert_float_eq(value_of(to, weights[k], i * c.embed_dim + 1),
+                               value_of(from, weights[k], rows[i] * c.embed_dim + 1));
+            ck_assert_float_eq(value_of(to, biases[k], i), value_of(from, biases[k], rows[i]));
+        }
+        ck_assert_float_eq(value_of(to, "fc_norm.weight", 1), value_of(from, "fc_norm.weight", 1));
+        checkpoint_close(f);
+        vit_free(from);
+        vit_free(to);
+    }
+}
+END_TEST
+
 START_TEST(encoder_of_another_width_is_refused) {
     Error err = {0};
     ModelConfig mae = small_config(3, TARGET_NORM_PIX, false),
@@ -371,7 +399,7 @@ START_TEST(encoder_of_another_width_is_refused) {
     c.embed_dim *= 2;
     Vit *to = new_vit(&c, GRADIENTS_SUMMED, TUNE_ALL);
     CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
-    ck_assert_int_eq(checkpoint_read_encoder(f, to, &err), STATUS_SHAPE);
+    ck_assert_int_eq(checkpoint_read_encoder(f, to, NULL, &err), STATUS_SHAPE);
     ck_assert_ptr_nonnull(strstr(err.message, "cls_token"));
     checkpoint_close(f);
     vit_free(from);
@@ -399,6 +427,7 @@ Suite *suite_supervised(void) {
     tcase_add_test(t, recipe_depends_on_size_and_start);
     tcase_add_test(t, heads_and_names_are_kept);
     tcase_add_test(t, encoder_moves_into_a_classifier);
+    tcase_add_test(t, rows_of_a_head_change_places);
     tcase_add_test(t, encoder_of_another_width_is_refused);
     suite_add_tcase(s, t);
     return s;
