@@ -258,6 +258,10 @@ const char *dataset_class_name(const Dataset *d, int label) {
     return d->classes->class_names[label];
 }
 
+bool dataset_is_numbered(const Dataset *d) {
+    return d->classes && d->classes->numbered;
+}
+
 /* Source of a sample and its index there. */
 static const Source *locate(const Dataset *d, int64_t index, int64_t *local) {
     int k = 0;

@@ -1,20 +1,18 @@
 /* A dataset: a fixed list of samples that can be fetched by index from any thread. Sources
  * (docs/DATA.md has the details):
- *   folder:DIR  class per sub-folder (labels in lexicographic order of folder names) when every
- *               image lies in one, otherwise flat: no labels; recursive; symlinks followed; hidden
- *               files and pictures of training runs ignored
- *   list:FILE   a line `path` or `path<TAB>label`, relative to the file's folder; labels are class
- *               numbers when all are numbers, otherwise names in lexicographic order (so in tar
- *               too)
- *   tar:P       WebDataset shards, {000..127} expands; KEY.jpg with KEY.cls for the label
- *   cifar10:DIR cifar100:DIR  the binary distribution; DIR:train or DIR:test (train is the default)
- *   synthetic:N or synthetic:NxHxW  generated smooth images with 10 labels
- *   tiles:DIR   the photos of a folder cut into a grid of 8 tiles a row; label = photo; DIR:train
- *               and DIR:test are the two colours of the checkerboard, DIR alone is both
- * Without a prefix the kind is found by looking (directory with data_batch_1.bin: cifar10, with
- * train.bin: cifar100; other directory: folder; *.tar or braces: tar; *.txt, *.tsv, *.csv, *.lst:
- * list). A comma joins several sources; the whole has labels when all have the same classes. What a
- * source leaves out, and what is lost of images in decoding, goes to the log. */
+ *   folder:DIR  class per sub-folder (labels in order of the folder names: by value when all are
+ * numbers, else by bytes) when every image lies in one, otherwise flat: no labels; recursive;
+ * symlinks followed; hidden files and pictures of training runs ignored list:FILE   a line `path`
+ * or `path<TAB>label`, relative to the file's folder; labels are class numbers when all are
+ * numbers, otherwise names in the same order (so in tar too) tar:P       WebDataset shards,
+ * {000..127} expands; KEY.jpg with KEY.cls for the label cifar10:DIR cifar100:DIR  the binary
+ * distribution; DIR:train or DIR:test (train is the default) synthetic:N or synthetic:NxHxW
+ * generated smooth images with 10 labels tiles:DIR   the photos of a folder cut into a grid of 8
+ * tiles a row; label = photo; DIR:train and DIR:test are the two colours of the checkerboard, DIR
+ * alone is both Without a prefix the kind is found by looking (directory with data_batch_1.bin:
+ * cifar10, with train.bin: cifar100; other directory: folder; *.tar or braces: tar; *.txt, *.tsv,
+ * *.csv, *.lst: list). A comma joins several sources; the whole has labels when all have the same
+ * classes. What a source leaves out, and what is lost of images in decoding, goes to the log. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 
@@ -55,6 +53,8 @@ int64_t dataset_available(const Dataset *d);
 int dataset_channels(const Dataset *d);
 int dataset_n_classes(const Dataset *d); /* 0: no labels */
 const char *dataset_class_name(const Dataset *d, int label);
+/* Are the labels class numbers by themselves, as in a list, rather than names put in order? */
+bool dataset_is_numbered(const Dataset *d);
 int dataset_label(const Dataset *d, int64_t index);        /* -1: none */
 const char *dataset_name(const Dataset *d, int64_t index); /* path or a made-up name; never NULL */
 /* A description of where it comes from, for the start of a run: "folder photos: 34 images, 3

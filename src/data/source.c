@@ -207,18 +207,37 @@ static int by_bytes(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static bool is_digits(const char *text) {
+    return *text && !text[strspn(text, "0123456789")];
+}
+
+/* Numbers by value, whatever their length; equal ones, as 1 and 01, by bytes. */
+static int by_value(const void *pa, const void *pb) {
+    const char *a = *(const char *const *)pa, *b = *(const char *const *)pb;
+    const char *x = a + strspn(a, "0"), *y = b + strspn(b, "0");
+    size_t n = strlen(x), m = strlen(y);
+    if (n != m) return n < m ? -1 : 1;
+    int order = strcmp(x, y);
+    return order ? order : strcmp(a, b);
+}
+
+/* Names that are all numbers are in the order of their values. */
 static Status label_by_name(Source *s, Error *err) {
+    int (*order)(const void *, const void *) = by_value;
     const char **names = arena_alloc(s->arena, (size_t)s->count * sizeof *names);
     int64_t n = 0;
     if (!names) return source_no_memory(err);
-    for (int64_t i = 0; i < s->count; i++) names[i] = s->items[i].text;
-    qsort(names, (size_t)s->count, sizeof *names, by_bytes);
+    for (int64_t i = 0; i < s->count; i++) {
+        names[i] = s->items[i].text;
+        if (!is_digits(names[i])) order = by_bytes;
+    }
+    qsort(names, (size_t)s->count, sizeof *names, order);
     for (int64_t i = 0; i < s->count; i++)
         if (n == 0 || strcmp(names[n - 1], names[i]) != 0) names[n++] = names[i];
     if (n > INT_MAX)
         return fail(err, STATUS_UNSUPPORTED, "dataset: %lld classes are too many", (long long)n);
     for (int64_t i = 0; i < s->count; i++) {
-        const char **at = bsearch(&s->items[i].text, names, (size_t)n, sizeof *names, by_bytes);
+        const char **at = bsearch(&s->items[i].text, names, (size_t)n, sizeof *names, order);
         ASSERT(at != NULL, "label %s vanished", s->items[i].text);
         s->items[i].label = (int)(at - names);
     }

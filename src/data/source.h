@@ -68,7 +68,8 @@ Status source_add(Source *s, SourceItem item, Error *err);
 Status source_check_entries(const Source *s, const char *where, int64_t n, Error *err);
 /* Of one name in a file. */
 #define SOURCE_MAX_NAME_BYTES 4096
-/* Makes labels and class names from the texts: sorted by bytes, or, with numbers set and every text
+/* Makes labels and class names from the texts: sorted by bytes, or by value where all are plain
+ * numbers, or, with numbers set and every text
  * a number below 100000, the numbers themselves. All items or none must have a text. */
 Status source_label(Source *s, bool numbers, Error *err);
 /* Class names "0", "1", ... */

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/name.h"
 #include "base/text.h"
@@ -104,6 +106,77 @@ static int *map_new(const Dataset *d) {
     return map;
 }
 
+/* A number alone, -1 when it is something else. */
+static int64_t plain_number(const char *text) {
+    char *end;
+    errno = 0;
+    if (*text < '0' || *text > '9') return -1;
+    int64_t v = strtoll(text, &end, 10);
+    return errno || *end ? -1 : v;
+}
+
+static bool all_numbers(const Dataset *d) {
+    for (int i = 0; i < dataset_n_classes(d); i++) {
+        const char *name = dataset_class_name(d, i);
+        if (!*name || name[strspn(name, "0123456789")]) return false;
+    }
+    return true;
+}
+
+/* Tools that sort names as text count such folders otherwise, and a model without names does not
+ * say how it was trained. */
+static void warn_of_order(const Dataset *d, const char *what) {
+    for (int i = 0; i + 1 < dataset_n_classes(d) && !dataset_is_numbered(d); i++) {
+        const char *a = dataset_class_name(d, i), *b = dataset_class_name(d, i + 1);
+        if (strcmp(a, b) < 0) continue;
+        log_line(LOG_WARNING,
+                 "the classes of %s are taken by number: %s is class %s. Sorted as text, as other "
+                 "tools do it (ImageFolder of torchvision), %s comes before %s and the numbers are "
+                 "others; if the model was trained so, say which is which with --classes FILE",
+                 what, b, b, b, a);
+        return;
+    }
+}
+
+static Status map_by_number(int64_t n_model, const Dataset *d, const char *what, int *map,
+                            Error *err) {
+    for (int i = 0; i < dataset_n_classes(d); i++) {
+        const char *name = dataset_class_name(d, i);
+        int64_t number = plain_number(name);
+        if (number < 0 || number >= n_model)
+            return fail(err, STATUS_SHAPE,
+                        "class %.60s of %s is none of the model, whose classes are 0 to %" PRId64
+                        ", without names; say which is which with --classes FILE",
+                        name, what, n_model - 1);
+        map[i] = (int)number;
+    }
+    warn_of_order(d, what);
+    return STATUS_OK;
+}
+
+static Status map_by_position(int64_t n_model, const Dataset *d, const char *what, int *map,
+                              Error *err) {
+    int n = dataset_n_classes(d);
+    for (int i = 0; i < n; i++) map[i] = i;
+    if (n == n_model) return STATUS_OK;
+    return fail(err, STATUS_SHAPE,
+                "%s has %d classes, the model has %" PRId64
+                " without names; say which is which with --classes FILE",
+                what, n, n_model);
+}
+
+static Status map_by_name(const ClassNames *model, int64_t n_model, const Dataset *d,
+                          const char *what, int *map, Error *err) {
+    for (int i = 0; i < dataset_n_classes(d); i++) {
+        map[i] = (int)classes_find(model, dataset_class_name(d, i));
+        if (map[i] < 0)
+            return fail(err, STATUS_SHAPE,
+                        "class %s of %s is none of the model's %" PRId64 " classes (%s, ...)",
+                        dataset_class_name(d, i), what, n_model, model->name[0]);
+    }
+    return STATUS_OK;
+}
+
 Status classes_map(const ClassNames *model, int64_t n_model, const Dataset *d, const char *what,
                    int **map, Error *err) {
     int n = dataset_n_classes(d);
@@ -113,32 +186,48 @@ Status classes_map(const ClassNames *model, int64_t n_model, const Dataset *d, c
                     "%s has no labels; it needs a folder per class, a list with labels, CIFAR or "
                     "shards with .cls",
                     what);
-    if (!model && n != n_model)
-        return fail(err, STATUS_SHAPE,
-                    "%s has %d classes, the model has %" PRId64
-                    " without names; say which is which with --classes FILE",
-                    what, n, n_model);
     *map = map_new(d);
     if (!*map) return fail(err, STATUS_MEMORY, "no memory for %d classes", n);
-    for (int i = 0; i < n; i++) {
-        (*map)[i] = model ? (int)classes_find(model, dataset_class_name(d, i)) : i;
-        if ((*map)[i] >= 0) continue;
-        mem_free(*map);
-        *map = NULL;
-        return fail(err, STATUS_SHAPE,
-                    "class %s of %s is none of the model's %" PRId64 " classes (%s, ...)",
-                    dataset_class_name(d, i), what, n_model, model->name[0]);
-    }
-    return STATUS_OK;
+    Status status = model            ? map_by_name(model, n_model, d, what, *map, err)
+                    : all_numbers(d) ? map_by_number(n_model, d, what, *map, err)
+                                     : map_by_position(n_model, d, what, *map, err);
+    if (status == STATUS_OK) return status;
+    mem_free(*map);
+    *map = NULL;
+    return status;
 }
 
-/* A number alone, -1 when it is something else. */
-static int64_t plain_number(const char *text) {
-    char *end;
-    errno = 0;
-    if (*text < '0' || *text > '9') return -1;
-    int64_t v = strtoll(text, &end, 10);
-    return errno || *end ? -1 : v;
+#define MISSING_NAMED 3
+
+/* has[n_model]: 1 for classes that an image has, or that do not count. */
+static void say_missing(const ClassNames *model, int64_t n_model, const uint8_t *has,
+                        const char *what) {
+    char list[256] = "";
+    size_t used = 0;
+    int64_t n = 0;
+    for (int64_t c = 0; c < n_model; c++) {
+        char number[24];
+        if (has[c] || n++ >= MISSING_NAMED) continue;
+        snprintf(number, sizeof number, "%" PRId64, c);
+        int wrote = snprintf(list + used, sizeof list - used, "%s%.60s", n > 1 ? ", " : "",
+                             model ? model->name[c] : number);
+        if (wrote > 0 && used + (size_t)wrote < sizeof list) used += (size_t)wrote;
+    }
+    if (n > 0)
+        log_line(LOG_WARNING,
+                 "%s has no image of %" PRId64 " of the model's %" PRId64 " classes (%s%s)", what,
+                 n, n_model, list, n > MISSING_NAMED ? ", ..." : "");
+}
+
+void classes_warn_of_missing(const ClassNames *model, int64_t n_model, const Dataset *d,
+                             const int *map, const uint8_t *allowed, const char *what) {
+    uint8_t *has = mem_alloc((size_t)n_model);
+    if (!has) return; /* only a warning */
+    for (int64_t c = 0; c < n_model && allowed; c++) has[c] = !allowed[c];
+    for (int64_t i = 0; i < dataset_count(d); i++)
+        if (dataset_label(d, i) >= 0) has[map[dataset_label(d, i)]] = 1;
+    say_missing(model, n_model, has, what);
+    mem_free(has);
 }
 
 static int dataset_class(const Dataset *d, const char *name) {

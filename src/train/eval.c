@@ -140,13 +140,20 @@ static Status read_baseline(Eval *e, Error *err) {
 
 static Status open_classes(Eval *e, Error *err) {
     const MaeModel *m = e->model;
+    const ClassNames *names = m->notes.classes;
+    Status status = STATUS_OK;
     int64_t C = m->vit->config.classes;
-    if (!e->options->classes)
-        return classes_map(m->notes.classes, C, e->data, "--val", &e->label_of, err);
-    e->allowed = mem_alloc((size_t)C);
-    if (!e->allowed) return fail(err, STATUS_MEMORY, "no memory for %" PRId64 " classes", C);
-    return classes_map_file(e->options->classes, m->notes.classes, C, e->data, &e->label_of,
-                            e->allowed, err);
+    if (!e->options->classes) {
+        status = classes_map(names, C, e->data, "--val", &e->label_of, err);
+    } else {
+        e->allowed = mem_alloc((size_t)C);
+        if (!e->allowed) return fail(err, STATUS_MEMORY, "no memory for %" PRId64 " classes", C);
+        status =
+            classes_map_file(e->options->classes, names, C, e->data, &e->label_of, e->allowed, err);
+    }
+    if (status == STATUS_OK)
+        classes_warn_of_missing(names, C, e->data, e->label_of, e->allowed, "--val");
+    return status;
 }
 
 static Status open_eval(Eval *e, Error *err) {

@@ -78,7 +78,8 @@ static Status config_of_checkpoint(Run *r, const char *path, Error *err) {
     TRY(checkpoint_open(path, &hints, &file, err));
     *c = file->config;
     *notes = file->notes;
-    notes->classes = NULL; /* the file's own */
+    if (!r->resumed) notes->classes = NULL;     /* the file's own */
+    if (r->resumed) file->notes.classes = NULL; /* moved */
     TRY(agree("patch", o->patch, c->patch, path, err));
     TRY(agree("embed-dim", o->embed_dim, c->embed_dim, path, err));
     TRY(agree("depth", o->depth, c->depth, path, err));
@@ -95,7 +96,8 @@ done:
     return status;
 }
 
-/* The encoder, from the run itself, from the checkpoint, or from the options. */
+/* The encoder, from the run itself, from the checkpoint, or from the options. The classes of a run
+ * are those that it began with, in their order. */
 static Status configure_encoder(Run *r, Error *err) {
     Status status = STATUS_OK;
     MaeOptions *o = &r->options;
@@ -155,7 +157,8 @@ static Status configure(Run *r, Error *err) {
     TRY(evaluate_check_labels(r->dataset, "--data", err));
     r->config.head = probe ? HEAD_PROBE : HEAD_LINEAR;
     r->config.pool = (PoolKind)o->head_pool;
-    r->config.classes = dataset_n_classes(r->dataset);
+    if (!r->notes.classes) TRY(classes_from_dataset(r->dataset, &r->notes.classes, err));
+    r->config.classes = r->notes.classes->n;
     TRY(model_check(&r->config, err));
     if (!probe) TRY(recipe_finetune(o, &r->config, is_scratch(o), err));
     TRY(probe ? check_probe(r, err) : check_tuning(r, err));
@@ -163,7 +166,6 @@ static Status configure(Run *r, Error *err) {
     r->notes.mask_ratio = 0;
     r->notes.top1 = -1;
     r->notes.averaged = false;
-    TRY(classes_from_dataset(r->dataset, &r->notes.classes, err));
 done:
     return status;
 }
@@ -227,6 +229,14 @@ static Status make_loader_options(Run *r, Error *err) {
     return status;
 }
 
+static void warn_of_missing(const Run *r) {
+    const Tuning *t = r->task_data;
+    const ClassNames *names = r->notes.classes;
+    const char *val = r->options.val ? "--val" : "what --val-share holds out";
+    classes_warn_of_missing(names, names->n, r->dataset, t->train_map, NULL, "--data");
+    classes_warn_of_missing(names, names->n, t->val, t->val_map, NULL, val);
+}
+
 static Status make(Run *r, Error *err) {
     Status status = STATUS_OK;
     const MaeOptions *o = &r->options;
@@ -240,6 +250,7 @@ static Status make(Run *r, Error *err) {
     r->val_images = dataset_available(t->val);
     TRY(classes_map(r->notes.classes, r->config.classes, r->dataset, "--data", &t->train_map, err));
     TRY(classes_map(r->notes.classes, r->config.classes, t->val, "--val", &t->val_map, err));
+    if (comm_is_root(r->comm)) warn_of_missing(r);
     TRY(setup_eval_augment(t->val, &r->config, &t->val_augment, err));
     TRY(make_loader_options(r, err));
     TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), o->tune_blocks, &r->model,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "scratch.h"
 #include "small_model.h"
@@ -223,6 +224,55 @@ START_TEST(classes_are_found_by_name) {
 }
 END_TEST
 
+static char said[2048]; /* the last warning */
+
+static void keep_warning(void *user, LogLevel level, const char *line) {
+    (void)user;
+    if (level == LOG_WARNING) snprintf(said, sizeof said, "%s", line);
+}
+
+/* A model without names: class folders that are plain numbers are class numbers. */
+START_TEST(classes_are_numbers_without_names) {
+    Error err = {0};
+    int *map = NULL;
+    Dataset *d = data_of_classes((const char *const[]){"0", "10", "2", "9", NULL});
+    log_set_sink(keep_warning, NULL);
+    ck_assert_msg(classes_map(NULL, 12, d, "--val", &map, &err) == STATUS_OK, "%s", err.message);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_str_eq(dataset_class_name(d, i), ((const char *const[]){"0", "2", "9", "10"})[i]);
+        ck_assert_int_eq(map[i], ((const int[]){0, 2, 9, 10})[i]);
+    }
+    ck_assert_ptr_nonnull(strstr(said, "taken by number: 10 is class 10. Sorted as text"));
+    classes_warn_of_missing(NULL, 12, d, map, NULL, "--val");
+    ck_assert_str_eq(said, "--val has no image of 8 of the model's 12 classes (1, 3, 4, ...)");
+    mem_free(map);
+    ck_assert_int_eq(classes_map(NULL, 10, d, "--val", &map, &err), STATUS_SHAPE);
+    ck_assert_ptr_nonnull(strstr(err.message, "class 10 of --val is none of the model"));
+    ck_assert_ptr_null(map);
+    dataset_close(d);
+    log_set_sink(NULL, NULL);
+}
+END_TEST
+
+START_TEST(a_subset_of_classes_misses_only_its_own) {
+    Error err = {0};
+    int *map = NULL;
+    const uint8_t allowed[4] = {1, 0, 1, 0};
+    Dataset *d = data_of_classes((const char *const[]){"a", NULL});
+    ClassNames *c = names_of("[\"a\",\"b\",\"c\",\"d\"]");
+    ck_assert_msg(classes_map(c, 4, d, "--val", &map, &err) == STATUS_OK, "%s", err.message);
+    log_set_sink(keep_warning, NULL);
+    classes_warn_of_missing(c, 4, d, map, allowed, "--val");
+    ck_assert_str_eq(said, "--val has no image of 1 of the model's 4 classes (c)");
+    log_set_sink(NULL, NULL);
+    mem_free(map);
+    ck_assert_int_eq(classes_map(NULL, 2, d, "--val", &map, &err), STATUS_SHAPE);
+    ck_assert_ptr_nonnull(strstr(err.message, "--classes FILE"));
+    classes_free(c);
+    dataset_close(d);
+}
+END_TEST
+
 START_TEST(classes_survive_json) {
     ClassNames *c = names_of("[\"a \\\"b\\\"\",\"\\u00e4\"]");
     char *text = classes_to_json(c);
@@ -423,6 +473,8 @@ Suite *suite_supervised(void) {
     tcase_add_test(t, logits_must_be_finite);
     tcase_add_test(t, classes_are_found_by_name);
     tcase_add_test(t, classes_survive_json);
+    tcase_add_test(t, classes_are_numbers_without_names);
+    tcase_add_test(t, a_subset_of_classes_misses_only_its_own);
     tcase_add_test(t, a_file_says_which_class_is_which);
     tcase_add_test(t, recipe_depends_on_size_and_start);
     tcase_add_test(t, heads_and_names_are_kept);
