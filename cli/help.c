@@ -75,15 +75,54 @@ static void print_groups(MaeCommand id) {
     mae_options_free(&defaults);
 }
 
+/* What SRC may be, for the commands that take one. */
+static void print_sources(MaeCommand id) {
+    static const struct {
+        const char *left, *text;
+    } rows[] = {
+        {"  folder:DIR", "images below it, a class per sub-folder; without sub-folders no labels"},
+        {"  list:FILE", "a text file, a line an image: path, or path<TAB>label; paths start at its "
+                        "folder; labels that are all numbers are class numbers"},
+        {"  tar:PATTERN", "shards as of WebDataset, KEY.jpg with KEY.cls; {000..127} expands"},
+        {"  cifar10:DIR, cifar100:DIR",
+         "the binary distribution; DIR:train or DIR:test is a split. "
+         "Without, --data takes train and --val takes test"},
+        {"  tiles:DIR",
+         "photos cut into tiles, a class a photo; DIR:train and DIR:test are the two "
+         "colours of the checkerboard"},
+        {"  synthetic:N[xHxW]",
+         "generated, 10 classes, for measuring speed: image i is the same in "
+         "every source of its size"},
+    };
+    size_t n;
+    const MaeOption *table = mae_option_table(&n);
+    bool takes = false;
+    for (size_t i = 0; i < n; i++)
+        takes =
+            takes || ((table[i].commands & (unsigned)id) && strcmp(table[i].argument, "SRC") == 0);
+    if (!takes) return;
+    printf("\nSources (SRC)\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) print_row(rows[i].left, rows[i].text);
+    print_row("  A,B", "several, joined; without a prefix the kind is found by looking");
+}
+
+static void print_exit_status(MaeCommand id) {
+    const unsigned training = MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE;
+    printf("\nA switch is turned off by --no-NAME. In [ ]: the default. Exit status: 0 done, "
+           "1 failed, 2 usage");
+    if ((unsigned)id & training) printf(",\n75 stopped and saved: the same command goes on");
+    printf(".\n");
+}
+
 void print_help(const Command *c) {
     printf("usage: mae %s %s\n\n%s\n", c->name, c->arguments, c->summary);
     print_groups(c->id);
+    print_sources(c->id);
     printf("\nGeneral\n");
     print_row("  --config FILE", "read options from a JSON file such as RUN/config.json; options "
                                  "on the line win");
     print_row("  --help", "this text");
-    printf("\nA switch is turned off by --no-NAME. In [ ]: the default. Exit status: 0 done, "
-           "1 failed, 2 usage.\n");
+    print_exit_status(c->id);
 }
 
 void print_commands(FILE *to) {

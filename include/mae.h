@@ -162,6 +162,7 @@ typedef struct MaeOptions {
     /* of the images of data and of val; N > 0: N drawn by the seed, of each class its share; -N:
      * the first N; 0: all */
     int64_t limit, val_limit;
+    int accept_overlap; /* images of val may be in data */
     /* eval, classify */
     char *classes, *corruptions, *baseline, *confusion;
     int64_t top;

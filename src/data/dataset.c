@@ -47,7 +47,7 @@ static Status add_source(Dataset *d, const char *text, Error *err) {
     p = mem_realloc(d->first, n ? (n + 1) * sizeof *d->first : 0, (n + 2) * sizeof *d->first);
     if (!p) return source_no_memory(err);
     d->first = p;
-    Status status = source_open(text, d->options.limits, &s, err);
+    Status status = source_open(text, d->options.limits, d->options.test, &s, err);
     if (status != STATUS_OK) return status;
     if (!d->options.held_out) source_say(s); /* the other part of it has said so */
     if (n == 0) d->first[0] = 0;
@@ -283,6 +283,12 @@ const char *dataset_name(const Dataset *d, int64_t index) {
     int64_t local;
     const Source *s = locate(d, index, &local);
     return s->items[local].name;
+}
+
+bool dataset_identity(const Dataset *d, int64_t index, ImageIdentity *out) {
+    int64_t local;
+    const Source *s = locate(d, index, &local);
+    return s->kind->identify(s, local, out);
 }
 
 const char *dataset_describe(const Dataset *d) {

@@ -36,6 +36,8 @@ typedef struct DatasetOptions {
      * with held_out, exactly those. */
     double split_share;
     bool held_out;
+    bool test; /* a source of two splits that does not say which, cifar10: and cifar100:, is the
+                  test */
     /* Of what is left then: N > 0: N samples drawn by the seed, of each class its share (draw.h);
      * -N: the first N; 0, or at least as many as there are: all. The order stays. */
     int64_t limit;
@@ -57,6 +59,15 @@ const char *dataset_class_name(const Dataset *d, int label);
 bool dataset_is_numbered(const Dataset *d);
 int dataset_label(const Dataset *d, int64_t index);        /* -1: none */
 const char *dataset_name(const Dataset *d, int64_t index); /* path or a made-up name; never NULL */
+/* What tells an image from all others, whatever it is called. */
+typedef struct ImageIdentity {
+    uint64_t device, inode; /* of its file; IDENTITY_GENERATED: how images are made */
+    int64_t place;          /* in the file; IDENTITY_WHOLE_FILE */
+} ImageIdentity;
+#define IDENTITY_GENERATED UINT64_MAX
+#define IDENTITY_WHOLE_FILE (-1)
+/* false: it is not known, since the file cannot be looked at. */
+bool dataset_identity(const Dataset *d, int64_t index, ImageIdentity *out);
 /* A description of where it comes from, for the start of a run: "folder photos: 34 images, 3
  * classes" */
 const char *dataset_describe(const Dataset *d);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 
@@ -110,7 +111,7 @@ Status source_find_kind(const char *text, const SourceKind **kind, const char **
     return guess_kind(text, kind, err);
 }
 
-Status source_open(const char *text, SourceLimits limits, Source **out, Error *err) {
+Status source_open(const char *text, SourceLimits limits, bool test, Source **out, Error *err) {
     Status status = STATUS_OK;
     const char *where = NULL;
     Source *s = mem_alloc(sizeof *s);
@@ -118,6 +119,7 @@ Status source_open(const char *text, SourceLimits limits, Source **out, Error *e
     if (!s) return source_no_memory(err);
     s->limits = (SourceLimits){limits.max_pixels ? limits.max_pixels : IMAGE_MAX_PIXELS,
                                limits.max_entries ? limits.max_entries : MAX_ENTRIES, limits.stop};
+    s->test = test;
     TRY(source_find_kind(text, &s->kind, &where, err));
     s->arena = arena_new();
     if (!s->arena) {
@@ -328,6 +330,17 @@ bool source_is_clutter(const char *name) {
 Status source_fetch_file(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
                          Error *err) {
     return image_load_crop(s->items[index].name, channels, s->limits.max_pixels, crop, out, err);
+}
+
+bool source_identify_file(const char *path, int64_t place, ImageIdentity *out) {
+    struct stat file;
+    if (stat(path, &file) != 0) return false;
+    *out = (ImageIdentity){(uint64_t)file.st_dev, (uint64_t)file.st_ino, place};
+    return true;
+}
+
+bool source_identify_item(const Source *s, int64_t index, ImageIdentity *out) {
+    return source_identify_file(s->items[index].name, IDENTITY_WHOLE_FILE, out);
 }
 
 Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int64_t height,

@@ -16,8 +16,9 @@ typedef struct SourceItem {
     const char *text; /* label as found, until source_label turns it into a number; NULL: none */
     int label;        /* -1: none */
     int file;         /* tar: shard; cifar: batch file; tiles: photo */
-    int64_t offset;   /* tar: header position; cifar: byte; tiles: number of the tile */
-    int64_t bytes;    /* tar: size of the image file */
+    /* tar: header position; cifar: byte; tiles: number of the tile; folder: inode of the file */
+    int64_t offset;
+    int64_t bytes; /* tar: size of the image file; folder: device of the file */
 } SourceItem;
 
 typedef struct Source Source;
@@ -35,6 +36,7 @@ typedef struct SourceKind {
     /* crop NULL: everything; kinds that have nothing to save by it leave it alone. */
     Status (*fetch)(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
                     Error *err);
+    bool (*identify)(const Source *s, int64_t index, ImageIdentity *out);
     void (*close)(Source *s); /* frees state; NULL where there is none */
 } SourceKind;
 
@@ -44,6 +46,7 @@ struct Source {
     SourceItem *items;
     int64_t count, capacity;
     SourceLimits limits; /* no number is 0 */
+    bool test;           /* of two splits, where none is named */
     int n_classes;       /* 0: no labels */
     const char **class_names;
     bool numbered; /* the class names are just 0, 1, 2, ... */
@@ -58,7 +61,7 @@ extern const SourceKind source_folder, source_list, source_tar, source_cifar10, 
 /* The kind by its prefix, or by looking; *where is the rest of the text. */
 Status source_find_kind(const char *text, const SourceKind **kind, const char **where, Error *err);
 /* text is one source as in dataset.h, without commas that join. Never empty on success. */
-Status source_open(const char *text, SourceLimits limits, Source **out, Error *err);
+Status source_open(const char *text, SourceLimits limits, bool test, Source **out, Error *err);
 void source_close(Source *s); /* accepts NULL */
 
 /* For the kinds. item.name NULL counts as memory having run out; INTERRUPTED: limits.stop. */
@@ -88,6 +91,9 @@ bool source_is_clutter(const char *name);
 /* Image at item's name, as the folder and list kinds need it. */
 Status source_fetch_file(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
                          Error *err);
+/* A place in a file; the whole file that an item is named after. */
+bool source_identify_file(const char *path, int64_t place, ImageIdentity *out);
+bool source_identify_item(const Source *s, int64_t index, ImageIdentity *out);
 /* RGB pixels (rows row_bytes apart) into a fresh image of 3 or 1 channels (PIL's convert('L')). */
 Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int64_t height,
                        int channels, Image *out, Error *err);

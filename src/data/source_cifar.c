@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -151,13 +152,14 @@ static Status cifar_open(Source *s, const char *where, const CifarKind *k, Error
     s->state = state;
     if (!state || !dir) return source_no_memory(err);
     state->kind = k;
-    const char *const *files = k->split[split == 2];
+    bool test = split ? split == 2 : s->test;
+    const char *const *files = k->split[test];
     bool there;
     TRY(holds_all(dir, (const char *const[]){files[0], NULL}, &there, err));
     if (!there) TRY(look_deeper(dir, err));
     for (int f = 0; f < MAX_FILES && files[f]; f++) TRY(add_file(s, dir, files[f], err));
     TRY(read_names(s, dir, k, err));
-    TRY(source_describe(s, dir, split == 2 ? "test" : "train", err));
+    TRY(source_describe(s, dir, test ? "test" : "train", err));
 done:
     return status;
 }
@@ -202,5 +204,15 @@ static void cifar_close(Source *s) {
     mem_free(state);
 }
 
-const SourceKind source_cifar10 = {"cifar10", cifar10_open, cifar_fetch, cifar_close};
-const SourceKind source_cifar100 = {"cifar100", cifar100_open, cifar_fetch, cifar_close};
+static bool cifar_identify(const Source *s, int64_t index, ImageIdentity *out) {
+    const CifarState *state = s->state;
+    struct stat file;
+    if (fstat(state->fds[s->items[index].file], &file) != 0) return false;
+    *out = (ImageIdentity){(uint64_t)file.st_dev, (uint64_t)file.st_ino, s->items[index].offset};
+    return true;
+}
+
+const SourceKind source_cifar10 = {"cifar10", cifar10_open, cifar_fetch, cifar_identify,
+                                   cifar_close};
+const SourceKind source_cifar100 = {"cifar100", cifar100_open, cifar_fetch, cifar_identify,
+                                    cifar_close};

@@ -65,12 +65,19 @@ static int64_t count_read_again(Walk *w) {
 
 typedef enum EntryType { ENTRY_OTHER, ENTRY_FILE, ENTRY_FOLDER } EntryType;
 
-static EntryType entry_type(const char *path, int d_type) {
+/* file: set when it is one, as far as the listing or the file itself says it. */
+static EntryType entry_type(const char *path, const struct dirent *e, const Trail *here,
+                            ImageIdentity *file) {
     struct stat st;
+    int d_type = e->d_type;
+    *file = (ImageIdentity){(uint64_t)here->folder.device, (uint64_t)e->d_ino, IDENTITY_WHOLE_FILE};
     if (d_type == DT_REG) return ENTRY_FILE;
     if (d_type == DT_DIR) return ENTRY_FOLDER;
     /* A dangling link counts as a file: it is reported when it is read instead of vanishing. */
+    file->inode = 0;
     if (stat(path, &st) != 0) return ENTRY_FILE;
+    file->device = (uint64_t)st.st_dev;
+    file->inode = (uint64_t)st.st_ino;
     return S_ISDIR(st.st_mode) ? ENTRY_FOLDER : S_ISREG(st.st_mode) ? ENTRY_FILE : ENTRY_OTHER;
 }
 
@@ -106,8 +113,8 @@ static Status enter(Walk *w, const char *path, const char *name, const Trail *he
     return walk(w, path, here, false, err);
 }
 
-static Status add_file(Walk *w, const char *path, Error *err) {
-    SourceItem item = {.label = -1};
+static Status add_file(Walk *w, const char *path, const ImageIdentity *file, Error *err) {
+    SourceItem item = {.label = -1, .offset = (int64_t)file->inode, .bytes = (int64_t)file->device};
     if (!image_is_name(path)) {
         left_out_add(&w->left, path);
         return STATUS_OK;
@@ -121,9 +128,10 @@ static Status visit(Walk *w, const char *dir, const struct dirent *e, const Trai
     Status status = STATUS_OK;
     char *path = mem_printf("%s%s%s", dir, dir[strlen(dir) - 1] == '/' ? "" : "/", e->d_name);
     if (!path) return source_no_memory(err);
-    switch (entry_type(path, e->d_type)) {
+    ImageIdentity file;
+    switch (entry_type(path, e, here, &file)) {
     case ENTRY_FOLDER: status = enter(w, path, e->d_name, here, run, err); break;
-    case ENTRY_FILE: status = add_file(w, path, err); break;
+    case ENTRY_FILE: status = add_file(w, path, &file, err); break;
     case ENTRY_OTHER: left_out_add(&w->left, path); break;
     }
     mem_free(path);
@@ -271,4 +279,10 @@ done:
     return status;
 }
 
-const SourceKind source_folder = {"folder", folder_open, source_fetch_file, NULL};
+static bool folder_identify(const Source *s, int64_t index, ImageIdentity *out) {
+    const SourceItem *item = &s->items[index];
+    *out = (ImageIdentity){(uint64_t)item->bytes, (uint64_t)item->offset, IDENTITY_WHOLE_FILE};
+    return out->inode != 0;
+}
+
+const SourceKind source_folder = {"folder", folder_open, source_fetch_file, folder_identify, NULL};

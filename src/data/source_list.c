@@ -213,4 +213,4 @@ done:
     return status;
 }
 
-const SourceKind source_list = {"list", list_open, source_fetch_file, NULL};
+const SourceKind source_list = {"list", list_open, source_fetch_file, source_identify_item, NULL};

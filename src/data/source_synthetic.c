@@ -142,4 +142,12 @@ static Status synthetic_fetch(const Source *s, int64_t index, int channels, Imag
     return status;
 }
 
-const SourceKind source_synthetic = {"synthetic", synthetic_open, synthetic_fetch, NULL};
+static bool synthetic_identify(const Source *s, int64_t index, ImageIdentity *out) {
+    const SyntheticState *state = s->state;
+    uint64_t size = (uint64_t)state->height * (MAX_SIDE + 1) + (uint64_t)state->width;
+    *out = (ImageIdentity){IDENTITY_GENERATED, size, index};
+    return true;
+}
+
+const SourceKind source_synthetic = {"synthetic", synthetic_open, synthetic_fetch,
+                                     synthetic_identify, NULL};

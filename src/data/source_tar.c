@@ -232,4 +232,10 @@ static void tar_close(Source *s) {
     mem_free(state);
 }
 
-const SourceKind source_tar = {"tar", tar_open, tar_fetch, tar_close};
+static bool tar_identify(const Source *s, int64_t index, ImageIdentity *out) {
+    const SourceItem *item = &s->items[index];
+    const TarState *state = s->state;
+    return source_identify_file(state->shards[item->file], item->offset, out);
+}
+
+const SourceKind source_tar = {"tar", tar_open, tar_fetch, tar_identify, tar_close};

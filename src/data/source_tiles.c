@@ -8,6 +8,7 @@
 #define MAX_PHOTO_BYTES ((int64_t)2 << 30)
 
 typedef struct TilesState {
+    size_t prefix; /* of the names of the photos, before what names their class */
     Image *photos;
     int n_photos;
     int64_t bytes;
@@ -56,6 +57,7 @@ static Status tiles_open(Source *s, const char *where, Error *err) {
     s->state = state;
     if (!state || !dir) return source_no_memory(err);
     TRY(source_add_files(&files, dir, &prefix, err));
+    state->prefix = prefix;
     s->remarks = files.remarks;
     if (files.count > 1 << 20) {
         status = fail(err, STATUS_UNSUPPORTED, "%s: too many photos to cut into tiles", dir);
@@ -89,6 +91,12 @@ static Status tiles_fetch(const Source *s, int64_t index, int channels, ImageCro
     return status;
 }
 
+static bool tiles_identify(const Source *s, int64_t index, ImageIdentity *out) {
+    const SourceItem *item = &s->items[index];
+    const char *path = s->class_names[item->file] - ((const TilesState *)s->state)->prefix;
+    return source_identify_file(path, item->offset, out);
+}
+
 static void tiles_close(Source *s) {
     TilesState *state = s->state;
     if (!state) return;
@@ -97,4 +105,4 @@ static void tiles_close(Source *s) {
     mem_free(state);
 }
 
-const SourceKind source_tiles = {"tiles", tiles_open, tiles_fetch, tiles_close};
+const SourceKind source_tiles = {"tiles", tiles_open, tiles_fetch, tiles_identify, tiles_close};

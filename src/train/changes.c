@@ -34,6 +34,7 @@ static const struct {
     {"shard-optimizer", CHANGE_FREE, NULL},
     {"device", CHANGE_FREE, NULL},
     {"strict", CHANGE_FREE, NULL},
+    {"accept-overlap", CHANGE_FREE, NULL},
     {"peer-timeout", CHANGE_FREE, NULL},
     {"steps", CHANGE_FREE, NULL}, /* where it ends; the learning rate goes by --epochs */
     {"max-entries", CHANGE_FREE, NULL},

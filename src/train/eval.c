@@ -11,6 +11,7 @@
 #include "data/corrupt.h"
 #include "train/drivers.h"
 #include "train/setup.h"
+#include "train/unseen.h"
 
 /* AlexNet's top-1 error under each corruption, mean over the severities: what the mean corruption
  * error of ImageNet-C is relative to (Hendrycks & Dietterich 2019, table of the code). */
@@ -168,6 +169,7 @@ static Status open_eval(Eval *e, Error *err) {
         return fail(err, STATUS_USAGE, "no images to evaluate on; name them with --val SRC");
     TRY(setup_val_set(o, c->channels, events_stop_flag(e->events), &e->data, err));
     TRY(evaluate_check_labels(e->data, "--val", err));
+    TRY(unseen_check_trained(o, e->data, events_stop_flag(e->events), err));
     TRY(open_classes(e, err));
     TRY(read_baseline(e, err));
     TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));

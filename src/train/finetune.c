@@ -16,6 +16,7 @@
 #include "train/recipe.h"
 #include "train/run.h"
 #include "train/setup.h"
+#include "train/unseen.h"
 
 typedef struct Tuning {
     LabelledBatch *batch;
@@ -247,6 +248,7 @@ static Status make(Run *r, Error *err) {
         t->peers = (GraphPeers){comm_size(r->comm), comm_rank(r->comm), r->comm, gather};
     TRY(setup_val_set(o, r->config.channels, events_stop_flag(r->events), &t->val, err));
     TRY(evaluate_check_labels(t->val, "--val", err));
+    TRY(unseen_check(o, r->dataset, t->val, err));
     r->val_images = dataset_available(t->val);
     TRY(classes_map(r->notes.classes, r->config.classes, r->dataset, "--data", &t->train_map, err));
     TRY(classes_map(r->notes.classes, r->config.classes, t->val, "--val", &t->val_map, err));

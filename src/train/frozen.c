@@ -7,6 +7,7 @@
 #include "train/features.h"
 #include "train/knn.h"
 #include "train/setup.h"
+#include "train/unseen.h"
 
 #define FEATURE_BATCH 64
 
@@ -96,6 +97,7 @@ static Status open_banks(Bank *memory, Bank *queries, const MaeModel *m, const M
     TRY(check_labels(queries, o->val, err));
     TRY(same_classes(memory, queries, err));
     TRY(check_k(o->k, dataset_count(memory->dataset), err));
+    TRY(unseen_check(o, memory->dataset, queries->dataset, err));
 done:
     return status;
 }

@@ -61,9 +61,12 @@ static const char *const OPTIMIZERS[] = {"adamw", "lars", "sgd", NULL};
 static const MaeOption TABLE[] = {
     /* files */
     TEXT("data", data, TRA | KNN | FEA | BEN, "Data", "SRC",
-         "images: a folder, list:, tar:, cifar10:, cifar100:, tiles: or synthetic: source"),
-    TEXT("val", val, KNN | EVA, "Data", "SRC", "labelled images to classify"),
-    TEXT("val", val, SUP, "Data", "SRC", "labelled images to validate with after every epoch"),
+         "images: a folder, list:, tar:, cifar10:, cifar100:, tiles: or synthetic: "
+         "source; the training split, where there are two"),
+    TEXT("val", val, KNN | EVA, "Data", "SRC",
+         "labelled images to classify; the test split, where there are two"),
+    TEXT("val", val, SUP, "Data", "SRC",
+         "labelled images to validate with after every epoch; the test split, where there are two"),
     REAL_("val-share", val_share, SUP, "0", 0, 0.9, "Data",
           "hold out this share of --data, drawn by --seed, instead of --val"),
     TEXT("out", out, TRA, "Run", "RUN",
@@ -191,6 +194,10 @@ static const MaeOption TABLE[] = {
     BOOL("strict", strict, TRA | KNN | FEA | EVA, "false", "Data",
          "an unreadable image is an error; otherwise it is named, counted and left out, or another "
          "takes its place in training"),
+    BOOL(
+        "accept-overlap", accept_overlap, KNN | SUP | EVA, "false", "Data",
+        "images of --val may be in --data, too, or for eval in the data that the model was trained "
+        "on; otherwise that is an error"),
     LIMIT(
         "limit", limit, TRA | KNN | FEA, "Data",
         "N images of --data, drawn by --seed, of every class its share; or the first N (0 = all)"),
@@ -274,7 +281,10 @@ static const MaeOption TABLE[] = {
     TEXT("classes", classes, EVA, "Evaluation", "FILE",
          "classes that count, a line each: NAME, NAME<TAB>NUMBER or NUMBER"),
     TEXT("corruptions", corruptions, EVA, "Evaluation", "LIST",
-         "all, or names joined by commas, of the 15 corruptions of ImageNet-C, at 5 severities"),
+         "the corruptions of ImageNet-C, each at 5 severities: all, or names joined by commas of "
+         "gaussian_noise, shot_noise, impulse_noise, defocus_blur, glass_blur, motion_blur, "
+         "zoom_blur, snow, frost, fog, brightness, contrast, elastic_transform, pixelate, "
+         "jpeg_compression"),
     TEXT("baseline", baseline, EVA, "Evaluation", "NAME",
          "what the corruption error is relative to: alexnet (published, of ImageNet's 1000 "
          "classes), none, or a file that `mae eval --corruptions all --json` printed (alexnet "

@@ -136,7 +136,7 @@ Status setup_train_set(const MaeOptions *o, int64_t channels, const volatile int
 
 Status setup_val_set(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
                      Error *err) {
-    DatasetOptions d = {.limit = o->val_limit};
+    DatasetOptions d = {.limit = o->val_limit, .test = o->val != NULL};
     if (!o->val) {
         d.split_share = o->val_share;
         d.held_out = true;

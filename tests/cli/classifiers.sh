@@ -114,7 +114,7 @@ mkdir -p "$dir/other/cat"
 cp "$dir/flat/a.png" "$dir/other/cat/"
 run 1 finetune --data synthetic:64x32x32 --val "$dir/other" --init "$mae_model" --out "$dir/x"
 err "class cat of --val is none of the model's 10 classes"
-run 1 finetune --data "$dir/other" --val "$dir/other" --init "$mae_model" --out "$dir/x"
+run 1 finetune --data "$dir/other" --val "$dir/other" --accept-overlap --init "$mae_model" --out "$dir/x"
 err '0 updates an epoch: it has '
 [ ! -e "$dir/x" ] || wrong 'a run folder was made'
 end

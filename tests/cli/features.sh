@@ -221,7 +221,7 @@ kill -TERM $child
 wait $child
 got=$?
 [ $got -eq 1 ] || wrong "$last: exit status $got, not 1"
-err 'stopped after [0-9]* of 1000000 images'
+err 'stopped \(after [0-9]* of 1000000\|while waiting for\) images'
 [ -z "$(ls "$dir" | grep '^x\.')" ] || wrong "left behind: $(ls "$dir" | grep '^x\.')"
 end
 

@@ -130,4 +130,124 @@ out '"val_unreadable":2'
 run 1 $probe --data "$dir/bad" --val "$dir/good" --out "$dir/probe-strict" --strict
 end
 
+# --- the same images on both sides -----------------------------------------------------------------
+
+knn="knn --model $model $machine --k 1"
+tune="finetune --init $model $quick --batch 2"
+both='are also in --data, such as'
+
+case_ 'the same folder on both sides'
+usage "6 of the 6 images of --val $both .*good/a/1.png;" $knn --data "$dir/good" --val "$dir/good/"
+err 'say --accept-overlap'
+usage "6 of the 6 images of --val $both" $tune --data "$dir/good" --val "folder:$dir/../${dir##*/}/good" --out "$dir/x"
+usage "6 of the 6 images of --val $both" probe --init "$model" $quick --batch 2 --data "$dir/good" \
+    --val "$dir/good" --out "$dir/x"
+[ ! -e "$dir/x" ] || wrong 'a run folder was made'
+run 0 $knn --data "$dir/good" --val "$dir/good" --accept-overlap
+err '6 of the 6 images of --val are also in --data, as accepted'
+run 0 $knn --data "$dir/good" --val "$dir/readable"
+end
+
+case_ 'the same files by other names'
+mkdir -p "$dir/links/a" "$dir/links/b"
+ln -s "$dir/good/a/2.png" "$dir/links/a/x.png"
+ln "$dir/good/b/3.png" "$dir/links/b/y.png"
+cp "$dir/good/b/1.png" "$dir/links/b/z.png"
+usage "2 of the 3 images of --val $both .*links/a/x.png (.*good/a/2.png);" $knn --data "$dir/good" --val "$dir/links"
+printf '%s/a/1.png\t0\n%s/b/2.png\t1\n' "$dir/readable" "$dir/good" >"$dir/list.txt"
+printf 'good/a/3.png\t0\ngood/b/2.png\t1\n' >"$dir/other.txt"
+usage "1 of the 2 images of --val $both" $knn --data "$dir/list.txt" --val "$dir/other.txt"
+run 0 $knn --data "$dir/list.txt" --val "$dir/other.txt" --val-limit first:1
+mkdir "$dir/shard"
+for n in 1 2; do
+    cp "$dir/good/a/$n.png" "$dir/shard/a$n.png"
+    cp "$dir/good/b/$n.png" "$dir/shard/b$n.png"
+    echo 0 >"$dir/shard/a$n.cls"
+    echo 1 >"$dir/shard/b$n.cls"
+    (cd "$dir/shard" && tar cf "$dir/s$n.tar" a$n.png a$n.cls b$n.png b$n.cls)
+done
+usage "2 of the 2 images of --val $both" $knn --data "$dir/s{1..2}.tar" --val "$dir/s2.tar"
+run 0 $knn --data "$dir/s1.tar" --val "$dir/s2.tar"
+end
+
+case_ 'the images that a model was trained on'
+run 0 $tune --data "$dir/good" --val "$dir/readable" --out "$dir/seen"
+usage '2 of the 3 images of --val are also in the images that the model was trained on' eval $machine \
+    --model "$dir/seen/best.safetensors" --val "$dir/links"
+run 0 eval $machine --model "$dir/seen/best.safetensors" --val "$dir/links" --accept-overlap
+run 0 eval $machine --model "$dir/seen/best.safetensors" --val "$dir/readable"
+run 0 $tune --data "$dir/readable" --val-share 0.34 --out "$dir/shared"
+usage '4 of the 6 images of --val are also in' eval $machine --model "$dir/shared/last.safetensors" \
+    --val "$dir/readable"
+cp "$dir/seen/best.safetensors" "$dir/alone.safetensors"
+run 0 eval $machine --model "$dir/alone.safetensors" --val "$dir/links"
+end
+
+# Two records of class N and M in a file of CIFAR-10, black.
+records() {
+    for class; do
+        printf "\\$class"
+        head -c 3072 /dev/zero
+    done
+}
+
+case_ 'a source of two splits'
+mkdir "$dir/cifar"
+for n in 1 2 3 4 5; do records 0 1 >"$dir/cifar/data_batch_$n.bin"; done
+records 0 0 0 >"$dir/cifar/test_batch.bin"
+for set in "$dir/cifar" "cifar10:$dir/cifar"; do
+    run 0 $knn --data "$set" --val "$set" --json
+    out '"memory":10,"queries":3,'
+done
+usage "3 of the 3 images of --val $both" $knn --data "cifar10:$dir/cifar:test" --val "cifar10:$dir/cifar"
+usage "10 of the 10 images of --val $both" $knn --data "$dir/cifar" --val "$dir/cifar:train"
+run 0 features --model "$model" $machine --data "$dir/cifar" --out "$dir/cifar.npy"
+out '10 rows'
+end
+
+case_ 'generated images repeat, which is said'
+run 0 $knn --data synthetic:20x8x8 --val synthetic:15x8x8
+err '15 generated images of --val are also in --data: synthetic images are for measuring speed'
+run 0 $knn --data synthetic:20x8x8 --val synthetic:15x9x9
+grep -q generated "$dir/err" && wrong 'images of another size are others'
+end
+
+# --- classes ---------------------------------------------------------------------------------------
+
+# Twelve folders 0 to 11.
+case_ 'folders named by numbers are in the order of their values'
+for n in 0 1 2 3 4 5 6 7 8 9 10 11; do
+    mkdir -p "$dir/numbers/$n" "$dir/held/$n"
+    cp "$dir/good/a/1.png" "$dir/numbers/$n/x.png"
+    cp "$dir/good/a/1.png" "$dir/held/$n/x.png"
+done
+run 0 finetune --init "$model" $quick --data "$dir/numbers" --val "$dir/held" --out "$dir/twelve"
+run 0 info "$dir/twelve/last.safetensors" --json
+out '"0[^a-z]*1[^a-z]*2[^a-z]*3[^a-z]*4[^a-z]*5[^a-z]*6[^a-z]*7[^a-z]*8[^a-z]*9[^a-z]*10[^a-z]*11'
+end
+
+case_ 'classes without an image'
+rm -r "$dir/held/5"
+run 0 eval --model "$dir/twelve/last.safetensors" $machine --val "$dir/held"
+err "warning: --val has no image of 1 of the model's 12 classes (5)"
+run 0 finetune --init "$model" ${quick% --quiet} --data "$dir/numbers" --val "$dir/held" --val-limit first:7 --out "$dir/few"
+err "warning: --val has no image of 5 of the model's 12 classes (5, 6, 7, ...)"
+end
+
+# --- help ------------------------------------------------------------------------------------------
+
+case_ 'help names sources, splits, corruptions and exit statuses'
+run 0 finetune --help
+out 'cifar10:DIR, cifar100:DIR'
+out '75 stopped and saved'
+out 'list:FILE'
+run 0 eval --help
+for word in gaussian_noise shot_noise impulse_noise defocus_blur glass_blur motion_blur zoom_blur snow frost fog \
+    brightness contrast elastic_transform pixelate jpeg_compression; do
+    out "$word"
+done
+run 0 info --help
+grep -q 'Sources' "$dir/out" && wrong 'info takes no source'
+end
+
 finish
