@@ -126,8 +126,8 @@ static json_t *tensor_list(const CheckpointFile *c, const TensorFile *f, int64_t
         json_t *shape = json_array();
         for (int k = 0; k < t->shape.n_dims; k++)
             json_array_append_new(shape, json_integer((json_int_t)t->shape.dim[k]));
-        json_t *entry =
-            json_pack("{ss ss so}", "name", t->name, "dtype", tensorfile_type(t), "shape", shape);
+        json_t *entry = json_pack("{so ss so}", "name", json_name(t->name), "dtype",
+                                  tensorfile_type(t), "shape", shape);
         if (known)
             json_object_set_new(entry, "use", json_string(tensor_use_name(c->verdicts[i].use)));
         if (known && c->verdicts[i].why)
@@ -152,8 +152,8 @@ static json_t *use_counts(const CheckpointFile *c) {
 static json_t *model_list(const DialectModels *m) {
     json_t *list = json_array();
     for (size_t i = 0; i < m->n; i++)
-        json_array_append_new(list, json_pack("{ss ss}", "prefix", m->model[i].prefix, "dialect",
-                                              dialect_name(m->model[i].dialect)));
+        json_array_append_new(list, json_pack("{so ss}", "prefix", json_name(m->model[i].prefix),
+                                              "dialect", dialect_name(m->model[i].dialect)));
     return list;
 }
 
@@ -206,7 +206,7 @@ static json_t *model_json(const CheckpointFile *c) {
 }
 
 static void set_text(json_t *o, const char *key, const char *text) {
-    if (*text) json_object_set_new(o, key, json_string(text));
+    if (*text) json_object_set_new(o, key, json_name(text));
 }
 
 static void describe_model(json_t *root, const CheckpointFile *c) {

@@ -25,15 +25,28 @@ typedef struct Bag {
 } Bag;
 
 static Bag bag;
+static void
+    *owned[4 * MAX_TENSORS]; /* names and values of a bag, also of tensors that were dropped */
+static size_t n_owned;
+
+static void *own(void *memory) {
+    ck_assert(memory && n_owned < sizeof owned / sizeof *owned);
+    return owned[n_owned++] = memory;
+}
+
+static void empty_bag(void) {
+    bag = (Bag){0};
+    while (n_owned > 0) free(owned[--n_owned]);
+}
 
 /* --- making files ----------------------------------------------------------------------------- */
 
 static void put_values(const char *name, Shape shape, const float *values) {
     size_t bytes = (size_t)shape_numel(shape) * sizeof *values;
-    void *copy = malloc(bytes + 1);
-    ck_assert(bag.n < MAX_TENSORS && copy);
+    void *copy = own(malloc(bytes + 1));
+    ck_assert(bag.n < MAX_TENSORS);
     memcpy(copy, values, bytes);
-    bag.tensor[bag.n++] = (NamedTensor){strdup(name), DTYPE_F32, shape, copy, bytes};
+    bag.tensor[bag.n++] = (NamedTensor){own(strdup(name)), DTYPE_F32, shape, copy, bytes};
 }
 
 static float made_up(int64_t i) {
@@ -50,7 +63,7 @@ static void put(const char *name, Shape shape) {
 static void drop(const char *name) {
     for (size_t i = 0; i < bag.n; i++) {
         if (strcmp(bag.tensor[i].name, name) != 0) continue;
-        bag.tensor[i] = bag.tensor[--bag.n]; /* the memory of a test is the test's */
+        bag.tensor[i] = bag.tensor[--bag.n];
         return;
     }
     ck_abort_msg("no tensor %s", name);
@@ -84,7 +97,7 @@ static void put_model(Dialect d, const char *prefix, float factor) {
 }
 
 static void begin(Dialect d, const char *prefix) {
-    bag = (Bag){0};
+    empty_bag();
     put_model(d, prefix, 1);
 }
 
@@ -161,6 +174,7 @@ static void make(void) {
 }
 
 static void unmake(void) {
+    empty_bag();
     scratch_remove();
     vit_free(vit);
     device_close(device);
@@ -258,7 +272,7 @@ START_TEST(files_without_a_vit_are_named) {
         {"something.weight", "no vision transformer"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        bag = (Bag){0};
+        empty_bag();
         put(cases[i][0], SHAPE(4));
         refused(cases[i][1], cases[i][0]);
     }
@@ -418,7 +432,7 @@ START_TEST(blocks_in_chunks) {
         if (strncmp(bag.tensor[i].name, "blocks.", 7) != 0) continue;
         int block = bag.tensor[i].name[7] - '0';
         snprintf(name, sizeof name, "blocks.%d.%s", block / 2, bag.tensor[i].name + 7);
-        bag.tensor[i].name = strdup(name);
+        bag.tensor[i].name = own(strdup(name));
     }
     CheckpointFile *file = opened(NULL);
     expect_factor(file, 1);
@@ -441,7 +455,7 @@ START_TEST(the_teacher_is_read) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int swapped = 0; swapped < 2; swapped++) {
-            bag = (Bag){0};
+            empty_bag();
             put_model(DIALECT_OFFICIAL, cases[i][swapped], swapped ? 1 : 2);
             put_model(DIALECT_OFFICIAL, cases[i][!swapped], swapped ? 2 : 1);
             put("optimizer.state.0.exp_avg", SHAPE(2));
@@ -460,7 +474,7 @@ END_TEST
 
 /* mmengine saves the average as state_dict and what was averaged as ema_state_dict. */
 START_TEST(the_average_of_mmengine) {
-    bag = (Bag){0};
+    empty_bag();
     put_model(DIALECT_MMPRETRAIN, "ema_state_dict.module.", 2);
     put_model(DIALECT_MMPRETRAIN, "state_dict.", 1);
     put("ema_state_dict.steps", SHAPE(1));
