@@ -304,8 +304,8 @@ Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEv
     Status status = STATUS_OK;
     Eval e = {.model = m, .options = o, .events = events};
     *out = (MaeEvaluation){0};
-    setup_say_threads(o, m->device, NULL);
     TRY(open_eval(&e, err));
+    setup_say_threads(o, m->device, NULL);
     TRY(make_results(&e, out, err));
     TRY(run_clean(&e, out, err));
     TRY(run_corruptions(&e, out, err));
