@@ -60,7 +60,7 @@ static Status fill(CachedFeatures *c, Evaluator *e, const CacheJob *job, int64_t
     TRY(loader_open(job->data, options, &loader, err));
     for (;;) {
         Batch b;
-        TRY(loader_next(loader, &b, err));
+        TRY(watch_images_next(&watch, loader, &b, err));
         if (b.n == 0) break;
         TRY(keep(c, e, &b, &watch, err));
     }

@@ -177,7 +177,7 @@ static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, in
     TRY(loader_open(job->data, options, &loader, err));
     for (;;) {
         Batch b;
-        TRY(loader_next(loader, &b, err));
+        TRY(watch_images_next(&watch, loader, &b, err));
         if (b.n == 0) break;
         bool whole = evaluator_logits(e, b.pixels, b.n, e->logits, NULL);
         TRY(watch_images_add(&watch, whole, b.end - watch.done, err));

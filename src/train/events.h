@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "data/loader.h"
 #include "graph/graph.h"
 #include "mae.h"
 
@@ -45,6 +46,8 @@ typedef struct ImageWatch {
  * told as it grows, and passes are given up when a stop is asked for. */
 void watch_images(ImageWatch *w, Graph *g, const MaeEvents *events, const char *phase,
                   int64_t batch, int64_t total);
+/* The loader's next batch; INTERRUPTED says how many images are through. */
+Status watch_images_next(const ImageWatch *w, Loader *l, Batch *b, Error *err);
 /* n images are through, or, when their pass was not whole, nothing more will be: INTERRUPTED. */
 Status watch_images_add(ImageWatch *w, bool whole, int64_t n, Error *err);
 void watch_images_end(ImageWatch *w);

@@ -191,7 +191,7 @@ Status features_stream(Encoder *e, const FeatureJob *job, FeatureSink sink, void
     TRY(loader_open(job->data, options, &loader, err));
     for (;;) {
         Batch b;
-        TRY(loader_next(loader, &b, err));
+        TRY(watch_images_next(&watch, loader, &b, err));
         if (b.n == 0) break;
         bool whole = encoder_run(e, b.pixels, b.n, features);
         TRY(watch_images_add(&watch, whole, b.end - watch.done, err));

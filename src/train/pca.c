@@ -124,7 +124,7 @@ Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, cons
     TRY(moments_new(&m, err));
     TRY(loader_open(d, options, &loader, err));
     for (int64_t seen = 0; seen < n_images; seen += b.n) {
-        TRY(loader_next(loader, &b, err));
+        TRY(watch_images_next(&watch, loader, &b, err));
         moments_add(&m, c, &b);
         TRY(watch_images_add(&watch, true, b.n, err));
     }

@@ -254,7 +254,7 @@ static const Moment MOMENTS[] = {
     {PROBE, .phase = "features", .step = 3, WITH("augment", "none", "cache-features", "true"),
      .says = "stopped after 0 of 40 images; no update was begun, and nothing is saved"},
     {PRETRAIN, .phase = "components", .step = 4, WITH("target", "pca", "pca-components", "4"),
-     .says = "stopped while waiting for images; no update was begun, and nothing is saved"},
+     .says = "stopped after 4 of 512 images; no update was begun, and nothing is saved"},
 };
 
 START_TEST(a_stopped_run_goes_on_to_the_same_bytes) {
