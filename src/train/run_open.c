@@ -133,21 +133,29 @@ done:
     return status;
 }
 
+static Status save_config(const Run *r, Error *err) {
+    MaeError e = {0};
+    char *path = NULL;
+    Status status = run_file(r, "config.json", &path, err);
+    if (status == STATUS_OK && mae_options_save(&r->options, r->task->command, path, &e) != MAE_OK)
+        status = fail(err, (Status)e.status, "%s", e.message);
+    mem_free(path);
+    return status;
+}
+
+/* config.json makes a folder a run's, so that a new run begins with it; one that goes on otherwise
+ * has told its log before. */
 static Status open_folder(Run *r, Error *err) {
     Status status = STATUS_OK;
-    MaeError e = {0};
-    char *config = NULL, *summary = NULL;
-    TRY(run_file(r, "config.json", &config, err));
+    char *summary = NULL;
     TRY(run_file(r, "summary.json", &summary, err));
     TRY(file_make_directories(r->options.out, err));
     if (r->lock < 0) TRY(runfolder_lock(r->options.out, &r->lock, err));
+    if (!r->resumed) TRY(save_config(r, err));
     TRY(open_log(r, err));
     TRY(file_remove(summary, err)); /* of an end that is none any more */
-    if (mae_options_save(&r->options, r->task->command, config, &e) != MAE_OK) {
-        status = fail(err, (Status)e.status, "%s", e.message);
-    }
+    if (r->resumed) TRY(save_config(r, err));
 done:
-    mem_free(config);
     mem_free(summary);
     return status;
 }

@@ -117,13 +117,14 @@ done:
 }
 
 Status runfolder_clear(const char *run, Error *err) {
-    static const char *const files[] = {"log.jsonl", "config.json", "summary.json",
-                                        "best.safetensors", "curves.svg"};
+    static const char *const files[] = {"log.jsonl", "summary.json", "best.safetensors",
+                                        "curves.svg"};
     Status status = STATUS_OK;
     TRY(manifest_clear(run, err));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) TRY(remove_file(run, files[i], err));
     TRY(clear_pictures(run, err));
     TRY(runfolder_prune(run, 0, err));
+    TRY(remove_file(run, "config.json", err)); /* last: it says whose the rest is */
 done:
     return status;
 }

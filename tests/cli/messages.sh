@@ -1,0 +1,40 @@
+#!/bin/sh
+# No message names an option that does not exist. Usage: sh messages.sh PATH-OF-MAE (or MAE in the
+# environment); the sources lie two folders above this script.
+. "${0%/*}/language.inc"
+
+top=${0%/*}/../..
+word='--[a-z][a-z0-9-]*'
+
+# named FILE...: options in the texts of sources, a line each.
+named() {
+    cat "$@" | grep -v '^ *\*' | sed -n 's/[^"]*\("[^"]*"\)[^"]*/\1 /gp' | grep -o -e "$word" |
+        sort -u
+}
+
+known() { for c; do "$mae" $c --help; done | grep -o -e "$word" | sort -u; }
+
+# expect NAME FILES COMMANDS: the texts of FILES name options that some of COMMANDS have.
+expect() {
+    # shellcheck disable=SC2086 # lists of words
+    known $3 >"$dir/known" && (cd "$top" && named $2) >"$dir/named"
+    printf '%s\n' --name --version --config --help >>"$dir/known" # how options are written; the program's own
+    sort -u -o "$dir/known" "$dir/known"
+
+    unknown=$(comm -23 "$dir/named" "$dir/known" | tr '\n' ' ')
+    [ -z "$unknown" ] || wrong "$1 names options that are none: $unknown"
+}
+
+case_ 'messages name options that exist'
+commands=$("$mae" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
+expect 'a source' 'src/*.c src/*/*.c cli/*.c' "$commands"
+expect 'pre-training' 'src/train/pretrain.c src/train/masked_batch.c src/train/pca.c' pretrain
+expect 'a run' 'src/train/run*.c cli/cmd_train.c' 'pretrain finetune probe'
+expect 'a classifier' 'src/train/finetune.c' 'finetune probe'
+expect 'evaluation' 'src/train/eval.c cli/cmd_eval.c' eval
+expect 'nearest neighbours' 'cli/cmd_knn.c' knn
+expect 'features' 'src/train/features.c src/train/features_file.c cli/cmd_features.c' 'features knn'
+expect 'reconstruction' 'src/train/reconstruct.c cli/cmd_reconstruct.c' reconstruct
+end
+
+finish messages
