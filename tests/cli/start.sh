@@ -33,7 +33,7 @@ info "$dir/more/last.safetensors" '^image *8x8, 3 channels, patch 4' '^encoder *
     '^decoder *width 8, depth 1, heads 2, target pixel' '^pixels *mean 0.5,0.5,0.5'
 grep -q '"embed_dim": 16' "$dir/more/config.json" || wrong 'config.json lacks the width'
 grep -q '"target": "pixel"' "$dir/more/config.json" || wrong 'config.json lacks the target'
-pretrain 0 more --epochs 2 --steps 2
+pretrain 0 more --epochs 2 --steps 2 --accept-changes
 err '[Rr]esum'
 pretrain 0 repeated --init "$dir/mae/last.safetensors" --embed-dim 16 --depth 2 --heads 4 --patch 4 --image-size 8
 run 0 plan pretrain $data --init "$dir/mae/last.safetensors" --batch 8
