@@ -64,17 +64,36 @@ static void on_flush(png_structp png) {
     (void)png; /* file_writer_commit does it */
 }
 
+/* RGBA to RGB in place, four bytes at a time: the last of them is written over by the next pixel.
+ * What all alpha values have in common. */
+static uint8_t drop_fourth(uint8_t *values, size_t n) {
+    uint8_t *to = values, common[4];
+    uint32_t pixel, all = UINT32_MAX;
+    for (size_t i = 0; i < n; i++, values += 4, to += 3) {
+        memcpy(&pixel, values, 4);
+        all &= pixel;
+        memcpy(to, &pixel, 4);
+    }
+    memcpy(common, &all, 4);
+    return common[3];
+}
+
+static uint8_t drop_second(uint8_t *values, size_t n) {
+    uint8_t all = 255;
+    for (size_t i = 0; i < n; i++) {
+        all &= values[2 * i + 1];
+        values[i] = values[2 * i];
+    }
+    return all;
+}
+
 /* libpng's last step for a row that has 8 bits and alpha: what png_set_strip_alpha would do, with a
  * look at what is dropped. */
 static void drop_alpha(png_structp png, png_row_infop row, png_bytep values) {
     Codec *c = png_get_user_transform_ptr(png);
-    size_t channels = row->channels, kept = channels - 1;
-    uint8_t least = 255, *to = values;
-    for (png_uint_32 i = 0; i < row->width; i++, values += channels, to += kept) {
-        for (size_t k = 0; k < kept; k++) to[k] = values[k];
-        if (values[kept] < least) least = values[kept];
-    }
-    if (least < 255) c->image.notes |= IMAGE_TRANSPARENT;
+    uint8_t common =
+        row->channels == 4 ? drop_fourth(values, row->width) : drop_second(values, row->width);
+    if (common != 255) c->image.notes |= IMAGE_TRANSPARENT;
 }
 
 static bool has_transparent_colours(Codec *c) {

@@ -21,6 +21,7 @@ typedef struct List {
     const char *where;
     int64_t line; /* the one being read, from 1 */
     int64_t n_comments;
+    bool has_header;
     bool no_picture_first; /* the first entry has no name of an image */
 } List;
 
@@ -115,13 +116,13 @@ static bool is_header(const char *path, const char *label) {
 }
 
 /* *skip: the line holds column names, and there is no such file. */
-static Status look_for_header(const List *l, const char *path, const char *label, bool *skip,
+static Status look_for_header(List *l, const char *path, const char *label, bool *skip,
                               Error *err) {
     *skip = false;
-    if (l->source->count > 0 || !is_header(path, label)) return STATUS_OK;
+    if (l->source->count > 0 || l->has_header || !is_header(path, label)) return STATUS_OK;
     char *name = full_path(l, path);
     if (!name) return source_no_memory(err);
-    *skip = !file_exists(name);
+    *skip = l->has_header = !file_exists(name);
     return *skip
                ? source_remark(l->source, err, LOG_INFO,
                                "%.400s: line %lld (%.100s%s%.100s) is taken as a header", l->where,

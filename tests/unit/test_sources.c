@@ -397,6 +397,7 @@ END_TEST
 
 START_TEST(list_layouts_that_are_refused) {
     make_pictures();
+    refuse(list_of("path\npath\na.png\n"), "if it is a header, remove it");
     refuse(list_of("a.png,0\nb.png,1\n"), "line 1 (a.png,0) has ',' between its columns");
     refuse(list_of("path,label\na.png,0\n"), "line 2 (a.png,0) has ',' between its columns");
     refuse(list_of("\"a.png\",\"cat\"\n"), "has ',' between");
