@@ -89,9 +89,10 @@ Status run_take_up(Run *r, const MaeOptions *given, Error *err) {
     compare_update(r);
     if (changes_have(&r->changes, CHANGE_NEVER))
         TRY(changes_check(&r->changes, given->out, given->accept_changes, err));
-    r->complete = run_is_over(r) && !r->progress.epoch_open &&
-                  runfolder_read_summary(given->out, &r->summary) &&
-                  r->summary.steps == r->progress.step;
+    bool ended =
+        runfolder_read_summary(given->out, &r->summary) && r->summary.steps == r->progress.step;
+    r->complete = ended && run_is_over(r) && !r->progress.epoch_open;
+    if (ended) r->seconds_before = r->summary.seconds; /* what came after the save, too */
     if (r->complete) TRY(changes_check(&r->changes, given->out, given->accept_changes, err));
 done:
     return status;

@@ -1,6 +1,7 @@
 /* Going on from a checkpoint: its weights, moments, averages and counters. Also going back to it
  * while running. */
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/log.h"
 #include "train/run_internal.h"
@@ -19,7 +20,7 @@ Status run_resume(Run *r, bool accepted, Error *err) {
                     "; leave the option out to go on, or add --accept-changes",
                     r->options.out, r->progress.seed, r->options.seed);
     r->progress.seed = (uint64_t)r->options.seed;
-    r->seconds_before = r->progress.seconds;
+    r->seconds_before = fmax(r->seconds_before, r->progress.seconds);
     if (comm_is_root(r->comm))
         log_line(LOG_INFO, "resuming %s at step %" PRId64 " (epoch %" PRId64 ")", r->options.out,
                  r->progress.step, r->progress.epoch);

@@ -20,7 +20,6 @@ expect() {
     known $3 >"$dir/known" && (cd "$top" && named $2) >"$dir/named"
     printf '%s\n' --name --version --config --help >>"$dir/known" # how options are written; the program's own
     sort -u -o "$dir/known" "$dir/known"
-
     unknown=$(comm -23 "$dir/named" "$dir/known" | tr '\n' ' ')
     [ -z "$unknown" ] || wrong "$1 names options that are none: $unknown"
 }
