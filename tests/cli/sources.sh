@@ -100,7 +100,7 @@ if mkdir -p "$one" "$two" 2>/dev/null; then
     for f in 1 2; do cp "$picture" "$one/$f.png" && cp "$picture" "$two/$f.png"; done
     cp -r "$dir/names" "$dir/names2"
     run 0 finetune --quiet --data "$dir/names" --val "$dir/names2" --init "$model" $quick --batch 2 --out "$dir/ft"
-    run 0 eval --model "$dir/ft/best.safetensors" --val "$dir/names" --threads 1 --json
+    run 0 eval --model "$dir/ft/best.safetensors" --val "$dir/names2" --threads 1 --json
     json classes
     grep -q '"class":"\\\\r\\\\xE8","images":2' "$dir/out" || wrong "$last: $(cat "$dir/out")"
     grep -q '"class":"\\\\r\\\\xE9","images":2' "$dir/out" || wrong "$last: $(cat "$dir/out")"
