@@ -120,23 +120,25 @@ static bool is_imagenet(const Eval *e) {
 
 static Status read_baseline(Eval *e, Error *err) {
     const char *name = e->options->baseline ? e->options->baseline : "alexnet";
-    bool alexnet = strcmp(name, "alexnet") == 0, file = !alexnet && strcmp(name, "none") != 0;
     for (int i = 0; i < CORRUPTION_COUNT; i++) e->baseline[i] = -1;
     e->baseline_name = name;
-    if (!e->options->corruptions) return STATUS_OK;
-    if (alexnet && !is_imagenet(e)) {
-        e->baseline_name = "none";
-        log_line(e->options->baseline ? LOG_WARNING : LOG_INFO,
-                 "errors are not given relative to AlexNet's, which are known for the %d classes "
-                 "of ImageNet only",
-                 IMAGENET_CLASSES);
-        return STATUS_OK;
-    }
-    if (file) return read_baseline_file(e, name, err);
-    if (!alexnet) return STATUS_OK;
+    if (!e->options->corruptions || strcmp(name, "none") == 0) return STATUS_OK;
+    if (strcmp(name, "alexnet") != 0) return read_baseline_file(e, name, err);
     for (size_t i = 0; i < sizeof ALEXNET / sizeof *ALEXNET; i++)
         e->baseline[ALEXNET[i].kind] = ALEXNET[i].error;
     return STATUS_OK;
+}
+
+/* Once the classes are known. */
+static void check_baseline(Eval *e) {
+    bool alexnet = strcmp(e->baseline_name, "alexnet") == 0;
+    if (!e->options->corruptions || !alexnet || is_imagenet(e)) return;
+    for (int i = 0; i < CORRUPTION_COUNT; i++) e->baseline[i] = -1;
+    e->baseline_name = "none";
+    log_line(e->options->baseline ? LOG_WARNING : LOG_INFO,
+             "errors are not given relative to AlexNet's, which are known for the %d classes of "
+             "ImageNet only",
+             IMAGENET_CLASSES);
 }
 
 static Status open_classes(Eval *e, Error *err) {
@@ -165,13 +167,14 @@ static Status open_eval(Eval *e, Error *err) {
         return fail(err, STATUS_UNSUPPORTED,
                     "the checkpoint has no classifier; make one with mae finetune or mae probe");
     TRY(read_corruptions(e, err));
+    TRY(read_baseline(e, err));
     if (!o->val)
         return fail(err, STATUS_USAGE, "no images to evaluate on; name them with --val SRC");
     TRY(setup_val_set(o, c->channels, events_stop_flag(e->events), &e->data, err));
     TRY(evaluate_check_labels(e->data, "--val", err));
     TRY(unseen_check_trained(o, e->data, events_stop_flag(e->events), err));
     TRY(open_classes(e, err));
-    TRY(read_baseline(e, err));
+    check_baseline(e);
     TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));
     e->job = (EvaluationJob){.data = e->data,
                              .workers = setup_workers(o, NULL),

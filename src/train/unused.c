@@ -1,4 +1,5 @@
-/* See unused.h. The rules are a table like that of the options. */
+/* See unused.h. The rules are a table like that of the options. What is null is read as its
+ * default, so that a rule must hold of the others when the option has its default again. */
 #include "train/unused.h"
 
 #include <string.h>
@@ -36,6 +37,11 @@ static bool never_mixed(const MaeOptions *o) {
 
 static bool no_mixing(const MaeOptions *o) {
     return o->mixup == 0 && o->cutmix == 0;
+}
+
+/* Not both of two options that silence each other: null for both would read as their defaults. */
+static bool silenced(const MaeOptions *o) {
+    return never_mixed(o) && !no_mixing(o);
 }
 
 static bool one_mixing(const MaeOptions *o) {
@@ -96,8 +102,8 @@ static const struct {
     {"base-lr", MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE, lr,
      "--lr sets the learning rate"},
     {"erase-mode", MAE_COMMAND_FINETUNE, no_erasing, "--erase-prob is 0"},
-    {"mixup", MAE_COMMAND_FINETUNE, never_mixed, "--mix-prob is 0"},
-    {"cutmix", MAE_COMMAND_FINETUNE, never_mixed, "--mix-prob is 0"},
+    {"mixup", MAE_COMMAND_FINETUNE, silenced, "--mix-prob is 0"},
+    {"cutmix", MAE_COMMAND_FINETUNE, silenced, "--mix-prob is 0"},
     {"mix-mode", MAE_COMMAND_FINETUNE, never_mixed, "--mix-prob is 0"},
     {"mix-mode", MAE_COMMAND_FINETUNE, no_mixing, "--mixup and --cutmix are 0"},
     {"mix-prob", MAE_COMMAND_FINETUNE, no_mixing, "--mixup and --cutmix are 0"},

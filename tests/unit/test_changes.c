@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mae.h"
+#include "scratch.h"
 #include "train/changes.h"
 #include "train/options.h"
 
@@ -125,6 +126,24 @@ START_TEST(options_without_effect) {
 }
 END_TEST
 
+/* Two that silence each other: what is null must not read as "on". */
+START_TEST(nothing_mixed_stays_so) {
+    MaeOptions o, back;
+    MaeError err = {0};
+    const char *path = scratch_path("config.json");
+    mae_options_default(MAE_COMMAND_FINETUNE, &o);
+    mae_options_default(MAE_COMMAND_FINETUNE, &back);
+    set(&o, MAE_COMMAND_FINETUNE, "mixup", "0");
+    set(&o, MAE_COMMAND_FINETUNE, "cutmix", "0");
+    set(&o, MAE_COMMAND_FINETUNE, "mix-prob", "0");
+    ck_assert_int_eq(mae_options_save(&o, MAE_COMMAND_FINETUNE, path, &err), MAE_OK);
+    ck_assert_int_eq(mae_options_load(&back, MAE_COMMAND_FINETUNE, path, &err), MAE_OK);
+    ck_assert(back.mix_prob == 0 || (back.mixup == 0 && back.cutmix == 0));
+    mae_options_free(&o);
+    mae_options_free(&back);
+}
+END_TEST
+
 Suite *suite_changes(void) {
     Suite *s = suite_create("changes");
     TCase *t = tcase_create("changes");
@@ -133,6 +152,8 @@ Suite *suite_changes(void) {
     tcase_add_test(t, what_cannot_be_accepted);
     tcase_add_test(t, long_lists);
     tcase_add_test(t, options_without_effect);
+    tcase_add_checked_fixture(t, scratch_make, scratch_remove);
+    tcase_add_test(t, nothing_mixed_stays_so);
     suite_add_tcase(s, t);
     return s;
 }
