@@ -217,9 +217,9 @@ mpi 2 3 $pretrain --heads 5 --out "$dir/w"
 end
 
 case_ 'rank 0 cannot write'
-mkdir -p "$dir/full/log.jsonl"
+mkdir -p "$dir/full/config.json.tmp"
 mpi 1 3 $pretrain --batch 8 --out "$dir/full"
-err 'full/log.jsonl'
+err 'full/config.json'
 end
 
 case_ 'training that diverges gives up in all'
