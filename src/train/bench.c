@@ -5,6 +5,7 @@
 #include "base/threads.h"
 #include "train/bench_work.h"
 #include "train/drivers.h"
+#include "train/machine.h"
 #include "train/setup.h"
 
 static int ascending(const void *a, const void *b) {
@@ -90,7 +91,7 @@ Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err) {
     *out = (MaeBenchData){.images_per_s_median = 4 * (double)o->batch / middle,
                           .images_per_s_best = 4 * (double)o->batch / seconds[0],
                           .images = 4 * n * o->batch,
-                          .workers = setup_workers(o, NULL)};
+                          .workers = machine_workers(o, NULL)};
 done:
     loader_close(loader);
     dataset_close(d);

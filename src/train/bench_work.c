@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/threads.h"
+#include "train/machine.h"
 #include "train/recipe.h"
 #include "train/setup.h"
 
@@ -124,7 +125,7 @@ Status bench_work_new(const MaeOptions *o, BenchWork **out, Error *err) {
     *w = (BenchWork){
         .task = (BenchTask)o->task, .batch = o->batch, .repetitions = bench_repetitions(o)};
     TRY(configure(w, o, err));
-    TRY(setup_device(o, NULL, &w->device, err));
+    TRY(machine_device(o, NULL, &w->device, err));
     ParamGradients gradients = w->task == BENCH_FEATURES ? GRADIENTS_NONE : step_gradients(1);
     TRY(vit_new(w->device, &w->config, gradients, TUNE_ALL, &w->model, err));
     TRY(vit_init(w->model, (uint64_t)o->seed, err));

@@ -1,6 +1,5 @@
-/* Checkpoints: weights under the published names with metadata that says what the model is;
- * training state (moments, counters) in a second file. How the two of a run are replaced together
- * is in manifest.h, who writes them in checkpoint_writer.h. */
+/* Checkpoints: weights under the published names with metadata that says what the model is. The
+ * training state of a run lies in other files: run_state.h. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 
@@ -9,39 +8,9 @@
 #include "model/dialect.h"
 #include "model/inventory.h"
 #include "train/classes.h"
-#include "train/ema.h"
-#include "train/optimizer.h"
 
-/* Where a run stands; everything that a resumed run needs besides weights and moments. */
-typedef struct Progress {
-    int64_t step, epoch, batch; /* updates done; position in the data: next batch of epoch */
-    int64_t skipped;            /* updates skipped because something was not finite */
-    uint64_t seed;
-    double log_loss, epoch_loss, log_norm; /* sums since the last line of each kind */
-    int64_t log_count, epoch_count;
-    double last_lr, last_norm; /* of the last update */
-    bool epoch_open;           /* the epoch is over, but not yet measured and logged */
-    double best_top1;          /* of classifiers, on the validation images; -1: none yet */
-    int64_t best_epoch;
-    /* Of all processes: images of what `batch` counts, and of an update; 0: not said. */
-    int64_t batch_images, update_images;
-    /* Of the whole run: images of updates. seconds stand in the manifest: the same training writes
-     * the same state. */
-    int64_t images;
-    double seconds;
-    int64_t data_images, val_images; /* of the sources, 0: not said */
-    double mean_loss;                /* over the mean_count updates of the last epoch that ended */
-    int64_t mean_count;
-    double top1, top5, val_loss, ema_top1; /* measured last; -1: not */
-} Progress;
-
-/* What a run is made of; ema may be NULL. */
-typedef struct RunState {
-    Vit *model;
-    Optimizer *optimizer;
-    Ema *ema;
-    Progress *progress;
-} RunState;
+/* The weights of a run, in its folder. */
+#define WEIGHTS_NAME "last.safetensors"
 
 /* What the metadata says besides the configuration. Free with checkpoint_notes_free. */
 typedef struct CheckpointNotes {
@@ -103,23 +72,10 @@ Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows,
  * not stays fresh (the decoder of an encoder, the final norm of a mean-pooled classifier),
  * positions of another grid stay new sin-cos positions, a head is left out. Each is said. */
 Status checkpoint_read_autoencoder(const CheckpointFile *c, Vit *v, Error *err);
-/* The training state of a published run (optimiser moments, counters) for parameters of v. */
-Status checkpoint_read_published_state(const CheckpointFile *c, Vit *v, Optimizer *o, Progress *p,
-                                       Error *err);
 
 /* The file that is meant where a checkpoint is asked for: in a run folder the best or the last
  * weights, otherwise the path itself. mem_free. EMPTY: a folder that holds neither a run nor
  * weights of another tool. */
 Status checkpoint_find(const char *path, char **out, Error *err);
-/* Does RUN hold a run? Only looks. */
-bool checkpoint_run_exists(const char *run);
-/* The same for who is going to continue it or to begin one there: completes or removes what an
- * interrupted save left, and compares the files with the checksums they were written with. FORMAT:
- * a damaged or exchanged file. */
-Status checkpoint_open_run(const char *run, bool *there, Error *err);
-/* Where the run in RUN stands, without reading a tensor. */
-Status checkpoint_load_progress(const char *run, Progress *out, Error *err);
-/* RUN/last.safetensors and RUN/last.state.safetensors into the run. */
-Status checkpoint_load_run(const char *run, const RunState *s, Error *err);
 
 #endif

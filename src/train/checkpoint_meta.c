@@ -10,9 +10,6 @@
 
 #include "base/memory.h"
 
-#define FORMAT_NAME "mae.c"
-#define FORMAT_VERSION 1
-
 static const char *const TARGETS[] = {"pixel", "norm-pix", "pca"};
 static const char *const MASKS[] = {"random", "block", "grid"};
 static const char *const HEADS[] = {"none", "linear", "probe"};
@@ -20,72 +17,72 @@ static const char *const POOLS[] = {"mean", "cls"};
 
 /* --- metadata out ----------------------------------------------------------------------------- */
 
-static void put(Meta *m, const char *key, const char *value) {
+void meta_put(Meta *m, const char *key, const char *value) {
     ASSERT(m->n < META_MAX, "more than %d metadata entries", META_MAX);
     if (!value) m->ok = false;
     m->entry[m->n++] = (MetaEntry){key, value};
 }
 
-static void put_int(Meta *m, const char *key, int64_t v) {
-    put(m, key, arena_printf(m->arena, "%" PRId64, v));
+void meta_put_int(Meta *m, const char *key, int64_t v) {
+    meta_put(m, key, arena_printf(m->arena, "%" PRId64, v));
 }
 
-static void put_real(Meta *m, const char *key, double v) {
-    put(m, key, arena_printf(m->arena, "%.17g", v));
+void meta_put_real(Meta *m, const char *key, double v) {
+    meta_put(m, key, arena_printf(m->arena, "%.17g", v));
 }
 
 static void put_floats(Meta *m, const char *key, const float *v, int64_t n) {
     char *text = arena_strdup(m->arena, "");
     for (int64_t i = 0; i < n && text; i++)
         text = arena_printf(m->arena, "%s%s%.9g", text, i ? "," : "", (double)v[i]);
-    put(m, key, text);
+    meta_put(m, key, text);
 }
 
 static void put_config(Meta *m, const ModelConfig *c) {
-    put_int(m, "image_height", c->image_height);
-    put_int(m, "image_width", c->image_width);
-    put_int(m, "channels", c->channels);
-    put_int(m, "patch", c->patch);
-    put_int(m, "embed_dim", c->embed_dim);
-    put_int(m, "depth", c->depth);
-    put_int(m, "heads", c->heads);
-    put_int(m, "decoder_embed_dim", c->decoder_embed_dim);
-    put_int(m, "decoder_depth", c->decoder_depth);
-    put_int(m, "decoder_heads", c->decoder_heads);
-    put_real(m, "mlp_ratio", c->mlp_ratio);
-    put_real(m, "norm_eps", c->norm_eps);
-    put(m, "target", TARGETS[c->target]);
-    put_int(m, "pca_components", c->pca_components);
-    put_int(m, "mask_token_in_encoder", c->mask_token_in_encoder);
+    meta_put_int(m, "image_height", c->image_height);
+    meta_put_int(m, "image_width", c->image_width);
+    meta_put_int(m, "channels", c->channels);
+    meta_put_int(m, "patch", c->patch);
+    meta_put_int(m, "embed_dim", c->embed_dim);
+    meta_put_int(m, "depth", c->depth);
+    meta_put_int(m, "heads", c->heads);
+    meta_put_int(m, "decoder_embed_dim", c->decoder_embed_dim);
+    meta_put_int(m, "decoder_depth", c->decoder_depth);
+    meta_put_int(m, "decoder_heads", c->decoder_heads);
+    meta_put_real(m, "mlp_ratio", c->mlp_ratio);
+    meta_put_real(m, "norm_eps", c->norm_eps);
+    meta_put(m, "target", TARGETS[c->target]);
+    meta_put_int(m, "pca_components", c->pca_components);
+    meta_put_int(m, "mask_token_in_encoder", c->mask_token_in_encoder);
     put_floats(m, "pixel_mean", c->mean, c->channels);
     put_floats(m, "pixel_std", c->std, c->channels);
 }
 
 /* Texts of the heap are copied to the arena. */
 static void put_classes(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
-    put(m, "head", HEADS[c->head]);
+    meta_put(m, "head", HEADS[c->head]);
     if (c->head == HEAD_NONE) return;
-    put(m, "pool", POOLS[c->pool]);
-    put_int(m, "classes", c->classes);
-    put_int(m, "averaged", n->averaged);
-    if (n->top1 >= 0) put_real(m, "top1", n->top1);
+    meta_put(m, "pool", POOLS[c->pool]);
+    meta_put_int(m, "classes", c->classes);
+    meta_put_int(m, "averaged", n->averaged);
+    if (n->top1 >= 0) meta_put_real(m, "top1", n->top1);
     if (!n->classes) return;
     char *names = classes_to_json(n->classes);
-    put(m, "class_names", names ? arena_strdup(m->arena, names) : NULL);
+    meta_put(m, "class_names", names ? arena_strdup(m->arena, names) : NULL);
     mem_free(names);
 }
 
 static void put_notes(Meta *m, const CheckpointNotes *n) {
-    put(m, "model", n->preset);
-    put(m, "mask", MASKS[n->mask]);
-    put_real(m, "mask_ratio", n->mask_ratio);
-    put_int(m, "epochs", n->epochs);
-    put_int(m, "step", n->step);
+    meta_put(m, "model", n->preset);
+    meta_put(m, "mask", MASKS[n->mask]);
+    meta_put_real(m, "mask_ratio", n->mask_ratio);
+    meta_put_int(m, "epochs", n->epochs);
+    meta_put_int(m, "step", n->step);
 }
 
 void meta_put_model(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
-    put(m, "format", FORMAT_NAME);
-    put_int(m, "format_version", FORMAT_VERSION);
+    meta_put(m, "format", META_FORMAT);
+    meta_put_int(m, "format_version", META_VERSION);
     put_config(m, c);
     put_notes(m, n);
     put_classes(m, c, n);
@@ -93,8 +90,8 @@ void meta_put_model(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
 
 /* transformers wants "format" to be "pt". */
 void meta_put_facts(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
-    put(m, "format", "pt");
-    put(m, "written_by", FORMAT_NAME);
+    meta_put(m, "format", "pt");
+    meta_put(m, "written_by", META_FORMAT);
     put_config(m, c);
     put_notes(m, n);
     put_classes(m, c, n);
@@ -104,41 +101,9 @@ void meta_put_facts(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
 const char *meta_fact(const TensorFile *f, const char *key) {
     char full[96];
     const char *writer = tensorfile_meta(f, "written_by");
-    if (writer && strcmp(writer, FORMAT_NAME) == 0) return tensorfile_meta(f, key);
-    snprintf(full, sizeof full, FORMAT_NAME ".%s", key);
+    if (writer && strcmp(writer, META_FORMAT) == 0) return tensorfile_meta(f, key);
+    snprintf(full, sizeof full, META_FORMAT ".%s", key);
     return tensorfile_meta(f, full);
-}
-
-void meta_put_progress(Meta *m, const Progress *p, int64_t updates) {
-    put(m, "format", FORMAT_NAME " state");
-    put_int(m, "format_version", FORMAT_VERSION);
-    put_int(m, "step", p->step);
-    put_int(m, "epoch", p->epoch);
-    put_int(m, "batch", p->batch);
-    put_int(m, "skipped", p->skipped);
-    put_int(m, "updates", updates);
-    put_int(m, "seed", (int64_t)p->seed);
-    put_real(m, "log_loss", p->log_loss);
-    put_real(m, "log_norm", p->log_norm);
-    put_real(m, "epoch_loss", p->epoch_loss);
-    put_int(m, "log_count", p->log_count);
-    put_int(m, "epoch_count", p->epoch_count);
-    put_real(m, "last_lr", p->last_lr);
-    put_real(m, "last_norm", p->last_norm);
-    put_int(m, "epoch_open", p->epoch_open);
-    put_real(m, "best_top1", p->best_top1);
-    put_int(m, "best_epoch", p->best_epoch);
-    put_int(m, "batch_images", p->batch_images);
-    put_int(m, "update_images", p->update_images);
-    put_int(m, "images", p->images);
-    put_int(m, "data_images", p->data_images);
-    put_int(m, "val_images", p->val_images);
-    put_real(m, "mean_loss", p->mean_loss);
-    put_int(m, "mean_count", p->mean_count);
-    put_real(m, "top1", p->top1);
-    put_real(m, "top5", p->top5);
-    put_real(m, "val_loss", p->val_loss);
-    put_real(m, "ema_top1", p->ema_top1);
 }
 
 /* --- metadata in ------------------------------------------------------------------------------ */
@@ -163,7 +128,7 @@ Status meta_get_int(const TensorFile *f, const char *key, int64_t *out, Error *e
     return STATUS_OK;
 }
 
-static Status get_real(const TensorFile *f, const char *key, double *out, Error *err) {
+Status meta_get_real(const TensorFile *f, const char *key, double *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
     if (status != STATUS_OK) return status;
@@ -216,8 +181,8 @@ static Status config_from_meta(const TensorFile *f, ModelConfig *c, Error *err) 
     TRY(meta_get_int(f, "decoder_embed_dim", &c->decoder_embed_dim, err));
     TRY(meta_get_int(f, "decoder_depth", &c->decoder_depth, err));
     TRY(meta_get_int(f, "decoder_heads", &c->decoder_heads, err));
-    TRY(get_real(f, "mlp_ratio", &c->mlp_ratio, err));
-    TRY(get_real(f, "norm_eps", &c->norm_eps, err));
+    TRY(meta_get_real(f, "mlp_ratio", &c->mlp_ratio, err));
+    TRY(meta_get_real(f, "norm_eps", &c->norm_eps, err));
     TRY(get_word(f, "target", TARGETS, 3, &target, err));
     TRY(meta_get_int(f, "pca_components", &c->pca_components, err));
     TRY(meta_get_int(f, "mask_token_in_encoder", &flag, err));
@@ -248,7 +213,7 @@ static Status head_from_meta(const TensorFile *f, ModelConfig *c, CheckpointNote
     TRY(meta_get_int(f, "classes", &c->classes, err));
     TRY(meta_get_int(f, "averaged", &averaged, err));
     n->averaged = averaged != 0;
-    if (tensorfile_meta(f, "top1")) TRY(get_real(f, "top1", &n->top1, err));
+    if (tensorfile_meta(f, "top1")) TRY(meta_get_real(f, "top1", &n->top1, err));
     TRY(model_check(c, err));
     const char *names = tensorfile_meta(f, "class_names");
     if (names) TRY(classes_from_json(names, tensorfile_path(f), &n->classes, err));
@@ -268,7 +233,7 @@ static Status notes_from_meta(const TensorFile *f, CheckpointNotes *n, Error *er
     snprintf(n->preset, sizeof n->preset, "%.31s", preset);
     TRY(get_word(f, "mask", MASKS, 3, &mask, err));
     n->mask = (MaskKind)mask;
-    TRY(get_real(f, "mask_ratio", &n->mask_ratio, err));
+    TRY(meta_get_real(f, "mask_ratio", &n->mask_ratio, err));
     TRY(meta_get_int(f, "epochs", &n->epochs, err));
     TRY(meta_get_int(f, "step", &n->step, err));
 done:
@@ -277,12 +242,12 @@ done:
 
 bool meta_is_native(const TensorFile *file) {
     const char *format = tensorfile_meta(file, "format");
-    return format && strcmp(format, FORMAT_NAME) == 0;
+    return format && strcmp(format, META_FORMAT) == 0;
 }
 
 Status meta_get_model(const TensorFile *file, ModelConfig *c, CheckpointNotes *notes, Error *err) {
     const char *format = tensorfile_meta(file, "format");
-    if (!format || strcmp(format, FORMAT_NAME) != 0)
+    if (!format || strcmp(format, META_FORMAT) != 0)
         return fail(
             err, STATUS_FORMAT,
             "%s: not a checkpoint of mae.c (metadata \"format\" is %s); it does not say what "
@@ -291,68 +256,11 @@ Status meta_get_model(const TensorFile *file, ModelConfig *c, CheckpointNotes *n
     int64_t version;
     Status status = meta_get_int(file, "format_version", &version, err);
     if (status != STATUS_OK) return status;
-    if (version != FORMAT_VERSION)
+    if (version != META_VERSION)
         return fail(err, STATUS_UNSUPPORTED,
                     "%s: format version %" PRId64 ", this program reads %d", tensorfile_path(file),
-                    version, FORMAT_VERSION);
+                    version, META_VERSION);
     status = config_from_meta(file, c, err);
     if (status == STATUS_OK) status = notes_from_meta(file, notes, err);
     return status == STATUS_OK ? head_from_meta(file, c, notes, err) : status;
-}
-
-/* States of older versions do not have these. */
-static Status totals_from_meta(const TensorFile *f, Progress *p, Error *err) {
-    Status status = STATUS_OK;
-    p->top1 = p->top5 = p->val_loss = p->ema_top1 = -1;
-    if (!tensorfile_meta(f, "mean_count")) return STATUS_OK;
-    TRY(meta_get_int(f, "images", &p->images, err));
-    TRY(meta_get_int(f, "data_images", &p->data_images, err));
-    TRY(meta_get_int(f, "val_images", &p->val_images, err));
-    TRY(get_real(f, "mean_loss", &p->mean_loss, err));
-    TRY(meta_get_int(f, "mean_count", &p->mean_count, err));
-    TRY(get_real(f, "top1", &p->top1, err));
-    TRY(get_real(f, "top5", &p->top5, err));
-    TRY(get_real(f, "val_loss", &p->val_loss, err));
-    TRY(get_real(f, "ema_top1", &p->ema_top1, err));
-    if (p->images < 0 || p->data_images < 0 || p->val_images < 0 || p->mean_count < 0)
-        status = fail(err, STATUS_FORMAT, "%s: negative counters", tensorfile_path(f));
-done:
-    return status;
-}
-
-Status meta_get_progress(const TensorFile *f, Progress *p, int64_t *updates, Error *err) {
-    Status status = STATUS_OK;
-    int64_t seed = 0, open = 0;
-    *p = (Progress){0};
-    TRY(meta_get_int(f, "step", &p->step, err));
-    TRY(meta_get_int(f, "epoch", &p->epoch, err));
-    TRY(meta_get_int(f, "batch", &p->batch, err));
-    TRY(meta_get_int(f, "skipped", &p->skipped, err));
-    TRY(meta_get_int(f, "updates", updates, err));
-    TRY(meta_get_int(f, "seed", &seed, err));
-    TRY(get_real(f, "log_loss", &p->log_loss, err));
-    TRY(get_real(f, "log_norm", &p->log_norm, err));
-    TRY(get_real(f, "epoch_loss", &p->epoch_loss, err));
-    TRY(meta_get_int(f, "log_count", &p->log_count, err));
-    TRY(meta_get_int(f, "epoch_count", &p->epoch_count, err));
-    p->best_top1 = -1;
-    if (tensorfile_meta(f, "best_top1")) {
-        TRY(get_real(f, "best_top1", &p->best_top1, err));
-        TRY(meta_get_int(f, "best_epoch", &p->best_epoch, err));
-        TRY(get_real(f, "last_lr", &p->last_lr, err));
-        TRY(get_real(f, "last_norm", &p->last_norm, err));
-        TRY(meta_get_int(f, "epoch_open", &open, err));
-    }
-    if (tensorfile_meta(f, "batch_images")) {
-        TRY(meta_get_int(f, "batch_images", &p->batch_images, err));
-        TRY(meta_get_int(f, "update_images", &p->update_images, err));
-    }
-    TRY(totals_from_meta(f, p, err));
-    p->epoch_open = open != 0;
-    p->seed = (uint64_t)seed;
-    if (p->step < 0 || p->epoch < 0 || p->batch < 0 || *updates < 0 || p->batch_images < 0 ||
-        p->update_images < 0)
-        status = fail(err, STATUS_FORMAT, "%s: negative counters", tensorfile_path(f));
-done:
-    return status;
 }

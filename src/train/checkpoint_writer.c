@@ -12,6 +12,7 @@
 #include "base/processors.h"
 #include "base/threads.h"
 #include "train/manifest.h"
+#include "train/run_state.h"
 #include "train/runfolder.h"
 #include "train/snapshot.h"
 

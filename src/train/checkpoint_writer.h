@@ -12,6 +12,7 @@
 
 #include "dist/comm.h"
 #include "train/checkpoint.h"
+#include "train/run_state.h"
 
 typedef struct WriterOptions {
     bool asynchronous;

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "data/corrupt.h"
 #include "train/drivers.h"
+#include "train/machine.h"
 #include "train/setup.h"
 #include "train/unseen.h"
 
@@ -177,7 +178,7 @@ static Status open_eval(Eval *e, Error *err) {
     check_baseline(e);
     TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));
     e->job = (EvaluationJob){.data = e->data,
-                             .workers = setup_workers(o, NULL),
+                             .workers = machine_workers(o, NULL),
                              .strict = o->strict != 0,
                              .seed = (uint64_t)o->seed,
                              .label_of = e->label_of,
@@ -308,7 +309,7 @@ Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEv
     Eval e = {.model = m, .options = o, .events = events};
     *out = (MaeEvaluation){0};
     TRY(open_eval(&e, err));
-    setup_say_threads(o, m->device, NULL);
+    machine_say_threads(o, m->device, NULL);
     TRY(make_results(&e, out, err));
     TRY(run_clean(&e, out, err));
     TRY(run_corruptions(&e, out, err));

@@ -10,6 +10,7 @@
 #include "train/attention_map.h"
 #include "train/drivers.h"
 #include "train/features.h"
+#include "train/machine.h"
 #include "train/setup.h"
 
 #define FEATURE_BATCH 64
@@ -29,7 +30,7 @@ static Status stream(const Job *j, Encoder *e, int64_t n, FeatureSink sink, void
                      Error *err) {
     FeatureJob job = {.data = j->dataset,
                       .augment = j->augment,
-                      .workers = setup_workers(j->options, NULL),
+                      .workers = machine_workers(j->options, NULL),
                       .limit = n,
                       .strict = j->options->strict != 0,
                       .events = j->events};
@@ -241,7 +242,7 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     Encoder *e = NULL;
     EncoderOptions encoder = {.pool = (FeaturePool)o->pool, .block = o->block};
     TRY(check_outputs(o, err));
-    setup_say_threads(o, m->device, NULL);
+    machine_say_threads(o, m->device, NULL);
     TRY(setup_dataset(o, c->channels, events_stop_flag(events), &j.dataset, err));
     TRY(setup_eval_augment(j.dataset, c, &j.augment, err));
     j.n = dataset_count(j.dataset);

@@ -12,6 +12,7 @@
 #include "train/cached_features.h"
 #include "train/evaluate.h"
 #include "train/labelled_batch.h"
+#include "train/machine.h"
 #include "train/options.h"
 #include "train/recipe.h"
 #include "train/run.h"
@@ -351,7 +352,7 @@ static Status open_caches(Run *r, Error *err) {
     Tuning *t = r->task_data;
     CacheJob job = {.data = r->dataset,
                     .augment = r->loader_options.augment,
-                    .workers = setup_workers(&r->options, r->comm),
+                    .workers = machine_workers(&r->options, r->comm),
                     .strict = r->options.strict != 0,
                     .batch = r->options.batch,
                     .comm = r->comm};
@@ -388,7 +389,7 @@ static Status measure(Run *r, Evaluation *out, Error *err) {
     Tuning *t = r->task_data;
     EvaluationJob job = {.data = t->val,
                          .augment = t->val_augment,
-                         .workers = setup_workers(&r->options, r->comm),
+                         .workers = machine_workers(&r->options, r->comm),
                          .strict = r->options.strict != 0,
                          .comm = r->comm,
                          .label_of = t->val_map,

@@ -6,6 +6,7 @@
 #include "train/drivers.h"
 #include "train/features.h"
 #include "train/knn.h"
+#include "train/machine.h"
 #include "train/setup.h"
 #include "train/unseen.h"
 
@@ -118,7 +119,7 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Encoder *e,
     }
     job = (FeatureJob){.data = b->dataset,
                        .augment = augment,
-                       .workers = setup_workers(o, NULL),
+                       .workers = machine_workers(o, NULL),
                        .strict = o->strict != 0,
                        .events = events};
     TRY(features_stream(e, &job, to_bank, b, err));
@@ -137,7 +138,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
         .batch = FEATURE_BATCH, .pool = (FeaturePool)o->pool, .block = o->block};
     if (!o->val) return fail(err, STATUS_USAGE, "no queries; name them with --val SRC");
     TRY(encoder_new(m->vit, options, &e, err));
-    setup_say_threads(o, m->device, NULL);
+    machine_say_threads(o, m->device, NULL);
     TRY(open_banks(&memory, &queries, m, o, events_stop_flag(events), err));
     TRY(bank_fill(&memory, m, o, e, events, err));
     TRY(check_k(o->k, memory.n, err));

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "train/checkpoint.h"
 
 #define FORMAT_NAME "mae.c checkpoint"
 #define FORMAT_VERSION 1

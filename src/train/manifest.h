@@ -21,7 +21,6 @@
 #include "base/file.h"
 
 #define MANIFEST_NAME 64
-#define WEIGHTS_NAME "last.safetensors"
 #define STATE_NAME "last.state.safetensors"
 #define MANIFEST_FILE "last.manifest.json"
 #define NEXT_MANIFEST_FILE "next.manifest.json"

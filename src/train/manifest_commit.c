@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "train/checkpoint.h"
 #include "train/manifest.h"
 
 static Status path_in(const char *run, const char *name, char **out, Error *err) {

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "train/drivers.h"
+#include "train/machine.h"
 #include "train/setup.h"
 #include "train/statistics.h"
 
@@ -64,7 +65,7 @@ Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
     if (!m) return fail(err, STATUS_MEMORY, "no memory for a model");
     image_notes_init(&m->images);
     TRY(setup_model_config(o, &c, err));
-    TRY(setup_device(o, NULL, &m->device, err));
+    TRY(machine_device(o, NULL, &m->device, err));
     TRY(vit_new(m->device, &c, GRADIENTS_NONE, TUNE_ALL, &m->vit, err));
     TRY(vit_init(m->vit, (uint64_t)o->seed, err));
     setup_notes(o, &c, &m->notes);

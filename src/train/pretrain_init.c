@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/options.h"
+#include "train/run_state.h"
 #include "train/setup.h"
 
 static bool is_given(const MaeOptions *o, const char *name) {
@@ -194,7 +195,7 @@ Status pretrain_init_read(Run *r, bool *fresh_decoder, Error *err) {
     *fresh_decoder = file->config.decoder_depth == 0;
     TRY(checkpoint_read_autoencoder(file, r->model, err));
     if (!r->options.continue_run) goto done;
-    TRY(checkpoint_read_published_state(file, r->model, r->optimizer, &r->progress, err));
+    TRY(run_state_read_published(file, r->model, r->optimizer, &r->progress, err));
     log_line(LOG_INFO, "continuing %s after %" PRId64 " updates (epoch %" PRId64 ")",
              tensorfile_path(file->file), r->progress.step, r->progress.epoch);
 done:

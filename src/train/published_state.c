@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "train/checkpoint.h"
+#include "train/run_state.h"
 
 /* Parameters of the module itself come before those of its parts: cls_token, mask_token, then the
  * order of vit.c. */
@@ -79,8 +80,8 @@ done:
     return status;
 }
 
-Status checkpoint_read_published_state(const CheckpointFile *c, Vit *v, Optimizer *o, Progress *p,
-                                       Error *err) {
+Status run_state_read_published(const CheckpointFile *c, Vit *v, Optimizer *o, Progress *p,
+                                Error *err) {
     Status status = STATUS_OK;
     const TensorFile *f = c->file;
     int64_t updates = -1;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/threads.h"
 #include "train/run_internal.h"
+#include "train/run_state.h"
 #include "train/runfolder.h"
 #include "train/schedule.h"
 

@@ -11,6 +11,7 @@
 #include "train/changes.h"
 #include "train/checkpoint_writer.h"
 #include "train/events.h"
+#include "train/run_state.h"
 #include "train/runlog.h"
 #include "train/step.h"
 
@@ -91,5 +92,9 @@ Status run_file(const Run *r, const char *name, char **out, Error *err);
 /* Sizes and pixel statistics that came from a preset or a checkpoint are written out, so that
  * config.json says all. */
 Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err);
+/* Images of an update: batch x accumulate x processes. */
+int64_t run_update_images(const MaeOptions *o, const Comm *c);
+/* Peak learning rate: --lr, or base rate x effective batch / 256. */
+double run_peak_lr(const MaeOptions *o, const Comm *c);
 
 #endif

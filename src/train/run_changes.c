@@ -10,9 +10,9 @@
 #include "base/memory.h"
 #include "train/options.h"
 #include "train/run_internal.h"
+#include "train/run_state.h"
 #include "train/runfolder.h"
 #include "train/schedule.h"
-#include "train/setup.h"
 #include "train/statistics.h"
 #include "train/unused.h"
 
@@ -34,7 +34,7 @@ static double next_lr(const Run *r, const MaeOptions *o, double peak) {
 static void compare_update(Run *r) {
     char before[64], now[96];
     const MaeOptions *o = &r->options;
-    int64_t images = setup_effective_batch(o, r->comm), size = comm_size(r->comm);
+    int64_t images = run_update_images(o, r->comm), size = comm_size(r->comm);
     int64_t was = r->progress.update_images;
     if (was == 0 || was == images) return;
     snprintf(before, sizeof before, "%" PRId64, was);
@@ -50,7 +50,7 @@ static void compare_update(Run *r) {
 /* With updates of as many images as before, how they are cut is free. */
 static void free_the_cut(Run *r) {
     const Progress *p = &r->progress;
-    if (p->update_images != setup_effective_batch(&r->options, r->comm)) return;
+    if (p->update_images != run_update_images(&r->options, r->comm)) return;
     if (r->task->command == MAE_COMMAND_PROBE && /* whose batch norm sees it */
         p->batch_images != r->options.batch * comm_size(r->comm))
         return;
@@ -82,7 +82,7 @@ Status run_take_up(Run *r, const MaeOptions *given, Error *err) {
     MaeOptions *before = &r->before;
     TRY(load_before(r, given, before, err));
     TRY(runfolder_merge_options(given, r->task->command, &r->options, err));
-    TRY(checkpoint_load_progress(given->out, &r->progress, err));
+    TRY(run_state_progress(given->out, &r->progress, err));
     if (before->given[option_find(r->task->command, "epochs")])
         changes_find(&r->changes, r->task->command, before, given, &r->options);
     free_the_cut(r);
@@ -162,7 +162,7 @@ static void say(const Run *r) {
                  c->what, c->now, c->before);
     }
     if (!changes_have(&r->changes, CHANGE_MARKED)) return;
-    double peak = setup_lr(&r->before, r->comm), now = setup_lr(&r->options, r->comm);
+    double peak = run_peak_lr(&r->before, r->comm), now = run_peak_lr(&r->options, r->comm);
     if (r->before.lr <= 0 && r->progress.update_images > 0)
         peak = r->before.base_lr * (double)r->progress.update_images / 256;
     double a = next_lr(r, &r->before, peak), b = next_lr(r, &r->options, now);

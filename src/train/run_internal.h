@@ -4,6 +4,7 @@
 #define TRAIN_RUN_INTERNAL_H
 
 #include "train/run.h"
+#include "train/run_state.h"
 
 /* --- run_open.c ------------------------------------------------------------------------------- */
 

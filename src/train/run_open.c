@@ -7,9 +7,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "train/machine.h"
 #include "train/run_internal.h"
+#include "train/run_state.h"
 #include "train/runfolder.h"
-#include "train/setup.h"
 #include "train/statistics.h"
 #include "train/unused.h"
 
@@ -73,7 +74,7 @@ done:
 static Status open_loader(Run *r, Error *err) {
     r->loader_options.rank = comm_rank(r->comm);
     r->loader_options.n_ranks = comm_size(r->comm);
-    r->loader_options.n_workers = setup_workers(&r->options, r->comm);
+    r->loader_options.n_workers = machine_workers(&r->options, r->comm);
     r->loader_options.start_epoch = r->progress.epoch;
     r->loader_options.start_batch = r->progress.batch;
     Status status = loader_open(r->dataset, r->loader_options, &r->loader, err);
@@ -100,8 +101,8 @@ static Status open_pieces(Run *r, const MaeOptions *o, Error *err) {
     MaeCommand command = r->task->command;
     TRY(r->resumed ? run_take_up(r, o, err) : runfolder_copy_options(o, command, &r->options, err));
     if (r->complete) goto done;
-    TRY(setup_device(&r->options, r->comm, &r->device, err));
-    setup_say_threads(&r->options, r->device, r->comm);
+    TRY(machine_device(&r->options, r->comm, &r->device, err));
+    machine_say_threads(&r->options, r->device, r->comm);
     TRY(r->task->configure(r, err));
     if (comm_is_root(r->comm)) option_warn_unused(&r->options, o, command);
     TRY(run_check_schedule(r, err));
@@ -183,8 +184,7 @@ static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
     if (comm_is_root(r->comm)) {
         status = runfolder_check(o->out, r->task->command, err);
         if (status == STATUS_OK) status = runfolder_lock(o->out, &r->lock, err);
-        if (status == STATUS_OK && !o->restart)
-            status = checkpoint_open_run(o->out, &r->resumed, err);
+        if (status == STATUS_OK && !o->restart) status = run_state_open(o->out, &r->resumed, err);
     }
     TRY(comm_agree(r->comm, status, err));
     comm_broadcast(r->comm, &r->resumed, sizeof r->resumed);
@@ -221,7 +221,7 @@ Status run_open(Run *r, const MaeOptions *o, Error *err) {
     TRY(r->task->open(r, err));
     TRY(comm_agree(r->comm, comm_is_root(r->comm) ? open_folder(r, err) : STATUS_OK, err));
     TRY(comm_agree(r->comm, open_writer(r, err), err));
-    r->lr_peak = setup_lr(&r->options, r->comm);
+    r->lr_peak = run_peak_lr(&r->options, r->comm);
     warn_of_warmup(r);
     r->start = r->last_log_time = clock_seconds();
 done:

@@ -2,9 +2,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "train/machine.h"
 #include "train/run_internal.h"
+#include "train/run_state.h"
 #include "train/runfolder.h"
-#include "train/setup.h"
 #include "train/snapshot.h"
 
 void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p) {
@@ -29,8 +30,7 @@ void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaeP
 
 Status run_check_schedule(const Run *r, Error *err) {
     const MaeOptions *o = &r->options;
-    int64_t samples = dataset_count(r->dataset) * o->repeat,
-            update = setup_effective_batch(o, r->comm);
+    int64_t samples = dataset_count(r->dataset) * o->repeat, update = run_update_images(o, r->comm);
     if (samples >= update) return STATUS_OK;
     return fail(err, STATUS_EMPTY,
                 "0 updates an epoch: it has %" PRId64 " samples, an update takes %" PRId64
@@ -44,11 +44,11 @@ static void plan_schedule(const Run *r, MaePlan *p) {
     const MaeOptions *o = &r->options;
     p->images = dataset_count(r->dataset);
     snprintf(p->data, sizeof p->data, "%s", dataset_describe(r->dataset));
-    p->effective_batch = setup_effective_batch(o, r->comm);
+    p->effective_batch = run_update_images(o, r->comm);
     p->steps_per_epoch = p->images * o->repeat / p->effective_batch;
     p->total_steps = p->steps_per_epoch * o->epochs;
     if (o->steps > 0 && o->steps < p->total_steps) p->total_steps = o->steps;
-    p->lr = setup_lr(o, r->comm);
+    p->lr = run_peak_lr(o, r->comm);
 }
 
 /* Some milliseconds are enough for a share of the peak in whole percents. */
@@ -71,10 +71,10 @@ Status run_fill_plan(Run *r, MaePlan *out, Error *err) {
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err) {
     Status status = STATUS_OK;
     Run r = {.task = task};
-    r.resumed = o->out && !o->restart && checkpoint_run_exists(o->out);
+    r.resumed = o->out && !o->restart && run_state_exists(o->out);
     TRY(r.resumed ? run_take_up(&r, o, err)
                   : runfolder_copy_options(o, task->command, &r.options, err));
-    TRY(setup_device(&r.options, r.comm, &r.device, err));
+    TRY(machine_device(&r.options, r.comm, &r.device, err));
     TRY(task->configure(&r, err));
     TRY(run_check_schedule(&r, err));
     if (r.resumed) TRY(run_check_folder(&r, o, err));
@@ -86,4 +86,12 @@ done:
     mae_options_free(&r.options);
     mae_options_free(&r.before);
     return status;
+}
+
+int64_t run_update_images(const MaeOptions *o, const Comm *c) {
+    return o->batch * o->accumulate * comm_size(c);
+}
+
+double run_peak_lr(const MaeOptions *o, const Comm *c) {
+    return o->lr > 0 ? o->lr : o->base_lr * (double)run_update_images(o, c) / 256;
 }

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "train/run_internal.h"
+#include "train/run_state.h"
 
 RunState run_state(Run *r) {
     return (RunState){r->model, r->optimizer, r->ema, &r->progress};
@@ -13,7 +14,7 @@ RunState run_state(Run *r) {
 Status run_resume(Run *r, bool accepted, Error *err) {
     Status status = STATUS_OK;
     RunState s = run_state(r);
-    TRY(checkpoint_load_run(r->options.out, &s, err));
+    TRY(run_state_load(r->options.out, &s, err));
     if (r->progress.seed != (uint64_t)r->options.seed && !accepted)
         return fail(err, STATUS_USAGE,
                     "%s was trained with --seed %" PRIu64 ", not %" PRId64
@@ -34,12 +35,12 @@ Status run_roll_back(Run *r, Error *err) {
     Status status = STATUS_OK;
     bool there = false;
     TRY(run_wait_for_writer(r, err));
-    if (comm_is_root(r->comm)) status = checkpoint_open_run(r->options.out, &there, err);
+    if (comm_is_root(r->comm)) status = run_state_open(r->options.out, &there, err);
     TRY(comm_agree(r->comm, status, err));
     comm_broadcast(r->comm, &there, sizeof there);
     if (!there) return STATUS_OK;
     s.progress = &saved;
-    TRY(comm_agree(r->comm, checkpoint_load_run(r->options.out, &s, err), err));
+    TRY(comm_agree(r->comm, run_state_load(r->options.out, &s, err), err));
     run_share_state(r);
     r->progress = now;
     if (comm_is_root(r->comm))

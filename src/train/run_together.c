@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "train/run_internal.h"
+#include "train/run_state.h"
 
 Status run_make_reducer(Run *r, Error *err) {
     return reducer_new(r->comm, r->model->params, r->device->kernels.real_bytes,

@@ -7,6 +7,7 @@
 #include "base/threads.h"
 #include "train/events.h"
 #include "train/run_internal.h"
+#include "train/run_state.h"
 
 #define ROLL_BACK_AFTER 3 /* updates in a row that were not finite */
 #define GIVE_UP_AFTER 10

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "train/run_internal.h"
+#include "train/run_state.h"
 
 /* --- telling ---------------------------------------------------------------------------------- */
 

@@ -4,11 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "base/processors.h"
+#include "train/machine.h"
 #include "train/statistics.h"
-
-static const char *const DEVICES[] = {"cpu", "ref"};
 
 static void override_size(int64_t *field, int64_t value) {
     if (value > 0) *field = value;
@@ -59,45 +56,6 @@ CheckpointHints setup_hints(const MaeOptions *o) {
                              .prefix = o->prefix,
                              .mean = o->pixel_mean,
                              .std = o->pixel_std};
-}
-
-Status setup_device(const MaeOptions *o, const Comm *c, Device **out, Error *err) {
-    int threads = o->threads > 0 ? (int)o->threads : processors_threads(comm_processors(c));
-    return device_open(DEVICES[o->device], threads, NULL, out, err);
-}
-
-/* What decided about the number of threads, in brackets, where it was not the processors. */
-static const char *thread_source(const MaeOptions *o, const Device *d) {
-    if (strncmp(d->name, "ref", 3) == 0) return " (--device ref)";
-    if (o->threads > 0) return " (--threads)";
-    if (d->n_threads == processors_thread_limit()) return " (OMP_THREAD_LIMIT)";
-    return processors_told_threads() > 0 ? " (OMP_NUM_THREADS)" : "";
-}
-
-/* Several processes bind their threads to the same places, the first ones. */
-static void warn_of_places(const Comm *c) {
-    if (processors_are_bound() && comm_processors(c) < processors_available())
-        log_line(LOG_WARNING,
-                 "OpenMP binds the threads of several processes to the same processors; let mpirun "
-                 "or srun bind each process to its own, or unset OMP_PROC_BIND, OMP_PLACES and "
-                 "GOMP_CPU_AFFINITY");
-}
-
-void setup_say_threads(const MaeOptions *o, const Device *d, const Comm *c) {
-    int limit = processors_thread_limit(), processors = comm_processors(c), n = d->n_threads;
-    char place[64] = "";
-    if (!comm_is_root(c)) return;
-    if (strncmp(d->name, "ref", 3) == 0) n = 1;
-    if (n > limit) {
-        log_line(LOG_WARNING, "--threads %d: OMP_THREAD_LIMIT allows %d", n, limit);
-        n = limit;
-    }
-    if (c) snprintf(place, sizeof place, ", in each of %d processes", comm_size(c));
-    log_line(n > processors ? LOG_WARNING : LOG_INFO, "%d thread%s%s on %d processor%s%s%s%s", n,
-             n == 1 ? "" : "s", thread_source(o, d), processors, processors == 1 ? "" : "s",
-             processors_are_bound() ? ", bound" : "", place,
-             n > processors ? ": they wait for each other; fewer are faster" : "");
-    warn_of_places(c);
 }
 
 static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptions d,
@@ -232,28 +190,14 @@ done:
     return status;
 }
 
-int setup_workers(const MaeOptions *o, const Comm *c) {
-    if (o->workers >= 0) return (int)o->workers;
-    int n = comm_processors(c);
-    return n < 2 ? 1 : n > 8 ? 8 : n;
-}
-
 LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c) {
     return (LoaderOptions){.augment = setup_augment(o, c),
                            .batch = o->batch,
-                           .n_workers = setup_workers(o, NULL),
+                           .n_workers = machine_workers(o, NULL),
                            .seed = (uint64_t)o->seed,
                            .shuffle = true,
                            .drop_last = true,
                            .repeat = o->repeat,
                            .strict = o->strict != 0,
                            .n_epochs = o->epochs};
-}
-
-int64_t setup_effective_batch(const MaeOptions *o, const Comm *c) {
-    return o->batch * o->accumulate * comm_size(c);
-}
-
-double setup_lr(const MaeOptions *o, const Comm *c) {
-    return o->lr > 0 ? o->lr : o->base_lr * (double)setup_effective_batch(o, c) / 256;
 }

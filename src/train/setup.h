@@ -16,12 +16,6 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err);
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes);
 /* --heads, --decoder-heads, --target and --prefix of commands that read a checkpoint. */
 CheckpointHints setup_hints(const MaeOptions *o);
-/* --threads, or OMP_NUM_THREADS, or all processors; of those that share them with other processes,
- * its part. */
-Status setup_device(const MaeOptions *o, const Comm *c, Device **out, Error *err);
-/* The line of the log that says how many threads run on how many processors; a warning where they
- * are more than these. By rank 0. */
-void setup_say_threads(const MaeOptions *o, const Device *d, const Comm *c);
 /* The images of --data, --limit of them. Here and below, looking for images is given up when *stop
  * is not 0; stop may be NULL. */
 Status setup_dataset(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
@@ -43,12 +37,7 @@ Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error 
  * of the image. */
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,
                         unsigned *notes, Error *err);
-int setup_workers(const MaeOptions *o, const Comm *c);
 /* The loader of one process that takes all. */
 LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c);
-/* Images of an update: batch x accumulate x processes. */
-int64_t setup_effective_batch(const MaeOptions *o, const Comm *c);
-/* Peak learning rate: --lr, or base rate x effective batch / 256. */
-double setup_lr(const MaeOptions *o, const Comm *c);
 
 #endif

@@ -4,8 +4,9 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "train/checkpoint_meta.h"
+#include "train/progress.h"
 #include "train/manifest.h"
+#include "train/run_state.h"
 #include "train/tensor_list.h"
 
 enum { WEIGHTS, STATE, N_FILES };
@@ -112,7 +113,7 @@ Status snapshot_take(Snapshot *s, const Progress *p, const CheckpointNotes *note
     if (!s->arena) return fail(err, STATUS_MEMORY, "no memory for the metadata of a checkpoint");
     for (int i = 0; i < N_FILES; i++) s->meta[i] = (Meta){.arena = s->arena, .ok = true};
     meta_put_model(&s->meta[WEIGHTS], &s->run.model->config, notes);
-    meta_put_progress(&s->meta[STATE], p, optimizer_updates(s->run.optimizer));
+    progress_put(&s->meta[STATE], p, optimizer_updates(s->run.optimizer));
     s->step = p->step;
     s->epoch = p->epoch;
     s->seconds = p->seconds;

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "train/checkpoint.h"
+#include "train/run_state.h"
 
 typedef struct Snapshot Snapshot;
 /* Of what s points to, which outlives the snapshot. The part of process `rank` of `size`: rank 0

@@ -6,6 +6,7 @@
 #include "golden.h"
 #include "train/checkpoint.h"
 #include "train/masked_batch.h"
+#include "train/run_state.h"
 #include "train/step.h"
 
 /* Files of the same folder and what they hold. Only those that are there are taken. */
@@ -114,7 +115,7 @@ static Status open_run(Golden *g, Resumed *r, int64_t images, Error *err) {
                           .groups = {.weight_decay = 0.05}};
     MaskedOptions m = {.batch = images, .mask_ratio = 0.75, .float_images = true};
     TRY(optimizer_new(g->device, r->model->params, o, &r->optimizer, err));
-    TRY(checkpoint_read_published_state(r->file, r->model, r->optimizer, &progress, err));
+    TRY(run_state_read_published(r->file, r->model, r->optimizer, &progress, err));
     TRY(masked_batch_new(r->model, m, &r->batch, err));
     TRY(step_new(r->model, r->batch->graph.graph, r->batch->graph.loss, r->optimizer,
                  (StepOptions){.batch = images, .accumulate = 1}, &r->step, err));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "small_model.h"
+#include "train/run_state.h"
 
 #define AVERAGES 1000 /* which of the tensors of a parameter: 0 and 1 are moments */
 #define WEIGHTS 2000
@@ -84,10 +85,10 @@ int64_t small_run_on_disk(const char *folder) {
     bool there;
     int64_t step = 0;
     SmallRun r;
-    need(checkpoint_open_run(folder, &there, &err), &err);
+    need(run_state_open(folder, &there, &err), &err);
     if (!there) return 0;
     small_run_make(&r);
-    need(checkpoint_load_run(folder, &r.state, &err), &err);
+    need(run_state_load(folder, &r.state, &err), &err);
     step = r.progress.step;
     ASSERT(small_run_is(&r, step), "%s: not the tensors of step %lld", folder, (long long)step);
     small_run_free(&r);

@@ -4,6 +4,7 @@
 #define TESTS_UNIT_SMALL_RUN_H
 
 #include "train/checkpoint_writer.h"
+#include "train/run_state.h"
 
 typedef struct SmallRun {
     Device *device;

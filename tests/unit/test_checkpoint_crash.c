@@ -15,6 +15,7 @@
 #include "scratch.h"
 #include "small_run.h"
 #include "train/manifest.h"
+#include "train/run_state.h"
 #include "train/runfolder.h"
 
 #include <check.h> /* last: it has a macro named fail */
@@ -70,7 +71,7 @@ static void recover(const char *folder, bool asynchronous) {
     Error err = {0};
     bool there;
     (void)asynchronous;
-    (void)checkpoint_open_run(scratch_path("%s", folder), &there, &err);
+    (void)run_state_open(scratch_path("%s", folder), &there, &err);
 }
 
 /* A process of its own does the job and is killed before the n-th operation; false: it had fewer.
@@ -257,7 +258,7 @@ static void flip_byte(const char *path, size_t at) {
 static void expect_refused(const char *folder, const char *name, const char *why) {
     Error err = {0};
     bool there;
-    ck_assert_int_eq(checkpoint_open_run(scratch_path("%s", folder), &there, &err), STATUS_FORMAT);
+    ck_assert_int_eq(run_state_open(scratch_path("%s", folder), &there, &err), STATUS_FORMAT);
     ck_assert_msg(strstr(err.message, name) != NULL, "%s", err.message);
     ck_assert_msg(strstr(err.message, why) != NULL, "%s", err.message);
     ck_assert_msg(strstr(err.message, "--restart") != NULL, "%s", err.message);
@@ -373,8 +374,8 @@ START_TEST(a_folder_without_a_manifest) {
     ck_assert_int_eq(small_run_on_disk(scratch_path("run")), AFTER);
     /* No pair at all. */
     rename_in_run("old.weights", WEIGHTS_NAME);
-    ck_assert(checkpoint_open_run(scratch_path("run"), &there, &err) == STATUS_OK && there);
-    ck_assert_int_eq(checkpoint_load_run(scratch_path("run"), &run.state, &err), STATUS_FORMAT);
+    ck_assert(run_state_open(scratch_path("run"), &there, &err) == STATUS_OK && there);
+    ck_assert_int_eq(run_state_load(scratch_path("run"), &run.state, &err), STATUS_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.message, "step 10"));
 }
 END_TEST
@@ -403,12 +404,12 @@ START_TEST(states_of_several_processes) {
     for (int i = 0; i < 3; i++) ck_assert(is_there("run", names[i]));
     ck_assert(!is_there("run", STATE_NAME));
     ck_assert(is_there("run", "last.state.notes"));
-    ck_assert(checkpoint_open_run(scratch_path("run"), &there, &err) == STATUS_OK && there);
+    ck_assert(run_state_open(scratch_path("run"), &there, &err) == STATUS_OK && there);
     flip_byte(scratch_path("run/last.state-2-of-2.safetensors"), 0);
     expect_refused("run", "last.state-2-of-2.safetensors", "damaged");
     ck_assert(runfolder_clear(scratch_path("run"), &err) == STATUS_OK);
     for (int i = 0; i < 3; i++) ck_assert(!is_there("run", names[i]));
-    ck_assert(!is_there("run", MANIFEST_FILE) && !checkpoint_run_exists(scratch_path("run")));
+    ck_assert(!is_there("run", MANIFEST_FILE) && !run_state_exists(scratch_path("run")));
 }
 END_TEST
 

@@ -10,6 +10,7 @@
 #include "scratch.h"
 #include "small_model.h"
 #include "train/checkpoint.h"
+#include "train/ema.h"
 #include "train/evaluate.h"
 #include "train/groups.h"
 #include "train/options.h"

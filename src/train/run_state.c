@@ -8,6 +8,7 @@
 #include "train/checkpoint.h"
 #include "train/checkpoint_meta.h"
 #include "train/manifest.h"
+#include "train/run_state.h"
 
 static Status run_path(const char *run, const char *name, char **out, Error *err) {
     *out = mem_printf("%s/%s", run, name);
@@ -22,45 +23,12 @@ static Status look_for(const char *run, const char *name, bool *there, Error *er
     return status;
 }
 
-bool checkpoint_run_exists(const char *run) {
+bool run_state_exists(const char *run) {
     Error ignored = {0};
     bool weights, manifest;
     (void)look_for(run, WEIGHTS_NAME, &weights, &ignored);
     (void)look_for(run, MANIFEST_FILE, &manifest, &ignored);
     return weights || manifest;
-}
-
-static Status no_weights(const char *path, Error *err) {
-    Error ignored = {0};
-    bool config, log;
-    (void)look_for(path, "config.json", &config, &ignored);
-    (void)look_for(path, "log.jsonl", &log, &ignored);
-    if (config && log)
-        return fail(err, STATUS_EMPTY, "%s: a run folder in which no checkpoint has been saved yet",
-                    path);
-    return fail(err, STATUS_EMPTY,
-                "%s: the folder holds neither a run (" WEIGHTS_NAME
-                ") nor weights of another tool (model.safetensors, pytorch_model.bin); name the "
-                "file itself",
-                path);
-}
-
-/* What was best on the validation images is what one wants of a classifier; a run that only
- * pre-trains has none. */
-Status checkpoint_find(const char *path, char **out, Error *err) {
-    static const char *const names[] = {"best.safetensors", WEIGHTS_NAME};
-    Status status = STATUS_OK;
-    bool there = !file_is_directory(path);
-    *out = NULL;
-    for (int i = 0; i < 2 && !there; i++) {
-        TRY(look_for(path, names[i], &there, err));
-        if (there) return run_path(path, names[i], out, err);
-    }
-    if (!there && !tensorfile_is_folder(path)) return no_weights(path, err);
-    *out = mem_strdup(path);
-    if (!*out) status = fail(err, STATUS_MEMORY, "no memory for a path");
-done:
-    return status;
 }
 
 /* -1 when the file is not there, cannot be read or says nothing. */
@@ -98,7 +66,7 @@ done:
     return status;
 }
 
-Status checkpoint_open_run(const char *run, bool *there, Error *err) {
+Status run_state_open(const char *run, bool *there, Error *err) {
     Status status = STATUS_OK;
     bool listed, weights, last, next;
     *there = false;
@@ -206,11 +174,11 @@ done:
 
 static Status read_progress(const char *run, const States *states, Progress *p, int64_t *updates,
                             Error *err) {
-    Status status = meta_get_progress(states->file[0], p, updates, err);
+    Status status = progress_get(states->file[0], p, updates, err);
     return status == STATUS_OK ? read_seconds(run, p, err) : status;
 }
 
-Status checkpoint_load_progress(const char *run, Progress *out, Error *err) {
+Status run_state_progress(const char *run, Progress *out, Error *err) {
     States states = {0};
     int64_t updates;
     Status status = open_states(run, &states, err);
@@ -237,7 +205,7 @@ done:
     return status;
 }
 
-Status checkpoint_load_run(const char *run, const RunState *s, Error *err) {
+Status run_state_load(const char *run, const RunState *s, Error *err) {
     Status status = STATUS_OK;
     char *last = NULL;
     CheckpointFile *weights = NULL;
