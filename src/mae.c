@@ -9,11 +9,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/name.h"
-#include "data/image.h"
-#include "train/convert.h"
-#include "train/drivers.h"
-#include "train/finetune.h"
-#include "train/pretrain.h"
+#include "data/image/image.h"
+#include "jobs/convert.h"
+#include "jobs/drivers.h"
+#include "jobs/finetune.h"
+#include "jobs/pretrain.h"
 
 const char *mae_version(void) {
     return MAE_VERSION;

@@ -11,9 +11,9 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "data/draw.h"
-#include "data/image_notes.h"
-#include "data/resample.h"
-#include "data/source.h"
+#include "data/image/image_notes.h"
+#include "data/image/resample.h"
+#include "data/source/source.h"
 
 /* No epoch of training has this number. */
 #define SPLIT_EPOCH UINT32_MAX

@@ -16,7 +16,7 @@
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 
-#include "data/image.h"
+#include "data/image/image.h"
 
 typedef struct Dataset Dataset;
 

@@ -8,7 +8,7 @@
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
-#include "data/augment.h"
+#include "data/augment/augment.h"
 #include "data/dataset.h"
 
 typedef struct LoaderOptions {

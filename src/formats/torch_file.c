@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "formats/pickle.h"
-#include "formats/pickle_flatten.h"
+#include "formats/pickle/pickle.h"
+#include "formats/pickle/pickle_flatten.h"
 #include "formats/zip.h"
 
 /* Where the bytes of a storage are. */

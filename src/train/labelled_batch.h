@@ -3,8 +3,8 @@
 #ifndef TRAIN_LABELLED_BATCH_H
 #define TRAIN_LABELLED_BATCH_H
 
+#include "data/augment/mix.h"
 #include "data/loader.h"
-#include "data/mix.h"
 #include "model/classifier.h"
 
 typedef struct LabelledOptions {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "kernels/eigen.h"
+#include "train/eigen.h"
 
 typedef struct Moments {
     Device *device;

@@ -27,13 +27,13 @@ expect() {
 case_ 'messages name options that exist'
 commands=$("$mae" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
 expect 'a source' 'src/*.c src/*/*.c cli/*.c' "$commands"
-expect 'pre-training' 'src/train/pretrain.c src/train/masked_batch.c src/train/pca.c' pretrain
+expect 'pre-training' 'src/jobs/pretrain.c src/train/masked_batch.c src/train/pca.c' pretrain
 expect 'a run' 'src/train/run*.c cli/cmd_train.c' 'pretrain finetune probe'
-expect 'a classifier' 'src/train/finetune.c' 'finetune probe'
-expect 'evaluation' 'src/train/eval.c cli/cmd_eval.c' eval
+expect 'a classifier' 'src/jobs/finetune.c' 'finetune probe'
+expect 'evaluation' 'src/jobs/eval.c cli/cmd_eval.c' eval
 expect 'nearest neighbours' 'cli/cmd_knn.c' knn
-expect 'features' 'src/train/features.c src/train/features_file.c cli/cmd_features.c' 'features knn'
-expect 'reconstruction' 'src/train/reconstruct.c cli/cmd_reconstruct.c' reconstruct
+expect 'features' 'src/infer/features.c src/jobs/features_file.c cli/cmd_features.c' 'features knn'
+expect 'reconstruction' 'src/jobs/reconstruct.c cli/cmd_reconstruct.c' reconstruct
 end
 
 finish messages

@@ -8,7 +8,7 @@
 
 #include "base/rng.h"
 #include "data/dataset.h"
-#include "data/image_codec.h"
+#include "data/image/image_codec.h"
 #include "folder.h"
 
 /* Small, so that runs are fast and the limit is met often. */

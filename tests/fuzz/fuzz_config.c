@@ -1,8 +1,8 @@
 /* Any bytes as a config.json, of every command; what loads is checked, saved and loaded again. The
  * same bytes as the errors of a baseline (mae eval --baseline), which is JSON too. */
+#include "jobs/drivers.h"
 #include "options.h"
 #include "replay.h"
-#include "train/drivers.h"
 
 static void load_config(MaeCommand command, const char *path) {
     MaeOptions o;

@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "checkpoint/statistics.h"
 #include "folder.h"
+#include "jobs/convert.h"
 #include "load_model.h"
 #include "mae.h"
 #include "replay.h"
-#include "train/convert.h"
-#include "train/statistics.h"
 
 enum { MAE, CLASSIFIER, TIMM, N_MODELS };
 

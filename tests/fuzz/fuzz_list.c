@@ -4,9 +4,9 @@
 
 #include "base/memory.h"
 #include "base/name.h"
+#include "checkpoint/classes.h"
 #include "decode_image.h"
 #include "replay.h"
-#include "train/classes.h"
 
 enum { LIST_ENTRIES = 100, N_MODEL_CLASSES = 10 };
 

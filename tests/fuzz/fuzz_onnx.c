@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "export/export_onnx.h"
 #include "folder.h"
 #include "load_model.h"
 #include "replay.h"
-#include "train/export_onnx.h"
 
 /* --- the model -------------------------------------------------------------------------------- */
 

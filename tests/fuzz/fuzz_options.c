@@ -2,12 +2,12 @@
  * NAME=VALUE. What is set must read back, save and load as the same; texts with a grammar of their
  * own (RandAugment, patches to keep, corruptions, sources that need no file) are read as the
  * command would. */
+#include "data/augment/randaugment.h"
 #include "data/dataset.h"
-#include "data/randaugment.h"
+#include "jobs/drivers.h"
+#include "jobs/setup.h"
 #include "options.h"
 #include "replay.h"
-#include "train/drivers.h"
-#include "train/setup.h"
 
 static const char *const FREE[] = {"synthetic:", "tar:", "folder:", "list:", "cifar10:", "tiles:"};
 

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "formats/pickle.h"
-#include "formats/pickle_flatten.h"
+#include "formats/pickle/pickle.h"
+#include "formats/pickle/pickle_flatten.h"
 #include "replay.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {

@@ -2,7 +2,7 @@
 #ifndef FUZZ_LOAD_MODEL_H
 #define FUZZ_LOAD_MODEL_H
 
-#include "train/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 static inline Device *fuzz_device(void) {
     static Device *d;

@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "folder.h"
-#include "train/options.h"
+#include "options/options.h"
 
 static const MaeCommand FUZZ_COMMANDS[] = {
     MAE_COMMAND_PRETRAIN, MAE_COMMAND_RECONSTRUCT, MAE_COMMAND_KNN,      MAE_COMMAND_FEATURES,

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/augment.h"
-#include "data/mix.h"
+#include "data/augment/augment.h"
+#include "data/augment/mix.h"
 #include "golden.h"
 
 static const char *text_of(const json_t *row, const char *key) {

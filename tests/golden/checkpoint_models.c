@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "checkpoint/checkpoint.h"
 #include "golden.h"
-#include "train/checkpoint.h"
+#include "run/run_state.h"
 #include "train/masked_batch.h"
-#include "train/run_state.h"
 #include "train/step.h"
 
 /* Files of the same folder and what they hold. Only those that are there are taken. */

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/mix.h"
+#include "data/augment/mix.h"
 #include "golden.h"
 #include "train/groups.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "golden.h"
-#include "train/evaluate.h"
+#include "infer/evaluate.h"
 #include "train/labelled_batch.h"
 #include "train/schedule.h"
 #include "train/step.h"

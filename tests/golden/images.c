@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/augment.h"
+#include "data/augment/augment.h"
 #include "golden.h"
 
 static uint32_t crc32_of(const uint8_t *data, int64_t n) {

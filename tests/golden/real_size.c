@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/mix.h"
+#include "data/augment/mix.h"
 #include "golden.h"
 
 typedef struct Big {

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "data/image.h"
+#include "data/image/image.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

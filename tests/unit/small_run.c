@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "run/run_state.h"
 #include "small_model.h"
-#include "train/run_state.h"
 
 #define AVERAGES 1000 /* which of the tensors of a parameter: 0 and 1 are moments */
 #define WEIGHTS 2000

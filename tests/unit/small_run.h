@@ -3,8 +3,8 @@
 #ifndef TESTS_UNIT_SMALL_RUN_H
 #define TESTS_UNIT_SMALL_RUN_H
 
-#include "train/checkpoint_writer.h"
-#include "train/run_state.h"
+#include "run/checkpoint_writer.h"
+#include "run/run_state.h"
 
 typedef struct SmallRun {
     Device *device;

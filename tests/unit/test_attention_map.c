@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include "train/attention_map.h"
+#include "draw/attention_map.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

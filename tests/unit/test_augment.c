@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "data/augment.h"
+#include "data/augment/augment.h"
 #include "golden_dir.h"
 
 #include <check.h> /* last: it has a macro named fail */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/drivers.h"
+#include "jobs/drivers.h"
 
 Suite *suite_bench(void);
 

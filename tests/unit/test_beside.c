@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/statistics.h"
 #include "scratch.h"
 #include "small_model.h"
-#include "train/checkpoint.h"
-#include "train/statistics.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

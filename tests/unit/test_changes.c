@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "mae.h"
+#include "options/options.h"
+#include "run/changes.h"
 #include "scratch.h"
-#include "train/changes.h"
-#include "train/options.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

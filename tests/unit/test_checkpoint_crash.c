@@ -12,11 +12,11 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "file_faults.h"
+#include "run/manifest.h"
+#include "run/run_state.h"
+#include "run/runfolder.h"
 #include "scratch.h"
 #include "small_run.h"
-#include "train/manifest.h"
-#include "train/run_state.h"
-#include "train/runfolder.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "file_faults.h"
+#include "run/manifest.h"
 #include "scratch.h"
 #include "small_run.h"
-#include "train/manifest.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/corrupt_internal.h"
+#include "data/corrupt/corrupt_internal.h"
 #include "often.h"
 
 #include <check.h> /* last: it has a macro named fail */

@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "draw/curves.h"
 #include "scratch.h"
-#include "train/curves.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

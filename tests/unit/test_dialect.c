@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "checkpoint/checkpoint.h"
 #include "formats/torch_write.h"
+#include "jobs/convert.h"
 #include "mae.h"
 #include "scratch.h"
 #include "small_model.h"
-#include "train/checkpoint.h"
-#include "train/convert.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

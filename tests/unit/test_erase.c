@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/erase.h"
+#include "data/augment/erase.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

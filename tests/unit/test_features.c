@@ -1,5 +1,5 @@
 /* Frozen features: the final norm, pools, blocks, classifiers, attention. */
-#include "train/features.h"
+#include "infer/features.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "infer/evaluate.h"
 #include "small_model.h"
-#include "train/evaluate.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint/checkpoint.h"
 #include "scratch.h"
 #include "small_model.h"
-#include "train/checkpoint.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include "data/image.h"
+#include "data/image/image.h"
 #include "golden_dir.h"
 
 #include <check.h> /* last: it has a macro named fail */

@@ -10,8 +10,8 @@
 
 #include "base/log.h"
 #include "data/dataset.h"
-#include "data/image_kind.h"
-#include "data/image_notes.h"
+#include "data/image/image_kind.h"
+#include "data/image/image_notes.h"
 #include "scratch.h"
 
 #include <check.h> /* last: it has a macro named fail */

@@ -15,9 +15,9 @@
 #include "data/dataset.h"
 #include "formats/safetensors.h"
 #include "formats/tensorfile.h"
+#include "jobs/setup.h"
 #include "mae.h"
 #include "scratch.h"
-#include "train/setup.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/mix.h"
+#include "data/augment/mix.h"
 #include "often.h"
 
 #include <check.h> /* last: it has a macro named fail */

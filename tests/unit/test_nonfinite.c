@@ -9,10 +9,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "jobs/drivers.h"
+#include "jobs/finetune.h"
+#include "jobs/pretrain.h"
 #include "scratch.h"
-#include "train/drivers.h"
-#include "train/finetune.h"
-#include "train/pretrain.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

@@ -9,10 +9,10 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "export/export_onnx.h"
 #include "formats/protobuf.h"
 #include "scratch.h"
 #include "small_model.h"
-#include "train/export_onnx.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

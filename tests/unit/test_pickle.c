@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "formats/pickle.h"
-#include "formats/pickle_flatten.h"
+#include "formats/pickle/pickle.h"
+#include "formats/pickle/pickle_flatten.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

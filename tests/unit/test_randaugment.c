@@ -7,8 +7,8 @@
 #include <jansson.h>
 
 #include "base/memory.h"
-#include "data/affine_row.h"
-#include "data/randaugment.h"
+#include "data/augment/affine_row.h"
+#include "data/augment/randaugment.h"
 #include "golden_dir.h"
 
 #include <check.h> /* last: it has a macro named fail */

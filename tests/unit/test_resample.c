@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "data/resample.h"
-#include "data/resample_axis.h"
+#include "data/image/resample.h"
+#include "data/image/resample_axis.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

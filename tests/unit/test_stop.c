@@ -8,12 +8,12 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "infer/knn.h"
+#include "jobs/finetune.h"
+#include "jobs/pretrain.h"
 #include "model/classifier.h"
 #include "scratch.h"
 #include "small_model.h"
-#include "train/finetune.h"
-#include "train/knn.h"
-#include "train/pretrain.h"
 #include "train/step.h"
 
 #include <check.h> /* last: it has a macro named fail */

@@ -7,14 +7,14 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "checkpoint/checkpoint.h"
+#include "infer/evaluate.h"
+#include "jobs/recipe.h"
+#include "options/options.h"
 #include "scratch.h"
 #include "small_model.h"
-#include "train/checkpoint.h"
 #include "train/ema.h"
-#include "train/evaluate.h"
 #include "train/groups.h"
-#include "train/options.h"
-#include "train/recipe.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

@@ -1,0 +1,81 @@
+/* Checkpoints: weights under the published names with metadata that says what the model is. The
+ * training state of a run lies in other files: run_state.h. */
+#ifndef CHECKPOINT_CHECKPOINT_H
+#define CHECKPOINT_CHECKPOINT_H
+
+#include "checkpoint/classes.h"
+#include "checkpoint/dialect.h"
+#include "checkpoint/inventory.h"
+#include "formats/safetensors.h"
+#include "model/autoencoder.h"
+
+/* The weights of a run, in its folder. */
+#define WEIGHTS_NAME "last.safetensors"
+
+/* What the metadata says besides the configuration. Free with checkpoint_notes_free. */
+typedef struct CheckpointNotes {
+    char preset[32];
+    MaskKind mask;
+    double mask_ratio;
+    int64_t epochs, step;
+    bool averaged;       /* the weights are the moving average */
+    double top1;         /* of the weights on the validation images, -1: not known */
+    ClassNames *classes; /* NULL: not known */
+} CheckpointNotes;
+void checkpoint_notes_free(CheckpointNotes *n);
+
+Status checkpoint_write(const char *path, const Vit *v, const CheckpointNotes *notes, Error *err);
+
+/* What a person can add about a file that does not say it; 0 and -1: nothing. */
+typedef struct CheckpointHints {
+    int64_t heads, decoder_heads;
+    int target;             /* a TargetKind, -1 */
+    const char *prefix;     /* which model of a file that holds several; NULL: the first */
+    const char *mean, *std; /* lists that count more than what the file says; NULL */
+    bool describe_only;     /* heads that nobody says are 0, what is refused is said in `refused` */
+    bool said;              /* nothing goes into the log: it was opened before */
+} CheckpointHints;
+
+/* A checkpoint of this project or of another one, open, with what it says about its model. */
+typedef struct CheckpointFile {
+    TensorFile *file;
+    bool native;
+    DialectFile dialect;
+    DialectModels models;    /* of the file */
+    TensorVerdict *verdicts; /* what becomes of each of its tensors */
+    ModelConfig config;      /* embed_dim 0: refused before sizes were known */
+    CheckpointNotes notes;
+    char unknown[1024]; /* what a foreign file does not say and how it was taken, "" */
+    bool doubtful;      /* results depend on it */
+    bool target_assumed;
+    char done[512];     /* what was chosen and put together on reading it, "" */
+    char refused[1024]; /* why it cannot be used, "" */
+} CheckpointFile;
+
+/* path: a file, a folder of weights of another tool, or a run folder, of which it takes
+ * best.safetensors where there is one (of a classifier), else last.safetensors, and says so.
+ * hints may be NULL. Says in the log what it had to assume, which of several models it chose, and
+ * what it put together. FORMAT when the file is no model, or says too little and hints do not help;
+ * UNSUPPORTED when it holds what this library does not compute or does not understand; USAGE for a
+ * prefix that it does not have. */
+Status checkpoint_open(const char *path, const CheckpointHints *hints, CheckpointFile **out,
+                       Error *err);
+void checkpoint_close(CheckpointFile *c); /* accepts NULL */
+/* Every parameter of v from the file. A missing tensor or another shape is an error that names it
+ * and both shapes; in a file of this project a foreign one, too. */
+Status checkpoint_read(const CheckpointFile *c, Vit *v, Error *err);
+/* What fine-tuning starts from: the encoder of the file into a classifier that has been
+ * initialised. A decoder is left out, positions are interpolated to another grid. rows: the row of
+ * the file's head that each class of v begins with, NULL: the head stays as it is. */
+Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows, Error *err);
+/* What pre-training goes on from, into an autoencoder that has been initialised: what the file has
+ * not stays fresh (the decoder of an encoder, the final norm of a mean-pooled classifier),
+ * positions of another grid stay new sin-cos positions, a head is left out. Each is said. */
+Status checkpoint_read_autoencoder(const CheckpointFile *c, Vit *v, Error *err);
+
+/* The file that is meant where a checkpoint is asked for: in a run folder the best or the last
+ * weights, otherwise the path itself. mem_free. EMPTY: a folder that holds neither a run nor
+ * weights of another tool. */
+Status checkpoint_find(const char *path, char **out, Error *err);
+
+#endif

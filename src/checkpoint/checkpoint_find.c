@@ -1,0 +1,50 @@
+/* Which file is meant where a checkpoint is asked for. */
+#include "base/file.h"
+#include "base/memory.h"
+#include "checkpoint/checkpoint.h"
+
+static Status join(const char *folder, const char *name, char **out, Error *err) {
+    *out = mem_printf("%s/%s", folder, name);
+    return *out ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a path in %s", folder);
+}
+
+static Status look_for(const char *folder, const char *name, bool *there, Error *err) {
+    char *path = NULL;
+    Status status = join(folder, name, &path, err);
+    *there = status == STATUS_OK && file_exists(path);
+    mem_free(path);
+    return status;
+}
+
+static Status no_weights(const char *path, Error *err) {
+    Error ignored = {0};
+    bool config, log;
+    (void)look_for(path, "config.json", &config, &ignored);
+    (void)look_for(path, "log.jsonl", &log, &ignored);
+    if (config && log)
+        return fail(err, STATUS_EMPTY, "%s: a run folder in which no checkpoint has been saved yet",
+                    path);
+    return fail(err, STATUS_EMPTY,
+                "%s: the folder holds neither a run (" WEIGHTS_NAME
+                ") nor weights of another tool (model.safetensors, pytorch_model.bin); name the "
+                "file itself",
+                path);
+}
+
+/* What was best on the validation images is what one wants of a classifier; a run that only
+ * pre-trains has none. */
+Status checkpoint_find(const char *path, char **out, Error *err) {
+    static const char *const names[] = {"best.safetensors", WEIGHTS_NAME};
+    Status status = STATUS_OK;
+    bool there = !file_is_directory(path);
+    *out = NULL;
+    for (int i = 0; i < 2 && !there; i++) {
+        TRY(look_for(path, names[i], &there, err));
+        if (there) return join(path, names[i], out, err);
+    }
+    if (!there && !tensorfile_is_folder(path)) return no_weights(path, err);
+    *out = mem_strdup(path);
+    if (!*out) status = fail(err, STATUS_MEMORY, "no memory for a path");
+done:
+    return status;
+}

@@ -1,0 +1,37 @@
+/* Metadata of checkpoints: what a model is, as strings; numbers are printed
+ * so that reading gives the same number back. */
+#ifndef CHECKPOINT_CHECKPOINT_META_H
+#define CHECKPOINT_CHECKPOINT_META_H
+
+#include "base/memory.h"
+#include "checkpoint/checkpoint.h"
+
+#define META_MAX 64
+#define META_FORMAT "mae.c"
+#define META_VERSION 1
+
+typedef struct Meta {
+    Arena *arena; /* holds the texts */
+    MetaEntry entry[META_MAX];
+    size_t n;
+    bool ok; /* false: no memory for one of them */
+} Meta;
+
+void meta_put_model(Meta *m, const ModelConfig *c, const CheckpointNotes *n);
+/* The same facts in a file for other tools, and one of them out of such a file; NULL: not there. */
+void meta_put_facts(Meta *m, const ModelConfig *c, const CheckpointNotes *n);
+const char *meta_fact(const TensorFile *f, const char *key);
+
+/* Was the file written by this project? */
+bool meta_is_native(const TensorFile *f);
+Status meta_get_model(const TensorFile *f, ModelConfig *c, CheckpointNotes *n, Error *err);
+
+/* One entry: a text that lives as long as m, a number. */
+void meta_put(Meta *m, const char *key, const char *value);
+void meta_put_int(Meta *m, const char *key, int64_t v);
+void meta_put_real(Meta *m, const char *key, double v);
+/* FORMAT: the entry is not there, or no such number. */
+Status meta_get_int(const TensorFile *f, const char *key, int64_t *out, Error *err);
+Status meta_get_real(const TensorFile *f, const char *key, double *out, Error *err);
+
+#endif

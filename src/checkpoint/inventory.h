@@ -1,0 +1,36 @@
+/* What becomes of every tensor of a file: nothing in the chosen model is left out without a reason.
+ * A tensor is read, or stands on a short list of what cannot change the model's output (heads that
+ * are not read, counters, index tables ...), or lies outside of the model, or stands against
+ * reading the file at all. */
+#ifndef CHECKPOINT_INVENTORY_H
+#define CHECKPOINT_INVENTORY_H
+
+#include "checkpoint/dialect.h"
+
+typedef enum TensorUse {
+    TENSOR_READ,
+    TENSOR_IGNORED,
+    TENSOR_REFUSED,
+    TENSOR_OUTSIDE,
+    TENSOR_USES
+} TensorUse;
+
+const char *tensor_use_name(TensorUse use); /* "read", "ignored" ... */
+
+typedef struct TensorVerdict {
+    TensorUse use;
+    const char *why; /* NULL: it is simply read */
+} TensorVerdict;
+
+#define INVENTORY_NAME_BYTES 256
+/* out[tensorfile_count]; missing: a tensor of the model that the file lacks, "". config may be NULL
+ * as long as sizes are not known: what is refused by its name alone is found then, everything else
+ * counts as read. */
+void inventory_make(const DialectFile *d, const DialectModels *models, const ModelConfig *config,
+                    TensorVerdict *out, char missing[INVENTORY_NAME_BYTES]);
+/* Why the model cannot be read, with the family where a name gives it away and a tensor for each
+ * reason; false: nothing is refused. config as above. */
+bool inventory_refusal(const DialectFile *d, const ModelConfig *config,
+                       const TensorVerdict *verdicts, char *text, size_t bytes);
+
+#endif

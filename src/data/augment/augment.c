@@ -1,0 +1,228 @@
+/* Augmentations. Geometry is drawn as numbers first (augment_crop_size, augment_draw) and applied
+ * as one resampling; colour works on the small result, in place. Everything follows the arithmetic
+ * of torchvision on PIL images, including Python's rounding of halves to even. A sample takes all
+ * its numbers from streams keyed by (seed, epoch, index). */
+#include "data/augment/augment.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CROP_TRIES = 10 };
+
+/* Python's round(). */
+static int64_t round_half_even(double x) {
+    double down = floor(x), rest = x - down;
+    int64_t i = (int64_t)down;
+    if (rest > 0.5 || (rest == 0.5 && i % 2 != 0)) i++;
+    return i;
+}
+
+static Box crop_fallback(int64_t width, int64_t height, double min_ratio, double max_ratio) {
+    double ratio = (double)width / (double)height;
+    int64_t w = width, h = height;
+    if (ratio < min_ratio)
+        h = round_half_even((double)w / min_ratio);
+    else if (ratio > max_ratio)
+        w = round_half_even((double)h * max_ratio);
+    return (Box){(width - w) / 2, (height - h) / 2, w, h};
+}
+
+Box augment_crop_size(int64_t width, int64_t height, const double (*draws)[2], int n_draws,
+                      double min_ratio, double max_ratio, bool *fallback) {
+    double area = (double)width * (double)height;
+    *fallback = false;
+    for (int i = 0; i < n_draws && i < CROP_TRIES; i++) {
+        double target = area * draws[i][0];
+        /* float, because torchvision takes the exponential of a float tensor */
+        double aspect = (float)exp((double)(float)draws[i][1]);
+        double w_real = sqrt(target * aspect), h_real = sqrt(target / aspect);
+        if (!(w_real < (double)width + 1.0 && h_real < (double)height + 1.0)) continue;
+        int64_t w = round_half_even(w_real), h = round_half_even(h_real);
+        if (w > 0 && w <= width && h > 0 && h <= height) return (Box){0, 0, w, h};
+    }
+    *fallback = true;
+    return crop_fallback(width, height, min_ratio, max_ratio);
+}
+
+Box augment_crop_once_size(int64_t width, int64_t height, const double draw[2]) {
+    double target = (double)width * (double)height * draw[0];
+    double aspect = (float)exp((double)(float)draw[1]); /* float as in augment_crop_size */
+    int64_t w = round_half_even(fmin(sqrt(target * aspect), (double)width));
+    int64_t h = round_half_even(fmin(sqrt(target / aspect), (double)height));
+    return (Box){0, 0, w > 0 ? w : 1, h > 0 ? h : 1};
+}
+
+void augment_resized_size(const Augment *a, int64_t width, int64_t height, int64_t *out_width,
+                          int64_t *out_height) {
+    int64_t size = a->width > a->height ? a->width : a->height;
+    int64_t shorter = size > 224 ? size : size * 256 / 224;
+    *out_width = width <= height ? shorter : shorter * width / height;
+    *out_height = width <= height ? shorter * height / width : shorter;
+}
+
+/* Always draws all tries, so that the place of the later numbers in the stream is fixed. */
+static Box draw_crop(const Augment *a, int64_t width, int64_t height, Rng *rng) {
+    double draws[CROP_TRIES][2];
+    for (int i = 0; i < CROP_TRIES; i++) {
+        draws[i][0] = rng_range(rng, a->min_scale, a->max_scale);
+        draws[i][1] = rng_range(rng, log(a->min_ratio), log(a->max_ratio));
+    }
+    bool fallback;
+    Box box = augment_crop_size(width, height, (const double(*)[2])draws, CROP_TRIES, a->min_ratio,
+                                a->max_ratio, &fallback);
+    if (fallback) return box;
+    box.top = rng_below(rng, height - box.height + 1);
+    box.left = rng_below(rng, width - box.width + 1);
+    return box;
+}
+
+static Box draw_once(const Augment *a, int64_t width, int64_t height, Rng *rng) {
+    double draw[2];
+    draw[0] = rng_range(rng, a->min_scale, a->max_scale);
+    draw[1] = rng_range(rng, log(a->min_ratio), log(a->max_ratio));
+    Box box = augment_crop_once_size(width, height, draw);
+    box.top = rng_below(rng, height - box.height + 1);
+    box.left = rng_below(rng, width - box.width + 1);
+    return box;
+}
+
+static Box draw_fixed(const Augment *a, int64_t width, int64_t height, Rng *rng) {
+    int64_t w, h;
+    augment_resized_size(a, width, height, &w, &h);
+    Box box = {0, 0, a->width, a->height};
+    box.top = rng_below(rng, h - a->height + 1);
+    box.left = rng_below(rng, w - a->width + 1);
+    return box;
+}
+
+static Box centre_box(const Augment *a, int64_t width, int64_t height) {
+    int64_t w, h;
+    augment_resized_size(a, width, height, &w, &h);
+    return (Box){round_half_even((double)(w - a->width) / 2.0),
+                 round_half_even((double)(h - a->height) / 2.0), a->width, a->height};
+}
+
+Box augment_draw(const Augment *a, int64_t width, int64_t height, Rng *rng, bool *flip) {
+    Box box = {0, 0, width, height};
+    *flip = false;
+    switch (a->kind) {
+    case AUGMENT_NONE: return box;
+    case AUGMENT_EVAL: return centre_box(a, width, height);
+    case AUGMENT_CROP_FIXED: box = draw_fixed(a, width, height, rng); break;
+    case AUGMENT_CROP:
+    case AUGMENT_CROP_JITTER: box = draw_crop(a, width, height, rng); break;
+    case AUGMENT_CROP_ONCE: box = draw_once(a, width, height, rng); break;
+    }
+    *flip = rng_uniform(rng) < a->flip;
+    return box;
+}
+
+static inline void flip_row(uint8_t *row, int64_t width, int64_t channels) {
+    uint8_t *left = row, *right = row + (width - 1) * channels;
+    for (; left < right; left += channels, right -= channels) {
+        uint8_t pixel[4];
+        memcpy(pixel, left, (size_t)channels);
+        memcpy(left, right, (size_t)channels);
+        memcpy(right, pixel, (size_t)channels);
+    }
+}
+
+static void flip_rows(Image *im) {
+    for (int64_t y = 0; y < im->height; y++) {
+        uint8_t *row = im->pixels + y * im->width * im->channels;
+        if (im->channels == 3)
+            flip_row(row, im->width, 3); /* a constant: a third of the time */
+        else
+            flip_row(row, im->width, im->channels);
+    }
+}
+
+/* max(0, 1 - x) .. 1 + x */
+static double draw_factor(Rng *rng, double x) {
+    return rng_range(rng, x < 1.0 ? 1.0 - x : 0.0, 1.0 + x);
+}
+
+/* All four factors are drawn before anything is done, whatever their strengths. */
+static void jitter(const Augment *a, Image *im, Rng *rng) {
+    int order[4] = {0, 1, 2, 3};
+    for (int i = 3; i > 0; i--) {
+        int j = (int)rng_below(rng, i + 1), v = order[i];
+        order[i] = order[j];
+        order[j] = v;
+    }
+    double brightness = draw_factor(rng, a->brightness), contrast = draw_factor(rng, a->contrast);
+    double saturation = draw_factor(rng, a->saturation), hue = rng_range(rng, -a->hue, a->hue);
+    for (int i = 0; i < 4; i++) {
+        if (order[i] == 0 && a->brightness > 0) augment_brightness(im, brightness);
+        if (order[i] == 1 && a->contrast > 0) augment_contrast(im, contrast);
+        if (order[i] == 2 && a->saturation > 0) augment_saturation(im, saturation);
+        if (order[i] == 3 && a->hue > 0) augment_hue(im, hue);
+    }
+}
+
+bool augment_crops(const Augment *a) {
+    return a->kind == AUGMENT_CROP || a->kind == AUGMENT_CROP_JITTER ||
+           a->kind == AUGMENT_CROP_ONCE;
+}
+
+/* All that is done to the image of the final size. */
+static Status finish(const Augment *a, Image *out, bool flip, uint64_t seed, uint64_t epoch,
+                     uint64_t index, ResampleScratch *scratch, Error *err) {
+    Status status = STATUS_OK;
+    Rng rng;
+    if (flip) flip_rows(out);
+    if (a->jitter || a->kind == AUGMENT_CROP_JITTER) {
+        rng = rng_make(seed, RNG_JITTER, epoch, index);
+        jitter(a, out, &rng);
+    }
+    rng = rng_make(seed, RNG_RANDAUGMENT, epoch, index);
+    TRY(randaugment_apply(&a->randaugment, out, &rng, scratch, err));
+    if (a->severity > 0) {
+        uint64_t stream =
+            (uint64_t)a->corruption * (CORRUPTION_SEVERITIES + 1) + (uint64_t)a->severity;
+        rng = rng_make(seed, RNG_CORRUPT, stream, index);
+        TRY(corrupt_apply(a->corruption, a->severity, out, &rng, err));
+    }
+done:
+    return status;
+}
+
+Status augment_apply_crop(const Augment *a, const Image *in, Box box, bool flip, uint64_t seed,
+                          uint64_t epoch, uint64_t index, uint8_t *dst, ResampleScratch *scratch,
+                          Error *err) {
+    Image out = {.width = a->width, .height = a->height, .channels = in->channels, .pixels = dst};
+    Status status = resample_crop_into(in, box, a->width, a->height, dst, scratch, err);
+    return status == STATUS_OK ? finish(a, &out, flip, seed, epoch, index, scratch, err) : status;
+}
+
+Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
+                     uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err) {
+    bool flip;
+    Rng rng = rng_make(seed, RNG_CROP, epoch, index);
+    Box box = augment_draw(a, in->width, in->height, &rng, &flip);
+    if (a->kind != AUGMENT_EVAL && a->kind != AUGMENT_CROP_FIXED)
+        return augment_apply_crop(a, in, box, flip, seed, epoch, index, dst, scratch, err);
+    Box whole = {0, 0, in->width, in->height};
+    Image out = {.width = a->width, .height = a->height, .channels = in->channels, .pixels = dst};
+    int64_t w, h;
+    augment_resized_size(a, in->width, in->height, &w, &h);
+    Status status = resample_window_into(in, whole, w, h, box, dst, scratch, err);
+    return status == STATUS_OK ? finish(a, &out, flip, seed, epoch, index, scratch, err) : status;
+}
+
+void augment_normalize(const Augment *a, const uint8_t *pixels, int64_t channels, const float *mean,
+                       const float *std, uint64_t seed, uint64_t epoch, uint64_t index,
+                       float *dst) {
+    int64_t n = a->height * a->width;
+    for (int64_t c = 0; c < channels; c++) {
+        float table[256];
+        for (int v = 0; v < 256; v++) {
+            float unit = (float)v / 255.0f;
+            float centred = unit - mean[c];
+            table[v] = centred / std[c];
+        }
+        for (int64_t i = 0; i < n; i++) dst[c * n + i] = table[pixels[i * channels + c]];
+    }
+    Rng rng = rng_make(seed, RNG_ERASE, epoch, index);
+    erase_apply(&a->erase, dst, channels, a->height, a->width, &rng);
+}

@@ -1,0 +1,83 @@
+/* Augmentations as published, each split in two: the drawing of parameters (keyed randomness) and
+ * their application, so that tests can give the parameters. */
+#ifndef DATA_AUGMENT_AUGMENT_H
+#define DATA_AUGMENT_AUGMENT_H
+
+#include "base/rng.h"
+#include "data/augment/erase.h"
+#include "data/augment/randaugment.h"
+#include "data/corrupt/corrupt.h"
+#include "data/image/resample.h"
+
+typedef enum AugmentKind {
+    AUGMENT_EVAL,        /* shorter side to int(S*256/224) (S > 224: to S), centre crop */
+    AUGMENT_NONE,        /* resize to the image size, aspect ignored; no flip: "none" */
+    AUGMENT_CROP_FIXED,  /* resize shorter side to int(S*256/224), random crop of S, flip:
+                            "crop-fixed" */
+    AUGMENT_CROP,        /* torchvision RandomResizedCrop + flip: "crop" */
+    AUGMENT_CROP_JITTER, /* the same + colour jitter 0.4/0.4/0.4/0.1: "crop-jitter" */
+    AUGMENT_CROP_ONCE /* the linear probe's crop + flip: one draw, its sides clamped to the image */
+} AugmentKind;
+
+typedef struct Augment {
+    AugmentKind kind;
+    int64_t height, width; /* of the output */
+    double min_scale, max_scale;
+    double min_ratio, max_ratio; /* 3/4, 4/3 */
+    double flip;                 /* probability, 0.5 */
+    /* Of the colour jitter, which any kind does when jitter is set and AUGMENT_CROP_JITTER always;
+       a strength of 0 leaves that one out. */
+    double brightness, contrast, saturation, hue;
+    bool jitter;
+    RandAugment randaugment; /* after flip and jitter; n_ops 0 = off */
+    Erase erase;             /* of the normalised image; probability 0 = off */
+    Corruption corruption;   /* last, on the finished 8-bit image */
+    int severity;            /* 1..5, 0 = off */
+} Augment;
+
+/* torchvision RandomResizedCrop.get_params: up to n_draws (area fraction, log aspect) pairs are
+ * tried, then the central fallback. draws may be longer than used. Returns the box size with
+ * left = top = 0 and *fallback, or the centred box when falling back. */
+Box augment_crop_size(int64_t width, int64_t height, const double (*draws)[2], int n_draws,
+                      double min_ratio, double max_ratio, bool *fallback);
+
+/* The published crop of the linear probe (util/crop.py, RandomResizedCrop without tries): one draw
+ * (area fraction, log aspect); left = top = 0. */
+Box augment_crop_once_size(int64_t width, int64_t height, const double draw[2]);
+
+/* Box and flip of one sample. The box is in pixels of the input, but for AUGMENT_EVAL and
+ * AUGMENT_CROP_FIXED in pixels of the input resized to augment_resized_size. */
+Box augment_draw(const Augment *a, int64_t width, int64_t height, Rng *rng, bool *flip);
+
+/* Size of the whole input after "shorter side to int(S*256/224)", S the longer output side. */
+void augment_resized_size(const Augment *a, int64_t width, int64_t height, int64_t *out_width,
+                          int64_t *out_height);
+
+/* torchvision adjust_* on a PIL image, in place. */
+void augment_brightness(Image *im, double factor);
+void augment_contrast(Image *im, double factor);
+void augment_saturation(Image *im, double factor);
+void augment_hue(Image *im, double factor); /* -0.5..0.5 */
+/* PIL's ImageEnhance.Sharpness, from smooth (0) over unchanged (1) to sharper; copy is im's pixels
+ * once more. */
+void augment_sharpness(Image *im, double factor, const uint8_t *copy);
+
+/* Does the kind look only at the box that augment_draw gives, in pixels of the input? */
+bool augment_crops(const Augment *a);
+
+/* Sample (seed, epoch, index) into dst[height*width*C]: crop, flip, jitter, RandAugment,
+ * corruption. */
+Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
+                     uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err);
+/* The same from the box and flip that augment_draw gave (augment_crops only), the box in pixels of
+ * in, which may be a part of the input. */
+Status augment_apply_crop(const Augment *a, const Image *in, Box box, bool flip, uint64_t seed,
+                          uint64_t epoch, uint64_t index, uint8_t *dst, ResampleScratch *scratch,
+                          Error *err);
+
+/* The rest of the pipeline, dst[C,height,width] from pixels[height,width,C]: (pixel / 255 - mean) /
+ * std in float32, the same bits as the kernel image_normalize, then erasing. */
+void augment_normalize(const Augment *a, const uint8_t *pixels, int64_t channels, const float *mean,
+                       const float *std, uint64_t seed, uint64_t epoch, uint64_t index, float *dst);
+
+#endif

@@ -1,0 +1,69 @@
+/* RandAugment (Cubuk et al. 2019) as timm 0.3.2 does it on PIL images, which is what the published
+ * fine-tuning uses: "rand-m9-mstd0.5-inc1". A few operations, drawn with replacement from fifteen,
+ * each applied with a probability, at a magnitude of 0..10 with a little noise. In place, on 3
+ * channels; on grey images Color does nothing and the fill colour of the geometric operations is
+ * the grey of the published one. */
+#ifndef DATA_AUGMENT_RANDAUGMENT_H
+#define DATA_AUGMENT_RANDAUGMENT_H
+
+#include "base/rng.h"
+#include "data/image/resample.h"
+
+typedef struct RandAugment {
+    int64_t n_ops;    /* 0 = off */
+    double magnitude; /* 0..10 */
+    double magnitude_std;
+    bool
+        increasing; /* stronger with the magnitude, where the plain forms weaken or run both ways */
+    double probability; /* of each operation, 0.5 */
+} RandAugment;
+
+/* "m9-n2-mstd0.5-inc1": parts in any order, each at most once, m needed; without n, 2 operations,
+ * without mstd, 0, without inc, plain. A leading "rand-" is allowed. "none" gives n_ops 0. USAGE
+ * for anything else. */
+Status randaugment_parse(const char *text, RandAugment *out, Error *err);
+
+/* In timm's order, which is that of the draws. */
+#define RANDAUGMENT_OPS(X)                                                                         \
+    X(AUTO_CONTRAST, "AutoContrast", false)                                                        \
+    X(EQUALIZE, "Equalize", false)                                                                 \
+    X(INVERT, "Invert", false)                                                                     \
+    X(ROTATE, "Rotate", false)                                                                     \
+    X(POSTERIZE, "Posterize", true)                                                                \
+    X(SOLARIZE, "Solarize", true)                                                                  \
+    X(SOLARIZE_ADD, "SolarizeAdd", false)                                                          \
+    X(COLOR, "Color", true)                                                                        \
+    X(CONTRAST, "Contrast", true)                                                                  \
+    X(BRIGHTNESS, "Brightness", true)                                                              \
+    X(SHARPNESS, "Sharpness", true)                                                                \
+    X(SHEAR_X, "ShearX", false)                                                                    \
+    X(SHEAR_Y, "ShearY", false)                                                                    \
+    X(TRANSLATE_X, "TranslateXRel", false)                                                         \
+    X(TRANSLATE_Y, "TranslateYRel", false)
+
+typedef enum RandAugmentOp {
+#define X(name, text, two_forms) RANDAUGMENT_##name,
+    RANDAUGMENT_OPS(X)
+#undef X
+        RANDAUGMENT_N_OPS
+} RandAugmentOp;
+
+/* timm's name, without the "Increasing" of the form that has it; and is there such a form? */
+const char *randaugment_name(RandAugmentOp op);
+bool randaugment_has_forms(RandAugmentOp op);
+
+/* What a magnitude of 0..10 means: degrees, bits kept, a threshold, an added value, a factor, a
+ * shear, a share of the side; 0 for the operations that have no argument. negate is ignored where
+ * timm draws no sign. */
+double randaugment_argument(RandAugmentOp op, double magnitude, bool increasing, bool negate);
+
+/* One operation with such an argument. MEMORY. */
+Status randaugment_op(RandAugmentOp op, double argument, Image *im, ResampleScratch *scratch,
+                      Error *err);
+
+/* n_ops operations. Each takes four draws, used or not: the operation, u (it is applied when u <=
+ * probability), the normal noise of the magnitude, u of the sign (negated when > 0.5). MEMORY. */
+Status randaugment_apply(const RandAugment *r, Image *im, Rng *rng, ResampleScratch *scratch,
+                         Error *err);
+
+#endif

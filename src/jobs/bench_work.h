@@ -1,0 +1,62 @@
+/* What `mae bench` measures: the step of a task as its command runs it, on synthetic images. The
+ * loader takes no part; masks, mixing and uploading do. */
+#ifndef JOBS_BENCH_WORK_H
+#define JOBS_BENCH_WORK_H
+
+#include "infer/features.h"
+#include "train/labelled_batch.h"
+#include "train/masked_batch.h"
+#include "train/step.h"
+
+#define BENCH_MAX_REPETITIONS 1000
+
+/* In the order of the choices of --task. */
+typedef enum BenchTask { BENCH_PRETRAIN, BENCH_FINETUNE, BENCH_FEATURES } BenchTask;
+
+typedef struct BenchWork {
+    BenchTask task;
+    int64_t batch, repetitions;
+    ModelConfig config;
+    Device *device;
+    Vit *model;
+    Graph *graph; /* of the batch or encoder that the task has */
+    Optimizer *optimizer;
+    MaskedBatch *masked;
+    LabelledBatch *labelled;
+    Encoder *encoder;
+    TrainStep *step;  /* NULL: features */
+    uint8_t *pixels;  /* [B,h,w,C] */
+    float *images;    /* [B,C,h,w] normalised, fine-tuning */
+    int64_t *samples; /* [B] */
+    int *labels;      /* [B] */
+    int *label_of;    /* [classes] */
+    float *features;  /* [B,D] */
+} BenchWork;
+
+/* How long one of them took, in seconds. */
+typedef struct BenchTimes {
+    double set;     /* masks or mixing, uploading; 0: features */
+    double compute; /* forward, backward; of features everything */
+    double update;  /* gradient norm, optimiser, zeroing; 0: features */
+    double total;
+} BenchTimes;
+
+int64_t bench_repetitions(const MaeOptions *o);
+/* *out is NULL after a failure. USAGE: options that cannot be. */
+Status bench_work_new(const MaeOptions *o, BenchWork **out, Error *err);
+void bench_work_free(BenchWork *w); /* accepts NULL */
+
+/* Called after each repetition, i from 0, or -1 after the one that warms up. */
+typedef void (*BenchDone)(void *user, int64_t i, const BenchTimes *t);
+/* Runs the repetitions; *peak is the device's FMA peak in GFLOP/s, measured before and after them.
+ * The better one counts, so that a slow moment of the machine does not flatter the step. */
+Status bench_work_run(BenchWork *w, BenchDone done, void *user, double *peak, Error *err);
+
+double bench_work_flops(const BenchWork *w); /* of a step */
+int64_t bench_work_bytes(const BenchWork *w);
+
+/* What both benchmarks say of a run; sorts the repetitions' seconds. */
+void bench_describe(const BenchWork *w, const MaeOptions *o, double *seconds, double peak,
+                    MaeBenchStep *out);
+
+#endif

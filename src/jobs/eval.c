@@ -1,0 +1,320 @@
+/* mae eval: a classifier on labelled images, clean and under the corruptions of ImageNet-C. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "data/corrupt/corrupt.h"
+#include "jobs/drivers.h"
+#include "jobs/setup.h"
+#include "jobs/unseen.h"
+#include "run/machine.h"
+
+/* AlexNet's top-1 error under each corruption, mean over the severities: what the mean corruption
+ * error of ImageNet-C is relative to (Hendrycks & Dietterich 2019, table of the code). */
+static const struct {
+    Corruption kind;
+    double error;
+} ALEXNET[] = {
+    {CORRUPTION_GAUSSIAN_NOISE, 0.886428},
+    {CORRUPTION_SHOT_NOISE, 0.894468},
+    {CORRUPTION_IMPULSE_NOISE, 0.922640},
+    {CORRUPTION_DEFOCUS_BLUR, 0.819880},
+    {CORRUPTION_GLASS_BLUR, 0.826268},
+    {CORRUPTION_MOTION_BLUR, 0.785948},
+    {CORRUPTION_ZOOM_BLUR, 0.798360},
+    {CORRUPTION_SNOW, 0.866816},
+    {CORRUPTION_FROST, 0.826572},
+    {CORRUPTION_FOG, 0.819324},
+    {CORRUPTION_BRIGHTNESS, 0.564592},
+    {CORRUPTION_CONTRAST, 0.853204},
+    {CORRUPTION_ELASTIC_TRANSFORM, 0.646056},
+    {CORRUPTION_PIXELATE, 0.717840},
+    {CORRUPTION_JPEG_COMPRESSION, 0.606500},
+};
+
+#define IMAGENET_CLASSES 1000
+#define MAX_BASELINE_BYTES ((size_t)16 << 20)
+
+/* What out->memory holds. */
+typedef struct EvalMemory {
+    int64_t *confusion; /* [classes of the data, classes of the model] */
+    int64_t n_classes;
+    char **names; /* of the classes of the data */
+    const char **model_names;
+} EvalMemory;
+
+typedef struct Eval {
+    MaeModel *model;
+    const MaeOptions *options;
+    const MaeEvents *events;
+    Dataset *data;
+    Evaluator *evaluator;
+    EvaluationJob job;
+    int *label_of;
+    uint8_t *allowed;
+    bool wanted[CORRUPTION_COUNT];
+    double baseline[CORRUPTION_COUNT]; /* -1: none */
+    const char *baseline_name;
+} Eval;
+
+/* --- what is asked for ------------------------------------------------------------------------ */
+
+static Status read_corruptions(Eval *e, Error *err) {
+    const char *s = e->options->corruptions;
+    if (!s) return STATUS_OK;
+    if (strcmp(s, "all") == 0) {
+        for (int i = 0; i < CORRUPTION_COUNT; i++) e->wanted[i] = true;
+        return STATUS_OK;
+    }
+    while (*s) {
+        char name[64];
+        size_t n = strcspn(s, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), s);
+        int kind = corruption_find(name);
+        if (kind < 0)
+            return fail(err, STATUS_USAGE,
+                        "--corruptions: %s is none of them; all, or names as gaussian_noise,fog",
+                        name);
+        e->wanted[kind] = true;
+        s += n + (s[n] == ',');
+    }
+    return STATUS_OK;
+}
+
+/* {"corruptions": [{"name": .., "mean_error": ..}, ..]}, as mae eval --json prints it. */
+static Status read_baseline_file(Eval *e, const char *path, Error *err) {
+    json_error_t why;
+    uint8_t *text = NULL;
+    size_t i, bytes = 0;
+    Status status = file_read(path, MAX_BASELINE_BYTES, &text, &bytes, err);
+    if (status != STATUS_OK) return status;
+    json_t *row, *root = json_parse(text, bytes, &why);
+    mem_free(text);
+    if (!root)
+        return fail(err, STATUS_FORMAT,
+                    "--baseline %s: %s; give alexnet, none, or what mae eval --json printed", path,
+                    why.text);
+    json_array_foreach(json_object_get(root, "corruptions"), i, row) {
+        const char *name = json_string_value(json_object_get(row, "name"));
+        const json_t *error = json_object_get(row, "mean_error");
+        int kind = name ? corruption_find(name) : -1;
+        if (kind >= 0 && json_is_number(error)) e->baseline[kind] = json_number_value(error);
+    }
+    json_decref(root);
+    for (int k = 0; k < CORRUPTION_COUNT; k++)
+        if (e->wanted[k] && !(e->baseline[k] > 0))
+            return fail(err, STATUS_FORMAT, "--baseline %s: no error above 0 for %s", path,
+                        corruption_name((Corruption)k));
+    return STATUS_OK;
+}
+
+/* The published errors are those of all classes of ImageNet. */
+static bool is_imagenet(const Eval *e) {
+    return e->model->vit->config.classes == IMAGENET_CLASSES &&
+           dataset_n_classes(e->data) == IMAGENET_CLASSES && !e->allowed;
+}
+
+static Status read_baseline(Eval *e, Error *err) {
+    const char *name = e->options->baseline ? e->options->baseline : "alexnet";
+    for (int i = 0; i < CORRUPTION_COUNT; i++) e->baseline[i] = -1;
+    e->baseline_name = name;
+    if (!e->options->corruptions || strcmp(name, "none") == 0) return STATUS_OK;
+    if (strcmp(name, "alexnet") != 0) return read_baseline_file(e, name, err);
+    for (size_t i = 0; i < sizeof ALEXNET / sizeof *ALEXNET; i++)
+        e->baseline[ALEXNET[i].kind] = ALEXNET[i].error;
+    return STATUS_OK;
+}
+
+/* Once the classes are known. */
+static void check_baseline(Eval *e) {
+    bool alexnet = strcmp(e->baseline_name, "alexnet") == 0;
+    if (!e->options->corruptions || !alexnet || is_imagenet(e)) return;
+    for (int i = 0; i < CORRUPTION_COUNT; i++) e->baseline[i] = -1;
+    e->baseline_name = "none";
+    log_line(e->options->baseline ? LOG_WARNING : LOG_INFO,
+             "errors are not given relative to AlexNet's, which are known for the %d classes of "
+             "ImageNet only",
+             IMAGENET_CLASSES);
+}
+
+static Status open_classes(Eval *e, Error *err) {
+    const MaeModel *m = e->model;
+    const ClassNames *names = m->notes.classes;
+    Status status = STATUS_OK;
+    int64_t C = m->vit->config.classes;
+    if (!e->options->classes) {
+        status = classes_map(names, C, e->data, "--val", &e->label_of, err);
+    } else {
+        e->allowed = mem_alloc((size_t)C);
+        if (!e->allowed) return fail(err, STATUS_MEMORY, "no memory for %" PRId64 " classes", C);
+        status =
+            classes_map_file(e->options->classes, names, C, e->data, &e->label_of, e->allowed, err);
+    }
+    if (status == STATUS_OK)
+        classes_warn_of_missing(names, C, e->data, e->label_of, e->allowed, "--val");
+    return status;
+}
+
+static Status open_eval(Eval *e, Error *err) {
+    Status status = STATUS_OK;
+    const MaeOptions *o = e->options;
+    const ModelConfig *c = &e->model->vit->config;
+    if (c->head == HEAD_NONE)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "the checkpoint has no classifier; make one with mae finetune or mae probe");
+    TRY(read_corruptions(e, err));
+    TRY(read_baseline(e, err));
+    if (!o->val)
+        return fail(err, STATUS_USAGE, "no images to evaluate on; name them with --val SRC");
+    TRY(setup_val_set(o, c->channels, events_stop_flag(e->events), &e->data, err));
+    TRY(evaluate_check_labels(e->data, "--val", err));
+    TRY(unseen_check_trained(o, e->data, events_stop_flag(e->events), err));
+    TRY(open_classes(e, err));
+    check_baseline(e);
+    TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));
+    e->job = (EvaluationJob){.data = e->data,
+                             .workers = machine_workers(o, NULL),
+                             .strict = o->strict != 0,
+                             .seed = (uint64_t)o->seed,
+                             .label_of = e->label_of,
+                             .allowed = e->allowed,
+                             .phase = "evaluate"};
+    TRY(setup_eval_augment(e->data, c, &e->job.augment, err));
+done:
+    return status;
+}
+
+static void close_eval(Eval *e) {
+    evaluator_free(e->evaluator);
+    dataset_close(e->data);
+    mem_free(e->label_of);
+    mem_free(e->allowed);
+}
+
+/* --- results ---------------------------------------------------------------------------------- */
+
+void eval_free(MaeEvaluation *out) {
+    EvalMemory *m = out->memory;
+    if (m) {
+        for (int64_t i = 0; m->names && i < m->n_classes; i++) mem_free(m->names[i]);
+        mem_free(m->names);
+        mem_free(m->model_names);
+        mem_free(m->confusion);
+        mem_free(m);
+    }
+    mem_free(out->classes);
+    *out = (MaeEvaluation){0};
+}
+
+static Status make_results(const Eval *e, MaeEvaluation *out, Error *err) {
+    int64_t n = dataset_n_classes(e->data), C = e->model->vit->config.classes;
+    const ClassNames *names = e->model->notes.classes;
+    EvalMemory *m = mem_alloc(sizeof *m);
+    out->memory = m;
+    out->classes = mem_alloc_array((size_t)n, sizeof *out->classes);
+    if (m) m->confusion = mem_alloc_array((size_t)(n * C), sizeof *m->confusion);
+    if (m) m->names = mem_alloc_array((size_t)n, sizeof *m->names);
+    if (m) m->model_names = mem_alloc_array((size_t)C, sizeof *m->model_names);
+    bool ok = out->classes && m && m->confusion && m->names && m->model_names;
+    if (ok) m->n_classes = n;
+    for (int64_t i = 0; i < n && ok; i++)
+        ok = (m->names[i] = mem_strdup(dataset_class_name(e->data, (int)i))) != NULL;
+    if (!ok) return fail(err, STATUS_MEMORY, "no memory for the results of %" PRId64 " classes", n);
+    out->n_classes = n;
+    out->n_model_classes = C;
+    if (!names) return STATUS_OK;
+    for (int64_t i = 0; i < C; i++) m->model_names[i] = names->name[i];
+    out->model_names = m->model_names;
+    return STATUS_OK;
+}
+
+static void fill_classes(const Eval *e, MaeEvaluation *out) {
+    const EvalMemory *m = out->memory;
+    for (int64_t i = 0; i < out->n_classes; i++) {
+        const int64_t *row = m->confusion + i * out->n_model_classes;
+        MaeClassResult *c = &out->classes[i];
+        *c = (MaeClassResult){.name = m->names[i], .right = row[e->label_of[i]], .predicted = row};
+        for (int64_t k = 0; k < out->n_model_classes; k++) c->images += row[k];
+    }
+}
+
+/* Classes of the model that count. */
+static int64_t n_counted(const Eval *e) {
+    int64_t n = 0, C = e->model->vit->config.classes;
+    for (int64_t i = 0; e->allowed && i < C; i++) n += e->allowed[i] != 0;
+    return e->allowed ? n : C;
+}
+
+static Status run_clean(Eval *e, MaeEvaluation *out, Error *err) {
+    Status status = STATUS_OK;
+    Evaluation clean;
+    e->job.confusion = ((EvalMemory *)out->memory)->confusion;
+    TRY(evaluator_run(e->evaluator, &e->job, e->events, &clean, err));
+    e->job.confusion = NULL;
+    out->images = clean.images;
+    out->unreadable = clean.unreadable;
+    out->top1 = (double)clean.top1 / (double)clean.images;
+    out->top5 = n_counted(e) > 5 ? (double)clean.top5 / (double)clean.images : -1;
+    out->loss = clean.loss / (double)clean.images;
+    fill_classes(e, out);
+done:
+    return status;
+}
+
+/* --- corruptions ------------------------------------------------------------------------------ */
+
+static Status run_corruption(Eval *e, Corruption kind, MaeCorruption *out, Error *err) {
+    Status status = STATUS_OK;
+    Evaluation result;
+    *out = (MaeCorruption){.relative_error = -1};
+    snprintf(out->name, sizeof out->name, "%s", corruption_name(kind));
+    if (corruption_note(kind)) log_line(LOG_INFO, "%s", corruption_note(kind));
+    for (int s = 1; s <= MAE_SEVERITIES; s++) {
+        e->job.augment.corruption = kind;
+        e->job.augment.severity = s;
+        TRY(evaluator_run(e->evaluator, &e->job, e->events, &result, err));
+        out->error[s - 1] = 1 - (double)result.top1 / (double)result.images;
+        out->mean_error += out->error[s - 1] / MAE_SEVERITIES;
+    }
+    if (e->baseline[kind] > 0) out->relative_error = out->mean_error / e->baseline[kind];
+    log_line(LOG_INFO, "%s: error %.2f %%", out->name, 100 * out->mean_error);
+done:
+    e->job.augment.severity = 0;
+    return status;
+}
+
+static Status run_corruptions(Eval *e, MaeEvaluation *out, Error *err) {
+    double sum = 0;
+    for (int k = 0; k < CORRUPTION_COUNT; k++) {
+        if (!e->wanted[k]) continue;
+        MaeCorruption *c = &out->corruptions[out->n_corruptions++];
+        Status status = run_corruption(e, (Corruption)k, c, err);
+        if (status != STATUS_OK) return status;
+        sum += c->relative_error >= 0 ? c->relative_error : c->mean_error;
+    }
+    if (!out->n_corruptions) return STATUS_OK;
+    out->mean_corruption_error = sum / out->n_corruptions;
+    snprintf(out->baseline, sizeof out->baseline, "%s", e->baseline_name);
+    return STATUS_OK;
+}
+
+Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEvaluation *out,
+                Error *err) {
+    Status status = STATUS_OK;
+    Eval e = {.model = m, .options = o, .events = events};
+    *out = (MaeEvaluation){0};
+    TRY(open_eval(&e, err));
+    machine_say_threads(o, m->device, NULL);
+    TRY(make_results(&e, out, err));
+    TRY(run_clean(&e, out, err));
+    TRY(run_corruptions(&e, out, err));
+done:
+    if (status != STATUS_OK) eval_free(out);
+    close_eval(&e);
+    return status;
+}

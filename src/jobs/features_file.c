@@ -1,0 +1,260 @@
+/* Features of a dataset to a file, and a picture of the attention of its first images. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/name.h"
+#include "draw/attention_map.h"
+#include "formats/npy.h"
+#include "infer/features.h"
+#include "jobs/drivers.h"
+#include "jobs/setup.h"
+#include "run/machine.h"
+
+#define FEATURE_BATCH 64
+#define MAX_PICTURED 16
+
+typedef struct Job {
+    MaeModel *model;
+    const MaeOptions *options;
+    const MaeEvents *events;
+    Dataset *dataset;
+    Augment augment;
+    int64_t n;    /* images */
+    int64_t rows; /* written */
+} Job;
+
+static Status stream(const Job *j, Encoder *e, int64_t n, FeatureSink sink, void *user,
+                     Error *err) {
+    FeatureJob job = {.data = j->dataset,
+                      .augment = j->augment,
+                      .workers = machine_workers(j->options, NULL),
+                      .limit = n,
+                      .strict = j->options->strict != 0,
+                      .events = j->events};
+    return features_stream(e, &job, sink, user, err);
+}
+
+/* --- features ---------------------------------------------------------------------------------
+ */
+
+typedef struct FileSink {
+    Dataset *dataset;
+    NpyWriter *npy;
+    FileWriter *names;
+    int64_t values, rows;
+    float *kept; /* of a stream, which can only be written when all rows are there */
+    int64_t capacity;
+} FileSink;
+
+static Status to_file(void *user, const float *features, const Batch *b, Error *err) {
+    FileSink *s = user;
+    Status status = npy_writer_append(s->npy, features, b->n * s->values, err);
+    s->rows += b->n;
+    for (int64_t i = 0; i < b->n && status == STATUS_OK; i++) {
+        char *name = name_escape(dataset_name(s->dataset, b->samples[i]), NAME_IN_LINE);
+        if (!name) return fail(err, STATUS_MEMORY, "no memory for a name");
+        status = file_writer_write(s->names, name, strlen(name), err);
+        if (status == STATUS_OK) status = file_writer_write(s->names, "\n", 1, err);
+        mem_free(name);
+    }
+    return status;
+}
+
+/* PATH.npy -> PATH.txt */
+static char *names_path(const char *path) {
+    size_t n = strlen(path);
+    if (n > 4 && strcmp(path + n - 4, ".npy") == 0) n -= 4;
+    return mem_printf("%.*s.txt", (int)n, path);
+}
+
+/* Neither file without the other. */
+static Status commit(FileSink *s, const char *names, Error *err) {
+    Status status = file_writer_commit(s->names, err);
+    if (status != STATUS_OK) return status;
+    status = npy_writer_commit(s->npy, err);
+    if (status != STATUS_OK) file_remove(names, NULL);
+    return status;
+}
+
+static Status to_memory(void *user, const float *features, const Batch *b, Error *err) {
+    FileSink *s = user;
+    size_t row = (size_t)s->values * sizeof *s->kept;
+    if (s->rows + b->n > s->capacity) {
+        int64_t capacity = 2 * s->capacity + b->n;
+        float *grown = mem_realloc(s->kept, (size_t)s->capacity * row, (size_t)capacity * row);
+        if (!grown)
+            return fail(err, STATUS_MEMORY, "no memory for the features of %" PRId64 " images",
+                        capacity);
+        s->kept = grown;
+        s->capacity = capacity;
+    }
+    memcpy(s->kept + s->rows * s->values, features, (size_t)b->n * row);
+    s->rows += b->n;
+    return STATUS_OK;
+}
+
+static Shape shape_of(const Job *j, const Encoder *e, int64_t rows) {
+    int64_t D = j->model->vit->config.embed_dim, T = encoder_values(e) / D;
+    return j->options->pool == FEATURES_ALL ? SHAPE(rows, T, D) : SHAPE(rows, D);
+}
+
+/* The header says how many rows there are, and comes first. */
+static Status write_to_stream(Job *j, Encoder *e, Error *err) {
+    Status status = STATUS_OK;
+    FileSink s = {.dataset = j->dataset, .values = encoder_values(e)};
+    TRY(stream(j, e, j->n, to_memory, &s, err));
+    TRY(npy_writer_open(j->options->out, shape_of(j, e, s.rows), &s.npy, err));
+    TRY(npy_writer_append(s.npy, s.kept, s.rows * s.values, err));
+    TRY(npy_writer_commit(s.npy, err));
+    j->rows = s.rows;
+    log_line(LOG_INFO, "the names of the rows are left out: there is no file beside %s",
+             file_is_standard_output(j->options->out) ? "standard output" : j->options->out);
+done:
+    npy_writer_close(s.npy);
+    mem_free(s.kept);
+    return status;
+}
+
+static Status write_features(Job *j, Encoder *e, Error *err) {
+    Status status = STATUS_OK;
+    Shape shape = shape_of(j, e, j->n);
+    FileSink s = {.dataset = j->dataset, .values = encoder_values(e)};
+    char *names = names_path(j->options->out);
+    if (!names) return fail(err, STATUS_MEMORY, "no memory for a path");
+    TRY(npy_writer_open(j->options->out, shape, &s.npy, err));
+    TRY(file_writer_open(names, &s.names, err));
+    TRY(stream(j, e, j->n, to_file, &s, err));
+    TRY(npy_writer_set_rows(s.npy, s.rows, err));
+    TRY(commit(&s, names, err));
+    j->rows = s.rows;
+done:
+    npy_writer_close(s.npy);
+    file_writer_close(s.names);
+    mem_free(names);
+    return status;
+}
+
+/* --- attention --------------------------------------------------------------------------------
+ */
+
+typedef struct PictureSink {
+    const ModelConfig *config;
+    Encoder *encoder;
+    Image seen;    /* by the model, after resizing */
+    float *maps;   /* [H,P] */
+    Image picture; /* all rows, made with the first one */
+    int64_t n_rows, filled;
+} PictureSink;
+
+static Status add_row(PictureSink *s, const Image *row, Error *err) {
+    int64_t row_bytes = row->width * 3, step = row->height + ATTENTION_GAP;
+    if (s->filled == 0) {
+        Status status =
+            image_new(&s->picture, row->width, step * s->n_rows - ATTENTION_GAP, 3, err);
+        if (status != STATUS_OK) return status;
+        memset(s->picture.pixels, 255, (size_t)(s->picture.height * row_bytes));
+    }
+    ASSERT(row->channels == 3 && row->width == s->picture.width && s->filled < s->n_rows,
+           "row %lld of %lld", (long long)s->filled, (long long)s->n_rows);
+    memcpy(s->picture.pixels + s->filled++ * step * row_bytes, row->pixels,
+           (size_t)(row->height * row_bytes));
+    return STATUS_OK;
+}
+
+static Status to_picture(void *user, const float *features, const Batch *b, Error *err) {
+    PictureSink *s = user;
+    const ModelConfig *c = s->config;
+    int64_t image_bytes = c->image_height * c->image_width * c->channels;
+    Status status = STATUS_OK;
+    Image row = {0};
+    (void)features;
+    for (int64_t i = 0; i < b->n; i++) {
+        memcpy(s->seen.pixels, b->pixels + i * image_bytes, (size_t)image_bytes);
+        encoder_attention(s->encoder, i, s->maps);
+        TRY(attention_picture(&s->seen, s->maps, c->heads, model_grid_height(c),
+                              model_grid_width(c), &row, err));
+        TRY(add_row(s, &row, err));
+        image_free(&row);
+        row = (Image){0};
+    }
+done:
+    image_free(&row);
+    return status;
+}
+
+static Status write_attention(Job *j, Error *err) {
+    Status status = STATUS_OK;
+    Vit *v = j->model->vit;
+    const ModelConfig *c = &v->config;
+    PictureSink s = {.config = c, .n_rows = j->n < MAX_PICTURED ? j->n : MAX_PICTURED};
+    /* Never block 0: what lies above the block is not needed. */
+    EncoderOptions o = {.batch = s.n_rows,
+                        .pool = FEATURES_CLS,
+                        .block = j->options->block ? j->options->block : c->depth,
+                        .attention = true};
+    TRY(encoder_new(v, o, &s.encoder, err));
+    TRY(image_new(&s.seen, c->image_width, c->image_height, c->channels, err));
+    s.maps = mem_alloc_array((size_t)(c->heads * model_patches(c)), sizeof *s.maps);
+    if (!s.maps) {
+        status = fail(err, STATUS_MEMORY, "no memory for attention maps");
+        goto done;
+    }
+    TRY(stream(j, s.encoder, s.n_rows, to_picture, &s, err));
+    int64_t step = (s.picture.height + ATTENTION_GAP) / s.n_rows;
+    s.picture.height = step * s.filled - ATTENTION_GAP; /* without those left out */
+    TRY(image_write_png(j->options->attention, &s.picture, err));
+    j->rows = s.filled;
+done:
+    encoder_free(s.encoder);
+    image_free(&s.seen);
+    image_free(&s.picture);
+    mem_free(s.maps);
+    return status;
+}
+
+/* --- both -------------------------------------------------------------------------------------
+ */
+
+static Status check_outputs(const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    if (!o->out && !o->attention)
+        return fail(err, STATUS_USAGE,
+                    "no output; name a file with --out FILE.npy or --attention PNG");
+    if (o->out && o->attention && strcmp(o->out, o->attention) == 0)
+        return fail(err, STATUS_USAGE, "--out and --attention are both %s", o->out);
+    if (o->out) TRY(file_check_ending(o->out, "a table of features", ".npy", err));
+    if (o->out) TRY(file_check_output(o->out, err));
+    if (o->attention) TRY(file_check_ending(o->attention, "a picture", ".png", err));
+    if (o->attention) TRY(file_check_output(o->attention, err));
+done:
+    return status;
+}
+
+/* The picture comes first: it is quick, and what is wrong with it is said before long work. */
+Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
+                     Error *err) {
+    Status status = STATUS_OK;
+    const ModelConfig *c = &m->vit->config;
+    Job j = {.model = m, .options = o, .events = events};
+    Encoder *e = NULL;
+    EncoderOptions encoder = {.pool = (FeaturePool)o->pool, .block = o->block};
+    TRY(check_outputs(o, err));
+    machine_say_threads(o, m->device, NULL);
+    TRY(setup_dataset(o, c->channels, events_stop_flag(events), &j.dataset, err));
+    TRY(setup_eval_augment(j.dataset, c, &j.augment, err));
+    j.n = dataset_count(j.dataset);
+    if (!o->out && j.n > MAX_PICTURED) j.n = MAX_PICTURED;
+    encoder.batch = j.n < FEATURE_BATCH ? j.n : FEATURE_BATCH;
+    if (o->out) TRY(encoder_new(m->vit, encoder, &e, err));
+    if (o->attention) TRY(write_attention(&j, err));
+    if (o->out)
+        TRY(file_is_stream(o->out) ? write_to_stream(&j, e, err) : write_features(&j, e, err));
+    if (out) *out = (MaeFeatures){j.rows, dataset_n_left_out(j.dataset)};
+done:
+    encoder_free(e);
+    dataset_close(j.dataset);
+    return status;
+}

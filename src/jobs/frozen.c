@@ -1,0 +1,170 @@
+/* Features of one image, and k-NN accuracy of frozen features. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "infer/features.h"
+#include "infer/knn.h"
+#include "jobs/drivers.h"
+#include "jobs/setup.h"
+#include "jobs/unseen.h"
+#include "run/machine.h"
+
+#define FEATURE_BATCH 64
+
+/* --- one image ---------------------------------------------------------------------------------
+ */
+
+Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err) {
+    Status status = STATUS_OK;
+    const ModelConfig *c = &m->vit->config;
+    Encoder *e = NULL;
+    uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
+    if (!pixels) return fail(err, STATUS_MEMORY, "no memory for an image");
+    EncoderOptions options = {.batch = 1, .pool = (FeaturePool)o->pool, .block = o->block};
+    unsigned notes;
+    TRY(setup_eval_image(path, c, o->max_pixels, pixels, &notes, err));
+    model_note_image(m, path, notes);
+    TRY(encoder_new(m->vit, options, &e, err));
+    encoder_run(e, pixels, 1, out);
+done:
+    encoder_free(e);
+    mem_free(pixels);
+    return status;
+}
+
+/* --- k-NN --------------------------------------------------------------------------------------
+ */
+
+typedef struct Bank {
+    Dataset *dataset;
+    float *features;
+    int *labels;
+    int64_t n, filled, width;
+} Bank;
+
+static Status to_bank(void *user, const float *features, const Batch *b, Error *err) {
+    Bank *bank = user;
+    (void)err;
+    memcpy(bank->features + bank->filled * bank->width, features,
+           (size_t)(b->n * bank->width) * sizeof *features);
+    memcpy(bank->labels + bank->filled, b->labels, (size_t)b->n * sizeof *b->labels);
+    bank->filled += b->n;
+    return STATUS_OK;
+}
+
+static void bank_free(Bank *b) {
+    mem_free(b->features);
+    mem_free(b->labels);
+    dataset_close(b->dataset);
+}
+
+static Status same_classes(const Bank *a, const Bank *b, Error *err) {
+    int n = dataset_n_classes(a->dataset), m = dataset_n_classes(b->dataset);
+    if (n != m)
+        return fail(err, STATUS_SHAPE, "--data has %d classes, --val has %d: they must be the same",
+                    n, m);
+    for (int i = 0; i < n; i++)
+        if (strcmp(dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i)) != 0)
+            return fail(err, STATUS_SHAPE, "class %d is %s in --data but %s in --val", i,
+                        dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i));
+    return STATUS_OK;
+}
+
+static Status check_k(int64_t k, int64_t n, Error *err) {
+    if (k <= n) return STATUS_OK;
+    return fail(err, STATUS_USAGE,
+                "--k %" PRId64 ": there are only %" PRId64 " images in --data to be neighbours; "
+                "choose a smaller --k, or give more images",
+                k, n);
+}
+
+static Status check_labels(const Bank *b, const char *source, Error *err) {
+    if (dataset_n_classes(b->dataset) > 0) return STATUS_OK;
+    return fail(err, STATUS_EMPTY,
+                "%s has no labels; k-NN needs a folder per class, a list with labels, CIFAR or "
+                "shards with .cls",
+                source);
+}
+
+/* Both sets, before there is any work. */
+static Status open_banks(Bank *memory, Bank *queries, const MaeModel *m, const MaeOptions *o,
+                         const volatile int *stop, Error *err) {
+    Status status = STATUS_OK;
+    int64_t channels = m->vit->config.channels;
+    TRY(setup_dataset(o, channels, stop, &memory->dataset, err));
+    TRY(check_labels(memory, o->data, err));
+    TRY(setup_val_set(o, channels, stop, &queries->dataset, err));
+    TRY(check_labels(queries, o->val, err));
+    TRY(same_classes(memory, queries, err));
+    TRY(check_k(o->k, dataset_count(memory->dataset), err));
+    TRY(unseen_check(o, memory->dataset, queries->dataset, err));
+done:
+    return status;
+}
+
+static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Encoder *e,
+                        const MaeEvents *events, Error *err) {
+    Status status = STATUS_OK;
+    Augment augment;
+    FeatureJob job;
+    b->width = encoder_values(e);
+    TRY(setup_eval_augment(b->dataset, &m->vit->config, &augment, err));
+    b->n = dataset_count(b->dataset);
+    b->features = mem_alloc_array((size_t)(b->n * b->width), sizeof *b->features);
+    b->labels = mem_alloc_array((size_t)b->n, sizeof *b->labels);
+    if (!b->features || !b->labels) {
+        status = fail(err, STATUS_MEMORY, "no memory for features of %" PRId64 " images", b->n);
+        goto done;
+    }
+    job = (FeatureJob){.data = b->dataset,
+                       .augment = augment,
+                       .workers = machine_workers(o, NULL),
+                       .strict = o->strict != 0,
+                       .events = events};
+    TRY(features_stream(e, &job, to_bank, b, err));
+    b->n = b->filled;
+    knn_normalize(b->features, b->n, b->width);
+done:
+    return status;
+}
+
+Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err) {
+    Status status = STATUS_OK;
+    Bank memory = {0}, queries = {0};
+    Encoder *e = NULL;
+    int *predicted = NULL;
+    EncoderOptions options = {
+        .batch = FEATURE_BATCH, .pool = (FeaturePool)o->pool, .block = o->block};
+    if (!o->val) return fail(err, STATUS_USAGE, "no queries; name them with --val SRC");
+    TRY(encoder_new(m->vit, options, &e, err));
+    machine_say_threads(o, m->device, NULL);
+    TRY(open_banks(&memory, &queries, m, o, events_stop_flag(events), err));
+    TRY(bank_fill(&memory, m, o, e, events, err));
+    TRY(check_k(o->k, memory.n, err));
+    TRY(bank_fill(&queries, m, o, e, events, err));
+    predicted = mem_alloc_array((size_t)queries.n, sizeof *predicted);
+    if (!predicted) {
+        status = fail(err, STATUS_MEMORY, "no memory for predictions");
+        goto done;
+    }
+    int n_classes = dataset_n_classes(memory.dataset);
+    TRY(knn_predict(m->device, memory.features, memory.labels, memory.n, queries.features,
+                    queries.n, memory.width, n_classes, o->k, o->temperature,
+                    events_stop_flag(events), predicted, err));
+    int64_t right = 0;
+    for (int64_t i = 0; i < queries.n; i++) right += predicted[i] == queries.labels[i];
+    *out = (MaeKnn){.accuracy = (double)right / (double)queries.n,
+                    .memory = memory.n,
+                    .queries = queries.n,
+                    .unreadable =
+                        dataset_n_left_out(memory.dataset) + dataset_n_left_out(queries.dataset),
+                    .k = o->k,
+                    .classes = n_classes};
+done:
+    bank_free(&memory);
+    bank_free(&queries);
+    encoder_free(e);
+    mem_free(predicted);
+    return status;
+}

@@ -1,0 +1,225 @@
+/* Pre-training as a task of the training loop. */
+#include "jobs/pretrain.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "infer/picture.h"
+#include "jobs/pretrain_init.h"
+#include "jobs/setup.h"
+#include "run/run.h"
+#include "train/masked_batch.h"
+#include "train/pca.h"
+
+#define PICTURE_ROWS 4
+
+typedef struct Pretraining {
+    MaskedBatch *batch;
+    Painter *painter;
+    uint8_t *samples; /* pixels of the pictures' images */
+    int64_t n_samples;
+} Pretraining;
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static Status configure(Run *r, Error *err) {
+    const MaeOptions *o = &r->options;
+    if (o->mask_ratio >= 1 || o->mask_ratio < 0)
+        return fail(err, STATUS_USAGE, "--mask-ratio %g: must be at least 0 and below 1",
+                    o->mask_ratio);
+    if (o->continue_run && !o->init)
+        return fail(err, STATUS_USAGE, "--continue: name the training checkpoint with --init CKPT");
+    bool from_weights = o->init && !r->resumed;
+    Status status =
+        from_weights ? pretrain_init_configure(r, err) : setup_model_config(o, &r->config, err);
+    if (status == STATUS_OK && r->resumed) status = pretrain_init_resume(r, err);
+    if (status != STATUS_OK) return status;
+    status = run_resolve_sizes(&r->options, &r->config, err);
+    if (status != STATUS_OK) return status;
+    setup_notes(o, &r->config, &r->notes);
+    return setup_dataset(o, r->config.channels, events_stop_flag(r->events), &r->dataset, err);
+}
+
+static OptimizerOptions adamw_of(const MaeOptions *o, Reducer *reducer) {
+    return (OptimizerOptions){.kind = OPTIMIZER_ADAMW,
+                              .beta1 = o->beta1,
+                              .beta2 = o->beta2,
+                              .eps = 1e-8,
+                              .groups = {.weight_decay = o->weight_decay},
+                              .reducer = reducer};
+}
+
+static Status make(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    const MaeOptions *o = &r->options;
+    Pretraining *p = mem_alloc(sizeof *p);
+    if (!p) return fail(err, STATUS_MEMORY, "no memory for a run");
+    r->task_data = p;
+    MaskedOptions m = {.batch = o->batch,
+                       .mask = (MaskKind)o->mask,
+                       .mask_ratio = o->mask_ratio,
+                       .seed = (uint64_t)o->seed};
+    TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), TUNE_ALL, &r->model, err));
+    TRY(run_make_reducer(r, err));
+    StepOptions s = {.batch = o->batch,
+                     .accumulate = o->accumulate,
+                     .clip_grad = o->clip_grad,
+                     .reducer = r->reducer};
+    OptimizerOptions adamw = adamw_of(o, r->reducer);
+    TRY(optimizer_new(r->device, r->model->params, adamw, &r->optimizer, err));
+    TRY(masked_batch_new(r->model, m, &p->batch, err));
+    TRY(step_new(r->model, p->batch->graph.graph, p->batch->graph.loss, r->optimizer, s, &r->step,
+                 err));
+    r->loader_options = setup_loader(o, &r->config);
+done:
+    return status;
+}
+
+static Status start(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    bool fresh_decoder = true;
+    TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
+    if (r->options.init) TRY(pretrain_init_read(r, &fresh_decoder, err));
+    if (r->config.target != TARGET_PCA || !fresh_decoder || !comm_is_root(r->comm))
+        return STATUS_OK;
+    log_line(LOG_INFO,
+             "fitting %" PRId64 " principal components of the patches of %" PRId64 " images",
+             r->config.pca_components, r->options.pca_images);
+    LoaderOptions l = setup_loader(&r->options, &r->config);
+    TRY(pca_fit(r->model, r->dataset, l, r->options.pca_images, r->events, err));
+done:
+    return status;
+}
+
+/* The first images of the data, always the same, are what the pictures show. */
+static Status open_pictures(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    Pretraining *t = r->task_data;
+    Augment augment;
+    ResampleScratch scratch = {0};
+    size_t image = (size_t)(r->config.image_height * r->config.image_width * r->config.channels);
+    int64_t n_keep = mask_n_keep((MaskKind)r->options.mask, &r->config, r->options.mask_ratio);
+    char *folder = NULL;
+    TRY(run_file(r, "reconstructions", &folder, err));
+    TRY(file_make_directories(folder, err));
+    TRY(painter_new(r->model, n_keep, &t->painter, err));
+    TRY(setup_eval_augment(r->dataset, &r->config, &augment, err));
+    t->samples = mem_alloc(image * PICTURE_ROWS);
+    if (!t->samples) {
+        status = fail(err, STATUS_MEMORY, "no memory for pictures");
+        goto done;
+    }
+    for (int64_t i = 0; i < dataset_count(r->dataset) && t->n_samples < PICTURE_ROWS; i++) {
+        Sample s;
+        Error unreadable = {0};
+        Status fetched = dataset_fetch(r->dataset, i, &s, &unreadable);
+        if (fetched == STATUS_MEMORY) TRY(fail(err, fetched, "%s", unreadable.message));
+        if (fetched != STATUS_OK) continue;
+        status = augment_apply(&augment, &s.image, 0, 0, 0,
+                               t->samples + image * (size_t)t->n_samples, &scratch, err);
+        dataset_release(&s);
+        if (status != STATUS_OK) goto done;
+        t->n_samples++;
+    }
+done:
+    mem_free(folder);
+    resample_scratch_free(&scratch);
+    return status;
+}
+
+static Status open_task(Run *r, Error *err) {
+    Status status = comm_is_root(r->comm) ? open_pictures(r, err) : STATUS_OK;
+    return comm_agree(r->comm, status, err);
+}
+
+static Status set_batch(Run *r, Batch *b, Error *err) {
+    Pretraining *p = r->task_data;
+    (void)err;
+    masked_batch_set(p->batch, b->pixels, (uint64_t)b->epoch, b->samples);
+    return STATUS_OK;
+}
+
+static Status save_picture(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    const Pretraining *t = r->task_data;
+    Image picture = {0};
+    int64_t width, height, P = model_patches(&r->config);
+    int64_t stride = r->config.image_height * r->config.image_width * r->config.channels;
+    int32_t *ids = mem_alloc_array((size_t)(2 * P), sizeof *ids);
+    float *mask = mem_alloc_array((size_t)P, sizeof *mask);
+    uint64_t *scratch = mem_alloc_array((size_t)P, sizeof *scratch);
+    if (t->n_samples == 0) goto done;
+    painter_row_size(t->painter, &width, &height);
+    int64_t row = height + painter_panel_gap();
+    TRY(image_new(&picture, width, row * t->n_samples - painter_panel_gap(), 3, err));
+    memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
+    if (!ids || !mask || !scratch) {
+        status = fail(err, STATUS_MEMORY, "no memory for a picture");
+        goto done;
+    }
+    for (int64_t i = 0; i < t->n_samples; i++) {
+        mask_draw((MaskKind)r->options.mask, &r->config, r->options.mask_ratio,
+                  (uint64_t)r->options.seed, 0, (uint64_t)i, ids, ids + P, mask, scratch);
+        painter_draw(t->painter, t->samples + i * stride, ids, ids + P, mask, (PictureOptions){0},
+                     picture.pixels + i * row * width * 3, NULL);
+    }
+    snprintf(r->picture, sizeof r->picture, "%.900s/reconstructions/%" PRId64 ".png",
+             r->options.out, r->progress.epoch);
+    TRY(image_write_png(r->picture, &picture, err));
+done:
+    image_free(&picture);
+    mem_free(ids);
+    mem_free(mask);
+    mem_free(scratch);
+    return status;
+}
+
+static void close_task(Run *r) {
+    Pretraining *p = r->task_data;
+    if (!p) return;
+    masked_batch_free(p->batch);
+    painter_free(p->painter);
+    mem_free(p->samples);
+    mem_free(p);
+}
+
+static Status describe(Run *r, MaePlan *p, Error *err) {
+    Status status = STATUS_OK;
+    const MaeOptions *o = &r->options;
+    Vit *v = NULL;
+    AutoencoderGraph g = {0};
+    TRY(vit_describe(r->device, &r->config, step_gradients(o->accumulate), TUNE_ALL, &v, err));
+    p->kept_patches = mask_n_keep((MaskKind)o->mask, &r->config, o->mask_ratio);
+    TRY(autoencoder_graph(v, FORWARD_TRAIN, o->batch, p->kept_patches, false, &g, err));
+    run_describe(r, v, g.graph, OPTIMIZER_ADAMW, p);
+done:
+    graph_free(g.graph);
+    vit_free(v);
+    return status;
+}
+
+static const Task PRETRAIN = {.command = MAE_COMMAND_PRETRAIN,
+                              .configure = configure,
+                              .make = make,
+                              .start = start,
+                              .open = open_task,
+                              .set_batch = set_batch,
+                              .picture = save_picture,
+                              .describe = describe,
+                              .close = close_task};
+
+const Task *pretrain_task(void) {
+    return &PRETRAIN;
+}
+
+Status pretrain_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
+    return run_train(&PRETRAIN, o, events, out, err);
+}
+
+Status pretrain_plan(const MaeOptions *o, MaePlan *out, Error *err) {
+    return run_plan(&PRETRAIN, o, out, err);
+}

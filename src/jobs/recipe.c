@@ -1,0 +1,56 @@
+/* See recipe.h. */
+#include "jobs/recipe.h"
+
+#include "options/options.h"
+
+typedef enum Size { BASE, LARGE, HUGE, N_SIZES } Size;
+
+static Size size_of(const ModelConfig *c) {
+    return c->embed_dim >= 1280 ? HUGE : c->embed_dim >= 1024 ? LARGE : BASE;
+}
+
+typedef struct Row {
+    const char *option, *value[N_SIZES];
+} Row;
+
+static const Row FINETUNE[] = {
+    {"epochs", {"100", "50", "50"}},
+    {"warmup-epochs", {"5", "5", "5"}},
+    {"base-lr", {"5e-4", "1e-3", "1e-3"}},
+    {"min-lr", {"1e-6", "1e-6", "1e-6"}},
+    {"layer-decay", {"0.65", "0.75", "0.75"}},
+    {"drop-path", {"0.1", "0.2", "0.3"}},
+    {"weight-decay", {"0.05", "0.05", "0.05"}},
+    {"beta2", {"0.999", "0.999", "0.999"}},
+    {"erase-prob", {"0.25", "0.25", "0.25"}},
+    {"ema", {"0", "0", "0"}},
+    {"randaugment", {"m9-n2-mstd0.5-inc1", "m9-n2-mstd0.5-inc1", "m9-n2-mstd0.5-inc1"}},
+    {NULL, {NULL}},
+};
+
+static const Row SCRATCH[] = {
+    {"epochs", {"300", "200", "200"}},
+    {"warmup-epochs", {"20", "20", "20"}},
+    {"base-lr", {"1e-4", "1e-4", "1e-4"}},
+    {"min-lr", {"0", "0", "0"}},
+    {"layer-decay", {"1", "1", "1"}},
+    {"drop-path", {"0.1", "0.2", "0.2"}},
+    {"weight-decay", {"0.3", "0.3", "0.3"}},
+    {"beta2", {"0.95", "0.95", "0.95"}},
+    {"erase-prob", {"0", "0", "0"}},
+    {"ema", {"0.9999", "0.9999", "0.9999"}},
+    {"randaugment", {"m9-n2-mstd0.5-inc1", "m9-n2-mstd0.5-inc1", "m9-n2-mstd0.5-inc1"}},
+    {NULL, {NULL}},
+};
+
+Status recipe_finetune(MaeOptions *o, const ModelConfig *c, bool scratch, Error *err) {
+    for (const Row *r = scratch ? SCRATCH : FINETUNE; r->option; r++) {
+        MaeError e = {0};
+        int i = option_find(MAE_COMMAND_FINETUNE, r->option);
+        ASSERT(i >= 0, "no option %s", r->option);
+        if (o->given[i]) continue;
+        if (option_set_row(o, (size_t)i, r->value[size_of(c)], &e) != MAE_OK)
+            return fail(err, (Status)e.status, "%s", e.message);
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,190 @@
+/* Reconstructions of single images and of lists of files. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "infer/picture.h"
+#include "jobs/drivers.h"
+#include "jobs/setup.h"
+
+typedef struct Masks {
+    int32_t *keep, *restore;
+    float *mask;
+    uint64_t *scratch;
+    int64_t n_keep;
+} Masks;
+
+static void masks_free(Masks *m) {
+    mem_free(m->keep);
+    mem_free(m->restore);
+    mem_free(m->mask);
+    mem_free(m->scratch);
+}
+
+static Status masks_new(Masks *m, int64_t P, Error *err) {
+    m->keep = mem_alloc_array((size_t)P, sizeof *m->keep);
+    m->restore = mem_alloc_array((size_t)P, sizeof *m->restore);
+    m->mask = mem_alloc_array((size_t)P, sizeof *m->mask);
+    m->scratch = mem_alloc_array((size_t)P, sizeof *m->scratch);
+    if (m->keep && m->restore && m->mask && m->scratch) return STATUS_OK;
+    return fail(err, STATUS_MEMORY, "no memory for masks");
+}
+
+/* "3,17,20": each once, all in [0, P). mask is used to see repetitions. */
+static Status parse_keep(const char *text, int64_t P, Masks *m, Error *err) {
+    memset(m->mask, 0, (size_t)P * sizeof *m->mask);
+    for (const char *s = text;; s++) {
+        char *end;
+        errno = 0;
+        long long id = strtoll(s, &end, 10);
+        if (end == s || errno || (*end && *end != ','))
+            return fail(err, STATUS_USAGE, "--keep %.60s: numbers of patches separated by commas",
+                        text);
+        if (id < 0 || id >= P)
+            return fail(err, STATUS_USAGE, "--keep: patch %lld; the image has patches 0 to %lld",
+                        id, (long long)P - 1);
+        if (m->mask[id] > 0)
+            return fail(err, STATUS_USAGE, "--keep: patch %lld is there twice", id);
+        m->mask[id] = 1;
+        m->keep[m->n_keep++] = (int32_t)id;
+        if (!*end) break;
+        s = end;
+    }
+    mask_from_keep(m->keep, m->n_keep, P, m->restore, m->mask);
+    return STATUS_OK;
+}
+
+static double ratio_of(const MaeModel *m, const MaeOptions *o) {
+    return o->mask_ratio >= 0 ? o->mask_ratio : m->notes.mask_ratio;
+}
+
+static Status count_keep(const MaeModel *m, const MaeOptions *o, Masks *masks, Error *err) {
+    const ModelConfig *c = &m->vit->config;
+    if (o->keep_patches) return parse_keep(o->keep_patches, model_patches(c), masks, err);
+    masks->n_keep = mask_n_keep((MaskKind)o->mask, c, ratio_of(m, o));
+    return STATUS_OK;
+}
+
+static Status draw_masks(const MaeModel *m, const MaeOptions *o, int64_t index, Masks *masks) {
+    if (o->keep_patches) return STATUS_OK;
+    mask_draw((MaskKind)o->mask, &m->vit->config, ratio_of(m, o), (uint64_t)o->seed, 0,
+              (uint64_t)index, masks->keep, masks->restore, masks->mask, masks->scratch);
+    return STATUS_OK;
+}
+
+/* As the published demonstration: the whole image to the model's size. */
+static Status load_pixels(MaeModel *m, const char *path, int64_t max_pixels, Image *out,
+                          Error *err) {
+    const ModelConfig *c = &m->vit->config;
+    Status status = STATUS_OK;
+    Image full = {0};
+    if (c->channels != 1 && c->channels != 3)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: image files give 1 or 3 channels, the model has %lld", path,
+                    (long long)c->channels);
+    TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &full, err));
+    model_note_image(m, path, full.notes);
+    TRY(resample_crop(&full, (Box){0, 0, full.width, full.height}, c->image_width, c->image_height,
+                      out, err));
+done:
+    image_free(&full);
+    return status;
+}
+
+typedef struct Session {
+    MaeModel *model;
+    const MaeOptions *options;
+    Painter *painter;
+    Masks masks;
+    int64_t width, height; /* of a row */
+} Session;
+
+static Status session_open(Session *s, Error *err) {
+    Status status = STATUS_OK;
+    const ModelConfig *c = &s->model->vit->config;
+    if (c->decoder_depth < 1)
+        return fail(
+            err, STATUS_UNSUPPORTED,
+            "this checkpoint has no decoder (encoder only), so it cannot reconstruct; use one "
+            "written by mae pretrain");
+    TRY(masks_new(&s->masks, model_patches(c), err));
+    TRY(count_keep(s->model, s->options, &s->masks, err));
+    TRY(painter_new(s->model->vit, s->masks.n_keep, &s->painter, err));
+    painter_row_size(s->painter, &s->width, &s->height);
+done:
+    return status;
+}
+
+static void session_close(Session *s) {
+    painter_free(s->painter);
+    masks_free(&s->masks);
+}
+
+static Status session_draw(Session *s, const char *path, int64_t index, uint8_t *dst, double *loss,
+                           Error *err) {
+    Status status = STATUS_OK;
+    Image image = {0};
+    PictureOptions p = {.paste = s->options->paste != 0, .interpolated = s->options->stats == 1};
+    TRY(load_pixels(s->model, path, s->options->max_pixels, &image, err));
+    TRY(draw_masks(s->model, s->options, index, &s->masks));
+    painter_draw(s->painter, image.pixels, s->masks.keep, s->masks.restore, s->masks.mask, p, dst,
+                 loss);
+done:
+    image_free(&image);
+    return status;
+}
+
+Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, MaeReconstruction *out,
+                         Error *err) {
+    Status status = STATUS_OK;
+    Session s = {.model = m, .options = o};
+    *out = (MaeReconstruction){0};
+    TRY(session_open(&s, err));
+    out->width = s.width;
+    out->height = s.height;
+    out->panel_width = m->vit->config.image_width;
+    out->panel_height = m->vit->config.image_height;
+    out->kept = s.masks.n_keep;
+    out->picture = mem_alloc((size_t)(s.width * s.height * 3));
+    if (!out->picture) {
+        status = fail(err, STATUS_MEMORY, "no memory for a picture");
+        goto done;
+    }
+    TRY(session_draw(&s, path, 0, out->picture, &out->loss, err));
+done:
+    if (status != STATUS_OK) {
+        mem_free(out->picture);
+        out->picture = NULL;
+    }
+    session_close(&s);
+    return status;
+}
+
+Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const MaeOptions *o,
+                         double *loss, Error *err) {
+    Status status = STATUS_OK;
+    Session s = {.model = m, .options = o};
+    Image picture = {0};
+    double sum = 0;
+    if (count < 1) return fail(err, STATUS_USAGE, "no image to reconstruct");
+    if (!o->out) return fail(err, STATUS_USAGE, "no output; name a file with --out PNG");
+    TRY(file_check_ending(o->out, "a picture", ".png", err));
+    TRY(file_check_output(o->out, err));
+    TRY(session_open(&s, err));
+    int64_t row = s.height + painter_panel_gap();
+    TRY(image_new(&picture, s.width, row * count - painter_panel_gap(), 3, err));
+    memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
+    for (int i = 0; i < count; i++) {
+        double one;
+        TRY(session_draw(&s, paths[i], i, picture.pixels + i * row * s.width * 3, &one, err));
+        sum += one;
+    }
+    TRY(image_write_png(o->out, &picture, err));
+    if (loss) *loss = sum / count;
+done:
+    image_free(&picture);
+    session_close(&s);
+    return status;
+}

@@ -1,0 +1,203 @@
+/* See setup.h. */
+#include "jobs/setup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "checkpoint/statistics.h"
+#include "run/machine.h"
+
+static void override_size(int64_t *field, int64_t value) {
+    if (value > 0) *field = value;
+}
+
+Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
+    Status status = model_preset(model_preset_name(o->model), c, err);
+    if (status != STATUS_OK) return status;
+    override_size(&c->image_height, o->image_size[0]);
+    override_size(&c->image_width, o->image_size[1]);
+    override_size(&c->channels, o->channels);
+    override_size(&c->patch, o->patch);
+    override_size(&c->embed_dim, o->embed_dim);
+    override_size(&c->depth, o->depth);
+    override_size(&c->heads, o->heads);
+    override_size(&c->decoder_embed_dim, o->decoder_embed_dim);
+    override_size(&c->decoder_depth, o->decoder_depth);
+    override_size(&c->decoder_heads, o->decoder_heads);
+    if (o->mlp_ratio > 0) c->mlp_ratio = o->mlp_ratio;
+    if (o->target > TARGET_PCA)
+        return fail(
+            err, STATUS_UNSUPPORTED,
+            "--target token needs a tokenizer, which this version does not have; use pixel, "
+            "norm-pix or pca");
+    c->target = (TargetKind)o->target;
+    if (c->target == TARGET_PCA) c->pca_components = o->pca_components;
+    c->mask_token_in_encoder = o->mask_token_in_encoder != 0;
+    statistics_default(c);
+    status = statistics_set(o->pixel_mean, o->pixel_std, c, err);
+    return status == STATUS_OK ? model_check(c, err) : status;
+}
+
+void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes) {
+    ModelConfig preset;
+    Error ignored = {0};
+    *notes = (CheckpointNotes){.mask = (MaskKind)o->mask, .mask_ratio = o->mask_ratio, .top1 = -1};
+    bool same = model_preset(model_preset_name(o->model), &preset, &ignored) == STATUS_OK &&
+                preset.embed_dim == c->embed_dim && preset.depth == c->depth &&
+                preset.heads == c->heads;
+    snprintf(notes->preset, sizeof notes->preset, "%s",
+             same ? model_preset_name(o->model) : "custom");
+}
+
+CheckpointHints setup_hints(const MaeOptions *o) {
+    return (CheckpointHints){.heads = o->heads,
+                             .decoder_heads = o->decoder_heads,
+                             .target = o->read_target - 1,
+                             .prefix = o->prefix,
+                             .mean = o->pixel_mean,
+                             .std = o->pixel_std};
+}
+
+static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptions d,
+                           int64_t channels, const volatile int *stop, Dataset **out, Error *err) {
+    *out = NULL;
+    if (!source) return fail(err, STATUS_USAGE, "no images given; name them with --data SRC");
+    if (channels != 1 && channels != 3)
+        return fail(
+            err, STATUS_UNSUPPORTED,
+            "image files give 1 or 3 channels, the model has %lld; use the library for others",
+            (long long)channels);
+    d.channels = (int)channels;
+    d.cache_bytes = o->cache_mb << 20;
+    d.max_side = o->max_side;
+    d.limits = (SourceLimits){o->max_pixels, o->max_entries, stop};
+    d.seed = (uint64_t)o->seed;
+    d.fast_decode = o->fast_decode && source == o->data && !d.held_out;
+    return dataset_open(source, d, out, err);
+}
+
+Status setup_dataset(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
+                     Error *err) {
+    return open_dataset(o, o->data, (DatasetOptions){.limit = o->limit}, channels, stop, out, err);
+}
+
+Status setup_train_set(const MaeOptions *o, int64_t channels, const volatile int *stop,
+                       Dataset **out, Error *err) {
+    if (!o->val == !(o->val_share > 0))
+        return fail(
+            err, STATUS_USAGE,
+            "%s; name them with --val SRC, or hold out a share of --data with --val-share 0.1",
+            o->val ? "--val and --val-share together" : "no validation images");
+    DatasetOptions d = {.split_share = o->val_share, .limit = o->limit};
+    return open_dataset(o, o->data, d, channels, stop, out, err);
+}
+
+Status setup_val_set(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
+                     Error *err) {
+    DatasetOptions d = {.limit = o->val_limit, .test = o->val != NULL};
+    if (!o->val) {
+        d.split_share = o->val_share;
+        d.held_out = true;
+    }
+    return open_dataset(o, o->val ? o->val : o->data, d, channels, stop, out, err);
+}
+
+static Augment augment_of(AugmentKind kind, const ModelConfig *c) {
+    return (Augment){.kind = kind,
+                     .height = c->image_height,
+                     .width = c->image_width,
+                     .min_scale = 0.2,
+                     .max_scale = 1,
+                     .min_ratio = 3.0 / 4,
+                     .max_ratio = 4.0 / 3,
+                     .flip = 0.5,
+                     .brightness = 0.4,
+                     .contrast = 0.4,
+                     .saturation = 0.4,
+                     .hue = 0.1};
+}
+
+Augment setup_augment(const MaeOptions *o, const ModelConfig *c) {
+    static const AugmentKind kinds[] = {AUGMENT_NONE, AUGMENT_CROP_FIXED, AUGMENT_CROP,
+                                        AUGMENT_CROP_JITTER, AUGMENT_CROP_ONCE};
+    Augment a = augment_of(kinds[o->augment], c);
+    a.min_scale = o->min_scale;
+    return a;
+}
+
+Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err) {
+    static const EraseMode modes[] = {ERASE_PIXEL, ERASE_RAND, ERASE_CONST};
+    a->erase = (Erase){.probability = o->erase_prob,
+                       .min_area = 0.02,
+                       .max_area = 1.0 / 3,
+                       .min_aspect = 0.3,
+                       .count = 1,
+                       .mode = modes[o->erase_mode]};
+    Status status =
+        o->randaugment ? randaugment_parse(o->randaugment, &a->randaugment, err) : STATUS_OK;
+    if (status != STATUS_OK || !(o->color_jitter > 0)) return status;
+    if (a->randaugment.n_ops > 0)
+        return fail(err, STATUS_USAGE,
+                    "--color-jitter works without RandAugment only; add --randaugment none");
+    a->jitter = true;
+    a->brightness = a->contrast = a->saturation = o->color_jitter;
+    a->hue = 0;
+    return STATUS_OK;
+}
+
+static Status fetch_first(Dataset *d, Sample *out, Error *err) {
+    Error first = {0};
+    for (int64_t i = 0; i < dataset_count(d); i++) {
+        Error why = {0};
+        Status status = dataset_fetch(d, i, out, &why);
+        if (status == STATUS_OK) return STATUS_OK;
+        if (!dataset_is_image_fault(status)) return fail(err, status, "%s", why.message);
+        if (i == 0) first = why;
+    }
+    return fail(err, STATUS_EMPTY, "none of the %lld images could be read: %.800s",
+                (long long)dataset_count(d), first.message);
+}
+
+Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err) {
+    Sample first;
+    Status status = fetch_first(d, &first, err);
+    if (status != STATUS_OK) return status;
+    bool exact = first.image.width == c->image_width && first.image.height == c->image_height;
+    dataset_release(&first);
+    *out = augment_of(exact ? AUGMENT_NONE : AUGMENT_EVAL, c);
+    return STATUS_OK;
+}
+
+Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,
+                        unsigned *notes, Error *err) {
+    Status status = STATUS_OK;
+    Error why = {0};
+    Image image = {0};
+    ResampleScratch scratch = {0};
+    Augment a = augment_of(AUGMENT_EVAL, c);
+    if (c->channels != 1 && c->channels != 3)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "%s: image files give 1 or 3 channels, the model has %lld", path,
+                    (long long)c->channels);
+    TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &image, err));
+    if (notes) *notes = image.notes;
+    if (image.width == c->image_width && image.height == c->image_height) a.kind = AUGMENT_NONE;
+    status = augment_apply(&a, &image, 0, 0, 0, pixels, &scratch, &why);
+    if (status != STATUS_OK) fail(err, status, "%s: %s", path, why.message);
+done:
+    resample_scratch_free(&scratch);
+    image_free(&image);
+    return status;
+}
+
+LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c) {
+    return (LoaderOptions){.augment = setup_augment(o, c),
+                           .batch = o->batch,
+                           .n_workers = machine_workers(o, NULL),
+                           .seed = (uint64_t)o->seed,
+                           .shuffle = true,
+                           .drop_last = true,
+                           .repeat = o->repeat,
+                           .strict = o->strict != 0,
+                           .n_epochs = o->epochs};
+}

@@ -1,0 +1,146 @@
+/* See verify.h. */
+#include "jobs/verify.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "infer/features.h"
+#include "jobs/drivers.h"
+#include "jobs/setup.h"
+#include "model/autoencoder.h"
+
+typedef struct Output {
+    float *features, *prediction, *logits; /* NULL: the model has none */
+    int64_t n_features, n_prediction, n_logits;
+} Output;
+
+static void output_free(Output *o) {
+    mem_free(o->features);
+    mem_free(o->prediction);
+    mem_free(o->logits);
+}
+
+/* All tokens before pooling would differ in what norm comes; what a user takes is compared. */
+static Status run_features(MaeModel *m, const uint8_t *pixels, Output *out, Error *err) {
+    const ModelConfig *c = &m->vit->config;
+    Status status = STATUS_OK;
+    Encoder *e = NULL;
+    bool cls = c->head != HEAD_NONE && c->pool == POOL_CLS;
+    EncoderOptions o = {.batch = 1, .pool = cls ? FEATURES_CLS : FEATURES_MEAN};
+    out->n_features = c->embed_dim;
+    out->features = mem_alloc_array((size_t)c->embed_dim, sizeof *out->features);
+    if (!out->features) return fail(err, STATUS_MEMORY, "no memory to verify");
+    TRY(encoder_new(m->vit, o, &e, err));
+    encoder_run(e, pixels, 1, out->features);
+done:
+    encoder_free(e);
+    return status;
+}
+
+static Status run_logits(MaeModel *m, const uint8_t *pixels, Output *out, Error *err) {
+    Status status = STATUS_OK;
+    if (m->vit->config.head == HEAD_NONE) return STATUS_OK;
+    out->n_logits = m->vit->config.classes;
+    out->logits = mem_alloc_array((size_t)out->n_logits, sizeof *out->logits);
+    if (!out->logits) return fail(err, STATUS_MEMORY, "no memory to verify");
+    TRY(evaluator_new(m->vit, 1, &m->evaluator, err));
+    evaluator_logits(m->evaluator, pixels, 1, out->logits, NULL);
+done:
+    return status;
+}
+
+/* The prediction of every patch under the mask of the seed. */
+static Status run_prediction(MaeModel *m, const uint8_t *pixels, uint64_t seed, Output *out,
+                             Error *err) {
+    Status status = STATUS_OK;
+    const ModelConfig *c = &m->vit->config;
+    AutoencoderGraph g = {0};
+    int64_t P = model_patches(c), K = mask_n_keep(MASK_RANDOM, c, m->notes.mask_ratio);
+    int32_t *ids = NULL;
+    float *mask = NULL;
+    uint64_t *scratch = NULL;
+    if (c->decoder_depth == 0) return STATUS_OK;
+    ids = mem_alloc_array((size_t)(3 * P), sizeof *ids);
+    mask = mem_alloc_array((size_t)P, sizeof *mask);
+    scratch = mem_alloc_array((size_t)P, sizeof *scratch);
+    out->n_prediction = P * model_prediction_values(c);
+    out->prediction = mem_alloc_array((size_t)out->n_prediction, sizeof *out->prediction);
+    if (!ids || !mask || !scratch || !out->prediction) {
+        status = fail(err, STATUS_MEMORY, "no memory to verify");
+        goto done;
+    }
+    TRY(autoencoder_graph(m->vit, FORWARD_FULL, 1, K, false, &g, err));
+    graph_keep(g.graph, g.pred);
+    TRY(graph_plan(g.graph, GRAPH_INFER, err));
+    mask_draw(MASK_RANDOM, c, m->notes.mask_ratio, seed, 0, 0, ids, ids + P, mask, scratch);
+    for (int64_t i = 0; i < P; i++) ids[2 * P + i] = (int32_t)i;
+    graph_set(g.graph, g.pixels, pixels);
+    graph_set(g.graph, g.ids_keep, ids);
+    graph_set(g.graph, g.ids_restore, ids + P);
+    graph_set(g.graph, g.ids_pred, ids + 2 * P);
+    graph_set_real(g.graph, g.mask, mask);
+    graph_forward(g.graph);
+    graph_get(g.graph, g.pred, out->prediction);
+done:
+    graph_free(g.graph);
+    mem_free(ids);
+    mem_free(mask);
+    mem_free(scratch);
+    return status;
+}
+
+static Status run_model(const char *path, const MaeOptions *o, const CheckpointHints *hints,
+                        Output *out, Error *err) {
+    Status status = STATUS_OK;
+    MaeModel *m = NULL;
+    uint8_t *pixels = NULL;
+    TRY(model_load(path, "cpu", (int)o->threads, hints, &m, err));
+    const ModelConfig *c = &m->vit->config;
+    pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
+    if (!pixels) {
+        status = fail(err, STATUS_MEMORY, "no memory to verify");
+        goto done;
+    }
+    TRY(setup_eval_image(o->verify, c, o->max_pixels, pixels, NULL, err));
+    TRY(run_features(m, pixels, out, err));
+    TRY(run_logits(m, pixels, out, err));
+    TRY(run_prediction(m, pixels, (uint64_t)o->seed, out, err));
+done:
+    mem_free(pixels);
+    model_free(m);
+    return status;
+}
+
+static double change(const float *a, const float *b, int64_t n, int64_t m) {
+    double difference = 0, size = 0;
+    if (!a || !b || n != m) return -1;
+    for (int64_t i = 0; i < n; i++) {
+        double d = (double)b[i] - (double)a[i];
+        difference += d * d;
+        size += (double)a[i] * (double)a[i];
+    }
+    return size > 0 ? sqrt(difference / size) : difference > 0 ? INFINITY : 0;
+}
+
+Status verify_conversion(const char *a, const char *b, const MaeOptions *o,
+                         const ModelConfig *config, MaeConversion *result, Error *err) {
+    Status status = STATUS_OK;
+    Output before = {0}, after = {0};
+    CheckpointHints first = setup_hints(o), second = {.heads = config->heads,
+                                                      .decoder_heads = config->decoder_heads,
+                                                      .target = (int)config->target};
+    first.said = second.said = true; /* by the conversion */
+    if (config->target == TARGET_PCA) second.target = -1;
+    TRY(run_model(a, o, &first, &before, err));
+    TRY(run_model(b, o, &second, &after, err));
+    result->feature_change =
+        change(before.features, after.features, before.n_features, after.n_features);
+    result->prediction_change =
+        change(before.prediction, after.prediction, before.n_prediction, after.n_prediction);
+    result->logit_change = change(before.logits, after.logits, before.n_logits, after.n_logits);
+done:
+    output_free(&before);
+    output_free(&after);
+    return status;
+}

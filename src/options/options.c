@@ -1,0 +1,126 @@
+/* Options by their names: finding one, or the nearest name to a wrong one; setting, defaults and
+ * freeing of all. The rows are in options_table.c, what a value's text means in options_value.c,
+ * config.json in options_file.c. */
+#include "options/options.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+/* --- errors ---------------------------------------------------------------------------------- */
+
+MaeStatus option_usage(MaeError *err, const char *format, ...) {
+    if (err) {
+        va_list args;
+        va_start(args, format);
+        err->status = MAE_USAGE;
+        vsnprintf(err->message, sizeof err->message, format, args);
+        va_end(args);
+    }
+    return MAE_USAGE;
+}
+
+MaeStatus option_failure(const Error *e, MaeError *err) {
+    if (err) {
+        err->status = (MaeStatus)e->status;
+        snprintf(err->message, sizeof err->message, "%s", e->message);
+    }
+    return (MaeStatus)e->status;
+}
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+int option_find(MaeCommand command, const char *name) {
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
+    for (size_t i = 0; i < count; i++)
+        if ((table[i].commands & (unsigned)command) && strcmp(table[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* Edit distance, for "did you mean"; the names of the table are shorter than the row. */
+static int distance(const char *a, const char *b) {
+    int row[64];
+    int m = (int)strlen(b);
+    if (m >= 64) return 64;
+    for (int j = 0; j <= m; j++) row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int corner = row[0];
+        row[0] = i;
+        for (int j = 1; j <= m; j++) {
+            int change = corner + (a[i - 1] != b[j - 1]);
+            corner = row[j];
+            int step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            row[j] = change < step ? change : step;
+        }
+    }
+    return row[m];
+}
+
+/* Near: at most three letters wrong, and less than half of a short name. */
+const char *option_nearest(MaeCommand command, const char *name) {
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
+    const char *best = NULL;
+    size_t length = strnlen(name, 64);
+    int least = length >= 6 ? 4 : (int)(length + 1) / 2;
+    for (size_t i = 0; i < count; i++) {
+        if (!(table[i].commands & (unsigned)command)) continue;
+        int d = distance(name, table[i].name);
+        if (d < least) {
+            least = d;
+            best = table[i].name;
+        }
+    }
+    return best;
+}
+
+/* --- setting --------------------------------------------------------------------------------- */
+
+MaeStatus option_set_row(MaeOptions *o, size_t i, const char *text, MaeError *err) {
+    size_t count;
+    MaeStatus status = option_parse(o, &mae_option_table(&count)[i], text, err);
+    if (status == MAE_OK) o->given[i] = 1;
+    return status;
+}
+
+MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *name,
+                         const char *value, MaeError *err) {
+    size_t count;
+    int i = option_find(command, name);
+    if (i >= 0) return option_set_row(options, (size_t)i, value, err);
+    const char *other = option_nearest(command, name);
+    if (other)
+        return option_usage(err, "there is no option --%.60s here; did you mean --%s?", name,
+                            other);
+    i = option_find((MaeCommand)~0u, name);
+    if (i >= 0 && strcmp(mae_option_table(&count)[i].group, "Model") == 0)
+        return option_usage(err, "--%s cannot be given here: the checkpoint says it", name);
+    return option_usage(err, "there is no option --%.60s here", name);
+}
+
+void mae_options_default(MaeCommand command, MaeOptions *options) {
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
+    *options = (MaeOptions){.workers = -1, .mask_ratio = -1, .tune_blocks = -1};
+    for (size_t i = 0; i < count; i++)
+        if ((table[i].commands & (unsigned)command) && table[i].fallback) {
+            MaeStatus status = option_set_row(options, i, table[i].fallback, NULL);
+            ASSERT(status == MAE_OK, "default %s of --%s", table[i].fallback, table[i].name);
+        }
+    memset(options->given, 0, sizeof options->given);
+}
+
+void mae_options_free(MaeOptions *options) {
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].type != MAE_OPTION_STRING) continue;
+        char **text = option_field(options, &table[i]);
+        mem_free(*text);
+        *text = NULL;
+    }
+}

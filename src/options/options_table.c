@@ -1,0 +1,327 @@
+/* The option table: parser, help and config.json all come from here. A row says what the option is
+ * called, where it lives in MaeOptions, which commands know it, its default and its range. Defaults
+ * are the published recipe. Two rows may share a name when no command knows both. */
+#include "options/options.h"
+
+#include <stddef.h>
+
+#define COUNT (sizeof TABLE / sizeof *TABLE)
+#define BIG 1e15
+
+#define PRE MAE_COMMAND_PRETRAIN
+#define REC MAE_COMMAND_RECONSTRUCT
+#define KNN MAE_COMMAND_KNN
+#define FEA MAE_COMMAND_FEATURES
+#define BEN MAE_COMMAND_BENCH
+#define INF MAE_COMMAND_INFO
+#define FIN MAE_COMMAND_FINETUNE
+#define PRO MAE_COMMAND_PROBE
+#define EVA MAE_COMMAND_EVAL
+#define CLA MAE_COMMAND_CLASSIFY
+#define CON MAE_COMMAND_CONVERT
+#define RDS (REC | KNN | FEA | EVA | CLA | INF | CON) /* reads a checkpoint */
+#define SUP (FIN | PRO)                               /* supervised training */
+#define TRA (PRE | SUP)                               /* training */
+
+static const char *const MODELS[] = {"vit_tiny",  "vit_small", "vit_base",
+                                     "vit_large", "vit_huge",  NULL};
+static const char *const MASKS[] = {"random", "block", "grid", NULL};
+static const char *const TARGETS[] = {"pixel", "norm-pix", "pca", "token", NULL};
+static const char *const DESTINATIONS[] = {"official", "timm", "hf", "onnx", "mae", NULL};
+static const char *const DTYPES[] = {"f32", "f16", "bf16", "i8", NULL};
+static const char *const PARTS[] = {"auto", "encoder", "classifier", "reconstruction", NULL};
+static const char *const HF_NAMES[] = {"v4", "v5", NULL};
+static const char *const READ_TARGETS[] = {"as-said", "pixel", "norm-pix", NULL};
+static const char *const AUGMENTS[] = {"none",        "crop-fixed", "crop",
+                                       "crop-jitter", "crop-once",  NULL};
+static const char *const DEVICES[] = {"cpu", "ref", NULL};
+static const char *const PRECISIONS[] = {"fp32", NULL};
+static const char *const STATS[] = {"true", "interpolated", NULL};
+static const char *const POOLS[] = {"mean", "cls", "all", NULL};
+static const char *const HEAD_POOLS[] = {"mean", "cls", NULL};
+static const char *const MIX_MODES[] = {"batch", "pair", "elem", NULL};
+static const char *const ERASE_MODES[] = {"pixel", "rand", "const", NULL};
+static const char *const TASKS[] = {"pretrain", "finetune", "features", NULL};
+static const char *const OPTIMIZERS[] = {"adamw", "lars", "sgd", NULL};
+
+#define AT(field) offsetof(MaeOptions, field)
+#define BOOL(name, field, commands, fallback, group, help)                                         \
+    { name, MAE_OPTION_BOOL, AT(field), commands, fallback, 0, 1, NULL, group, "", help }
+#define INT(name, field, commands, fallback, min, max, group, help)                                \
+    { name, MAE_OPTION_INT, AT(field), commands, fallback, min, max, NULL, group, "N", help }
+#define REAL_(name, field, commands, fallback, min, max, group, help)                              \
+    { name, MAE_OPTION_REAL, AT(field), commands, fallback, min, max, NULL, group, "X", help }
+#define LIMIT(name, field, commands, group, help)                                                  \
+    { name, MAE_OPTION_LIMIT, AT(field), commands, "0", 0, BIG, NULL, group, "N|first:N", help }
+#define TEXT(name, field, commands, group, argument, help)                                         \
+    { name, MAE_OPTION_STRING, AT(field), commands, NULL, 0, 0, NULL, group, argument, help }
+#define CHOICE(name, field, commands, fallback, choices, group, help)                              \
+    { name, MAE_OPTION_CHOICE, AT(field), commands, fallback, 0, 0, choices, group, "WORD", help }
+
+static const MaeOption TABLE[] = {
+    /* files */
+    TEXT("data", data, TRA | KNN | FEA | BEN, "Data", "SRC",
+         "images: a folder, list:, tar:, cifar10:, cifar100:, tiles: or synthetic: "
+         "source; the training split, where there are two"),
+    TEXT("val", val, KNN | EVA, "Data", "SRC",
+         "labelled images to classify; the test split, where there are two"),
+    TEXT("val", val, SUP, "Data", "SRC",
+         "labelled images to validate with after every epoch; the test split, where there are two"),
+    REAL_("val-share", val_share, SUP, "0", 0, 0.9, "Data",
+          "hold out this share of --data, drawn by --seed, instead of --val"),
+    TEXT("out", out, TRA, "Run", "RUN",
+         "run folder: a new or empty one, or one that holds a run of this command"),
+    TEXT("out", out, REC, "Picture", "PNG", "picture to write; - is standard output"),
+    TEXT("out", out, FEA, "Features", "FILE.npy",
+         "file to write; FILE.txt names its rows; - is standard output, without names"),
+    TEXT("model", checkpoint, REC | KNN | FEA | EVA | CLA, "Model", "CKPT",
+         "checkpoint to use: a file, a run folder, or a folder of another tool"),
+    TEXT("init", init, PRE, "Model", "CKPT",
+         "start from these weights, whose sizes are taken (new optimiser state)"),
+    BOOL("continue", continue_run, PRE, "false", "Model",
+         "go on with the optimiser and epoch of --init, a training checkpoint of the published "
+         "code"),
+    TEXT("init", init, FIN, "Model", "CKPT",
+         "checkpoint whose encoder is fine-tuned, or none: from scratch"),
+    TEXT("init", init, PRO, "Model", "CKPT", "checkpoint whose encoder is probed, or none"),
+    BOOL("restart", restart, TRA, "false", "Run", "begin anew in a folder that holds a run"),
+    BOOL("accept-changes", accept_changes, TRA, "false", "Run",
+         "go on with a run although options or data that decide what it learns have changed"),
+    /* model */
+    CHOICE("model", model, PRE | BEN, "vit_base", MODELS, "Model", "size of the model"),
+    CHOICE("model", model, SUP, "vit_base", MODELS, "Model",
+           "size of the model, with --init none; otherwise the checkpoint says it"),
+    {"image-size", MAE_OPTION_SIZE, AT(image_size), PRE | BEN, "224", 1, 65536, NULL, "Model",
+     "HxW", "image height and width, multiples of the patch"},
+    {"image-size", MAE_OPTION_SIZE, AT(image_size), SUP, NULL, 1, 65536, NULL, "Model", "HxW",
+     "image height and width (as in the checkpoint, else 224); positions are interpolated"},
+    INT("patch", patch, PRE | BEN | SUP, NULL, 1, 65536, "Model", "patch size (16; vit_huge 14)"),
+    INT("channels", channels, PRE | BEN | SUP, "3", 1, 16, "Model", "image channels"),
+    INT("embed-dim", embed_dim, PRE | BEN | SUP, NULL, 4, 65536, "Model",
+        "encoder width (by model or --init)"),
+    INT("depth", depth, PRE | BEN | SUP, NULL, 1, 1000, "Model", "encoder blocks (by model)"),
+    INT("heads", heads, PRE | BEN | SUP, NULL, 1, 4096, "Model", "encoder heads (by model)"),
+    INT("heads", heads, RDS, NULL, 1, 4096, "Model",
+        "encoder heads, where a checkpoint of another tool does not say"),
+    INT("decoder-heads", decoder_heads, RDS, NULL, 1, 4096, "Model",
+        "decoder heads, where a checkpoint of another tool does not say"),
+    TEXT("prefix", prefix, RDS | TRA, "Model", "NAME",
+         "which model of a checkpoint of another tool that holds several, as mae info lists them"),
+    CHOICE("target", read_target, REC | CON | INF, "as-said", READ_TARGETS, "Model",
+           "what the decoder predicts, where a checkpoint of another tool does not say"),
+    TEXT("mean", pixel_mean, RDS | TRA, "Model", "LIST",
+         "mean of pixels from 0 to 1 that is subtracted, one number or one a channel, as "
+         "0.485,0.456,0.406 (as the checkpoint says; from scratch ImageNet's)"),
+    TEXT("std", pixel_std, RDS | TRA, "Model", "LIST",
+         "deviation of pixels that they are divided by, likewise"),
+    REAL_("mlp-ratio", mlp_ratio, PRE | BEN | SUP, "4", 0.01, 64, "Model", "MLP width over width"),
+    INT("decoder-embed-dim", decoder_embed_dim, PRE | BEN, NULL, 4, 65536, "Model",
+        "decoder width (by model)"),
+    INT("decoder-depth", decoder_depth, PRE | BEN, NULL, 1, 1000, "Model",
+        "decoder blocks (by model)"),
+    INT("decoder-heads", decoder_heads, PRE | BEN, NULL, 1, 4096, "Model",
+        "decoder heads (by model)"),
+    /* masking and target */
+    REAL_("mask-ratio", mask_ratio, PRE | BEN, "0.75", 0, 1, "Masking and target",
+          "share of patches removed"),
+    REAL_("mask-ratio", mask_ratio, REC, NULL, 0, 1, "Masking and target",
+          "share of patches removed (as in training)"),
+    CHOICE("mask", mask, PRE | REC | BEN, "random", MASKS, "Masking and target",
+           "which patches are removed"),
+    CHOICE("target", target, PRE | BEN, "norm-pix", TARGETS, "Masking and target",
+           "what is predicted"),
+    INT("pca-components", pca_components, PRE | BEN, "96", 1, 65536, "Masking and target",
+        "coefficients predicted by --target pca"),
+    INT("pca-images", pca_images, PRE, "512", 1, BIG, "Masking and target",
+        "images that the components are fitted to"),
+    BOOL("mask-token-in-encoder", mask_token_in_encoder, PRE | BEN, "false", "Masking and target",
+         "the encoder sees mask tokens (paper, Table 1c)"),
+    TEXT("keep", keep_patches, REC, "Masking and target", "I,J,...",
+         "keep exactly these patches, counted from 0 row by row"),
+    BOOL("paste", paste, REC, "false", "Picture", "show visible patches as they are"),
+    CHOICE("stats", stats, REC, "true", STATS, "Picture",
+           "norm-pix: patch mean and deviation from the image itself, or interpolated from the "
+           "visible patches"),
+    /* what is trained */
+    REAL_(
+        "tune-blocks", tune_blocks, FIN, NULL, 0, 1000, "Model",
+        "train the last K blocks only, with the final norm and the head; a half is the MLP half of "
+        "a block (all, and everything before)"),
+    CHOICE("pool", head_pool, FIN, "mean", HEAD_POOLS, "Model",
+           "mean of the patch tokens, or cls token"),
+    CHOICE("pool", head_pool, PRO, "cls", HEAD_POOLS, "Model",
+           "mean of the patch tokens, or cls token"),
+    REAL_("drop-path", drop_path, FIN, NULL, 0, 0.99, "Model",
+          "stochastic depth of the last block, rising from 0 (0.1; vit_large 0.2, vit_huge 0.3)"),
+    /* data */
+    CHOICE("augment", augment, PRE | FIN | BEN, "crop", AUGMENTS, "Data", "augmentation"),
+    CHOICE("augment", augment, PRO, "crop-once", AUGMENTS, "Data", "augmentation"),
+    REAL_("min-scale", min_scale, PRE | BEN, "0.2", 0.0001, 1, "Data",
+          "smallest area of a random crop"),
+    REAL_("min-scale", min_scale, SUP, "0.08", 0.0001, 1, "Data", "smallest area of a random crop"),
+    TEXT("randaugment", randaugment, FIN, "Data", "SPEC",
+         "RandAugment, as m9-n2-mstd0.5-inc1, or none (m9-n2-mstd0.5-inc1)"),
+    REAL_("color-jitter", color_jitter, FIN, "0", 0, 1, "Data",
+          "strength of brightness, contrast and saturation jitter, without RandAugment"),
+    REAL_("erase-prob", erase_prob, FIN, NULL, 0, 1, "Data",
+          "share of images with a rectangle erased (0.25; from scratch 0)"),
+    CHOICE("erase-mode", erase_mode, FIN, "pixel", ERASE_MODES, "Data",
+           "erased with noise, with one random colour, or with the mean"),
+    REAL_("mixup", mixup, FIN, "0.8", 0, 100, "Data", "alpha of mixup (0 = off)"),
+    REAL_("cutmix", cutmix, FIN, "1", 0, 100, "Data", "alpha of cutmix (0 = off)"),
+    REAL_("mix-prob", mix_prob, FIN, "1", 0, 1, "Data", "share of batches mixed"),
+    REAL_("mix-switch-prob", mix_switch_prob, FIN, "0.5", 0, 1, "Data",
+          "share of mixed batches that take cutmix, where both are on"),
+    CHOICE("mix-mode", mix_mode, FIN, "batch", MIX_MODES, "Data",
+           "one draw for a batch, for each pair, or for each image"),
+    REAL_("label-smoothing", label_smoothing, FIN, "0.1", 0, 0.999, "Data", "label smoothing"),
+    INT("repeat", repeat, TRA | BEN, "1", 1, 1e9, "Data", "crops of every image in an epoch"),
+    INT("workers", workers, TRA | KNN | FEA | BEN | EVA, NULL, 0, 256, "Data",
+        "loader threads (as many as processors, at most 8)"),
+    INT("cache-mb", cache_mb, TRA | KNN | FEA | BEN | EVA, "512", 0, 1e9, "Data",
+        "memory for decoded images, MB"),
+    INT("max-side", max_side, TRA | KNN | FEA | BEN | EVA, "0", 0, 65536, "Data",
+        "shrink images on loading to at most this shorter side (0 = off)"),
+    INT("max-pixels", max_pixels, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "178956970", 1,
+        2147483647, "Data",
+        "refuse images whose header announces more pixels, before there is memory for them"),
+    INT("max-entries", max_entries, TRA | KNN | FEA | BEN | EVA, "100000000", 1, BIG, "Data",
+        "refuse a list: with more images, and a tar: whose shards have more entries together"),
+    BOOL(
+        "fast-decode", fast_decode, TRA | BEN, "false", "Data",
+        "decode JPEG at a half, quarter or eighth where the crop is shrunk as much: pixels of such "
+        "crops differ, by about 4 of 255; no effect on other formats; no --cache-mb"),
+    BOOL("strict", strict, TRA | KNN | FEA | EVA, "false", "Data",
+         "an unreadable image is an error; otherwise it is named, counted and left out, or another "
+         "takes its place in training"),
+    BOOL(
+        "accept-overlap", accept_overlap, KNN | SUP | EVA, "false", "Data",
+        "images of --val may be in --data, too, or for eval in the data that the model was trained "
+        "on; otherwise that is an error"),
+    LIMIT(
+        "limit", limit, TRA | KNN | FEA, "Data",
+        "N images of --data, drawn by --seed, of every class its share; or the first N (0 = all)"),
+    LIMIT("val-limit", val_limit, KNN | SUP | EVA, "Data",
+          "the same of the images of --val, or held out by --val-share (0 = all)"),
+    BOOL("cache-features", cache_features, PRO, "false", "Data",
+         "run the encoder once and train on its features; needs --augment none"),
+    /* training */
+    INT("epochs", epochs, PRE, "800", 1, 1e9, "Training", "epochs"),
+    INT("epochs", epochs, FIN, NULL, 1, 1e9, "Training",
+        "epochs (100, from vit_large on 50; from scratch 300 and 200)"),
+    INT("epochs", epochs, PRO, "90", 1, 1e9, "Training", "epochs"),
+    INT("steps", steps, TRA, "0", 0, BIG, "Training", "end after this many updates (0 = epochs)"),
+    INT("batch", batch, PRE | FIN | BEN, "64", 1, 65536, "Training",
+        "images in a micro-batch, of each process"),
+    INT("batch", batch, PRO, "512", 2, 65536, "Training",
+        "images in a micro-batch, whose statistics the batch norm takes"),
+    INT("accumulate", accumulate, TRA, "1", 1, 65536, "Training", "micro-batches in an update"),
+    BOOL("shard-optimizer", shard_optimizer, PRE | FIN, "false", "Training",
+         "with several processes, each keeps and updates only its part of the optimiser's state"),
+    REAL_("peer-timeout", peer_timeout, TRA, "600", 0, BIG, "Run",
+          "with several processes, end the job when one has not answered for so many seconds "
+          "(0 = wait for ever)"),
+    BOOL("sync-batchnorm", sync_batchnorm, PRO, "true", "Training",
+         "with several processes, the batch norm takes the statistics of all of them"),
+    CHOICE("optimizer", optimizer, PRO, "lars", OPTIMIZERS, "Training", "optimiser"),
+    REAL_("base-lr", base_lr, PRE, "1.5e-4", 0, 1000, "Training",
+          "learning rate for 256 images an update"),
+    REAL_(
+        "base-lr", base_lr, FIN, NULL, 0, 1000, "Training",
+        "learning rate for 256 images an update (5e-4, from vit_large on 1e-3; from scratch 1e-4)"),
+    REAL_("base-lr", base_lr, PRO, "0.1", 0, 1000, "Training",
+          "learning rate for 256 images an update"),
+    REAL_("lr", lr, TRA, NULL, 0, 1000, "Training", "peak learning rate (base-lr x batch / 256)"),
+    REAL_("warmup-epochs", warmup_epochs, PRE, "40", 0, 1e9, "Training", "linear warm-up"),
+    REAL_("warmup-epochs", warmup_epochs, FIN, NULL, 0, 1e9, "Training",
+          "linear warm-up (5; from scratch 20)"),
+    REAL_("warmup-epochs", warmup_epochs, PRO, "10", 0, 1e9, "Training", "linear warm-up"),
+    REAL_("min-lr", min_lr, PRE | PRO, "0", 0, 1000, "Training", "learning rate at the end"),
+    REAL_("min-lr", min_lr, FIN, NULL, 0, 1000, "Training",
+          "learning rate at the end (1e-6; from scratch 0)"),
+    REAL_("layer-decay", layer_decay, FIN, NULL, 0.01, 1, "Training",
+          "rate of a layer over that of the next (0.65, from vit_large on 0.75; from scratch 1)"),
+    REAL_("weight-decay", weight_decay, PRE, "0.05", 0, 1000, "Training", "AdamW weight decay"),
+    REAL_("weight-decay", weight_decay, FIN, NULL, 0, 1000, "Training",
+          "AdamW weight decay (0.05; from scratch 0.3)"),
+    REAL_("weight-decay", weight_decay, PRO, "0", 0, 1000, "Training", "weight decay"),
+    REAL_("beta1", beta1, TRA, "0.9", 0, 0.999999, "Training", "AdamW beta 1"),
+    REAL_("beta2", beta2, PRE, "0.95", 0, 0.999999, "Training", "AdamW beta 2"),
+    REAL_("beta2", beta2, FIN, NULL, 0, 0.999999, "Training",
+          "AdamW beta 2 (0.999; from scratch 0.95)"),
+    REAL_("beta2", beta2, PRO, "0.999", 0, 0.999999, "Training", "AdamW beta 2"),
+    REAL_("momentum", momentum, PRO, "0.9", 0, 0.999999, "Training", "of LARS and SGD"),
+    REAL_("ema", ema, FIN, NULL, 0, 0.9999999, "Training",
+          "decay of averaged weights, validated beside the others (0 = off; from scratch 0.9999)"),
+    REAL_("clip-grad", clip_grad, TRA, "0", 0, BIG, "Training", "largest gradient norm (0 = off)"),
+    INT("seed", seed, TRA | REC | BEN | EVA | CON, "0", 0, BIG, "Training",
+        "seed of everything random"),
+    INT("seed", seed, KNN | FEA, "0", 0, BIG, "Data", "seed of what --limit draws"),
+    INT("save-every", save_every, PRE, "20", 1, 1e9, "Run", "epochs between checkpoints"),
+    INT("save-every", save_every, SUP, "10", 1, 1e9, "Run", "epochs between numbered checkpoints"),
+    INT("eval-every", eval_every, SUP, "1", 1, 1e9, "Run", "epochs between validations"),
+    BOOL("async-save", async_save, TRA, "true", "Run",
+         "write checkpoints, from a copy, while training goes on"),
+    INT("keep", keep, TRA, "2", 1, 1e9, "Run", "numbered checkpoints kept"),
+    INT("log-every", log_every, TRA, "10", 1, 1e9, "Run", "updates between lines of log.jsonl"),
+    /* features, knn */
+    CHOICE("pool", pool, KNN, "mean", HEAD_POOLS, "Features", "mean of patch tokens, or cls"),
+    CHOICE("pool", pool, FEA, "mean", POOLS, "Features",
+           "mean of patch tokens, cls, or all tokens (cls first)"),
+    INT("block", block, FEA, "0", 0, 1000, "Features",
+        "what block N puts out, counted from 1, without the final norm (0 = the end)"),
+    TEXT(
+        "attention", attention, FEA, "Features", "PNG",
+        "picture of where the cls token looks, a row an image, a panel a head (at most 16 images)"),
+    INT("k", k, KNN, "20", 1, 100000, "Features", "neighbours"),
+    REAL_("temperature", temperature, KNN, "0.07", 1e-6, 1e6, "Features",
+          "votes are weighted exp(cosine / temperature)"),
+    /* eval, classify */
+    INT("batch", batch, EVA, "64", 1, 65536, "Evaluation", "images at a time"),
+    TEXT("classes", classes, EVA, "Evaluation", "FILE",
+         "classes that count, a line each: NAME, NAME<TAB>NUMBER or NUMBER"),
+    TEXT("corruptions", corruptions, EVA, "Evaluation", "LIST",
+         "the corruptions of ImageNet-C, each at 5 severities: all, or names joined by commas of "
+         "gaussian_noise, shot_noise, impulse_noise, defocus_blur, glass_blur, motion_blur, "
+         "zoom_blur, snow, frost, fog, brightness, contrast, elastic_transform, pixelate, "
+         "jpeg_compression"),
+    TEXT("baseline", baseline, EVA, "Evaluation", "NAME",
+         "what the corruption error is relative to: alexnet (published, of ImageNet's 1000 "
+         "classes), none, or a file that `mae eval --corruptions all --json` printed (alexnet "
+         "with those classes, else none)"),
+    TEXT("confusion", confusion, EVA, "Evaluation", "FILE.csv",
+         "write how often each class was taken for which; - is standard output"),
+    CHOICE("to", to, CON, "official", DESTINATIONS, "Conversion", "what it is for"),
+    CHOICE("dtype", dtype, CON, "f32", DTYPES, "Conversion",
+           "type of the weights; i8 (with a scale a row) for onnx only"),
+    CHOICE("part", part, CON, "auto", PARTS, "Conversion",
+           "onnx: what the graph computes; auto is the classifier, where there is one, or the "
+           "encoder"),
+    INT("batch", fixed_batch, CON, "0", 0, 65536, "Conversion", "onnx: images at a time (0 = any)"),
+    CHOICE("hf-names", hf_names, CON, "v4", HF_NAMES, "Conversion",
+           "spelling of transformers before or from version 5, which reads both"),
+    TEXT("verify", verify, CON, "Conversion", "IMAGE",
+         "run both on this image and print the difference"),
+    INT("top", top, CLA, "5", 1, 1000, "Output", "classes shown"),
+    /* machine and output */
+    CHOICE("task", task, BEN, "pretrain", TASKS, "Run",
+           "whose step is measured: of pre-training, of fine-tuning (1000 classes, the published "
+           "recipe), or features of whole images (forward only)"),
+    INT("repetitions", repetitions, BEN, "5", 1, 1000, "Run", "timed repetitions"),
+    CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA, "cpu", DEVICES, "Machine",
+           "cpu, or ref: the plain reference loops"),
+    CHOICE("precision", precision, TRA | BEN, "fp32", PRECISIONS, "Machine", "arithmetic"),
+    INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "0", 0, 4096, "Machine",
+        "compute threads (0 = OMP_NUM_THREADS, or all processors)"),
+    BOOL("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
+         "one JSON object on standard output"),
+    BOOL("quiet", quiet, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
+         "errors only on standard error"),
+};
+
+_Static_assert(COUNT <= sizeof((MaeOptions *)0)->given, "MaeOptions.given is too short");
+
+const MaeOption *mae_option_table(size_t *count) {
+    *count = COUNT;
+    return TABLE;
+}

@@ -1,0 +1,63 @@
+/* The files of a run's checkpoint as one: all of them are replaced, or none.
+ *
+ *   last.safetensors          weights
+ *   last.state.safetensors    training state; or last.state-K-of-N.safetensors, K = 1 .. N
+ *   last.manifest.json        step, epoch, seconds of training, and size and CRC-32 of each of the
+ * others
+ *
+ * A save writes the files as next.* (each under a temporary name, flushed, renamed), and when all
+ * are on disk, next.manifest.json the same way. That is the moment from which the new checkpoint
+ * counts: manifest_commit then gives it the numbered name it asked for, renames next.* to last.*,
+ * flushes the folder, and renames the manifest last. A crash before that moment leaves last.* as
+ * they were and rubbish called next.*; after it, manifest_recover does the rest of the renames
+ * again, whichever were done. Nothing writes into a file in place, so a numbered checkpoint can be
+ * a link. One process at a time may save into a folder or recover it; others that add files to a
+ * set write theirs as next.* between its manifest_recover and its manifest_commit. */
+#ifndef RUN_MANIFEST_H
+#define RUN_MANIFEST_H
+
+#include <stdbool.h>
+
+#include "base/file.h"
+
+#define MANIFEST_NAME 64
+#define STATE_NAME "last.state.safetensors"
+#define MANIFEST_FILE "last.manifest.json"
+#define NEXT_MANIFEST_FILE "next.manifest.json"
+
+typedef struct ManifestFile {
+    char name[MANIFEST_NAME]; /* "last.safetensors" */
+    FileDigest digest;
+} ManifestFile;
+
+typedef struct Manifest {
+    int64_t step, epoch;
+    double seconds;               /* of training until then, 0: not said */
+    char numbered[MANIFEST_NAME]; /* a second name of last.safetensors, "" for none */
+    ManifestFile *file;
+    size_t n;
+} Manifest;
+
+/* Frees the list of files; accepts a zeroed manifest. */
+void manifest_free(Manifest *m);
+Status manifest_add(Manifest *m, const char *name, FileDigest digest, Error *err);
+bool manifest_lists(const Manifest *m, const char *name);
+/* RUN/next.X for a file called last.X (mem_free). */
+Status manifest_next_path(const char *run, const char *name, char **out, Error *err);
+Status manifest_write(const char *path, const Manifest *m, Error *err);
+/* FORMAT: not JSON, or not a manifest. */
+Status manifest_read(const char *path, Manifest *out, Error *err);
+
+/* All files of m lie as next.* on disk: makes them the checkpoint. */
+Status manifest_commit(const char *run, const Manifest *m, Error *err);
+/* Completes an interrupted commit, or removes what is left of a save that did not get that far. */
+Status manifest_recover(const char *run, Error *err);
+/* Are the files of RUN/last.manifest.json there, and those it lists? Sets *there to whether there
+ * is a manifest at all. FORMAT: a damaged or exchanged file. */
+Status manifest_verify(const char *run, bool *there, Error *err);
+/* The files of training state in RUN, without digests. */
+Status manifest_find_states(const char *run, Manifest *out, Error *err);
+/* Removes the checkpoint and everything left of others, manifests first. */
+Status manifest_clear(const char *run, Error *err);
+
+#endif

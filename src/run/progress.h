@@ -1,0 +1,34 @@
+/* Where a run stands, and its place in the metadata of the training state. */
+#ifndef RUN_PROGRESS_H
+#define RUN_PROGRESS_H
+
+#include "checkpoint/checkpoint_meta.h"
+
+/* Where a run stands; everything that a resumed run needs besides weights and moments. */
+typedef struct Progress {
+    int64_t step, epoch, batch; /* updates done; position in the data: next batch of epoch */
+    int64_t skipped;            /* updates skipped because something was not finite */
+    uint64_t seed;
+    double log_loss, epoch_loss, log_norm; /* sums since the last line of each kind */
+    int64_t log_count, epoch_count;
+    double last_lr, last_norm; /* of the last update */
+    bool epoch_open;           /* the epoch is over, but not yet measured and logged */
+    double best_top1;          /* of classifiers, on the validation images; -1: none yet */
+    int64_t best_epoch;
+    /* Of all processes: images of what `batch` counts, and of an update; 0: not said. */
+    int64_t batch_images, update_images;
+    /* Of the whole run: images of updates. seconds stand in the manifest: the same training writes
+     * the same state. */
+    int64_t images;
+    double seconds;
+    int64_t data_images, val_images; /* of the sources, 0: not said */
+    double mean_loss;                /* over the mean_count updates of the last epoch that ended */
+    int64_t mean_count;
+    double top1, top5, val_loss, ema_top1; /* measured last; -1: not */
+} Progress;
+
+void progress_put(Meta *m, const Progress *p, int64_t updates);
+/* FORMAT: not the state of a run. */
+Status progress_get(const TensorFile *f, Progress *p, int64_t *updates, Error *err);
+
+#endif

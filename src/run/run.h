@@ -1,0 +1,100 @@
+/* The one training loop. A Run is opened (pieces made, checkpoint read), goes through batches, and
+ * is closed; what is saved is always the state between two updates, so that it continues bit for
+ * bit. What is trained is a Task: pre-training (pretrain.c), fine-tuning and probing (finetune.c).
+ */
+#ifndef RUN_RUN_H
+#define RUN_RUN_H
+
+#include "data/loader.h"
+#include "dist/comm.h"
+#include "mae.h"
+#include "run/changes.h"
+#include "run/checkpoint_writer.h"
+#include "run/run_state.h"
+#include "run/runlog.h"
+#include "train/events.h"
+#include "train/step.h"
+
+typedef struct Run Run;
+
+/* With several processes (r->comm) all of them call the functions of a task. Those marked "agreed"
+ * exchange messages or end with comm_agree: they fail in all processes or in none. */
+typedef struct Task {
+    MaeCommand command;
+    /* In this order: */
+    Status (*configure)(Run *r,
+                        Error *err);     /* options -> config, notes, dataset; options resolved */
+    Status (*make)(Run *r, Error *err);  /* model, optimizer, step, loader options */
+    Status (*start)(Run *r, Error *err); /* first weights of a run that is not resumed */
+    Status (*open)(Run *r, Error *err);  /* weights are there: what epochs need; agreed */
+    Status (*set_batch)(Run *r, Batch *b, Error *err);
+    /* Measures, every --eval-every epochs and at the end; agreed; may be NULL. */
+    Status (*end_epoch)(Run *r, LogLine *line, Error *err);
+    Status (*picture)(Run *r, Error *err); /* beside a checkpoint, by rank 0; may be NULL */
+    void (*close)(Run *r);                 /* frees r->task_data; may be NULL */
+    Status (*describe)(Run *r, MaePlan *p, Error *err); /* after configure, instead of the others */
+} Task;
+
+struct Run {
+    const Task *task;
+    void *task_data;
+    MaeOptions options;
+    MaeOptions before; /* of a resumed run: what config.json says */
+    Changes changes;   /* and what is asked for otherwise now */
+    const MaeEvents *events;
+    Comm *comm; /* the processes that train together; NULL: one */
+    ModelConfig config;
+    CheckpointNotes notes;
+    Device *device;
+    Dataset *dataset;
+    Vit *model;
+    Reducer *reducer;
+    Optimizer *optimizer;
+    Ema *ema; /* NULL: none */
+    TrainStep *step;
+    LoaderOptions loader_options;
+    Loader *loader;
+    RunLog *log;              /* of rank 0 */
+    CheckpointWriter *writer; /* of whoever writes a part of the checkpoint, else NULL */
+    bool unsaved;             /* something has changed since the last save */
+    int lock;                 /* of the run folder, see runfolder_lock */
+    Progress progress;
+    int64_t batches_per_epoch;
+    int64_t next_batch;              /* the next micro-batch of the epoch */
+    double lr_peak, lr, peak_gflops; /* 0: not measured, see run_peak_gflops */
+    double start, images;            /* since this start, of all processes */
+    double seconds_before;           /* of earlier starts, up to the checkpoint gone on from */
+    int64_t val_images;              /* of classifiers */
+    double last_log_time, last_log_images;
+    int failures;  /* updates in a row that were not finite */
+    Error fault;   /* why the rest of this update's micro-batches is left out, here */
+    bool stopping; /* some process was asked to stop */
+    bool given_up; /* and gave up the update that was under way */
+    PassWatch watch;
+    bool resumed;
+    int64_t val_unreadable; /* images that the last measurement was made without */
+    bool complete;          /* there is nothing left to do: summary is that of the run */
+    MaeSummary summary;
+    char picture[1024];
+};
+
+/* Runs or resumes; fills *out. */
+Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+                 Error *err);
+/* What run_train would do, without doing it; o->out may be NULL. */
+Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err);
+/* For Task.make: the model's gradients are exchanged, and the step and optimizer know. */
+Status run_make_reducer(Run *r, Error *err);
+/* For Task.describe: sizes, FLOPs and bytes of a described model and its training graph. */
+void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p);
+/* RUN/name, formatted into a fresh string (mem_free). */
+Status run_file(const Run *r, const char *name, char **out, Error *err);
+/* Sizes and pixel statistics that came from a preset or a checkpoint are written out, so that
+ * config.json says all. */
+Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err);
+/* Images of an update: batch x accumulate x processes. */
+int64_t run_update_images(const MaeOptions *o, const Comm *c);
+/* Peak learning rate: --lr, or base rate x effective batch / 256. */
+double run_peak_lr(const MaeOptions *o, const Comm *c);
+
+#endif

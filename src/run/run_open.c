@@ -1,0 +1,248 @@
+/* Opening and closing a run: the pieces, in the order in which they need each other, and what of
+ * the run folder is written at once. A resumed run takes its weights and its place from
+ * run_resume.c. */
+#include <inttypes.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/threads.h"
+#include "checkpoint/statistics.h"
+#include "run/machine.h"
+#include "run/run_internal.h"
+#include "run/run_state.h"
+#include "run/runfolder.h"
+#include "run/unused.h"
+
+Status run_file(const Run *r, const char *name, char **out, Error *err) {
+    *out = mem_printf("%s/%s", r->options.out, name);
+    return *out ? STATUS_OK
+                : fail(err, STATUS_MEMORY, "no memory for a path in %s", r->options.out);
+}
+
+/* What was given stays as it was written. */
+static Status resolve_list(char **out, const float *v, int64_t channels, Error *err) {
+    char text[STATISTICS_TEXT_BYTES];
+    if (*out) return STATUS_OK;
+    statistics_print(v, channels, text);
+    *out = mem_strdup(text);
+    return *out ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for pixel statistics");
+}
+
+Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err) {
+    o->image_size[0] = c->image_height;
+    o->image_size[1] = c->image_width;
+    o->channels = c->channels;
+    o->patch = c->patch;
+    o->embed_dim = c->embed_dim;
+    o->depth = c->depth;
+    o->heads = c->heads;
+    o->mlp_ratio = c->mlp_ratio;
+    if (c->decoder_depth > 0) {
+        o->decoder_embed_dim = c->decoder_embed_dim;
+        o->decoder_depth = c->decoder_depth;
+        o->decoder_heads = c->decoder_heads;
+    }
+    Status status = resolve_list(&o->pixel_mean, c->mean, c->channels, err);
+    return status == STATUS_OK ? resolve_list(&o->pixel_std, c->std, c->channels, err) : status;
+}
+
+/* --- pieces ----------------------------------------------------------------------------------- */
+
+/* Averages start as a copy of the first weights; those of a resumed run are read over them. */
+static Status open_ema(Run *r, Error *err) {
+    if (!(r->options.ema > 0)) return STATUS_OK;
+    return ema_new(r->device, r->model->params, r->options.ema, &r->ema, err);
+}
+
+/* A resumed run reads into everything, so that everything is there first. */
+static Status open_weights(Run *r, bool accepted, Error *err) {
+    Status status = STATUS_OK;
+    r->progress = (Progress){.seed = (uint64_t)r->options.seed,
+                             .best_top1 = -1,
+                             .top1 = -1,
+                             .top5 = -1,
+                             .val_loss = -1,
+                             .ema_top1 = -1};
+    if (!r->resumed) TRY(r->task->start(r, err));
+    TRY(open_ema(r, err));
+    if (r->resumed) TRY(run_resume(r, accepted, err));
+done:
+    return status;
+}
+
+static Status open_loader(Run *r, Error *err) {
+    r->loader_options.rank = comm_rank(r->comm);
+    r->loader_options.n_ranks = comm_size(r->comm);
+    r->loader_options.n_workers = machine_workers(&r->options, r->comm);
+    r->loader_options.start_epoch = r->progress.epoch;
+    r->loader_options.start_batch = r->progress.batch;
+    Status status = loader_open(r->dataset, r->loader_options, &r->loader, err);
+    if (status != STATUS_OK) return status;
+    r->batches_per_epoch = loader_batches_per_epoch(r->loader);
+    r->next_batch = r->progress.batch;
+    return STATUS_OK;
+}
+
+/* What will be done, and the peak that progress is compared with, for who listens. */
+static Status announce(Run *r, Error *err) {
+    MaePlan plan;
+    if (!r->events || !comm_is_root(r->comm)) return STATUS_OK;
+    if (r->events->progress) (void)run_peak_gflops(r);
+    if (!r->events->plan) return STATUS_OK;
+    Status status = run_fill_plan(r, &plan, err);
+    if (status == STATUS_OK) r->events->plan(r->events->user, &plan);
+    return status;
+}
+
+/* Everything up to the weights. */
+static Status open_pieces(Run *r, const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    MaeCommand command = r->task->command;
+    TRY(r->resumed ? run_take_up(r, o, err) : runfolder_copy_options(o, command, &r->options, err));
+    if (r->complete) goto done;
+    TRY(machine_device(&r->options, r->comm, &r->device, err));
+    machine_say_threads(&r->options, r->device, r->comm);
+    TRY(r->task->configure(r, err));
+    if (comm_is_root(r->comm)) option_warn_unused(&r->options, o, command);
+    TRY(run_check_schedule(r, err));
+    TRY(announce(r, err));
+    TRY(r->task->make(r, err));
+    if (r->resumed) TRY(run_check_folder(r, o, err));
+    TRY(open_weights(r, o->accept_changes, err));
+    run_find_place(r);
+    run_watch(r);
+    TRY(open_loader(r, err));
+done:
+    return status;
+}
+
+/* --- the run folder --------------------------------------------------------------------------- */
+
+/* A resumed run's log goes back to its checkpoint, and tells what is otherwise from there on. */
+static Status open_log(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    char *log = NULL;
+    const Progress *p = &r->progress;
+    int64_t closed = p->epoch - (p->epoch_open ? 1 : 0);
+    TRY(run_file(r, "log.jsonl", &log, err));
+    TRY(runlog_open(log, r->resumed ? p->step : -1, closed, &r->log, err));
+    if (changes_have(&r->changes, CHANGE_MARKED))
+        TRY(runlog_changes(r->log, p->step, run_epoch(r), &r->changes, err));
+done:
+    mem_free(log);
+    return status;
+}
+
+static Status save_config(const Run *r, Error *err) {
+    MaeError e = {0};
+    char *path = NULL;
+    Status status = run_file(r, "config.json", &path, err);
+    if (status == STATUS_OK && mae_options_save(&r->options, r->task->command, path, &e) != MAE_OK)
+        status = fail(err, (Status)e.status, "%s", e.message);
+    mem_free(path);
+    return status;
+}
+
+/* config.json makes a folder a run's, so that a new run begins with it; one that goes on otherwise
+ * has told its log before. */
+static Status open_folder(Run *r, Error *err) {
+    Status status = STATUS_OK;
+    char *summary = NULL;
+    TRY(run_file(r, "summary.json", &summary, err));
+    TRY(file_make_directories(r->options.out, err));
+    if (r->lock < 0) TRY(runfolder_lock(r->options.out, &r->lock, err));
+    if (!r->resumed) TRY(save_config(r, err));
+    TRY(open_log(r, err));
+    TRY(file_remove(summary, err)); /* of an end that is none any more */
+    if (r->resumed) TRY(save_config(r, err));
+done:
+    mem_free(summary);
+    return status;
+}
+
+/* Of the run folder rank 0 writes all, but for the parts of a state that is sharded. */
+static Status open_writer(Run *r, Error *err) {
+    RunState s = run_state(r);
+    bool shards = reducer_shards(r->reducer), root = comm_is_root(r->comm);
+    WriterOptions o = {.asynchronous = r->options.async_save,
+                       .keep = r->options.keep,
+                       .shards = shards ? r->comm : NULL};
+    r->unsaved = !r->resumed;
+    if (!root && !shards) return STATUS_OK;
+    Status status =
+        r->resumed && root ? runfolder_prune(r->options.out, r->options.keep, err) : STATUS_OK;
+    if (status != STATUS_OK) return status;
+    return writer_new(r->options.out, &s, o, &r->writer, err);
+}
+
+/* Rank 0 looks after the folder; others would clear or repair it at the same time. */
+static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    if (!o->out || !*o->out)
+        return fail(err, STATUS_USAGE, "no run folder; name one with --out RUN");
+    if (comm_is_root(r->comm)) {
+        status = runfolder_check(o->out, r->task->command, err);
+        if (status == STATUS_OK) status = runfolder_lock(o->out, &r->lock, err);
+        if (status == STATUS_OK && !o->restart) status = run_state_open(o->out, &r->resumed, err);
+    }
+    TRY(comm_agree(r->comm, status, err));
+    comm_broadcast(r->comm, &r->resumed, sizeof r->resumed);
+done:
+    return status;
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static void warn_of_warmup(const Run *r) {
+    if (r->options.warmup_epochs >= (double)r->options.epochs && comm_is_root(r->comm))
+        log_line(LOG_WARNING,
+                 "the learning rate only warms up: --warmup-epochs %g of --epochs %" PRId64,
+                 r->options.warmup_epochs, r->options.epochs);
+}
+
+/* The old run goes when all that the new one needs is there. */
+static Status clear_for_restart(const Run *r, const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    if (o->restart && comm_is_root(r->comm)) status = runfolder_clear(o->out, err);
+    return comm_agree(r->comm, status, err);
+}
+
+Status run_open(Run *r, const MaeOptions *o, Error *err) {
+    Status status = STATUS_OK;
+    TRY(comm_world(&r->comm, err));
+    TRY(comm_watch(r->comm, o->peer_timeout, err));
+    TRY(open_run_folder(r, o, err));
+    TRY(comm_agree(r->comm, open_pieces(r, o, err), err));
+    if (r->complete) return STATUS_OK;
+    TRY(comm_watch(r->comm, r->options.peer_timeout, err));
+    TRY(clear_for_restart(r, o, err));
+    run_share_state(r);
+    TRY(r->task->open(r, err));
+    TRY(comm_agree(r->comm, comm_is_root(r->comm) ? open_folder(r, err) : STATUS_OK, err));
+    TRY(comm_agree(r->comm, open_writer(r, err), err));
+    r->lr_peak = run_peak_lr(&r->options, r->comm);
+    warn_of_warmup(r);
+    r->start = r->last_log_time = clock_seconds();
+done:
+    return status;
+}
+
+void run_close(Run *r) {
+    watch_end(&r->watch);
+    writer_free(r->writer);
+    runfolder_unlock(r->lock);
+    if (r->task->close) r->task->close(r);
+    runlog_close(r->log);
+    loader_close(r->loader);
+    step_free(r->step);
+    ema_free(r->ema);
+    optimizer_free(r->optimizer);
+    reducer_free(r->reducer);
+    vit_free(r->model);
+    dataset_close(r->dataset);
+    device_close(r->device);
+    checkpoint_notes_free(&r->notes);
+    mae_options_free(&r->options);
+    mae_options_free(&r->before);
+}

@@ -1,0 +1,138 @@
+/* See unused.h. The rules are a table like that of the options. What is null is read as its
+ * default, so that a rule must hold of the others when the option has its default again. */
+#include "run/unused.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "model/vit.h"
+#include "options/options.h"
+
+enum { TARGET_IS_PCA = 2, MASK_IS_GRID = 2, OPTIMIZER_IS_ADAMW = 0, TO_IS_HF = 2, TO_IS_ONNX = 3 };
+enum { AUGMENT_IS_NONE = 0, AUGMENT_IS_CROP_FIXED = 1 };
+
+static bool no_pca(const MaeOptions *o) {
+    return o->target != TARGET_IS_PCA;
+}
+
+static bool grid(const MaeOptions *o) {
+    return o->mask == MASK_IS_GRID;
+}
+
+static bool no_scale(const MaeOptions *o) {
+    return o->augment == AUGMENT_IS_NONE || o->augment == AUGMENT_IS_CROP_FIXED;
+}
+
+static bool lr(const MaeOptions *o) {
+    return o->lr > 0;
+}
+
+static bool no_erasing(const MaeOptions *o) {
+    return o->erase_prob == 0;
+}
+
+static bool never_mixed(const MaeOptions *o) {
+    return o->mix_prob == 0;
+}
+
+static bool no_mixing(const MaeOptions *o) {
+    return o->mixup == 0 && o->cutmix == 0;
+}
+
+/* Not both of two options that silence each other: null for both would read as their defaults. */
+static bool silenced(const MaeOptions *o) {
+    return never_mixed(o) && !no_mixing(o);
+}
+
+static bool one_mixing(const MaeOptions *o) {
+    return never_mixed(o) || o->mixup == 0 || o->cutmix == 0;
+}
+
+static bool adamw(const MaeOptions *o) {
+    return o->optimizer == OPTIMIZER_IS_ADAMW;
+}
+
+static bool no_adamw(const MaeOptions *o) {
+    return !adamw(o);
+}
+
+static bool fast_decode(const MaeOptions *o) {
+    return o->fast_decode != 0;
+}
+
+/* A model that is not of that size: the checkpoint had the say. */
+static bool other_model(const MaeOptions *o) {
+    ModelConfig c;
+    if (!o->init || strcmp(o->init, "none") == 0 || o->embed_dim == 0) return false;
+    return model_preset(model_preset_name(o->model), &c, NULL) == STATUS_OK &&
+           (c.embed_dim != o->embed_dim || c.depth != o->depth || c.heads != o->heads);
+}
+
+static bool chosen_patches(const MaeOptions *o) {
+    return o->keep_patches != NULL;
+}
+
+static bool no_corruptions(const MaeOptions *o) {
+    return !o->corruptions;
+}
+
+static bool no_hf(const MaeOptions *o) {
+    return o->to != TO_IS_HF;
+}
+
+static bool no_onnx(const MaeOptions *o) {
+    return o->to != TO_IS_ONNX;
+}
+
+static const struct {
+    const char *option;
+    unsigned commands;
+    bool (*unused)(const MaeOptions *o);
+    const char *why;
+} RULES[] = {
+    {"pca-components", MAE_COMMAND_PRETRAIN, no_pca, "it is for --target pca"},
+    {"pca-images", MAE_COMMAND_PRETRAIN, no_pca, "it is for --target pca"},
+    {"mask-ratio", MAE_COMMAND_PRETRAIN | MAE_COMMAND_RECONSTRUCT, grid,
+     "--mask grid keeps one patch of four"},
+    {"mask-ratio", MAE_COMMAND_RECONSTRUCT, chosen_patches, "--keep says which patches are left"},
+    {"mask", MAE_COMMAND_RECONSTRUCT, chosen_patches, "--keep says which patches are left"},
+    {"min-scale", MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE, no_scale,
+     "this --augment takes no random crops"},
+    {"cache-mb", MAE_COMMAND_PRETRAIN, fast_decode, "--fast-decode keeps no images"},
+    {"base-lr", MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE, lr,
+     "--lr sets the learning rate"},
+    {"erase-mode", MAE_COMMAND_FINETUNE, no_erasing, "--erase-prob is 0"},
+    {"mixup", MAE_COMMAND_FINETUNE, silenced, "--mix-prob is 0"},
+    {"cutmix", MAE_COMMAND_FINETUNE, silenced, "--mix-prob is 0"},
+    {"mix-mode", MAE_COMMAND_FINETUNE, never_mixed, "--mix-prob is 0"},
+    {"mix-mode", MAE_COMMAND_FINETUNE, no_mixing, "--mixup and --cutmix are 0"},
+    {"mix-prob", MAE_COMMAND_FINETUNE, no_mixing, "--mixup and --cutmix are 0"},
+    {"mix-switch-prob", MAE_COMMAND_FINETUNE, one_mixing, "--mixup and --cutmix are not both on"},
+    {"beta1", MAE_COMMAND_PROBE, no_adamw, "it is for --optimizer adamw"},
+    {"beta2", MAE_COMMAND_PROBE, no_adamw, "it is for --optimizer adamw"},
+    {"momentum", MAE_COMMAND_PROBE, adamw, "--optimizer adamw has none"},
+    {"model", MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE, other_model,
+     "the checkpoint of --init says the model"},
+    {"baseline", MAE_COMMAND_EVAL, no_corruptions, "it is for --corruptions"},
+    {"hf-names", MAE_COMMAND_CONVERT, no_hf, "it is for --to hf"},
+    {"part", MAE_COMMAND_CONVERT, no_onnx, "it is for --to onnx"},
+    {"batch", MAE_COMMAND_CONVERT, no_onnx, "it is for --to onnx"},
+};
+
+const char *mae_option_unused(const MaeOptions *o, MaeCommand command, const MaeOption *row) {
+    for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++)
+        if ((RULES[i].commands & (unsigned)command) && strcmp(RULES[i].option, row->name) == 0 &&
+            RULES[i].unused(o))
+            return RULES[i].why;
+    return NULL;
+}
+
+void option_warn_unused(const MaeOptions *o, const MaeOptions *given, MaeCommand command) {
+    size_t count;
+    const MaeOption *table = mae_option_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (!(table[i].commands & (unsigned)command) || !given->given[i]) continue;
+        const char *why = mae_option_unused(o, command, &table[i]);
+        if (why) log_line(LOG_WARNING, "--%s has no effect here: %s", table[i].name, why);
+    }
+}
