@@ -202,7 +202,8 @@ static const MaeOption TABLE[] = {
         "limit", limit, TRA | KNN | FEA, "Data",
         "N images of --data, drawn by --seed, of every class its share; or the first N (0 = all)"),
     LIMIT("val-limit", val_limit, KNN | SUP | EVA, "Data",
-          "the same of the images of --val, or held out by --val-share (0 = all)"),
+          "N images of --val (or held out by --val-share), drawn by --seed, of every class its "
+          "share; or the first N (0 = all)"),
     BOOL("cache-features", cache_features, PRO, "false", "Data",
          "run the encoder once and train on its features; needs --augment none"),
     /* training */
