@@ -8,16 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_internal.h"
 #include "base/memory.h"
 
-static Status fail_errno(Error *err, const char *path, const char *what) {
+Status file_fail(Error *err, const char *path, const char *what) {
     int code = errno;
     char text[128];
     return fail(err, STATUS_IO, "%s: cannot %s: %s", path, what,
                 strerror_r(code, text, sizeof text));
 }
 
-static Status fail_memory(Error *err, const char *path) {
+Status file_fail_memory(Error *err, const char *path) {
     return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
 }
 
@@ -26,10 +27,10 @@ static Status fail_memory(Error *err, const char *path) {
 /* Opening a pipe must not wait for a writer. */
 static Status open_regular(const char *path, int *fd, struct stat *info, Error *err) {
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0) return fail_errno(err, path, "open");
+    if (*fd < 0) return file_fail(err, path, "open");
     Status status = STATUS_OK;
     if (fstat(*fd, info) != 0)
-        status = fail_errno(err, path, "read its size");
+        status = file_fail(err, path, "read its size");
     else if (!S_ISREG(info->st_mode))
         status = fail(err, STATUS_IO, "%s: not a regular file", path);
     if (status != STATUS_OK) close(*fd);
@@ -81,7 +82,7 @@ static Status read_fully(int fd, const char *path, uint8_t *data, size_t bytes, 
     while (*got < bytes) {
         ssize_t n = read(fd, data + *got, bytes - *got);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail_errno(err, path, "read");
+        if (n < 0) return file_fail(err, path, "read");
         if (n == 0) break;
         *got += (size_t)n;
     }
@@ -97,7 +98,7 @@ static Status read_to_end(int fd, const char *path, size_t max_bytes, uint8_t **
         if ((uint64_t)info.st_size > max_bytes) goto too_large;
         capacity = (size_t)info.st_size + 2;
     }
-    if ((*data = mem_alloc(capacity)) == NULL) return fail_memory(err, path);
+    if ((*data = mem_alloc(capacity)) == NULL) return file_fail_memory(err, path);
     for (;;) {
         size_t got, room = capacity - 1 - *bytes;
         Status status = read_fully(fd, path, *data + *bytes, room, &got, err);
@@ -106,7 +107,7 @@ static Status read_to_end(int fd, const char *path, size_t max_bytes, uint8_t **
         if (*bytes > max_bytes) goto too_large;
         if (got < room) break;
         uint8_t *grown = mem_realloc(*data, capacity, capacity * 2);
-        if (grown == NULL) return fail_memory(err, path);
+        if (grown == NULL) return file_fail_memory(err, path);
         *data = grown;
         capacity *= 2;
     }
@@ -132,7 +133,7 @@ Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *byt
     *data = NULL;
     *bytes = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_errno(err, path, "open");
+    if (fd < 0) return file_fail(err, path, "open");
     return read_and_close(fd, path, max_bytes, data, bytes, err);
 }
 
@@ -163,12 +164,12 @@ static Status make_directory(const char *path, Error *err) {
     int code = errno;
     if (file_is_directory(path)) return STATUS_OK;
     errno = code;
-    return fail_errno(err, path, "make the folder");
+    return file_fail(err, path, "make the folder");
 }
 
 Status file_make_directories(const char *path, Error *err) {
     char *prefix = mem_strdup(path);
-    if (prefix == NULL) return fail_memory(err, path);
+    if (prefix == NULL) return file_fail_memory(err, path);
     Status status = STATUS_OK;
     for (char *p = prefix + 1; *prefix != 0 && *p != 0; p++) {
         if (*p != '/') continue;
@@ -184,5 +185,5 @@ done:
 
 Status file_remove(const char *path, Error *err) {
     if (unlink(path) == 0 || errno == ENOENT) return STATUS_OK;
-    return fail_errno(err, path, "remove");
+    return file_fail(err, path, "remove");
 }

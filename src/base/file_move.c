@@ -7,16 +7,10 @@
 #include <zlib.h>
 
 #include "base/file.h"
+#include "base/file_internal.h"
 #include "base/memory.h"
 
 enum { BLOCK_BYTES = 256 * 1024 };
-
-static Status fail_errno(Error *err, const char *path, const char *what) {
-    int code = errno;
-    char text[128];
-    return fail(err, STATUS_IO, "%s: cannot %s: %s", path, what,
-                strerror_r(code, text, sizeof text));
-}
 
 /* Every block of a file in order, to a writer (may be NULL) and into a digest. */
 static Status pass(int fd, const char *path, uint8_t *block, FileWriter *w, FileDigest *d,
@@ -25,7 +19,7 @@ static Status pass(int fd, const char *path, uint8_t *block, FileWriter *w, File
     for (;;) {
         ssize_t n = read(fd, block, BLOCK_BYTES);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail_errno(err, path, "read");
+        if (n < 0) return file_fail(err, path, "read");
         if (n == 0) return STATUS_OK;
         d->bytes += n;
         d->crc32 = (uint32_t)crc32_z(d->crc32, block, (size_t)n);
@@ -38,7 +32,7 @@ static Status pass_file(const char *path, FileWriter *w, FileDigest *d, Error *e
     uint8_t *block = mem_alloc(BLOCK_BYTES);
     if (!block) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    Status status = fd < 0 ? fail_errno(err, path, "open") : pass(fd, path, block, w, d, err);
+    Status status = fd < 0 ? file_fail(err, path, "open") : pass(fd, path, block, w, d, err);
     if (fd >= 0) close(fd);
     mem_free(block);
     return status;
@@ -49,7 +43,7 @@ Status file_digest(const char *path, FileDigest *out, Error *err) {
 }
 
 Status file_rename(const char *from, const char *to, Error *err) {
-    return rename(from, to) == 0 ? STATUS_OK : fail_errno(err, to, "replace");
+    return rename(from, to) == 0 ? STATUS_OK : file_fail(err, to, "replace");
 }
 
 static Status copy(const char *from, const char *to, Error *err) {

@@ -13,6 +13,7 @@
 #include <zlib.h>
 
 #include "base/file.h"
+#include "base/file_internal.h"
 #include "base/memory.h"
 
 enum { BUFFER_BYTES = 64 * 1024, MAX_LINKS = 40 };
@@ -27,17 +28,6 @@ struct FileWriter {
     size_t used;
     uint8_t buffer[BUFFER_BYTES];
 };
-
-static Status fail_errno(Error *err, const char *path, const char *what) {
-    int code = errno;
-    char text[128];
-    return fail(err, STATUS_IO, "%s: cannot %s: %s", path, what,
-                strerror_r(code, text, sizeof text));
-}
-
-static Status fail_memory(Error *err, const char *path) {
-    return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
-}
 
 /* --- What an output path is ------------------------------------------------------------------- */
 
@@ -96,7 +86,7 @@ static Status follow_links(const char *path, char **out, Error *err) {
         mem_free(*out);
         *out = next;
     }
-    return fail_memory(err, path);
+    return file_fail_memory(err, path);
 }
 
 /* A name that ends like another kind of file is a slip. */
@@ -125,7 +115,7 @@ Status file_check_ending(const char *path, const char *what, const char *endings
 static Status open_descriptor(FileWriter *w, int fd, Error *err) {
     w->stream = true;
     w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return w->fd >= 0 ? STATUS_OK : fail_errno(err, w->path, "write to it");
+    return w->fd >= 0 ? STATUS_OK : file_fail(err, w->path, "write to it");
 }
 
 /* Waits for a reader of a pipe. */
@@ -134,7 +124,7 @@ static Status open_stream(FileWriter *w, Error *err) {
     do {
         w->fd = open(w->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     } while (w->fd < 0 && errno == EINTR);
-    return w->fd >= 0 ? STATUS_OK : fail_errno(err, w->path, "open");
+    return w->fd >= 0 ? STATUS_OK : file_fail(err, w->path, "open");
 }
 
 /* The temporary name may be taken by something that is not ours to write to. */
@@ -143,11 +133,11 @@ static Status open_temporary(FileWriter *w, Error *err) {
     Status status = follow_links(w->path, &w->target, err);
     if (status != STATUS_OK) return status;
     char *temporary = mem_printf("%s.tmp", w->target);
-    if (temporary == NULL) return fail_memory(err, w->path);
+    if (temporary == NULL) return file_fail_memory(err, w->path);
     w->fd =
         open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (w->fd < 0)
-        status = fail_errno(err, temporary, "create");
+        status = file_fail(err, temporary, "create");
     else if (fstat(w->fd, &info) != 0 || !S_ISREG(info.st_mode))
         status =
             fail(err, STATUS_IO, "%s: is in the way and no regular file; remove it", temporary);
@@ -169,10 +159,10 @@ static Status open_kind(FileWriter *w, Error *err) {
 Status file_writer_open(const char *path, FileWriter **out, Error *err) {
     *out = NULL;
     FileWriter *w = mem_alloc(sizeof *w);
-    if (w == NULL) return fail_memory(err, path);
+    if (w == NULL) return file_fail_memory(err, path);
     w->fd = -1;
     w->path = mem_strdup(strcmp(path, "-") == 0 ? "standard output" : path);
-    Status status = w->path != NULL ? STATUS_OK : fail_memory(err, path);
+    Status status = w->path != NULL ? STATUS_OK : file_fail_memory(err, path);
     if (status == STATUS_OK && strcmp(path, "-") == 0)
         status = open_descriptor(w, STDOUT_FILENO, err);
     else if (status == STATUS_OK)
@@ -191,7 +181,7 @@ static Status write_fully(FileWriter *w, const uint8_t *data, size_t bytes, Erro
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN && poll(&(struct pollfd){w->fd, POLLOUT, 0}, 1, -1) >= 0)
             continue; /* a pipe that somebody else set so */
-        if (n < 0) return fail_errno(err, name, "write");
+        if (n < 0) return file_fail(err, name, "write");
         data += n;
         bytes -= (size_t)n;
     }
@@ -233,10 +223,10 @@ Status file_writer_replace_start(FileWriter *w, const void *data, size_t bytes, 
     if (w->stream) return fail(err, STATUS_IO, "%s: has no start to go back to", w->path);
     Status status = flush(w, err);
     if (status != STATUS_OK) return status;
-    if (lseek(w->fd, 0, SEEK_SET) < 0) return fail_errno(err, w->temporary, "go back to the start");
+    if (lseek(w->fd, 0, SEEK_SET) < 0) return file_fail(err, w->temporary, "go back to the start");
     status = write_fully(w, data, bytes, err);
     if (status != STATUS_OK) return status;
-    if (lseek(w->fd, 0, SEEK_END) < 0) return fail_errno(err, w->temporary, "go on to the end");
+    if (lseek(w->fd, 0, SEEK_END) < 0) return file_fail(err, w->temporary, "go on to the end");
     return STATUS_OK;
 }
 
@@ -244,7 +234,7 @@ Status file_sync_folder(const char *folder, Error *err) {
     Status status = STATUS_OK;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
-        status = fail_errno(err, folder, "flush to disk");
+        status = file_fail(err, folder, "flush to disk");
     if (fd >= 0) close(fd);
     return status;
 }
@@ -255,7 +245,7 @@ static Status sync_folder_of(const char *path, Error *err) {
     char *folder = slash == NULL   ? mem_strdup(".")
                    : slash == path ? mem_strdup("/")
                                    : mem_printf("%.*s", (int)(slash - path), path);
-    if (folder == NULL) return fail_memory(err, path);
+    if (folder == NULL) return file_fail_memory(err, path);
     Status status = file_sync_folder(folder, err);
     mem_free(folder);
     return status;
@@ -266,12 +256,12 @@ Status file_writer_commit(FileWriter *w, Error *err) {
     ASSERT(w->fd >= 0, "%s: committed twice", w->path);
     Status status = flush(w, err);
     if (status != STATUS_OK) return status;
-    if (!w->stream && fsync(w->fd) != 0) return fail_errno(err, w->temporary, "flush to disk");
+    if (!w->stream && fsync(w->fd) != 0) return file_fail(err, w->temporary, "flush to disk");
     int closed = close(w->fd);
     w->fd = -1;
-    if (closed != 0) return fail_errno(err, w->stream ? w->path : w->temporary, "close");
+    if (closed != 0) return file_fail(err, w->stream ? w->path : w->temporary, "close");
     if (w->stream) return STATUS_OK;
-    if (rename(w->temporary, w->target) != 0) return fail_errno(err, w->path, "replace");
+    if (rename(w->temporary, w->target) != 0) return file_fail(err, w->path, "replace");
     mem_free(w->temporary);
     w->temporary = NULL;
     return sync_folder_of(w->target, err);
