@@ -21,7 +21,7 @@ round() {
     "$@" > build/test.part 2>&1
     status=$?
     cat build/test.part >> "$log"
-    grep -v '^cc \|^gcc \|^clang ' build/test.part
+    LC_ALL=C grep -v '^cc \|^gcc \|^clang ' build/test.part
     sums=$(sed -n 's/^[a-z]*: \([0-9]*\) [a-z]*, \([0-9]*\) failed\(, \([0-9]*\)[a-z ]* skipped\)\{0,1\}.*$/\1 \2 \4/p' \
         build/test.part | awk '{p += $1; f += $2; s += $3} END {print p + 0, f + 0, s + 0}')
     # shellcheck disable=SC2086 # three numbers
