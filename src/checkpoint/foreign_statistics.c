@@ -42,10 +42,12 @@ static void assume_statistics(CheckpointFile *c, const Facts *f) {
     if (m->channels > MAX_CHANNELS || (!no_mean && !no_std)) return;
     statistics_print(m->mean, m->channels, mean);
     statistics_print(m->std, m->channels, std);
-    foreign_doubt(
-        c, "nothing says what its pixels are normalised with: %s%s%s%s%s assumed; --mean and --std",
-        no_mean ? "mean " : "", no_mean ? mean : "", no_mean && no_std ? ", deviation " : "",
-        no_std && !no_mean ? "deviation " : "", no_std ? std : "");
+    foreign_doubt(c,
+                  "nothing says what its pixels are normalised with: %s%s%s%s%s assumed; --mean "
+                  "and --std say otherwise",
+                  no_mean ? "mean " : "", no_mean ? mean : "",
+                  no_mean && no_std ? ", deviation " : "", no_std && !no_mean ? "deviation " : "",
+                  no_std ? std : "");
 }
 
 void foreign_set_statistics(CheckpointFile *c, const Facts *f) {
