@@ -235,8 +235,7 @@ typedef struct MaeEvents {
  * loaded; log as in MaeEvents, NULL (the start): nobody. Set it before threads start. */
 MAE_API void mae_set_log(void (*log)(void *user, int level, const char *line), void *user);
 
-/* --- training ----------------------------------------------------------------------------------
- */
+/* --- training --------------------------------------------------------------------------------- */
 
 typedef struct MaePlan {
     char model[64]; /* "vit_base patch 16, 224x224" */
@@ -286,8 +285,7 @@ MAE_API MaeStatus mae_finetune(const MaeOptions *o, const MaeEvents *events, Mae
 MAE_API MaeStatus mae_probe(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                             MaeError *err);
 
-/* --- models ------------------------------------------------------------------------------------
- */
+/* --- models ----------------------------------------------------------------------------------- */
 
 typedef struct MaeModel MaeModel;
 

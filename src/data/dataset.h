@@ -1,17 +1,22 @@
-/* A dataset: a fixed list of samples that can be fetched by index from any thread. Sources
- * (docs/DATA.md has the details):
- *   folder:DIR  class per sub-folder (labels in order of the folder names: by value when all are
- * numbers, else by bytes) when every image lies in one, otherwise flat: no labels; recursive;
- * symlinks followed; hidden files and pictures of training runs ignored list:FILE   a line `path`
- * or `path<TAB>label`, relative to the file's folder; labels are class numbers when all are
- * numbers, otherwise names in the same order (so in tar too) tar:P       WebDataset shards,
- * {000..127} expands; KEY.jpg with KEY.cls for the label cifar10:DIR cifar100:DIR  the binary
- * distribution; DIR:train or DIR:test (train is the default) synthetic:N or synthetic:NxHxW
- * generated smooth images with 10 labels tiles:DIR   the photos of a folder cut into a grid of 8
- * tiles a row; label = photo; DIR:train and DIR:test are the two colours of the checkerboard, DIR
- * alone is both Without a prefix the kind is found by looking (directory with data_batch_1.bin:
- * cifar10, with train.bin: cifar100; other directory: folder; *.tar or braces: tar; *.txt, *.tsv,
- * *.csv, *.lst: list). A comma joins several sources; the whole has labels when all have the same
+/* A dataset: a fixed list of samples that can be fetched by index from any thread. Its sources, in
+ * full in docs/DATA.md:
+ *
+ *   folder:DIR     images below it, recursively, links followed; hidden files and the pictures of
+ *                  training runs ignored. A class per sub-folder when every image lies in one, in
+ *                  the order of their names (by value when all are numbers, else by bytes);
+ *                  otherwise no labels
+ *   list:FILE      a line `path` or `path<TAB>label`, relative to the file's folder; labels are
+ *                  class numbers when all are numbers, otherwise names in the order of folders
+ *   tar:PATTERN    WebDataset shards, {000..127} expands; KEY.jpg with KEY.cls for the label,
+ *                  which is a number or a name as in a list
+ *   cifar10:DIR, cifar100:DIR     the binary distribution; DIR:train or DIR:test
+ *   synthetic:N or synthetic:NxHxW     generated smooth images with 10 labels
+ *   tiles:DIR      the photos of a folder cut into a grid of 8 tiles a row; label = photo;
+ *                  DIR:train and DIR:test are the two colours of the checkerboard, DIR is both
+ *
+ * Without a prefix the kind is found by looking: a directory with data_batch_1.bin is cifar10:,
+ * with train.bin cifar100:, another one folder:; *.tar or braces are tar:; *.txt, *.tsv, *.csv and
+ * *.lst are list:. A comma joins several sources; the whole has labels when all have the same
  * classes. What a source leaves out, and what is lost of images in decoding, goes to the log. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H

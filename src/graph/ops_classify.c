@@ -100,8 +100,7 @@ Value *op_soft_cross_entropy(Graph *g, const char *name, Value *logits, Value *t
     return op_result(g, op, SHAPE(1), op->back);
 }
 
-/* --- batchnorm: x[B,C], mean[C], var[C], count[1] -> y[B,C]: no gradient flows back ------------
- */
+/* --- batchnorm: x[B,C], mean[C], var[C], count[1] -> y[B,C]: no gradient flows back ----------- */
 
 static bool is_shared(const Graph *g, const Op *op) {
     return op->flag && g->peers.n > 1;

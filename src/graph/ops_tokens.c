@@ -132,8 +132,7 @@ Value *op_tokens_mean(Graph *g, const char *name, Value *x) {
     return op_result(g, op, SHAPE(x->shape.dim[0], x->shape.dim[2]), x->needs_grad);
 }
 
-/* --- masked_mse: pred[B,M,V], target[B,M,V], mask[B,P], ids[B,M] -> loss[1], per_patch[B,M] ----
- */
+/* --- masked_mse: pred[B,M,V], target[B,M,V], mask[B,P], ids[B,M] -> loss[1], per_patch[B,M] --- */
 
 static void mse_forward(Graph *g, Op *op) {
     KERNELS(g)->masked_mse_forward(g->device, DATA(op->out[0]), DATA(op->out[1]), DATA(op->in[0]),

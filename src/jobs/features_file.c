@@ -37,8 +37,7 @@ static Status stream(const Job *j, Encoder *e, int64_t n, FeatureSink sink, void
     return features_stream(e, &job, sink, user, err);
 }
 
-/* --- features ---------------------------------------------------------------------------------
- */
+/* --- features --------------------------------------------------------------------------------- */
 
 typedef struct FileSink {
     Dataset *dataset;
@@ -137,8 +136,7 @@ done:
     return status;
 }
 
-/* --- attention --------------------------------------------------------------------------------
- */
+/* --- attention -------------------------------------------------------------------------------- */
 
 typedef struct PictureSink {
     const ModelConfig *config;
@@ -215,8 +213,7 @@ done:
     return status;
 }
 
-/* --- both -------------------------------------------------------------------------------------
- */
+/* --- both ------------------------------------------------------------------------------------- */
 
 static Status check_outputs(const MaeOptions *o, Error *err) {
     Status status = STATUS_OK;

@@ -115,8 +115,7 @@ void model_info(const MaeModel *m, MaeModelInfo *out) {
     snprintf(out->target, sizeof out->target, "%s", TARGETS[c->target]);
 }
 
-/* --- a file as JSON ----------------------------------------------------------------------------
- */
+/* --- a file as JSON --------------------------------------------------------------------------- */
 
 /* With what becomes of each, where the file could be described. */
 static json_t *tensor_list(const CheckpointFile *c, const TensorFile *f, int64_t *total) {

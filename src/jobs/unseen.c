@@ -55,8 +55,7 @@ Status unseen_check(const MaeOptions *o, const Dataset *data, const Dataset *val
     return check(&s, err);
 }
 
-/* --- of a run ----------------------------------------------------------------------------------
- */
+/* --- of a run --------------------------------------------------------------------------------- */
 
 /* The folder that a checkpoint lies in, or a run folder itself; NULL: no memory. */
 static char *config_path(const char *checkpoint) {

@@ -13,8 +13,7 @@ void ref64_fill_table(Kernels *k);
 
 enum { SWAP_BLOCK = 4096 };
 
-/* --- instruction sets ---------------------------------------------------------------------------
- */
+/* --- instruction sets ------------------------------------------------------------------------- */
 
 typedef struct Isa {
     const char *name;
@@ -59,8 +58,7 @@ const char *const *device_isas(void) {
     return names;
 }
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static Status fill_device(Device *d, const char *name, const Isa *isa, Error *err) {
     if (!strcmp(name, "ref64")) {
@@ -119,8 +117,7 @@ void device_close(Device *d) {
     mem_free(d);
 }
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 /* A training step walks all of its memory, and misses of the address cache would show. */
 void *device_alloc(Device *d, size_t bytes) {

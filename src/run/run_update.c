@@ -106,8 +106,7 @@ static void count_update(Run *r, double loss) {
     r->fault.status = log_step(r, &r->fault);
 }
 
-/* --- leaving it out------------------------------------------------------------------------------
- */
+/* --- leaving it out --------------------------------------------------------------------------- */
 
 static Status note_skipped(Run *r, const Error *reason, Error *err) {
     if (!comm_is_root(r->comm)) return STATUS_OK;

@@ -26,8 +26,7 @@ struct Snapshot {
     FileDigest digest[N_FILES]; /* once they are written */
 };
 
-/* --- what belongs to a checkpoint --------------------------------------------------------------
- */
+/* --- what belongs to a checkpoint ------------------------------------------------------------- */
 
 static Status list_weights(TensorList *l, const Vit *v, Error *err) {
     Status status = STATUS_OK;

@@ -45,8 +45,7 @@ static int64_t image_bytes(const Image *im) {
     return im->width * im->height * im->channels;
 }
 
-/* --- decoding -----------------------------------------------------------------------------------
- */
+/* --- decoding --------------------------------------------------------------------------------- */
 
 static void check_photo(Golden *g, const char *name, const json_t *want) {
     Image im;
@@ -79,8 +78,7 @@ void check_decoding(Golden *g, const char *path, const json_t *entry) {
     json_object_foreach(json_object_get(j, "photos"), name, want) check_photo(g, name, want);
 }
 
-/* --- crops --------------------------------------------------------------------------------------
- */
+/* --- crops ------------------------------------------------------------------------------------ */
 
 static void flip(Image *im) {
     for (int64_t y = 0; y < im->height; y++)
@@ -193,8 +191,7 @@ void check_crop_sizes(Golden *g, const char *path, const json_t *entry) {
         check_crop_size(g, i, row);
 }
 
-/* --- evaluation and colours ---------------------------------------------------------------------
- */
+/* --- evaluation and colours ------------------------------------------------------------------- */
 
 static void check_eval_row(Golden *g, const TensorFile *s, const json_t *row) {
     Error err = {0};

@@ -80,8 +80,7 @@ void check_grid_masks(Golden *g, const char *path, const json_t *entry) {
     }
 }
 
-/* --- block masks --------------------------------------------------------------------------------
- */
+/* --- block masks ------------------------------------------------------------------------------ */
 
 /* The published generator may stop short of its number of patches; the library then adds single
  * ones, at most `fill` of them in the mean. Each position is visible with probability 1 - p and

@@ -110,8 +110,7 @@ void golden_feed(AutoencoderGraph *graph, const MaskSet *m, const float *images)
     feed_predicted(graph, m);
 }
 
-/* --- weights/ID.safetensors --------------------------------------------------------------------
- */
+/* --- weights/ID.safetensors ------------------------------------------------------------------- */
 
 /* The positions that a new model has, against those of the file. */
 static void compare_positions(Golden *g, Vit *a, const TensorFile *s, const char *name) {
@@ -147,8 +146,7 @@ void check_weights(Golden *g, const char *path, const json_t *entry) {
     vit_free(a);
 }
 
-/* --- weights/init_stats.json -------------------------------------------------------------------
- */
+/* --- weights/init_stats.json ------------------------------------------------------------------ */
 
 /* Mean and standard deviation of two samples of n values: six standard errors of the difference. */
 static void compare_statistics(Golden *g, const char *name, const float *x, int64_t n,

@@ -17,8 +17,7 @@ typedef struct Big {
     MaskSet masks;
 } Big;
 
-/* --- values by formula --------------------------------------------------------------------------
- */
+/* --- values by formula ------------------------------------------------------------------------ */
 
 /* splitmix64; the state starts at FNV-1a of the name. u in [0,1) with 24 bits. */
 static double formula_uniform(uint64_t start, uint64_t i) {
@@ -87,8 +86,7 @@ static void set_weights(Golden *g, Big *b) {
             set_weight(b, params_at(b->model->params, i));
 }
 
-/* --- comparisons --------------------------------------------------------------------------------
- */
+/* --- comparisons ------------------------------------------------------------------------------ */
 
 static double l2_norm(const float *x, int64_t n) {
     double sum = 0;
@@ -192,8 +190,7 @@ static void compare_outputs(Golden *g, Big *b, AutoencoderGraph *graph) {
     compare_tokens(g, b, "pred_tokens_0_mid_last_first64", pred, graph->pred->shape, spread);
 }
 
-/* --- passes -------------------------------------------------------------------------------------
- */
+/* --- passes ----------------------------------------------------------------------------------- */
 
 static bool build(Golden *g, Big *b, ForwardKind kind, int64_t keep, AutoencoderGraph *graph) {
     Error err = {0};

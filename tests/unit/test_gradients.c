@@ -35,8 +35,7 @@ static void set_double(Device *d, void *base, int64_t i, double x) {
     device_upload(d, device_at(base, (size_t)i * sizeof x), &x, sizeof x);
 }
 
-/* --- ops ----------------------------------------------------------------------------------------
- */
+/* --- ops -------------------------------------------------------------------------------------- */
 
 /* Operands are parameters, so that they can have gradients; the last n_frozen have none. */
 typedef struct OpCase {
@@ -416,8 +415,7 @@ START_TEST(op) {
 }
 END_TEST
 
-/* --- whole models -------------------------------------------------------------------------------
- */
+/* --- whole models ----------------------------------------------------------------------------- */
 
 /* Moves p by step * direction; the direction is a function of (parameter, element). */
 static void move(Device *d, Param *p, int64_t which, double step, double *along) {

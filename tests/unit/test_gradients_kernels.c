@@ -90,8 +90,7 @@ static double *zeros(int64_t n) {
     return calloc((size_t)n, sizeof(double));
 }
 
-/* --- linear, gelu -------------------------------------------------------------------------------
- */
+/* --- linear, gelu ----------------------------------------------------------------------------- */
 
 static void linear(Device *d, Pair *p, double *out) {
     d->kernels.linear_forward(d, out, NULL, p->x[0], p->x[1], p->x[2], NULL, p->dim[0], p->dim[1],
@@ -131,8 +130,7 @@ START_TEST(linear_and_gelu) {
 }
 END_TEST
 
-/* --- layernorm ----------------------------------------------------------------------------------
- */
+/* --- layernorm -------------------------------------------------------------------------------- */
 
 static void layernorm(Device *d, Pair *p, double *out) {
     d->kernels.layernorm_forward(d, out, p->saved[0], p->saved[1], p->x[0], p->x[1], p->x[2],
@@ -155,8 +153,7 @@ START_TEST(layernorm_pair) {
 }
 END_TEST
 
-/* --- attention ----------------------------------------------------------------------------------
- */
+/* --- attention -------------------------------------------------------------------------------- */
 
 static void attention(Device *d, Pair *p, double *out) {
     const int64_t *n = p->dim;
@@ -191,8 +188,7 @@ START_TEST(attention_pair) {
 }
 END_TEST
 
-/* --- tokens -------------------------------------------------------------------------------------
- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 static void embed(Device *d, Pair *p, double *out) {
     d->kernels.tokens_embed_forward(d, out, p->x[0], p->x[1], p->x[2], p->ids, p->dim[0], p->dim[1],
@@ -264,8 +260,7 @@ START_TEST(tokens_pairs) {
 }
 END_TEST
 
-/* --- loss ---------------------------------------------------------------------------------------
- */
+/* --- loss ------------------------------------------------------------------------------------- */
 
 /* fixed holds target[B,M,V], then mask[B,P]. */
 static void mse(Device *d, Pair *p, double *out) {
@@ -316,8 +311,7 @@ START_TEST(soft_cross_entropy_pair) {
 }
 END_TEST
 
-/* --- the class token and stochastic depth -------------------------------------------------------
- */
+/* --- the class token and stochastic depth ----------------------------------------------------- */
 
 static void cls(Device *d, Pair *p, double *out) {
     d->kernels.tokens_cls_forward(d, out, p->x[0], p->dim[0], p->dim[1], p->dim[2]);

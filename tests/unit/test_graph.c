@@ -62,8 +62,7 @@ static double distance(const float *a, const float *b, int64_t n) {
     return sqrt(square / reference);
 }
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 START_TEST(nothing_is_allocated_after_planning) {
     static const char *const devices[] = {"ref", "ref64", "cpu"};
@@ -116,8 +115,7 @@ START_TEST(inference_gives_the_loss_of_training) {
 }
 END_TEST
 
-/* --- numbers ------------------------------------------------------------------------------------
- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 /* Predicting the removed patches only changes the order of sums, no more. */
 START_TEST(training_graph_equals_full_graph) {
@@ -215,8 +213,7 @@ START_TEST(gradients_of_parameters_add) {
 }
 END_TEST
 
-/* --- the gradient-ready hook --------------------------------------------------------------------
- */
+/* --- the gradient-ready hook ------------------------------------------------------------------ */
 
 typedef struct Seen {
     Setup *setup;
@@ -263,8 +260,7 @@ START_TEST(every_gradient_is_reported_when_complete) {
 }
 END_TEST
 
-/* --- the rest -----------------------------------------------------------------------------------
- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 START_TEST(nonfinite_values_are_found) {
     Setup s = make("ref", NULL, 1, FORWARD_TRAIN);

@@ -99,8 +99,7 @@ static void run(Stack *s, GraphReady ready, void *user) {
     graph_backward(s->graph, s->out, ready, user);
 }
 
-/* --- frozen blocks ------------------------------------------------------------------------------
- */
+/* --- frozen blocks ---------------------------------------------------------------------------- */
 
 static const char *const DEVICES[] = {"ref64", "ref", "cpu"};
 
@@ -206,8 +205,7 @@ START_TEST(frozen_weights_keep_no_inputs) {
 }
 END_TEST
 
-/* --- batchnorm ----------------------------------------------------------------------------------
- */
+/* --- batchnorm -------------------------------------------------------------------------------- */
 
 typedef struct Probe {
     Device *device;

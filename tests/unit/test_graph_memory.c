@@ -21,8 +21,7 @@ static void close_device(void) {
     device_close(device);
 }
 
-/* --- gradients ---------------------------------------------------------------------------------
- */
+/* --- gradients -------------------------------------------------------------------------------- */
 
 /* Of a few passes over different images, the last one; free() it. */
 static float *gradients_of(ParamGradients kind, size_t *bytes, int64_t *n) {
@@ -113,8 +112,7 @@ START_TEST(gradients_of_what_is_not_reached_are_zero) {
 }
 END_TEST
 
-/* --- activations -------------------------------------------------------------------------------
- */
+/* --- activations ------------------------------------------------------------------------------ */
 
 typedef struct Norm {
     Params *params;

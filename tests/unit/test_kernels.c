@@ -19,8 +19,7 @@ static Rng rng_of_test(uint64_t seed) {
     return rng_make(seed, RNG_SYNTHETIC, 0, 0);
 }
 
-/* --- linear -------------------------------------------------------------------------------------
- */
+/* --- linear ----------------------------------------------------------------------------------- */
 
 enum { BIAS = 1, RESIDUAL = 2, IN_PLACE = 4, PRE = 8 };
 
@@ -82,8 +81,7 @@ START_TEST(linear_backward) {
 }
 END_TEST
 
-/* --- gelu ---------------------------------------------------------------------------------------
- */
+/* --- gelu ------------------------------------------------------------------------------------- */
 
 static void call_gelu_backward(Device *d, void **p, const Case *c) {
     d->kernels.gelu_backward(d, c->flags & IN_PLACE ? p[1] : p[0], p[1], p[2], c->dim[0]);
@@ -109,8 +107,7 @@ START_TEST(gelu_backward) {
 }
 END_TEST
 
-/* --- layernorm ----------------------------------------------------------------------------------
- */
+/* --- layernorm -------------------------------------------------------------------------------- */
 
 static const int64_t NORM_SHAPES[][2] = {{1, 1}, {1, 5}, {7, 33}, {130, 48}, {70, 512}, {2100, 3}};
 enum { N_NORM_SHAPES = sizeof NORM_SHAPES / sizeof *NORM_SHAPES };
@@ -149,8 +146,7 @@ START_TEST(layernorm) {
 }
 END_TEST
 
-/* --- attention ----------------------------------------------------------------------------------
- */
+/* --- attention -------------------------------------------------------------------------------- */
 
 static const int64_t ATTENTION_SHAPES[][4] = {
     {1, 1, 1, 1},   {2, 7, 3, 5},    {3, 6, 2, 16},  {1, 49, 1, 17},
@@ -260,8 +256,7 @@ START_TEST(attention_huge) {
 }
 END_TEST
 
-/* --- images and patches -------------------------------------------------------------------------
- */
+/* --- images and patches ----------------------------------------------------------------------- */
 
 static const PatchGrid GRIDS[] = {{1, 4, 4, 4}, {3, 12, 18, 3}, {3, 32, 16, 16}, {2, 5, 7, 1}};
 enum { N_GRIDS = sizeof GRIDS / sizeof *GRIDS };
@@ -304,8 +299,7 @@ START_TEST(images_and_patches) {
 }
 END_TEST
 
-/* --- tokens -------------------------------------------------------------------------------------
- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 static const int64_t TOKEN_SHAPES[][4] = {/* B, kept or listed, P, C */
                                           {1, 1, 1, 1},
@@ -383,8 +377,7 @@ START_TEST(tokens) {
 }
 END_TEST
 
-/* --- loss, elementwise, optimiser ----------------------------------------------------------------
- */
+/* --- loss, elementwise, optimiser ------------------------------------------------------------- */
 
 static void call_masked_mse(Device *d, void **p, const Case *c) {
     const Kernels *k = &d->kernels;
@@ -474,8 +467,7 @@ START_TEST(sum_squares_extremes) {
 }
 END_TEST
 
-/* --- device -------------------------------------------------------------------------------------
- */
+/* --- device ----------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t signals_seen;
 

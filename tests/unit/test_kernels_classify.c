@@ -13,8 +13,7 @@ static Rng rng_of_test(uint64_t seed) {
     return rng_make(seed, RNG_SYNTHETIC, 0, 1);
 }
 
-/* --- frozen operands ----------------------------------------------------------------------------
- */
+/* --- frozen operands -------------------------------------------------------------------------- */
 
 enum { NO_DX = 1, NO_DW = 2, NO_DB = 4 };
 
@@ -70,8 +69,7 @@ START_TEST(linear_with_frozen_weight) {
 }
 END_TEST
 
-/* --- batchnorm ----------------------------------------------------------------------------------
- */
+/* --- batchnorm -------------------------------------------------------------------------------- */
 
 enum { IN_PLACE = 1, IN_RESIDUAL = 2 };
 
@@ -102,8 +100,7 @@ START_TEST(batchnorm) {
 }
 END_TEST
 
-/* --- residuals and tokens -----------------------------------------------------------------------
- */
+/* --- residuals and tokens --------------------------------------------------------------------- */
 
 static void call_scaled_residual(Device *d, void **p, const Case *c) {
     const Kernels *k = &d->kernels;
@@ -152,8 +149,7 @@ START_TEST(tokens_cls) {
 }
 END_TEST
 
-/* --- soft cross entropy -------------------------------------------------------------------------
- */
+/* --- soft cross entropy ----------------------------------------------------------------------- */
 
 static void call_cross_entropy(Device *d, void **p, const Case *c) {
     const Kernels *k = &d->kernels;
@@ -207,8 +203,7 @@ START_TEST(soft_cross_entropy_extremes) {
 }
 END_TEST
 
-/* --- optimisers ---------------------------------------------------------------------------------
- */
+/* --- optimisers ------------------------------------------------------------------------------- */
 
 static void call_optimisers(Device *d, void **p, const Case *c) {
     const Kernels *k = &d->kernels;
@@ -231,8 +226,7 @@ START_TEST(optimisers) {
 }
 END_TEST
 
-/* --- device -------------------------------------------------------------------------------------
- */
+/* --- device ----------------------------------------------------------------------------------- */
 
 START_TEST(swapped_areas) {
     static const size_t sizes[] = {0, 1, 4096, 10007};

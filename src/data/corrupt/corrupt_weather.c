@@ -8,8 +8,10 @@ static double grey_of(const uint8_t *p, int64_t channels) {
     return channels == 1 ? p[0] : 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
 }
 
-/* ---- Snow: large noise cut off below, smeared downwards, laid over a paler picture twice, the
- * second time turned by 180 degrees ---- */
+/* --- snow ------------------------------------------------------------------------------------- */
+
+/* Large noise cut off below, smeared downwards, laid over a paler picture twice, the second time
+ * turned by 180 degrees. */
 
 typedef struct Snow {
     double mean, deviation, zoom, threshold, radius, sigma, keep;

@@ -41,8 +41,7 @@ VNNI static inline __m256i sums_end(Sums s) {
     return _mm256_srai_epi32(_mm256_add_epi32(v, _mm256_slli_epi32(s.top, 16)), RESAMPLE_BITS);
 }
 
-/* --- across -----------------------------------------------------------------------------------
- */
+/* --- across ----------------------------------------------------------------------------------- */
 
 /* The rows done at once, two in the halves of each vector. */
 enum { ROWS = 4 };
@@ -102,8 +101,7 @@ static void across(uint8_t *dst, const uint8_t *src, int64_t src_stride, const u
                     axis);
 }
 
-/* --- down -------------------------------------------------------------------------------------
- */
+/* --- down ------------------------------------------------------------------------------------- */
 
 enum { COLUMNS = 32 };
 

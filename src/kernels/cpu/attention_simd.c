@@ -20,8 +20,7 @@
 #include "kernels/cpu/attention_softmax.h"
 #include "kernels/cpu/attention_work.h"
 
-/* --- forward ------------------------------------------------------------------------------------
- */
+/* --- forward ---------------------------------------------------------------------------------- */
 
 /* Heads dealt out at once: a thread that goes on to the next head finds it prefetched. */
 static int64_t heads_at_once(int64_t n) {
@@ -111,8 +110,7 @@ static void attention_forward(Device *d, void *o, void *lse, const void *qkv, in
     }
 }
 
-/* --- backward -----------------------------------------------------------------------------------
- */
+/* --- backward --------------------------------------------------------------------------------- */
 
 /* p and ds of query rows t..t+n. Both factors that belong to ds are in the packed do and the sums:
  * so dq and dk need none. */

@@ -7,8 +7,7 @@
 
 static const float LOG2_E = 1.44269504f, LN_2 = 0.693147181f;
 
-/* --- dot products -------------------------------------------------------------------------------
- */
+/* --- dot products ----------------------------------------------------------------------------- */
 
 typedef int32_t Ints __attribute__((vector_size(sizeof(Vec)), may_alias));
 typedef uint32_t Bits __attribute__((vector_size(sizeof(Vec)), may_alias)); /* wrap around */
@@ -53,8 +52,7 @@ static void row_dots(float *dots, Matrix a, Matrix b, int64_t n, int64_t D) {
     }
 }
 
-/* --- softmax ------------------------------------------------------------------------------------
- */
+/* --- softmax ---------------------------------------------------------------------------------- */
 
 static inline Vec choose(Ints mask, Vec yes, Vec no) {
     return (Vec)(((Ints)yes & mask) | ((Ints)no & ~mask));

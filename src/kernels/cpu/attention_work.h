@@ -15,8 +15,7 @@ enum {
     WIDTH = BLOCK + VEC_LANES, /* most lanes of a block */
 };
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 typedef struct Shape {
     int64_t B, T, H, D;
@@ -93,8 +92,7 @@ static Work work_of_thread(const Shape *s, void *scratch) {
     return w;
 }
 
-/* --- heads --------------------------------------------------------------------------------------
- */
+/* --- heads ------------------------------------------------------------------------------------ */
 
 static Matrix rows_from(Matrix m, int64_t first) {
     return (Matrix){m.at + first * m.ld, m.ld};
@@ -129,8 +127,7 @@ static Ahead ahead_of(const Shape *s, const Tensors *x, int64_t i) {
                    .D = s->D};
 }
 
-/* --- packing ------------------------------------------------------------------------------------
- */
+/* --- packing ---------------------------------------------------------------------------------- */
 
 /* to[D,W] = factor times the transpose of from[n,D]; W is n to whole vectors, filled with zero. */
 static void pack_transposed(float *to, int64_t W, Matrix from, int64_t n, int64_t D, float factor) {

@@ -44,8 +44,7 @@ typedef struct Block {
     bool first, last;   /* along K */
 } Block;
 
-/* --- packing ------------------------------------------------------------------------------------
- */
+/* --- packing ---------------------------------------------------------------------------------- */
 
 /* to[k][width] = from[i * ld + k] for i < n, zero for the others; width is a constant here. What is
  * narrower than a vector is written in whole ones: the next k covers what is too much, and the last

@@ -17,8 +17,7 @@
 
 #include "kernels/cpu/matmul_pack.h"
 
-/* --- the micro-kernel and its epilogue ----------------------------------------------------------
- */
+/* --- the micro-kernel and its epilogue -------------------------------------------------------- */
 
 /* sum += panel[k]^T sliver[k]. */
 static ALWAYS_INLINE void multiply_step(Vec sum[MR][2], const float *panel, const float *sliver) {
@@ -103,8 +102,7 @@ static void store_tile(const Product *p, const Block *b, int64_t m, int64_t j, c
     }
 }
 
-/* --- the product --------------------------------------------------------------------------------
- */
+/* --- the product ------------------------------------------------------------------------------ */
 
 /* Rows m..m+n, which are at most GROUP panels, times slivers [first, end). */
 static void multiply_panels(const Product *p, const Block *b, float *panels, const float *slivers,
@@ -202,8 +200,7 @@ static size_t linear_scratch(int n_threads) {
     return ((size_t)MAX_K * MAX_N + (size_t)n_threads * GROUP * PANEL) * sizeof(float);
 }
 
-/* --- the rows of the table ----------------------------------------------------------------------
- */
+/* --- the rows of the table -------------------------------------------------------------------- */
 
 static void linear_forward(Device *d, void *y, void *pre, const void *x, const void *w,
                            const void *b, const void *residual, int64_t R, int64_t I, int64_t O) {
