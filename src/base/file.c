@@ -149,9 +149,22 @@ Status file_read_regular(const char *path, size_t max_bytes, uint8_t **data, siz
 
 /* --- Names ------------------------------------------------------------------------------------ */
 
+Status file_path(const char *folder, const char *name, char **out, Error *err) {
+    *out = mem_printf("%s/%s", folder, name);
+    return *out ? STATUS_OK : file_fail_memory(err, folder);
+}
+
 bool file_exists(const char *path) {
     struct stat info;
     return stat(path, &info) == 0;
+}
+
+Status file_is_in(const char *folder, const char *name, bool *there, Error *err) {
+    char *path = NULL;
+    Status status = file_path(folder, name, &path, err);
+    *there = status == STATUS_OK && file_exists(path);
+    mem_free(path);
+    return status;
 }
 
 bool file_is_directory(const char *path) {

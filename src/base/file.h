@@ -71,7 +71,11 @@ Status file_check_ending(const char *path, const char *what, const char *endings
 /* The three steps in one. */
 Status file_write_all(const char *path, const void *data, size_t bytes, Error *err);
 
+/* FOLDER/NAME (mem_free). */
+Status file_path(const char *folder, const char *name, char **out, Error *err);
 bool file_exists(const char *path);
+/* Is there a FOLDER/NAME? MEMORY: nobody knows. */
+Status file_is_in(const char *folder, const char *name, bool *there, Error *err);
 bool file_is_directory(const char *path);
 /* mkdir -p. */
 Status file_make_directories(const char *path, Error *err);

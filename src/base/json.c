@@ -51,11 +51,12 @@ Status json_find_object(const char *folder, const char *name, json_t **out, Erro
     enum { MAX_BYTES = 1 << 20 };
     uint8_t *data = NULL;
     size_t bytes = 0;
-    char *path = mem_printf("%s/%s", folder, name);
-    *out = NULL;
-    if (path == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", folder);
+    char *path = NULL;
     Error reason = {0};
-    Status status = file_read_regular(path, MAX_BYTES, &data, &bytes, &reason);
+    *out = NULL;
+    Status status = file_path(folder, name, &path, err);
+    if (status != STATUS_OK) return status;
+    status = file_read_regular(path, MAX_BYTES, &data, &bytes, &reason);
     if (status == STATUS_OK) *out = json_parse(data, bytes, NULL);
     if (!json_is_object(*out)) {
         json_decref(*out);

@@ -3,24 +3,11 @@
 #include "base/memory.h"
 #include "checkpoint/checkpoint.h"
 
-static Status join(const char *folder, const char *name, char **out, Error *err) {
-    *out = mem_printf("%s/%s", folder, name);
-    return *out ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a path in %s", folder);
-}
-
-static Status look_for(const char *folder, const char *name, bool *there, Error *err) {
-    char *path = NULL;
-    Status status = join(folder, name, &path, err);
-    *there = status == STATUS_OK && file_exists(path);
-    mem_free(path);
-    return status;
-}
-
 static Status no_weights(const char *path, Error *err) {
     Error ignored = {0};
     bool config, log;
-    (void)look_for(path, "config.json", &config, &ignored);
-    (void)look_for(path, "log.jsonl", &log, &ignored);
+    (void)file_is_in(path, "config.json", &config, &ignored);
+    (void)file_is_in(path, "log.jsonl", &log, &ignored);
     if (config && log)
         return fail(err, STATUS_EMPTY, "%s: a run folder in which no checkpoint has been saved yet",
                     path);
@@ -39,8 +26,8 @@ Status checkpoint_find(const char *path, char **out, Error *err) {
     bool there = !file_is_directory(path);
     *out = NULL;
     for (int i = 0; i < 2 && !there; i++) {
-        TRY(look_for(path, names[i], &there, err));
-        if (there) return join(path, names[i], out, err);
+        TRY(file_is_in(path, names[i], &there, err));
+        if (there) return file_path(path, names[i], out, err);
     }
     if (!there && !tensorfile_is_folder(path)) return no_weights(path, err);
     *out = mem_strdup(path);

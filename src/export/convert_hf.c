@@ -106,24 +106,16 @@ static Status write_json(const char *folder, const char *name, json_t *o, Error 
     return status;
 }
 
-static Status is_there(const char *folder, const char *name, bool *out, Error *err) {
-    char *path = mem_printf("%s/%s", folder, name);
-    if (!path) return fail(err, STATUS_MEMORY, "%s: not enough memory", folder);
-    *out = *out || file_exists(path);
-    mem_free(path);
-    return STATUS_OK;
-}
-
 Status convert_hf_check_folder(const char *folder, Error *err) {
     Status status = STATUS_OK;
     json_t *config = NULL;
+    static const char *const names[] = {"config.json", "model.safetensors",
+                                        "preprocessor_config.json"};
     bool taken = false;
     TRY(json_find_object(folder, "config.json", &config, err));
     const char *type = json_string_value(json_object_get(config, "model_type"));
     if (type && strncmp(type, "vit", 3) == 0) goto done;
-    TRY(is_there(folder, "config.json", &taken, err));
-    TRY(is_there(folder, "model.safetensors", &taken, err));
-    TRY(is_there(folder, "preprocessor_config.json", &taken, err));
+    for (int i = 0; i < 3 && !taken; i++) TRY(file_is_in(folder, names[i], &taken, err));
     if (taken)
         status = fail(err, STATUS_USAGE,
                       "%s: holds a config.json or weights that are no vision transformer of "

@@ -301,10 +301,11 @@ bool tensorfile_is_folder(const char *path) {
 
 static Status open_folder(const char *path, TensorFile **out, Error *err) {
     for (int i = 0; i < USUAL_NAMES; i++) {
-        char *file = mem_printf("%s/%s", path, usual_names[i]);
-        if (file == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+        char *file = NULL;
+        Status status = file_path(path, usual_names[i], &file, err);
+        if (status != STATUS_OK) return status;
         bool there = file_exists(file);
-        Status status = there ? open_file(file, out, err) : STATUS_OK;
+        status = there ? open_file(file, out, err) : STATUS_OK;
         mem_free(file);
         if (there) return status;
     }

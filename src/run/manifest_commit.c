@@ -11,11 +11,6 @@
 #include "checkpoint/checkpoint.h"
 #include "run/manifest.h"
 
-static Status path_in(const char *run, const char *name, char **out, Error *err) {
-    *out = mem_printf("%s/%s", run, name);
-    return *out ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a path in %s", run);
-}
-
 Status manifest_next_path(const char *run, const char *name, char **out, Error *err) {
     ASSERT(strncmp(name, "last.", 5) == 0, "%s is not a file of a checkpoint", name);
     *out = mem_printf("%s/next.%s", run, name + 5);
@@ -66,7 +61,7 @@ static Status sweep(const char *run, const Manifest *m, Error *err) {
     if (!dir) return fail(err, STATUS_IO, "%s: cannot be read: %s", run, strerror(errno));
     for (const struct dirent *e; (e = readdir(dir));) {
         if (!(m ? is_unlisted_state(e->d_name, m) : is_rubbish(e->d_name))) continue;
-        TRY(path_in(run, e->d_name, &path, err));
+        TRY(file_path(run, e->d_name, &path, err));
         TRY(file_remove(path, err));
         mem_free(path);
         path = NULL;
@@ -79,7 +74,7 @@ done:
 
 static Status remove_name(const char *run, const char *name, Error *err) {
     char *path = NULL;
-    Status status = path_in(run, name, &path, err);
+    Status status = file_path(run, name, &path, err);
     if (status == STATUS_OK) status = file_remove(path, err);
     mem_free(path);
     return status;
@@ -104,8 +99,8 @@ static Status link_numbered(const char *run, const char *name, Error *err) {
     Status status = STATUS_OK;
     char *next = NULL, *last = NULL, *numbered = NULL;
     TRY(manifest_next_path(run, WEIGHTS_NAME, &next, err));
-    TRY(path_in(run, WEIGHTS_NAME, &last, err));
-    TRY(path_in(run, name, &numbered, err));
+    TRY(file_path(run, WEIGHTS_NAME, &last, err));
+    TRY(file_path(run, name, &numbered, err));
     TRY(file_link(file_exists(next) ? next : last, numbered, err));
 done:
     mem_free(next);
@@ -119,7 +114,7 @@ static Status move_to_last(const char *run, const char *name, bool again, Error 
     Status status = STATUS_OK;
     char *next = NULL, *last = NULL;
     TRY(manifest_next_path(run, name, &next, err));
-    TRY(path_in(run, name, &last, err));
+    TRY(file_path(run, name, &last, err));
     if (!again || file_exists(next)) TRY(file_rename(next, last, err));
 done:
     mem_free(next);
@@ -143,7 +138,7 @@ done:
 
 Status manifest_commit(const char *run, const Manifest *m, Error *err) {
     char *path = NULL;
-    Status status = path_in(run, NEXT_MANIFEST_FILE, &path, err);
+    Status status = file_path(run, NEXT_MANIFEST_FILE, &path, err);
     if (status == STATUS_OK) status = manifest_write(path, m, err);
     mem_free(path);
     return status == STATUS_OK ? roll_forward(run, m, false, err) : status;
@@ -159,7 +154,7 @@ static Status check_last(const char *run, const ManifestFile *f, Error *err) {
     Status status = STATUS_OK;
     FileDigest d;
     char *path = NULL;
-    TRY(path_in(run, f->name, &path, err));
+    TRY(file_path(run, f->name, &path, err));
     if (!file_exists(path))
         status = fail(err, STATUS_FORMAT, "%s: missing, but listed in " MANIFEST_FILE, path);
     else
@@ -210,7 +205,7 @@ Status manifest_recover(const char *run, Error *err) {
     Status status = STATUS_OK;
     Error reason = {0};
     char *next = NULL;
-    TRY(path_in(run, NEXT_MANIFEST_FILE, &next, err));
+    TRY(file_path(run, NEXT_MANIFEST_FILE, &next, err));
     if (file_exists(next)) status = complete(run, next, &reason);
     if (status == STATUS_FORMAT)
         log_line(LOG_WARNING, "an unfinished save is discarded: %s", reason.message);
@@ -227,7 +222,7 @@ Status manifest_verify(const char *run, bool *there, Error *err) {
     Manifest m = {0};
     Error found = {0};
     char *path = NULL;
-    TRY(path_in(run, MANIFEST_FILE, &path, err));
+    TRY(file_path(run, MANIFEST_FILE, &path, err));
     *there = file_exists(path);
     if (!*there) goto done;
     status = manifest_read(path, &m, &found);

@@ -15,9 +15,7 @@
 #include "run/unused.h"
 
 Status run_file(const Run *r, const char *name, char **out, Error *err) {
-    *out = mem_printf("%s/%s", r->options.out, name);
-    return *out ? STATUS_OK
-                : fail(err, STATUS_MEMORY, "no memory for a path in %s", r->options.out);
+    return file_path(r->options.out, name, out, err);
 }
 
 /* What was given stays as it was written. */

@@ -10,24 +10,11 @@
 #include "checkpoint/checkpoint_meta.h"
 #include "run/manifest.h"
 
-static Status run_path(const char *run, const char *name, char **out, Error *err) {
-    *out = mem_printf("%s/%s", run, name);
-    return *out ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a path in %s", run);
-}
-
-static Status look_for(const char *run, const char *name, bool *there, Error *err) {
-    char *path = NULL;
-    Status status = run_path(run, name, &path, err);
-    *there = status == STATUS_OK && file_exists(path);
-    mem_free(path);
-    return status;
-}
-
 bool run_state_exists(const char *run) {
     Error ignored = {0};
     bool weights, manifest;
-    (void)look_for(run, WEIGHTS_NAME, &weights, &ignored);
-    (void)look_for(run, MANIFEST_FILE, &manifest, &ignored);
+    (void)file_is_in(run, WEIGHTS_NAME, &weights, &ignored);
+    (void)file_is_in(run, MANIFEST_FILE, &manifest, &ignored);
     return weights || manifest;
 }
 
@@ -49,8 +36,8 @@ static Status repair_pair(const char *run, Error *err) {
     Status status = STATUS_OK;
     char *last = NULL, *state = NULL, *next = NULL;
     int64_t weights_step, state_step, next_step;
-    TRY(run_path(run, WEIGHTS_NAME, &last, err));
-    TRY(run_path(run, STATE_NAME, &state, err));
+    TRY(file_path(run, WEIGHTS_NAME, &last, err));
+    TRY(file_path(run, STATE_NAME, &state, err));
     TRY(manifest_next_path(run, STATE_NAME, &next, err));
     TRY(step_of(last, &weights_step, err));
     TRY(step_of(state, &state_step, err));
@@ -70,12 +57,12 @@ Status run_state_open(const char *run, bool *there, Error *err) {
     Status status = STATUS_OK;
     bool listed, weights, last, next;
     *there = false;
-    TRY(look_for(run, MANIFEST_FILE, &last, err));
-    TRY(look_for(run, NEXT_MANIFEST_FILE, &next, err));
+    TRY(file_is_in(run, MANIFEST_FILE, &last, err));
+    TRY(file_is_in(run, NEXT_MANIFEST_FILE, &next, err));
     if (!last && !next) TRY(repair_pair(run, err));
     TRY(manifest_recover(run, err));
     TRY(manifest_verify(run, &listed, err));
-    TRY(look_for(run, WEIGHTS_NAME, &weights, err));
+    TRY(file_is_in(run, WEIGHTS_NAME, &weights, err));
     *there = listed || weights;
 done:
     return status;
@@ -109,7 +96,7 @@ static Status open_states(const char *run, States *s, Error *err) {
         goto done;
     }
     for (s->n = 0; s->n < names.n; s->n++) {
-        TRY(run_path(run, names.file[s->n].name, &path, err));
+        TRY(file_path(run, names.file[s->n].name, &path, err));
         TRY(tensorfile_open(path, &s->file[s->n], err));
         mem_free(path);
         path = NULL;
@@ -163,7 +150,7 @@ static Status read_seconds(const char *run, Progress *p, Error *err) {
     Status status = STATUS_OK;
     Manifest m = {0};
     char *path = NULL;
-    TRY(run_path(run, MANIFEST_FILE, &path, err));
+    TRY(file_path(run, MANIFEST_FILE, &path, err));
     if (file_exists(path)) TRY(manifest_read(path, &m, err));
     p->seconds = m.seconds;
 done:
@@ -211,7 +198,7 @@ Status run_state_load(const char *run, const RunState *s, Error *err) {
     CheckpointFile *weights = NULL;
     States states = {0};
     int64_t updates = 0;
-    TRY(run_path(run, WEIGHTS_NAME, &last, err));
+    TRY(file_path(run, WEIGHTS_NAME, &last, err));
     TRY(checkpoint_open(last, NULL, &weights, err));
     TRY(open_states(run, &states, err));
     TRY(check_steps(weights, &states, err));

@@ -89,9 +89,9 @@ Status runfolder_prune(const char *run, int64_t keep, Error *err) {
 }
 
 static Status remove_file(const char *folder, const char *name, Error *err) {
-    char *path = mem_printf("%s/%s", folder, name);
-    if (!path) return fail(err, STATUS_MEMORY, "no memory for a path in %s", folder);
-    Status status = file_remove(path, err);
+    char *path = NULL;
+    Status status = file_path(folder, name, &path, err);
+    if (status == STATUS_OK) status = file_remove(path, err);
     mem_free(path);
     return status;
 }

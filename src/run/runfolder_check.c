@@ -89,8 +89,9 @@ static Status counts(const char *run, const char *name, bool *out, Error *err) {
     struct stat info;
     *out = name[0] != '.' && strcmp(name, "lost+found") != 0;
     if (!*out) return STATUS_OK;
-    char *path = mem_printf("%s/%s", run, name);
-    if (!path) return fail(err, STATUS_MEMORY, "%s: not enough memory", run);
+    char *path = NULL;
+    Status status = file_path(run, name, &path, err);
+    if (status != STATUS_OK) return status;
     if (is_first_of_run(path, name) || (stat(path, &info) == 0 && is_our_output(&info)))
         *out = false;
     mem_free(path);
