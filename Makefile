@@ -82,9 +82,23 @@ CLI_TESTS  := $(sort $(wildcard tests/cli/*.sh))
 CLI_RUNS   := $(CLI_TESTS:%=run/%)
 ALL_OBJ    := $(OBJECTS) $(CLI_OBJ) $(UNIT_OBJ) $(GOLDEN_OBJ) $(EXAMPLES:=.o)
 
+# What `make help` prints:
+#: make                 build/mae, build/libmae.a, build/libmae.so, the examples
+#: make check           units, golden numbers and the command line; check-unit, check-golden, check-cli are its parts
+#: make check-golden MAE_GOLDEN=DIR    compare with other golden files
+#: make check-style     layers, exported names, forbidden calls, layout
+#: make check-mpi MPI=1 BIN=build/mpi  several processes; wants mpicc and mpirun
+#: make bench           the speed table; BENCH_DATA=SRC adds the loader
+#: make format          lay out every C file
+#: make install         PREFIX=/usr/local, DESTDIR=
+#: make clean           remove build/
+#: SAN=address,undefined builds and checks with sanitizers, MPI=1 for several processes, CC=, CFLAGS= as usual.
+help:
+	@sed -n 's/^#: //p' Makefile
+
 .DEFAULT_GOAL := all
 .PHONY: $(CLI_RUNS) run/unit-1 run/unit-2 all check check-unit check-golden check-cli check-mpi \
-        check-style format bench install clean force
+        check-style format bench install clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:
 
