@@ -92,10 +92,10 @@ static const struct {
 } RULES[] = {
     {"pca-components", MAE_COMMAND_PRETRAIN, no_pca, "it is for --target pca"},
     {"pca-images", MAE_COMMAND_PRETRAIN, no_pca, "it is for --target pca"},
-    {"mask-ratio", MAE_COMMAND_PRETRAIN | MAE_COMMAND_RECONSTRUCT, grid,
-     "--mask grid keeps one patch of four"},
     {"mask-ratio", MAE_COMMAND_RECONSTRUCT, chosen_patches, "--keep says which patches are left"},
     {"mask", MAE_COMMAND_RECONSTRUCT, chosen_patches, "--keep says which patches are left"},
+    {"mask-ratio", MAE_COMMAND_PRETRAIN | MAE_COMMAND_RECONSTRUCT, grid,
+     "--mask grid keeps one patch of four"},
     {"min-scale", MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE, no_scale,
      "this --augment takes no random crops"},
     {"cache-mb", MAE_COMMAND_PRETRAIN, fast_decode, "--fast-decode keeps no images"},
