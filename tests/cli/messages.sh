@@ -17,6 +17,8 @@ known() { for c; do "$mae" $c --help; done | grep -o -e "$word" | sort -u; }
 # expect NAME FILES COMMANDS: the texts of FILES name options that some of COMMANDS have.
 expect() {
     # shellcheck disable=SC2086 # lists of words
+    (cd "$top" && ls $2) >/dev/null 2>&1 || wrong "$1: not all of these files are there: $2"
+    # shellcheck disable=SC2086
     known $3 >"$dir/known" && (cd "$top" && named $2) >"$dir/named"
     printf '%s\n' --name --version --config --help >>"$dir/known" # how options are written; the program's own
     sort -u -o "$dir/known" "$dir/known"
@@ -26,9 +28,9 @@ expect() {
 
 case_ 'messages name options that exist'
 commands=$("$mae" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
-expect 'a source' 'src/*.c src/*/*.c cli/*.c' "$commands"
-expect 'pre-training' 'src/jobs/pretrain.c src/train/masked_batch.c src/train/pca.c' pretrain
-expect 'a run' 'src/train/run*.c cli/cmd_train.c' 'pretrain finetune probe'
+expect 'a source' 'src/*.c src/*/*.c src/*/*/*.c cli/*.c' "$commands"
+expect 'pre-training' 'src/jobs/pretrain.c src/jobs/pretrain_init.c src/train/masked_batch.c src/train/pca.c' pretrain
+expect 'a run' 'src/run/run*.c src/run/changes.c cli/cmd_train.c' 'pretrain finetune probe'
 expect 'a classifier' 'src/jobs/finetune.c' 'finetune probe'
 expect 'evaluation' 'src/jobs/eval.c cli/cmd_eval.c' eval
 expect 'nearest neighbours' 'cli/cmd_knn.c' knn
