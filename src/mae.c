@@ -1,5 +1,5 @@
-/* The public header, implemented by calling down: errors and log lines change their type here and
- * nothing else happens. */
+/* The public header, implemented by calling down: a fresh error for the call, log lines to its
+ * listener, and nothing else. */
 #include "mae.h"
 
 #include <stdio.h>
@@ -17,18 +17,6 @@
 
 const char *mae_version(void) {
     return MAE_VERSION;
-}
-
-const char *mae_status_name(MaeStatus s) {
-    return status_name((Status)s);
-}
-
-static MaeStatus lower(Status status, const Error *e, MaeError *err) {
-    if (err && status != STATUS_OK) {
-        err->status = (MaeStatus)status;
-        snprintf(err->message, sizeof err->message, "%s", e->message);
-    }
-    return (MaeStatus)status;
 }
 
 static void to_events(void *user, LogLevel level, const char *line) {
@@ -51,61 +39,53 @@ void mae_set_log(void (*log)(void *user, int level, const char *line), void *use
 }
 
 MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeError *err) {
-    Error e = {0};
-    Status status = command == MAE_COMMAND_PRETRAIN ? pretrain_plan(o, out, &e)
-                                                    : finetune_plan(command, o, out, &e);
-    return lower(status, &e, err);
+    error_clear(err);
+    return command == MAE_COMMAND_PRETRAIN ? pretrain_plan(o, out, err)
+                                           : finetune_plan(command, o, out, err);
 }
 
 MaeStatus mae_join(int *rank, int *size, MaeError *err) {
-    Error e = {0};
     Comm *c = NULL;
-    Status status = comm_world(&c, &e);
+    Status status = comm_world(&c, error_clear(err));
     *rank = comm_rank(c);
     *size = comm_size(c);
-    return lower(status, &e, err);
+    return status;
 }
 
 MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                        MaeError *err) {
-    Error e = {0};
     listen(events);
-    Status status = pretrain_run(o, events, out, &e);
+    Status status = pretrain_run(o, events, out, error_clear(err));
     listen(NULL);
-    return lower(status, &e, err);
+    return status;
 }
 
 MaeStatus mae_finetune(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                        MaeError *err) {
-    Error e = {0};
     listen(events);
-    Status status = finetune_run(o, events, out, &e);
+    Status status = finetune_run(o, events, out, error_clear(err));
     listen(NULL);
-    return lower(status, &e, err);
+    return status;
 }
 
 MaeStatus mae_probe(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, MaeError *err) {
-    Error e = {0};
     listen(events);
-    Status status = probe_run(o, events, out, &e);
+    Status status = probe_run(o, events, out, error_clear(err));
     listen(NULL);
-    return lower(status, &e, err);
+    return status;
 }
 
 MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
                          MaeError *err) {
-    Error e = {0};
-    return lower(model_load(path, device, threads, NULL, out, &e), &e, err);
+    return model_load(path, device, threads, NULL, out, error_clear(err));
 }
 
 MaeStatus mae_model_open(const MaeOptions *o, MaeModel **out, MaeError *err) {
-    Error e = {0};
-    return lower(model_open(o, out, &e), &e, err);
+    return model_open(o, out, error_clear(err));
 }
 
 MaeStatus mae_model_new(const MaeOptions *o, MaeModel **out, MaeError *err) {
-    Error e = {0};
-    return lower(model_new(o, out, &e), &e, err);
+    return model_new(o, out, error_clear(err));
 }
 
 void mae_model_free(MaeModel *m) {
@@ -117,14 +97,12 @@ void mae_model_info(const MaeModel *m, MaeModelInfo *out) {
 }
 
 MaeStatus mae_model_save(const MaeModel *m, const char *path, MaeError *err) {
-    Error e = {0};
-    return lower(checkpoint_write(path, m->vit, &m->notes, &e), &e, err);
+    return checkpoint_write(path, m->vit, &m->notes, error_clear(err));
 }
 
 MaeStatus mae_model_reconstruct(MaeModel *m, const char *image_path, const MaeOptions *o,
                                 MaeReconstruction *out, MaeError *err) {
-    Error e = {0};
-    return lower(reconstruct_image(m, image_path, o, out, &e), &e, err);
+    return reconstruct_image(m, image_path, o, out, error_clear(err));
 }
 
 void mae_reconstruction_free(MaeReconstruction *r) {
@@ -134,41 +112,36 @@ void mae_reconstruction_free(MaeReconstruction *r) {
 
 MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, int count,
                           const MaeOptions *o, double *loss, MaeError *err) {
-    Error e = {0};
-    return lower(reconstruct_files(m, image_paths, count, o, loss, &e), &e, err);
+    return reconstruct_files(m, image_paths, count, o, loss, error_clear(err));
 }
 
 MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o, float *out,
                              MaeError *err) {
-    Error e = {0};
-    return lower(features_image(m, image_path, o, out, &e), &e, err);
+    return features_image(m, image_path, o, out, error_clear(err));
 }
 
 MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
                        MaeError *err) {
-    Error e = {0};
     listen(events);
-    Status status = features_file(m, o, events, out, &e);
+    Status status = features_file(m, o, events, out, error_clear(err));
     listen(NULL);
-    return lower(status, &e, err);
+    return status;
 }
 
 MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
                   MaeError *err) {
-    Error e = {0};
     listen(events);
-    Status status = knn_run(m, o, events, out, &e);
+    Status status = knn_run(m, o, events, out, error_clear(err));
     listen(NULL);
-    return lower(status, &e, err);
+    return status;
 }
 
 MaeStatus mae_eval(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEvaluation *out,
                    MaeError *err) {
-    Error e = {0};
     listen(events);
-    Status status = eval_run(m, o, events, out, &e);
+    Status status = eval_run(m, o, events, out, error_clear(err));
     listen(NULL);
-    return lower(status, &e, err);
+    return status;
 }
 
 void mae_evaluation_free(MaeEvaluation *e) {
@@ -177,19 +150,16 @@ void mae_evaluation_free(MaeEvaluation *e) {
 
 MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int count, MaeClass *out, int *n,
                              MaeError *err) {
-    Error e = {0};
-    return lower(classify_image(m, image_path, count, out, n, &e), &e, err);
+    return classify_image(m, image_path, count, out, n, error_clear(err));
 }
 
 MaeStatus mae_convert(const char *in, const char *out, const MaeOptions *o, MaeConversion *result,
                       MaeError *err) {
-    Error e = {0};
-    return lower(convert_file(in, out, o, result, &e), &e, err);
+    return convert_file(in, out, o, result, error_clear(err));
 }
 
 MaeStatus mae_file_info(const char *path, const MaeOptions *o, char **json, MaeError *err) {
-    Error e = {0};
-    return lower(file_info(path, o, json, &e), &e, err);
+    return file_info(path, o, json, error_clear(err));
 }
 
 void mae_text_free(char *text) {
@@ -201,14 +171,12 @@ char *mae_name_escape(const char *name, int in_line) {
 }
 
 MaeStatus mae_output_check(const char *path, const char *what, const char *endings, MaeError *err) {
-    Error e = {0};
-    Status status = file_check_ending(path, what, endings, &e);
-    return lower(status == STATUS_OK ? file_check_output(path, &e) : status, &e, err);
+    Status status = file_check_ending(path, what, endings, error_clear(err));
+    return status == MAE_OK ? file_check_output(path, err) : status;
 }
 
 MaeStatus mae_output_write(const char *path, const void *data, size_t bytes, MaeError *err) {
-    Error e = {0};
-    return lower(file_write_all(path, data, bytes, &e), &e, err);
+    return file_write_all(path, data, bytes, error_clear(err));
 }
 
 int mae_output_is_stdout(const char *path) {
@@ -221,23 +189,19 @@ int mae_output_is_stream(const char *path) {
 
 MaeStatus mae_image_write(const char *path, int64_t width, int64_t height, const unsigned char *rgb,
                           MaeError *err) {
-    Error e = {0};
     Image im = {
         .width = width, .height = height, .channels = 3, .pixels = (uint8_t *)(uintptr_t)rgb};
-    return lower(image_write_png(path, &im, &e), &e, err);
+    return image_write_png(path, &im, error_clear(err));
 }
 
 MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err) {
-    Error e = {0};
-    return lower(bench_step(o, out, &e), &e, err);
+    return bench_step(o, out, error_clear(err));
 }
 
 MaeStatus mae_bench_kernels(const MaeOptions *o, MaeBenchKernels *out, MaeError *err) {
-    Error e = {0};
-    return lower(bench_kernels(o, out, &e), &e, err);
+    return bench_kernels(o, out, error_clear(err));
 }
 
 MaeStatus mae_bench_data(const MaeOptions *o, MaeBenchData *out, MaeError *err) {
-    Error e = {0};
-    return lower(bench_data(o, out, &e), &e, err);
+    return bench_data(o, out, error_clear(err));
 }

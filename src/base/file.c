@@ -14,12 +14,11 @@
 Status file_fail(Error *err, const char *path, const char *what) {
     int code = errno;
     char text[128];
-    return fail(err, STATUS_IO, "%s: cannot %s: %s", path, what,
-                strerror_r(code, text, sizeof text));
+    return fail(err, MAE_IO, "%s: cannot %s: %s", path, what, strerror_r(code, text, sizeof text));
 }
 
 Status file_fail_memory(Error *err, const char *path) {
-    return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+    return fail(err, MAE_MEMORY, "%s: not enough memory", path);
 }
 
 /* --- Reading ---------------------------------------------------------------------------------- */
@@ -28,12 +27,12 @@ Status file_fail_memory(Error *err, const char *path) {
 static Status open_regular(const char *path, int *fd, struct stat *info, Error *err) {
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0) return file_fail(err, path, "open");
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     if (fstat(*fd, info) != 0)
         status = file_fail(err, path, "read its size");
     else if (!S_ISREG(info->st_mode))
-        status = fail(err, STATUS_IO, "%s: not a regular file", path);
-    if (status != STATUS_OK) close(*fd);
+        status = fail(err, MAE_IO, "%s: not a regular file", path);
+    if (status != MAE_OK) close(*fd);
     return status;
 }
 
@@ -42,7 +41,7 @@ Status byte_source_open(const char *path, ByteSource *out, Error *err) {
     struct stat info;
     *out = (ByteSource){.path = path};
     Status status = open_regular(path, &fd, &info, err);
-    if (status == STATUS_OK)
+    if (status == MAE_OK)
         *out = (ByteSource){path, NULL, (uint64_t)info.st_size, fd, .is_file = true};
     return status;
 }
@@ -61,13 +60,13 @@ Status byte_source_read(const ByteSource *s, uint64_t at, void *out, size_t byte
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
             char text[128];
-            return fail(err, STATUS_IO, "%s: cannot read %s: %s", s->path, what,
+            return fail(err, MAE_IO, "%s: cannot read %s: %s", s->path, what,
                         n < 0 ? strerror_r(errno, text, sizeof text)
                               : "the file became shorter while it was read");
         }
         got += (size_t)n;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 void byte_source_close(ByteSource *s) {
@@ -86,7 +85,7 @@ static Status read_fully(int fd, const char *path, uint8_t *data, size_t bytes, 
         if (n == 0) break;
         *got += (size_t)n;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The size the system names is only a first guess: pipes and /proc have none, files grow. */
@@ -102,7 +101,7 @@ static Status read_to_end(int fd, const char *path, size_t max_bytes, uint8_t **
     for (;;) {
         size_t got, room = capacity - 1 - *bytes;
         Status status = read_fully(fd, path, *data + *bytes, room, &got, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
         *bytes += got;
         if (*bytes > max_bytes) goto too_large;
         if (got < room) break;
@@ -112,16 +111,16 @@ static Status read_to_end(int fd, const char *path, size_t max_bytes, uint8_t **
         capacity *= 2;
     }
     (*data)[*bytes] = 0;
-    return STATUS_OK;
+    return MAE_OK;
 too_large:
-    return fail(err, STATUS_IO, "%s: larger than the %zu bytes allowed here", path, max_bytes);
+    return fail(err, MAE_IO, "%s: larger than the %zu bytes allowed here", path, max_bytes);
 }
 
 static Status read_and_close(int fd, const char *path, size_t max_bytes, uint8_t **data,
                              size_t *bytes, Error *err) {
     Status status = read_to_end(fd, path, max_bytes, data, bytes, err);
     close(fd);
-    if (status != STATUS_OK) {
+    if (status != MAE_OK) {
         mem_free(*data);
         *data = NULL;
         *bytes = 0;
@@ -144,14 +143,14 @@ Status file_read_regular(const char *path, size_t max_bytes, uint8_t **data, siz
     *data = NULL;
     *bytes = 0;
     Status status = open_regular(path, &fd, &info, err);
-    return status == STATUS_OK ? read_and_close(fd, path, max_bytes, data, bytes, err) : status;
+    return status == MAE_OK ? read_and_close(fd, path, max_bytes, data, bytes, err) : status;
 }
 
 /* --- Names ------------------------------------------------------------------------------------ */
 
 Status file_path(const char *folder, const char *name, char **out, Error *err) {
     *out = mem_printf("%s/%s", folder, name);
-    return *out ? STATUS_OK : file_fail_memory(err, folder);
+    return *out ? MAE_OK : file_fail_memory(err, folder);
 }
 
 bool file_exists(const char *path) {
@@ -162,7 +161,7 @@ bool file_exists(const char *path) {
 Status file_is_in(const char *folder, const char *name, bool *there, Error *err) {
     char *path = NULL;
     Status status = file_path(folder, name, &path, err);
-    *there = status == STATUS_OK && file_exists(path);
+    *there = status == MAE_OK && file_exists(path);
     mem_free(path);
     return status;
 }
@@ -173,9 +172,9 @@ bool file_is_directory(const char *path) {
 }
 
 static Status make_directory(const char *path, Error *err) {
-    if (mkdir(path, 0777) == 0) return STATUS_OK;
+    if (mkdir(path, 0777) == 0) return MAE_OK;
     int code = errno;
-    if (file_is_directory(path)) return STATUS_OK;
+    if (file_is_directory(path)) return MAE_OK;
     errno = code;
     return file_fail(err, path, "make the folder");
 }
@@ -183,7 +182,7 @@ static Status make_directory(const char *path, Error *err) {
 Status file_make_directories(const char *path, Error *err) {
     char *prefix = mem_strdup(path);
     if (prefix == NULL) return file_fail_memory(err, path);
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     for (char *p = prefix + 1; *prefix != 0 && *p != 0; p++) {
         if (*p != '/') continue;
         *p = 0;
@@ -197,6 +196,6 @@ done:
 }
 
 Status file_remove(const char *path, Error *err) {
-    if (unlink(path) == 0 || errno == ENOENT) return STATUS_OK;
+    if (unlink(path) == 0 || errno == ENOENT) return MAE_OK;
     return file_fail(err, path, "remove");
 }

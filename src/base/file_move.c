@@ -20,17 +20,17 @@ static Status pass(int fd, const char *path, uint8_t *block, FileWriter *w, File
         ssize_t n = read(fd, block, BLOCK_BYTES);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return file_fail(err, path, "read");
-        if (n == 0) return STATUS_OK;
+        if (n == 0) return MAE_OK;
         d->bytes += n;
         d->crc32 = (uint32_t)crc32_z(d->crc32, block, (size_t)n);
-        Status status = w ? file_writer_write(w, block, (size_t)n, err) : STATUS_OK;
-        if (status != STATUS_OK) return status;
+        Status status = w ? file_writer_write(w, block, (size_t)n, err) : MAE_OK;
+        if (status != MAE_OK) return status;
     }
 }
 
 static Status pass_file(const char *path, FileWriter *w, FileDigest *d, Error *err) {
     uint8_t *block = mem_alloc(BLOCK_BYTES);
-    if (!block) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+    if (!block) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     Status status = fd < 0 ? file_fail(err, path, "open") : pass(fd, path, block, w, d, err);
     if (fd >= 0) close(fd);
@@ -43,11 +43,11 @@ Status file_digest(const char *path, FileDigest *out, Error *err) {
 }
 
 Status file_rename(const char *from, const char *to, Error *err) {
-    return rename(from, to) == 0 ? STATUS_OK : file_fail(err, to, "replace");
+    return rename(from, to) == 0 ? MAE_OK : file_fail(err, to, "replace");
 }
 
 static Status copy(const char *from, const char *to, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     FileWriter *w = NULL;
     FileDigest ignored;
     TRY(file_writer_open(to, &w, err));
@@ -62,11 +62,11 @@ done:
  * leaves both. */
 Status file_link(const char *from, const char *to, Error *err) {
     char *temporary = mem_printf("%s.tmp", to);
-    if (!temporary) return fail(err, STATUS_MEMORY, "%s: not enough memory", to);
+    if (!temporary) return fail(err, MAE_MEMORY, "%s: not enough memory", to);
     Status status = file_remove(temporary, err);
-    if (status == STATUS_OK && link(from, temporary) != 0) {
+    if (status == MAE_OK && link(from, temporary) != 0) {
         status = copy(from, to, err);
-    } else if (status == STATUS_OK) {
+    } else if (status == MAE_OK) {
         status = file_rename(temporary, to, err);
         (void)unlink(temporary);
     }

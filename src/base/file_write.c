@@ -61,12 +61,12 @@ static Status check_kind(const char *path, mode_t mode, Error *err) {
                        : S_ISBLK(mode)  ? "a block device, which is never written to"
                        : S_ISSOCK(mode) ? "a socket, which cannot be written to"
                                         : NULL;
-    return kind == NULL ? STATUS_OK : fail(err, STATUS_IO, "%s: is %s", path, kind);
+    return kind == NULL ? MAE_OK : fail(err, MAE_IO, "%s: is %s", path, kind);
 }
 
 Status file_check_output(const char *path, Error *err) {
     struct stat info;
-    if (named_descriptor(path) >= 0 || stat(path, &info) != 0) return STATUS_OK;
+    if (named_descriptor(path) >= 0 || stat(path, &info) != 0) return MAE_OK;
     return check_kind(path, info.st_mode, err);
 }
 
@@ -76,8 +76,8 @@ static Status follow_links(const char *path, char **out, Error *err) {
     *out = mem_strdup(path);
     for (int i = 0; *out != NULL; i++) {
         ssize_t n = readlink(*out, there, sizeof there - 1);
-        if (n < 0) return STATUS_OK; /* no link; what else is wrong is found on opening */
-        if (i == MAX_LINKS) return fail(err, STATUS_IO, "%s: too many links", path);
+        if (n < 0) return MAE_OK; /* no link; what else is wrong is found on opening */
+        if (i == MAX_LINKS) return fail(err, MAE_IO, "%s: too many links", path);
         there[n] = '\0';
         const char *slash = strrchr(*out, '/');
         char *next = there[0] == '/' || slash == NULL
@@ -98,15 +98,15 @@ Status file_check_ending(const char *path, const char *what, const char *endings
     char ending[16] = " ";
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash != NULL ? slash : path, '.');
     size_t n = dot != NULL ? strlen(dot) : 0;
-    if (n == 0 || n > sizeof ending - 3) return STATUS_OK;
+    if (n == 0 || n > sizeof ending - 3) return MAE_OK;
     for (size_t i = 0; i < n; i++)
         ending[i + 1] = (char)(dot[i] >= 'A' && dot[i] <= 'Z' ? dot[i] + 32 : dot[i]);
     ending[n + 1] = ' ';
     char list[96];
     ASSERT(strlen(endings) + 3 <= sizeof list, "%s", endings);
     snprintf(list, sizeof list, " %s ", endings);
-    if (strstr(known, ending) == NULL || strstr(list, ending) != NULL) return STATUS_OK;
-    return fail(err, STATUS_USAGE, "%s: the name of %s does not end in %s; %s %s", path, what, dot,
+    if (strstr(known, ending) == NULL || strstr(list, ending) != NULL) return MAE_OK;
+    return fail(err, MAE_USAGE, "%s: the name of %s does not end in %s; %s %s", path, what, dot,
                 *endings ? "give it" : "leave the ending out", endings);
 }
 
@@ -115,7 +115,7 @@ Status file_check_ending(const char *path, const char *what, const char *endings
 static Status open_descriptor(FileWriter *w, int fd, Error *err) {
     w->stream = true;
     w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return w->fd >= 0 ? STATUS_OK : file_fail(err, w->path, "write to it");
+    return w->fd >= 0 ? MAE_OK : file_fail(err, w->path, "write to it");
 }
 
 /* Waits for a reader of a pipe. */
@@ -124,14 +124,14 @@ static Status open_stream(FileWriter *w, Error *err) {
     do {
         w->fd = open(w->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     } while (w->fd < 0 && errno == EINTR);
-    return w->fd >= 0 ? STATUS_OK : file_fail(err, w->path, "open");
+    return w->fd >= 0 ? MAE_OK : file_fail(err, w->path, "open");
 }
 
 /* The temporary name may be taken by something that is not ours to write to. */
 static Status open_temporary(FileWriter *w, Error *err) {
     struct stat info;
     Status status = follow_links(w->path, &w->target, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     char *temporary = mem_printf("%s.tmp", w->target);
     if (temporary == NULL) return file_fail_memory(err, w->path);
     w->fd =
@@ -139,8 +139,7 @@ static Status open_temporary(FileWriter *w, Error *err) {
     if (w->fd < 0)
         status = file_fail(err, temporary, "create");
     else if (fstat(w->fd, &info) != 0 || !S_ISREG(info.st_mode))
-        status =
-            fail(err, STATUS_IO, "%s: is in the way and no regular file; remove it", temporary);
+        status = fail(err, MAE_IO, "%s: is in the way and no regular file; remove it", temporary);
     else
         w->temporary = temporary;
     if (w->temporary == NULL) mem_free(temporary);
@@ -153,7 +152,7 @@ static Status open_kind(FileWriter *w, Error *err) {
     if (fd >= 0) return open_descriptor(w, fd, err);
     if (stat(w->path, &info) != 0 || S_ISREG(info.st_mode)) return open_temporary(w, err);
     Status status = check_kind(w->path, info.st_mode, err);
-    return status == STATUS_OK ? open_stream(w, err) : status;
+    return status == MAE_OK ? open_stream(w, err) : status;
 }
 
 Status file_writer_open(const char *path, FileWriter **out, Error *err) {
@@ -162,12 +161,12 @@ Status file_writer_open(const char *path, FileWriter **out, Error *err) {
     if (w == NULL) return file_fail_memory(err, path);
     w->fd = -1;
     w->path = mem_strdup(strcmp(path, "-") == 0 ? "standard output" : path);
-    Status status = w->path != NULL ? STATUS_OK : file_fail_memory(err, path);
-    if (status == STATUS_OK && strcmp(path, "-") == 0)
+    Status status = w->path != NULL ? MAE_OK : file_fail_memory(err, path);
+    if (status == MAE_OK && strcmp(path, "-") == 0)
         status = open_descriptor(w, STDOUT_FILENO, err);
-    else if (status == STATUS_OK)
+    else if (status == MAE_OK)
         status = open_kind(w, err);
-    if (status == STATUS_OK)
+    if (status == MAE_OK)
         *out = w;
     else
         file_writer_close(w);
@@ -185,7 +184,7 @@ static Status write_fully(FileWriter *w, const uint8_t *data, size_t bytes, Erro
         data += n;
         bytes -= (size_t)n;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status flush(FileWriter *w, Error *err) {
@@ -210,28 +209,28 @@ Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *e
     if (w->digest != NULL) follow(w->digest, data, bytes);
     if (bytes > BUFFER_BYTES - w->used) {
         Status status = flush(w, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
     if (bytes > BUFFER_BYTES) return write_fully(w, data, bytes, err);
     if (bytes > 0) memcpy(w->buffer + w->used, data, bytes);
     w->used += bytes;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status file_writer_replace_start(FileWriter *w, const void *data, size_t bytes, Error *err) {
     ASSERT(w->fd >= 0 && w->digest == NULL, "%s: after commit, or with a digest", w->path);
-    if (w->stream) return fail(err, STATUS_IO, "%s: has no start to go back to", w->path);
+    if (w->stream) return fail(err, MAE_IO, "%s: has no start to go back to", w->path);
     Status status = flush(w, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (lseek(w->fd, 0, SEEK_SET) < 0) return file_fail(err, w->temporary, "go back to the start");
     status = write_fully(w, data, bytes, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (lseek(w->fd, 0, SEEK_END) < 0) return file_fail(err, w->temporary, "go on to the end");
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status file_sync_folder(const char *folder, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
         status = file_fail(err, folder, "flush to disk");
@@ -255,12 +254,12 @@ static Status sync_folder_of(const char *path, Error *err) {
 Status file_writer_commit(FileWriter *w, Error *err) {
     ASSERT(w->fd >= 0, "%s: committed twice", w->path);
     Status status = flush(w, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (!w->stream && fsync(w->fd) != 0) return file_fail(err, w->temporary, "flush to disk");
     int closed = close(w->fd);
     w->fd = -1;
     if (closed != 0) return file_fail(err, w->stream ? w->path : w->temporary, "close");
-    if (w->stream) return STATUS_OK;
+    if (w->stream) return MAE_OK;
     if (rename(w->temporary, w->target) != 0) return file_fail(err, w->path, "replace");
     mem_free(w->temporary);
     w->temporary = NULL;
@@ -278,7 +277,7 @@ void file_writer_close(FileWriter *w) {
 }
 
 Status file_write_all(const char *path, const void *data, size_t bytes, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     FileWriter *w = NULL;
     TRY(file_writer_open(path, &w, err));
     TRY(file_writer_write(w, data, bytes, err));

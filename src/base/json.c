@@ -55,14 +55,14 @@ Status json_find_object(const char *folder, const char *name, json_t **out, Erro
     Error reason = {0};
     *out = NULL;
     Status status = file_path(folder, name, &path, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     status = file_read_regular(path, MAX_BYTES, &data, &bytes, &reason);
-    if (status == STATUS_OK) *out = json_parse(data, bytes, NULL);
+    if (status == MAE_OK) *out = json_parse(data, bytes, NULL);
     if (!json_is_object(*out)) {
         json_decref(*out);
         *out = NULL;
     }
     mem_free(data);
     mem_free(path);
-    return status == STATUS_MEMORY ? fail(err, status, "%s", reason.message) : STATUS_OK;
+    return status == MAE_MEMORY ? fail(err, status, "%s", reason.message) : MAE_OK;
 }

@@ -6,18 +6,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *status_name(Status s) {
-    static const char *const names[] = {
-#define X(name, text) text,
-        STATUS_LIST(X)
-#undef X
-    };
-    size_t i = (size_t)s;
-    return i < sizeof names / sizeof names[0] ? names[i] : "unknown";
+const char *mae_status_name(MaeStatus s) {
+    switch (s) {
+    case MAE_OK: return "ok";
+    case MAE_USAGE: return "usage";
+    case MAE_IO: return "input/output";
+    case MAE_FORMAT: return "format";
+    case MAE_SHAPE: return "shape";
+    case MAE_MEMORY: return "memory";
+    case MAE_UNSUPPORTED: return "unsupported";
+    case MAE_EMPTY: return "empty";
+    case MAE_NONFINITE: return "non-finite";
+    case MAE_INTERRUPTED: return "interrupted";
+    }
+    return "unknown";
+}
+
+Error *error_clear(Error *err) {
+    if (err) *err = (Error){.status = MAE_OK};
+    return err;
 }
 
 Status fail(Error *err, Status status, const char *format, ...) {
-    if (err == NULL || err->status != STATUS_OK) return status;
+    if (err == NULL || err->status != MAE_OK) return status;
     va_list args;
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);

@@ -5,31 +5,11 @@
 #ifndef BASE_STATUS_H
 #define BASE_STATUS_H
 
-#include <stddef.h>
+#include "mae.h"
 
-#define STATUS_LIST(X)                                                                             \
-    X(OK, "ok")                                                                                    \
-    X(USAGE, "usage")                                                                              \
-    X(IO, "input/output")                                                                          \
-    X(FORMAT, "format")                                                                            \
-    X(SHAPE, "shape")                                                                              \
-    X(MEMORY, "memory")                                                                            \
-    X(UNSUPPORTED, "unsupported")                                                                  \
-    X(EMPTY, "empty")                                                                              \
-    X(NONFINITE, "non-finite")                                                                     \
-    X(INTERRUPTED, "interrupted")
-
-typedef enum Status {
-#define X(name, text) STATUS_##name,
-    STATUS_LIST(X)
-#undef X
-} Status;
-
-/* One message per failure. Zero-initialise it; the first failure wins. */
-typedef struct Error {
-    Status status;
-    char message[1024];
-} Error;
+/* One message per failure. Zero-initialise an Error; the first failure wins. */
+typedef MaeStatus Status;
+typedef MaeError Error;
 
 #if defined(__GNUC__)
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -37,8 +17,9 @@ typedef struct Error {
 #define PRINTF_LIKE(fmt, args)
 #endif
 
-/* The word for a status, for logs and JSON. */
-const char *status_name(Status s);
+/* For public functions, whose callers may use one MaeError again: *err as it was before the first
+ * failure. Returns err, which may be NULL. */
+Error *error_clear(Error *err);
 
 /* Records the message in *err (err may be NULL) unless one is there already; returns status. */
 Status fail(Error *err, Status status, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -46,7 +27,7 @@ Status fail(Error *err, Status status, const char *format, ...) PRINTF_LIKE(3, 4
 #define TRY(call)                                                                                  \
     do {                                                                                           \
         status = (call);                                                                           \
-        if (status != STATUS_OK) goto done;                                                        \
+        if (status != MAE_OK) goto done;                                                           \
     } while (0)
 
 /* Aborts with file, line and message; on in every build. */

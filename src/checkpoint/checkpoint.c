@@ -16,7 +16,7 @@
 /* --- tensors out ------------------------------------------------------------------------------ */
 
 Status checkpoint_write(const char *path, const Vit *v, const CheckpointNotes *notes, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     TensorList list = {0};
     TRY(tensor_list_new(&list, v->device, (size_t)params_count(v->params), err));
     for (int64_t i = 0; i < params_count(v->params); i++) {
@@ -38,14 +38,14 @@ static Status override_statistics(CheckpointFile *c, const CheckpointHints *hint
     ModelConfig said = c->config;
     char mean[STATISTICS_TEXT_BYTES], std[STATISTICS_TEXT_BYTES];
     bool known = c->config.embed_dim > 0;
-    if (!known || !hints || (!hints->mean && !hints->std)) return STATUS_OK;
+    if (!known || !hints || (!hints->mean && !hints->std)) return MAE_OK;
     Status status = statistics_set(hints->mean, hints->std, &c->config, err);
-    if (status != STATUS_OK || hints->said || statistics_equal(&said, &c->config)) return status;
+    if (status != MAE_OK || hints->said || statistics_equal(&said, &c->config)) return status;
     statistics_print(c->config.mean, said.channels, mean);
     statistics_print(c->config.std, said.channels, std);
     log_line(LOG_INFO, "%s: pixels are normalised with mean %s, deviation %s, as told",
              tensorfile_path(c->file), mean, std);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Nothing else is in a file of this project than its model. */
@@ -61,8 +61,8 @@ static Status refuse_strangers(CheckpointFile *c, bool describe_only, Error *err
                  "tensor %.200s of shape %s does not belong to the model", t->name, shape);
     }
     return *c->refused && !describe_only
-               ? fail(err, STATUS_SHAPE, "%s: %s", tensorfile_path(c->file), c->refused)
-               : STATUS_OK;
+               ? fail(err, MAE_SHAPE, "%s: %s", tensorfile_path(c->file), c->refused)
+               : MAE_OK;
 }
 
 /* A file of this project says all in its metadata, and holds one model. */
@@ -71,11 +71,11 @@ static Status open_native(CheckpointFile *c, const CheckpointHints *hints, Error
     c->dialect = (DialectFile){.file = c->file, .dialect = DIALECT_OFFICIAL};
     c->models = (DialectModels){.model = {c->dialect}, .n = 1};
     if (hints && hints->prefix)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "--prefix %s: %s is a checkpoint of mae.c and holds one model; leave it out",
                     hints->prefix, tensorfile_path(c->file));
     Status status = meta_get_model(c->file, &c->config, &c->notes, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     inventory_make(&c->dialect, &c->models, &c->config, c->verdicts, missing);
     return refuse_strangers(c, hints && hints->describe_only, err);
 }
@@ -83,18 +83,18 @@ static Status open_native(CheckpointFile *c, const CheckpointHints *hints, Error
 /* For files of others foreign.c has to look around. */
 Status checkpoint_open(const char *path, const CheckpointHints *hints, CheckpointFile **out,
                        Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     CheckpointFile *c = mem_alloc(sizeof *c);
     char *file = NULL;
     *out = NULL;
-    if (!c) return fail(err, STATUS_MEMORY, "no memory to open %s", path);
+    if (!c) return fail(err, MAE_MEMORY, "no memory to open %s", path);
     TRY(checkpoint_find(path, &file, err));
     TRY(tensorfile_open(file, &c->file, err));
     if ((!hints || !hints->said) && strcmp(file, path) != 0)
         log_line(LOG_INFO, "%s is a run folder: %s is taken", path, file);
     c->verdicts = mem_alloc_array(tensorfile_count(c->file) + 1, sizeof *c->verdicts);
     if (!c->verdicts) {
-        status = fail(err, STATUS_MEMORY, "no memory to open %s", path);
+        status = fail(err, MAE_MEMORY, "no memory to open %s", path);
         goto done;
     }
     c->native = meta_is_native(c->file);
@@ -123,9 +123,9 @@ void checkpoint_notes_free(CheckpointNotes *n) {
 
 static Status read_param(const CheckpointFile *c, Vit *v, Param *p, Error *err) {
     float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
-    if (!host) return fail(err, STATUS_MEMORY, "no memory to read %s", p->name);
+    if (!host) return fail(err, MAE_MEMORY, "no memory to read %s", p->name);
     Status status = dialect_read(&c->dialect, p, host, err);
-    if (status == STATUS_OK) params_set(v->params, p, host);
+    if (status == MAE_OK) params_set(v->params, p, host);
     mem_free(host);
     return status;
 }
@@ -135,16 +135,16 @@ static Status refuse_foreign_tensors(const CheckpointFile *c, const Vit *v, Erro
         char shape[96];
         const TensorEntry *t = tensorfile_at(c->file, i);
         if (!params_find(v->params, t->name))
-            return fail(err, STATUS_SHAPE, "%s: tensor %s of shape %s does not belong to the model",
+            return fail(err, MAE_SHAPE, "%s: tensor %s of shape %s does not belong to the model",
                         tensorfile_path(c->file), t->name,
                         shape_text(t->shape, shape, sizeof shape));
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status checkpoint_read(const CheckpointFile *c, Vit *v, Error *err) {
     Status status = refuse_foreign_tensors(c, v, err);
-    for (int64_t i = 0; i < params_count(v->params) && status == STATUS_OK; i++)
+    for (int64_t i = 0; i < params_count(v->params) && status == MAE_OK; i++)
         status = read_param(c, v, params_at(v->params, i), err);
     return status;
 }
@@ -160,8 +160,8 @@ static Status read_positions(const CheckpointFile *c, Vit *v, Param *p, Error *e
     float *in = mem_alloc_array((size_t)(n * D), sizeof *in);
     float *out = mem_alloc_array((size_t)p->numel, sizeof *out);
     Status status = in && out ? dialect_read(&c->dialect, &file, in, err)
-                              : fail(err, STATUS_MEMORY, "no memory to interpolate positions");
-    if (status == STATUS_OK) {
+                              : fail(err, MAE_MEMORY, "no memory to interpolate positions");
+    if (status == MAE_OK) {
         pos_embed_interpolate(out, model_grid_height(here), model_grid_width(here), in,
                               model_grid_height(there), model_grid_width(there), D);
         params_set(v->params, p, out);
@@ -188,10 +188,10 @@ static Status read_head(const CheckpointFile *c, Vit *v, Param *p, const int *ro
     float *there = mem_alloc_array((size_t)p->numel, sizeof *there);
     float *here = mem_alloc_array((size_t)p->numel, sizeof *here);
     Status status = there && here ? dialect_read(&c->dialect, p, there, err)
-                                  : fail(err, STATUS_MEMORY, "no memory to read %s", p->name);
-    for (int64_t i = 0; i < O && status == STATUS_OK; i++)
+                                  : fail(err, MAE_MEMORY, "no memory to read %s", p->name);
+    for (int64_t i = 0; i < O && status == MAE_OK; i++)
         memcpy(here + i * n, there + rows[i] * n, (size_t)n * sizeof *here);
-    if (status == STATUS_OK) params_set(v->params, p, here);
+    if (status == MAE_OK) params_set(v->params, p, here);
     mem_free(there);
     mem_free(here);
     return status;
@@ -199,7 +199,7 @@ static Status read_head(const CheckpointFile *c, Vit *v, Param *p, const int *ro
 
 Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows, Error *err) {
     if (c->config.head != HEAD_NONE && c->config.pool != v->config.pool)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "%s is a classifier that pools otherwise (%s); use --pool %s with it",
                     tensorfile_path(c->file), c->config.pool == POOL_CLS ? "cls" : "mean",
                     c->config.pool == POOL_CLS ? "cls" : "mean");
@@ -209,9 +209,9 @@ Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows,
         Status status = vit_is_head(p->name)                ? read_head(c, v, p, rows, err)
                         : strcmp(p->name, "pos_embed") == 0 ? read_positions(c, v, p, err)
                                                             : read_param(c, v, p, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* --- what pre-training goes on from ----------------------------------------------------------- */
@@ -256,11 +256,11 @@ static void say_what_is_fresh(const CheckpointFile *c, const Vit *v) {
 }
 
 Status checkpoint_read_autoencoder(const CheckpointFile *c, Vit *v, Error *err) {
-    Status status = c->config.head == HEAD_NONE ? refuse_foreign_tensors(c, v, err) : STATUS_OK;
-    for (int64_t i = 0; i < params_count(v->params) && status == STATUS_OK; i++) {
+    Status status = c->config.head == HEAD_NONE ? refuse_foreign_tensors(c, v, err) : MAE_OK;
+    for (int64_t i = 0; i < params_count(v->params) && status == MAE_OK; i++) {
         Param *p = params_at(v->params, i);
         if (!stays_fresh(c, v, p->name)) status = read_param(c, v, p, err);
     }
-    if (status == STATUS_OK) say_what_is_fresh(c, v);
+    if (status == MAE_OK) say_what_is_fresh(c, v);
     return status;
 }

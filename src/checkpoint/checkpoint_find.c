@@ -9,9 +9,9 @@ static Status no_weights(const char *path, Error *err) {
     (void)file_is_in(path, "config.json", &config, &ignored);
     (void)file_is_in(path, "log.jsonl", &log, &ignored);
     if (config && log)
-        return fail(err, STATUS_EMPTY, "%s: a run folder in which no checkpoint has been saved yet",
+        return fail(err, MAE_EMPTY, "%s: a run folder in which no checkpoint has been saved yet",
                     path);
-    return fail(err, STATUS_EMPTY,
+    return fail(err, MAE_EMPTY,
                 "%s: the folder holds neither a run (" WEIGHTS_NAME
                 ") nor weights of another tool (model.safetensors, pytorch_model.bin); name the "
                 "file itself",
@@ -22,7 +22,7 @@ static Status no_weights(const char *path, Error *err) {
  * pre-trains has none. */
 Status checkpoint_find(const char *path, char **out, Error *err) {
     static const char *const names[] = {"best.safetensors", WEIGHTS_NAME};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     bool there = !file_is_directory(path);
     *out = NULL;
     for (int i = 0; i < 2 && !there; i++) {
@@ -31,7 +31,7 @@ Status checkpoint_find(const char *path, char **out, Error *err) {
     }
     if (!there && !tensorfile_is_folder(path)) return no_weights(path, err);
     *out = mem_strdup(path);
-    if (!*out) status = fail(err, STATUS_MEMORY, "no memory for a path");
+    if (!*out) status = fail(err, MAE_MEMORY, "no memory for a path");
 done:
     return status;
 }

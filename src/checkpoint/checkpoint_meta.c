@@ -110,64 +110,64 @@ const char *meta_fact(const TensorFile *f, const char *key) {
 
 static Status need(const TensorFile *f, const char *key, const char **out, Error *err) {
     *out = tensorfile_meta(f, key);
-    if (*out) return STATUS_OK;
-    return fail(err, STATUS_FORMAT, "%s: metadata has no \"%s\"; it is not a checkpoint of mae.c",
+    if (*out) return MAE_OK;
+    return fail(err, MAE_FORMAT, "%s: metadata has no \"%s\"; it is not a checkpoint of mae.c",
                 tensorfile_path(f), key);
 }
 
 Status meta_get_int(const TensorFile *f, const char *key, int64_t *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     char *end;
     errno = 0;
     *out = strtoll(text, &end, 10);
     if (errno || end == text || *end)
-        return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not an integer",
+        return fail(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not an integer",
                     tensorfile_path(f), key, text);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status meta_get_real(const TensorFile *f, const char *key, double *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     char *end;
     *out = strtod(text, &end);
     if (end == text || *end || !isfinite(*out))
-        return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not a number",
+        return fail(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not a number",
                     tensorfile_path(f), key, text);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status get_word(const TensorFile *f, const char *key, const char *const *words, int n,
                        int *out, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     for (*out = 0; *out < n; (*out)++)
-        if (strcmp(words[*out], text) == 0) return STATUS_OK;
-    return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" is \"%.40s\", which is not known here",
+        if (strcmp(words[*out], text) == 0) return MAE_OK;
+    return fail(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", which is not known here",
                 tensorfile_path(f), key, text);
 }
 
 static Status get_floats(const TensorFile *f, const char *key, float *out, int64_t n, Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     for (int64_t i = 0; i < n; i++) {
         char *end;
         out[i] = strtof(text, &end);
         if (end == text || *end != (i + 1 < n ? ',' : '\0') || !isfinite(out[i]))
-            return fail(err, STATUS_FORMAT, "%s: metadata \"%s\" does not hold %" PRId64 " numbers",
+            return fail(err, MAE_FORMAT, "%s: metadata \"%s\" does not hold %" PRId64 " numbers",
                         tensorfile_path(f), key, n);
         text = end + 1;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status config_from_meta(const TensorFile *f, ModelConfig *c, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int target = 0;
     int64_t flag = 0;
     *c = (ModelConfig){0};
@@ -200,14 +200,14 @@ done:
 
 /* Files of the first version say nothing of heads: they have none. */
 static Status head_from_meta(const TensorFile *f, ModelConfig *c, CheckpointNotes *n, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int word = 0;
     int64_t averaged = 0;
     n->top1 = -1;
-    if (!tensorfile_meta(f, "head")) return STATUS_OK;
+    if (!tensorfile_meta(f, "head")) return MAE_OK;
     TRY(get_word(f, "head", HEADS, 3, &word, err));
     c->head = (HeadKind)word;
-    if (c->head == HEAD_NONE) return STATUS_OK;
+    if (c->head == HEAD_NONE) return MAE_OK;
     TRY(get_word(f, "pool", POOLS, 2, &word, err));
     c->pool = (PoolKind)word;
     TRY(meta_get_int(f, "classes", &c->classes, err));
@@ -218,14 +218,14 @@ static Status head_from_meta(const TensorFile *f, ModelConfig *c, CheckpointNote
     const char *names = tensorfile_meta(f, "class_names");
     if (names) TRY(classes_from_json(names, tensorfile_path(f), &n->classes, err));
     if (n->classes && n->classes->n != c->classes)
-        status = fail(err, STATUS_FORMAT, "%s: %" PRId64 " class names for %" PRId64 " classes",
+        status = fail(err, MAE_FORMAT, "%s: %" PRId64 " class names for %" PRId64 " classes",
                       tensorfile_path(f), n->classes->n, c->classes);
 done:
     return status;
 }
 
 static Status notes_from_meta(const TensorFile *f, CheckpointNotes *n, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int mask = 0;
     const char *preset;
     *n = (CheckpointNotes){0};
@@ -249,18 +249,17 @@ Status meta_get_model(const TensorFile *file, ModelConfig *c, CheckpointNotes *n
     const char *format = tensorfile_meta(file, "format");
     if (!format || strcmp(format, META_FORMAT) != 0)
         return fail(
-            err, STATUS_FORMAT,
+            err, MAE_FORMAT,
             "%s: not a checkpoint of mae.c (metadata \"format\" is %s); it does not say what "
             "the model is",
             tensorfile_path(file), format ? format : "missing");
     int64_t version;
     Status status = meta_get_int(file, "format_version", &version, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (version != META_VERSION)
-        return fail(err, STATUS_UNSUPPORTED,
-                    "%s: format version %" PRId64 ", this program reads %d", tensorfile_path(file),
-                    version, META_VERSION);
+        return fail(err, MAE_UNSUPPORTED, "%s: format version %" PRId64 ", this program reads %d",
+                    tensorfile_path(file), version, META_VERSION);
     status = config_from_meta(file, c, err);
-    if (status == STATUS_OK) status = notes_from_meta(file, notes, err);
-    return status == STATUS_OK ? head_from_meta(file, c, notes, err) : status;
+    if (status == MAE_OK) status = notes_from_meta(file, notes, err);
+    return status == MAE_OK ? head_from_meta(file, c, notes, err) : status;
 }

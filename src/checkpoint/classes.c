@@ -23,16 +23,16 @@ static Status names_new(int64_t n, ClassNames **out, Error *err) {
     if (c) c->name = mem_alloc_array((size_t)n + 1, sizeof *c->name);
     if (!c || !c->name) {
         classes_free(c);
-        return fail(err, STATUS_MEMORY, "no memory for the names of %" PRId64 " classes", n);
+        return fail(err, MAE_MEMORY, "no memory for the names of %" PRId64 " classes", n);
     }
     c->n = n;
     *out = c;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status set_name(ClassNames *c, int64_t i, const char *name, Error *err) {
     c->name[i] = mem_strdup(name);
-    return c->name[i] ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for class names");
+    return c->name[i] ? MAE_OK : fail(err, MAE_MEMORY, "no memory for class names");
 }
 
 void classes_free(ClassNames *c) {
@@ -52,9 +52,9 @@ Status classes_from_dataset(const Dataset *d, ClassNames **out, Error *err) {
     ClassNames *c = NULL;
     *out = NULL;
     Status status = names_new(dataset_n_classes(d), &c, err);
-    for (int i = 0; i < dataset_n_classes(d) && status == STATUS_OK; i++)
+    for (int i = 0; i < dataset_n_classes(d) && status == MAE_OK; i++)
         status = set_name(c, i, dataset_class_name(d, i), err);
-    if (status == STATUS_OK)
+    if (status == MAE_OK)
         *out = c;
     else
         classes_free(c);
@@ -70,16 +70,16 @@ Status classes_from_json(const char *text, const char *where, ClassNames **out, 
     *out = NULL;
     Status status = json_is_array(list) && n > 0 && n <= MAX_CLASSES
                         ? names_new((int64_t)n, &c, err)
-                        : fail(err, STATUS_FORMAT, "%s: class names are no list of strings", where);
-    for (size_t i = 0; i < n && status == STATUS_OK; i++) {
+                        : fail(err, MAE_FORMAT, "%s: class names are no list of strings", where);
+    for (size_t i = 0; i < n && status == MAE_OK; i++) {
         const char *name = json_string_value(json_array_get(list, i));
         status = name ? set_name(c, (int64_t)i, name, err)
-                      : fail(err, STATUS_FORMAT, "%s: name of class %zu is no string", where, i);
-        if (status == STATUS_OK && !name_unescape(c->name[i]))
-            status = fail(err, STATUS_MEMORY, "no memory for class names");
+                      : fail(err, MAE_FORMAT, "%s: name of class %zu is no string", where, i);
+        if (status == MAE_OK && !name_unescape(c->name[i]))
+            status = fail(err, MAE_MEMORY, "no memory for class names");
     }
     json_decref(list);
-    if (status == STATUS_OK)
+    if (status == MAE_OK)
         *out = c;
     else
         classes_free(c);
@@ -144,22 +144,22 @@ static Status map_by_number(int64_t n_model, const Dataset *d, const char *what,
         const char *name = dataset_class_name(d, i);
         int64_t number = plain_number(name);
         if (number < 0 || number >= n_model)
-            return fail(err, STATUS_SHAPE,
+            return fail(err, MAE_SHAPE,
                         "class %.60s of %s is none of the model, whose classes are 0 to %" PRId64
                         ", without names; say which is which with --classes FILE",
                         name, what, n_model - 1);
         map[i] = (int)number;
     }
     warn_of_order(d, what);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status map_by_position(int64_t n_model, const Dataset *d, const char *what, int *map,
                               Error *err) {
     int n = dataset_n_classes(d);
     for (int i = 0; i < n; i++) map[i] = i;
-    if (n == n_model) return STATUS_OK;
-    return fail(err, STATUS_SHAPE,
+    if (n == n_model) return MAE_OK;
+    return fail(err, MAE_SHAPE,
                 "%s has %d classes, the model has %" PRId64
                 " without names; say which is which with --classes FILE",
                 what, n, n_model);
@@ -170,11 +170,11 @@ static Status map_by_name(const ClassNames *model, int64_t n_model, const Datase
     for (int i = 0; i < dataset_n_classes(d); i++) {
         map[i] = (int)classes_find(model, dataset_class_name(d, i));
         if (map[i] < 0)
-            return fail(err, STATUS_SHAPE,
+            return fail(err, MAE_SHAPE,
                         "class %s of %s is none of the model's %" PRId64 " classes (%s, ...)",
                         dataset_class_name(d, i), what, n_model, model->name[0]);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status classes_map(const ClassNames *model, int64_t n_model, const Dataset *d, const char *what,
@@ -182,16 +182,16 @@ Status classes_map(const ClassNames *model, int64_t n_model, const Dataset *d, c
     int n = dataset_n_classes(d);
     *map = NULL;
     if (n < 1)
-        return fail(err, STATUS_EMPTY,
+        return fail(err, MAE_EMPTY,
                     "%s has no labels; it needs a folder per class, a list with labels, CIFAR or "
                     "shards with .cls",
                     what);
     *map = map_new(d);
-    if (!*map) return fail(err, STATUS_MEMORY, "no memory for %d classes", n);
+    if (!*map) return fail(err, MAE_MEMORY, "no memory for %d classes", n);
     Status status = model            ? map_by_name(model, n_model, d, what, *map, err)
                     : all_numbers(d) ? map_by_number(n_model, d, what, *map, err)
                                      : map_by_position(n_model, d, what, *map, err);
-    if (status == STATUS_OK) return status;
+    if (status == MAE_OK) return status;
     mem_free(*map);
     *map = NULL;
     return status;
@@ -252,16 +252,16 @@ static Status read_line(ClassFile *f, char *text, Error *err) {
     int64_t number = plain_number(tab ? tab + 1 : text);
     int here = tab || number < 0 ? dataset_class(f->data, text) : (int)f->line - 1;
     if (tab && number < 0)
-        return fail(err, STATUS_FORMAT, "%s, line %" PRId64 ": %.40s is no class number", f->path,
+        return fail(err, MAE_FORMAT, "%s, line %" PRId64 ": %.40s is no class number", f->path,
                     f->line, tab + 1);
     if (number < 0) number = f->model ? classes_find(f->model, text) : -1;
     if (number < 0 || number >= f->n_model)
-        return fail(err, STATUS_FORMAT,
+        return fail(err, MAE_FORMAT,
                     "%s, line %" PRId64 ": %.60s is none of the model's %" PRId64 " classes",
                     f->path, f->line, text, f->n_model);
     f->allowed[number] = 1;
     if (here >= 0 && here < dataset_n_classes(f->data)) f->map[here] = (int)number;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status read_lines(ClassFile *f, char *text, Error *err) {
@@ -271,16 +271,16 @@ static Status read_lines(ClassFile *f, char *text, Error *err) {
         text[n] = '\0';
         if (n && text[n - 1] == '\r') text[n - 1] = '\0';
         f->line++;
-        Status status = *text ? read_line(f, text, err) : STATUS_OK;
-        if (status != STATUS_OK) return status;
+        Status status = *text ? read_line(f, text, err) : MAE_OK;
+        if (status != MAE_OK) return status;
         text += n + more;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status classes_map_file(const char *file, const ClassNames *model, int64_t n_model,
                         const Dataset *d, int **map, uint8_t *allowed, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     uint8_t *bytes = NULL;
     size_t n = 0;
     char *text = NULL;
@@ -289,7 +289,7 @@ Status classes_map_file(const char *file, const ClassNames *model, int64_t n_mod
     text = mem_printf("%.*s", (int)n, (const char *)bytes);
     *map = map_new(d);
     if (!text || !*map) {
-        status = fail(err, STATUS_MEMORY, "no memory for %s", file);
+        status = fail(err, MAE_MEMORY, "no memory for %s", file);
         goto done;
     }
     memset(allowed, 0, (size_t)n_model);
@@ -302,12 +302,12 @@ Status classes_map_file(const char *file, const ClassNames *model, int64_t n_mod
     TRY(read_lines(&f, text_after_mark(text), err));
     for (int i = 0; i < dataset_n_classes(d); i++)
         if ((*map)[i] < 0) {
-            status = fail(err, STATUS_SHAPE, "%s does not say what class %s of the data is", file,
+            status = fail(err, MAE_SHAPE, "%s does not say what class %s of the data is", file,
                           dataset_class_name(d, i));
             goto done;
         }
 done:
-    if (status != STATUS_OK) {
+    if (status != MAE_OK) {
         mem_free(*map);
         *map = NULL;
     }

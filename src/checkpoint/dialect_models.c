@@ -146,18 +146,18 @@ Status dialect_models(const TensorFile *file, DialectModels *out, Error *err) {
     collect(file, true, out);
     if (out->n) {
         put_first(out);
-        return STATUS_OK;
+        return MAE_OK;
     }
     family = family_of_others(file, &tensor);
     if (family)
-        return fail(err, STATUS_UNSUPPORTED, "%s: %s (tensor %s)", tensorfile_path(file), family,
+        return fail(err, MAE_UNSUPPORTED, "%s: %s (tensor %s)", tensorfile_path(file), family,
                     tensor);
     collect(file, false, out);
-    if (out->n) return STATUS_OK;
+    if (out->n) return MAE_OK;
     for (size_t i = 0; i < tensorfile_count(file); i++)
         if (tensorfile_at(file, i)->refusal != NULL)
             return tensorfile_check(file, tensorfile_at(file, i), err);
-    return fail(err, STATUS_FORMAT,
+    return fail(err, MAE_FORMAT,
                 "%s: no vision transformer is in it (%zu tensors, the first is %s); looked for the "
                 "names of facebookresearch/mae, timm, Hugging Face and mmpretrain",
                 tensorfile_path(file), tensorfile_count(file),
@@ -199,19 +199,19 @@ Status dialect_choose(const DialectModels *m, const char *prefix, DialectFile *o
     char text[512];
     size_t found = 0;
     *out = m->model[0];
-    if (!prefix) return STATUS_OK;
+    if (!prefix) return MAE_OK;
     for (size_t i = 0; i < m->n; i++)
         if (is_whole(m->model[i].prefix, prefix)) {
             *out = m->model[i];
-            return STATUS_OK;
+            return MAE_OK;
         }
     for (size_t i = 0; i < m->n; i++)
         if (is_part(m->model[i].prefix, prefix)) {
             *out = m->model[i];
             found++;
         }
-    if (found == 1) return STATUS_OK;
-    return fail(err, STATUS_USAGE, "--prefix %s: %s model of %s; there %s %s", prefix,
+    if (found == 1) return MAE_OK;
+    return fail(err, MAE_USAGE, "--prefix %s: %s model of %s; there %s %s", prefix,
                 found ? "more than one" : "no", tensorfile_path(m->model[0].file),
                 m->n == 1 ? "is" : "are", dialect_prefixes(m, text, sizeof text));
 }

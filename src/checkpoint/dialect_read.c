@@ -24,8 +24,8 @@ static bool is_float(DType t) {
 }
 
 static Status check_float(const DialectFile *d, const TensorEntry *t, Error *err) {
-    if (is_float(t->dtype)) return STATUS_OK;
-    return fail(err, STATUS_UNSUPPORTED,
+    if (is_float(t->dtype)) return MAE_OK;
+    return fail(err, MAE_UNSUPPORTED,
                 "%s: tensor %s has elements of type %s, which are no weights as they are "
                 "(quantised?); save it as float32",
                 tensorfile_path(d->file), t->name, tensorfile_type(t));
@@ -39,23 +39,22 @@ static Status read_part(const DialectFile *d, const Param *p, const char *name, 
     if (n > 1) shape.dim[0] /= n;
     if (!*name) {
         memset(out, 0, (size_t)shape_numel(shape) * sizeof *out);
-        return STATUS_OK;
+        return MAE_OK;
     }
     const TensorEntry *t = tensorfile_find(d->file, name);
     if (t->refusal != NULL) return tensorfile_check(d->file, t, err);
     if (lacks_cls_row(t, p)) {
         memset(out, 0, (size_t)p->shape.dim[2] * sizeof *out);
         Status status = check_float(d, t, err);
-        return status == STATUS_OK ? tensorfile_read(d->file, t, out + p->shape.dim[2], err)
-                                   : status;
+        return status == MAE_OK ? tensorfile_read(d->file, t, out + p->shape.dim[2], err) : status;
     }
     bool scalar = t->shape.n_dims == 0 && shape_numel(shape) == 1; /* num_batches_tracked */
     if (!scalar && !shape_equal(t->shape, shape))
-        return fail(err, STATUS_SHAPE, "%s: tensor %s has shape %s, the model needs %s",
+        return fail(err, MAE_SHAPE, "%s: tensor %s has shape %s, the model needs %s",
                     tensorfile_path(d->file), t->name, shape_text(t->shape, have, sizeof have),
                     shape_text(shape, want, sizeof want));
-    Status status = scalar ? STATUS_OK : check_float(d, t, err);
-    return status == STATUS_OK ? tensorfile_read(d->file, t, out, err) : status;
+    Status status = scalar ? MAE_OK : check_float(d, t, err);
+    return status == MAE_OK ? tensorfile_read(d->file, t, out, err) : status;
 }
 
 /* s * (W x + b) = (s W) x + s b: a row of the linear layer in front takes its factor. */
@@ -63,19 +62,19 @@ static Status multiply_scale(const DialectFile *d, const Param *p, float *out, E
     const TensorEntry *t = dialect_scale(d, p->name);
     int64_t rows = p->shape.dim[0], columns = p->numel / (rows > 0 ? rows : 1);
     char have[96];
-    if (!t) return STATUS_OK;
+    if (!t) return MAE_OK;
     if (t->refusal != NULL) return tensorfile_check(d->file, t, err);
     if (shape_numel(t->shape) != rows)
-        return fail(err, STATUS_SHAPE,
+        return fail(err, MAE_SHAPE,
                     "%s: tensor %s (layer scale) has shape %s, %s needs %lld values",
                     tensorfile_path(d->file), t->name, shape_text(t->shape, have, sizeof have),
                     p->name, (long long)rows);
     Status status = check_float(d, t, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     float *scale = mem_alloc_array((size_t)rows, sizeof *scale);
-    if (!scale) return fail(err, STATUS_MEMORY, "no memory to read %s", t->name);
+    if (!scale) return fail(err, MAE_MEMORY, "no memory to read %s", t->name);
     status = tensorfile_read(d->file, t, scale, err);
-    for (int64_t i = 0; status == STATUS_OK && i < rows; i++)
+    for (int64_t i = 0; status == MAE_OK && i < rows; i++)
         for (int64_t k = 0; k < columns; k++) out[i * columns + k] *= scale[i];
     mem_free(scale);
     return status;
@@ -86,15 +85,15 @@ Status dialect_read(const DialectFile *d, const Param *p, float *out, Error *err
     int n = dialect_sources(d, p->name, names);
     if (n == 0 && dialect_is_zero(d, p->name)) {
         memset(out, 0, (size_t)p->numel * sizeof *out);
-        return STATUS_OK;
+        return MAE_OK;
     }
     if (n == 0)
-        return fail(err, STATUS_SHAPE, "%s: tensor %s of shape %s is missing",
+        return fail(err, MAE_SHAPE, "%s: tensor %s of shape %s is missing",
                     tensorfile_path(d->file), dialect_wanted(d, p->name, name, sizeof name),
                     shape_text(p->shape, want, sizeof want));
     for (int i = 0; i < n; i++) {
         Status status = read_part(d, p, names[i], n, out + i * (p->numel / n), err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
     return multiply_scale(d, p, out, err);
 }

@@ -52,7 +52,7 @@ static const char *find_published(bool (*fits)(const ModelConfig *preset, const 
                                   const CheckpointFile *c, ModelConfig *preset) {
     Error ignored = {0};
     for (int i = 0; model_preset_name(i); i++)
-        if (model_preset(model_preset_name(i), preset, &ignored) == STATUS_OK &&
+        if (model_preset(model_preset_name(i), preset, &ignored) == MAE_OK &&
             fits(preset, model_preset_name(i), c))
             return model_preset_name(i);
     return NULL;
@@ -116,43 +116,43 @@ static Status set_heads(CheckpointFile *c, const Facts *f, Error *err) {
     if (m->heads == 0) m->heads = heads_that_are_said(c, f);
     if (m->heads == 12 && f->origin == ORIGIN_MOCO && m->embed_dim == 384)
         foreign_assume(c, "12 heads, as MoCo v3 has them");
-    if (m->heads > 0) return STATUS_OK;
+    if (m->heads > 0) return MAE_OK;
     if (find_published(fits_width, c, &preset)) m->heads = preset.heads;
     if (m->heads == 0 && f->hints && f->hints->describe_only) {
         foreign_assume(c, "heads not said: --heads N");
-        return STATUS_OK;
+        return MAE_OK;
     }
     if (m->heads == 0)
-        return fail(err, STATUS_FORMAT,
+        return fail(err, MAE_FORMAT,
                     "%s: nothing says how many attention heads its %" PRId64
                     " channels are cut into; add --heads N",
                     tensorfile_path(c->file), m->embed_dim);
     assume_heads(c, &preset);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status set_decoder_heads(CheckpointFile *c, const Facts *f, Error *err) {
     ModelConfig *m = &c->config, preset;
-    if (m->decoder_depth == 0) return STATUS_OK;
+    if (m->decoder_depth == 0) return MAE_OK;
     if (f->hints && f->hints->decoder_heads > 0) m->decoder_heads = f->hints->decoder_heads;
     if (m->decoder_heads == 0)
         m->decoder_heads = foreign_count(f->config, "decoder_num_attention_heads");
     if (m->decoder_heads == 0) m->decoder_heads = foreign_fact_count(c, "decoder_heads");
     if (m->decoder_heads == 0 && find_published(fits_name, c, &preset))
         m->decoder_heads = 16; /* of all published decoders */
-    if (m->decoder_heads > 0) return STATUS_OK;
+    if (m->decoder_heads > 0) return MAE_OK;
     if (m->decoder_embed_dim != 512 && f->hints && f->hints->describe_only) {
         foreign_assume(c, "decoder heads not said: --decoder-heads N");
-        return STATUS_OK;
+        return MAE_OK;
     }
     if (m->decoder_embed_dim != 512)
-        return fail(err, STATUS_FORMAT,
+        return fail(err, MAE_FORMAT,
                     "%s: nothing says how many attention heads the decoder's %" PRId64
                     " channels are cut into; add --decoder-heads N",
                     tensorfile_path(c->file), m->decoder_embed_dim);
     m->decoder_heads = 16;
     foreign_assume(c, "decoder heads not said: 16, as published for width 512");
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static bool is_hf(const CheckpointFile *c) {
@@ -228,20 +228,20 @@ static void done_line(CheckpointFile *c, const char *format, ...) {
 static Status choose_model(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
     char list[384];
     Status status = dialect_models(c->file, &c->models, err);
-    if (status == STATUS_OK)
+    if (status == MAE_OK)
         status = dialect_choose(&c->models, hints ? hints->prefix : NULL, &c->dialect, err);
-    if (status != STATUS_OK || c->models.n + c->models.left_out < 2) return status;
+    if (status != MAE_OK || c->models.n + c->models.left_out < 2) return status;
     done_line(c, "it holds %zu models, of which %s is read (--prefix chooses: %s)",
               c->models.n + c->models.left_out, *c->dialect.prefix ? c->dialect.prefix : "(none)",
               dialect_prefixes(&c->models, list, sizeof list));
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* What a description says, and everything else stops at. */
 static Status refuse(CheckpointFile *c, const CheckpointHints *hints, const char *why, Error *err) {
     if (!*c->refused) snprintf(c->refused, sizeof c->refused, "%s", why);
-    if (hints && hints->describe_only) return STATUS_OK;
-    return fail(err, STATUS_UNSUPPORTED, "%s: %s", tensorfile_path(c->file), why);
+    if (hints && hints->describe_only) return MAE_OK;
+    return fail(err, MAE_UNSUPPORTED, "%s: %s", tensorfile_path(c->file), why);
 }
 
 /* Nothing in the model is left out without a reason. */
@@ -250,7 +250,7 @@ static Status check_tensors(CheckpointFile *c, const CheckpointHints *hints, Err
     inventory_make(&c->dialect, &c->models, &c->config, c->verdicts, missing);
     if (inventory_refusal(&c->dialect, &c->config, c->verdicts, why, sizeof why))
         return refuse(c, hints, why, err);
-    if (!*missing) return STATUS_OK;
+    if (!*missing) return MAE_OK;
     snprintf(why, sizeof why, "tensor %s is missing", missing);
     return refuse(c, hints, why, err);
 }
@@ -264,15 +264,15 @@ static Status find_sizes(CheckpointFile *c, const Facts *f, bool *known, Error *
     Error why = {0};
     foreign_image_size(c, f, &height, &width);
     Status status = dialect_config(&c->dialect, height, width, &c->config, &why);
-    if (status == STATUS_FORMAT && f->timm)
+    if (status == MAE_FORMAT && f->timm)
         status = dialect_config(&c->dialect, 0, 0, &c->config, &why);
-    *known = status == STATUS_OK;
+    *known = status == MAE_OK;
     if (*known) return status;
     inventory_make(&c->dialect, &c->models, NULL, c->verdicts, missing);
     if (inventory_refusal(&c->dialect, NULL, c->verdicts, names, sizeof names))
         return refuse(c, hints, names, err);
     snprintf(c->refused, sizeof c->refused, "%s", why.message);
-    return hints && hints->describe_only ? STATUS_OK : fail(err, status, "%s", why.message);
+    return hints && hints->describe_only ? MAE_OK : fail(err, status, "%s", why.message);
 }
 
 static void note_scales(CheckpointFile *c) {
@@ -284,11 +284,11 @@ static void note_scales(CheckpointFile *c) {
 static Status check_model(CheckpointFile *c, const Facts *f, Error *err) {
     char why[512];
     Status status = check_tensors(c, f->hints, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     note_scales(c);
     return foreign_config_refusal(c, f->timm ? f->timm : f->config, why, sizeof why)
                ? refuse(c, f->hints, why, err)
-               : STATUS_OK;
+               : MAE_OK;
 }
 
 static void say(const CheckpointFile *c) {
@@ -299,7 +299,7 @@ static void say(const CheckpointFile *c) {
 }
 
 Status foreign_describe(CheckpointFile *c, const CheckpointHints *hints, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Facts f = {.hints = hints};
     bool known;
     TRY(choose_model(c, hints, err));

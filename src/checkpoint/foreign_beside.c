@@ -27,7 +27,7 @@ static json_t *side_file(CheckpointFile *c, const char *path, const char *name) 
     json_t *root = NULL;
     json_error_t why;
     if (full && file_exists(full) &&
-        file_read(full, MAX_SIDE_FILE, &bytes, &n, &ignored) == STATUS_OK &&
+        file_read(full, MAX_SIDE_FILE, &bytes, &n, &ignored) == MAE_OK &&
         !(root = json_parse(bytes, n, &why)))
         foreign_assume(c, "%s is damaged and left out (line %d: %s)", name, why.line, why.text);
     mem_free(bytes);
@@ -145,8 +145,8 @@ void foreign_set_labels(CheckpointFile *c, const Facts *f) {
     json_t *list = label_list(labels, c->config.classes);
     char *text = list && !is_made_up(list) ? json_dumps(list, JSON_COMPACT) : NULL;
     const char *names = labels ? text : meta_fact(c->file, "class_names");
-    if (names && classes_from_json(names, tensorfile_path(c->file), &c->notes.classes, &ignored) !=
-                     STATUS_OK)
+    if (names &&
+        classes_from_json(names, tensorfile_path(c->file), &c->notes.classes, &ignored) != MAE_OK)
         c->notes.classes = NULL;
     if (c->notes.classes && c->notes.classes->n != c->config.classes)
         checkpoint_notes_free(&c->notes);

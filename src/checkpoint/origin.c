@@ -37,7 +37,7 @@ static Origin origin_of_positions(const CheckpointFile *c) {
     Param p = {.name = "pos_embed", .shape = SHAPE(1, rows, D), .numel = rows * D};
     float *have = mem_alloc_array((size_t)p.numel, sizeof *have);
     float *fixed = mem_alloc_array((size_t)p.numel, sizeof *fixed);
-    if (have && fixed && dialect_read(&c->dialect, &p, have, &ignored) == STATUS_OK) {
+    if (have && fixed && dialect_read(&c->dialect, &p, have, &ignored) == MAE_OK) {
         pos_embed_sincos(fixed, D, model_grid_height(m), model_grid_width(m));
         if (matches(have, fixed, rows, D, false))
             origin = ORIGIN_MAE;

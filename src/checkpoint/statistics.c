@@ -77,9 +77,9 @@ static int64_t parse_list(const char *text, float out[MAX_CHANNELS]) {
 static Status check_value(const char *option, const char *text, float v, Error *err) {
     bool deviation = strcmp(option, "std") == 0;
     if (deviation && !(v > 0))
-        return fail(err, STATUS_USAGE, "--std %.200s: a deviation must be above 0", text);
-    if (fabsf(v) <= LARGEST) return STATUS_OK;
-    return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE, "--std %.200s: a deviation must be above 0", text);
+    if (fabsf(v) <= LARGEST) return MAE_OK;
+    return fail(err, MAE_USAGE,
                 "--%s %.200s: is of pixels from 0 to 1; divide what is of 0 to 255 by 255", option,
                 text);
 }
@@ -87,26 +87,26 @@ static Status check_value(const char *option, const char *text, float v, Error *
 static Status set_one(const char *option, const char *text, int64_t channels, float *out,
                       Error *err) {
     float v[MAX_CHANNELS];
-    if (!text) return STATUS_OK;
+    if (!text) return MAE_OK;
     int64_t n = parse_list(text, v);
     if (n < 0)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "--%s %.200s: write a number, or one a channel joined by commas", option, text);
     if (n != 1 && n != channels)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "--%s %.200s: the model has %lld channels; give one number, or one a channel",
                     option, text, (long long)channels);
     for (int64_t i = 0; i < n; i++) {
         Status status = check_value(option, text, v[i], err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
     for (int64_t i = 0; i < channels && i < MAX_CHANNELS; i++) out[i] = v[n == 1 ? 0 : i];
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status statistics_set(const char *mean, const char *std, ModelConfig *c, Error *err) {
     Status status = set_one("mean", mean, c->channels, c->mean, err);
-    return status == STATUS_OK ? set_one("std", std, c->channels, c->std, err) : status;
+    return status == MAE_OK ? set_one("std", std, c->channels, c->std, err) : status;
 }
 
 /* --- beside weights --------------------------------------------------------------------------- */

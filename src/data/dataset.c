@@ -48,13 +48,13 @@ static Status add_source(Dataset *d, const char *text, Error *err) {
     if (!p) return source_no_memory(err);
     d->first = p;
     Status status = source_open(text, d->options.limits, d->options.test, &s, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (!d->options.held_out) source_say(s); /* the other part of it has said so */
     if (n == 0) d->first[0] = 0;
     d->first[n + 1] = d->first[n] + s->count;
     d->sources[n] = s;
     d->n_sources++;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Does the text name one existing file or folder, so that commas in it do not join? */
@@ -65,7 +65,7 @@ static bool is_one_path(const char *text) {
 }
 
 static Status add_sources(Dataset *d, const char *text, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *copy = mem_strdup(text);
     if (!copy) return source_no_memory(err);
     bool one = is_one_path(text);
@@ -115,7 +115,7 @@ static Status describe(Dataset *d, bool differ, Error *err) {
         mem_free(d->description);
         d->description = longer;
     }
-    return d->description ? STATUS_OK : source_no_memory(err);
+    return d->description ? MAE_OK : source_no_memory(err);
 }
 
 /* --- a part of the samples -------------------------------------------------------------------- */
@@ -125,9 +125,9 @@ static Status split(Dataset *d, Error *err) {
     int64_t total = d->first[d->n_sources];
     double share = d->options.split_share;
     int64_t n_out = (int64_t)(share * (double)total + 0.5);
-    if (!(share > 0)) return STATUS_OK;
+    if (!(share > 0)) return MAE_OK;
     if (n_out < 1 || n_out >= total)
-        return fail(err, STATUS_EMPTY, "%s: holding out a share of %g leaves nothing on one side",
+        return fail(err, MAE_EMPTY, "%s: holding out a share of %g leaves nothing on one side",
                     d->description, share);
     int64_t *chosen = mem_alloc_array((size_t)total, sizeof *chosen), n = 0;
     if (!chosen) return source_no_memory(err);
@@ -137,7 +137,7 @@ static Status split(Dataset *d, Error *err) {
     }
     d->chosen = chosen;
     d->n_chosen = n;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Keeps the samples that are marked, in their order. */
@@ -149,7 +149,7 @@ static Status keep(Dataset *d, const uint8_t *marked, int64_t n_marked, Error *e
     mem_free(d->chosen);
     d->chosen = kept;
     d->n_chosen = n;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status mark_drawn(const Dataset *d, int64_t wanted, uint8_t *marked, Error *err) {
@@ -165,9 +165,9 @@ static Status mark_drawn(const Dataset *d, int64_t wanted, uint8_t *marked, Erro
 
 /* The description says what is left of the whole. */
 static Status limit(Dataset *d, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t limit = d->options.limit, wanted = limit < 0 ? -limit : limit;
-    if (limit == 0 || wanted >= dataset_count(d)) return STATUS_OK;
+    if (limit == 0 || wanted >= dataset_count(d)) return MAE_OK;
     uint8_t *marked = mem_alloc((size_t)dataset_count(d));
     if (!marked) return source_no_memory(err);
     if (limit < 0)
@@ -189,7 +189,7 @@ done:
 /* --- opening ---------------------------------------------------------------------------------- */
 
 Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     bool differ = false;
     ASSERT(options.channels == 1 || options.channels == 3, "%d channels", options.channels);
     Dataset *d = mem_alloc(sizeof *d);
@@ -299,14 +299,14 @@ const char *dataset_describe(const Dataset *d) {
 static Status limit_side(Image *im, int64_t max_side, Error *err) {
     int64_t shorter = im->width < im->height ? im->width : im->height;
     Image small;
-    if (max_side <= 0 || shorter <= max_side) return STATUS_OK;
+    if (max_side <= 0 || shorter <= max_side) return MAE_OK;
     Box all = {0, 0, im->width, im->height};
     Status status = resample_crop(im, all, im->width * max_side / shorter,
                                   im->height * max_side / shorter, &small, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     image_free(im);
     *im = small;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static bool cache_find(Dataset *d, int64_t index, Sample *out) {
@@ -370,7 +370,7 @@ static Status fetch_fresh(Dataset *d, int64_t index, Request *q, Image *out, Err
         crop.min_height = q->wanted->min_height;
     }
     Status status = s->kind->fetch(s, local, d->options.channels, partly ? &crop : NULL, out, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     unsigned char nothing = 0;
     bool again = !atomic_compare_exchange_strong(&d->known[index], &nothing, SOUND);
     if (out->notes && !again)
@@ -390,7 +390,7 @@ Status dataset_fetch_crop(Dataset *d, int64_t index, ImageCrop *crop, Sample *ou
     if (!cache_find(d, index, out)) {
         *out = (Sample){0};
         Status status = fetch_fresh(d, index, &q, &out->image, err);
-        if (status != STATUS_OK) {
+        if (status != MAE_OK) {
             image_free(&out->image);
             *out = (Sample){0};
             return status;
@@ -398,7 +398,7 @@ Status dataset_fetch_crop(Dataset *d, int64_t index, ImageCrop *crop, Sample *ou
         if (q.whole) cache_offer(d, index, out);
     }
     if (q.whole) choose_of_whole(crop, &out->image);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status dataset_fetch(Dataset *d, int64_t index, Sample *out, Error *err) {
@@ -420,8 +420,8 @@ int64_t dataset_n_left_out(const Dataset *d) {
 }
 
 bool dataset_is_image_fault(Status s) {
-    return s == STATUS_IO || s == STATUS_FORMAT || s == STATUS_UNSUPPORTED || s == STATUS_SHAPE ||
-           s == STATUS_EMPTY;
+    return s == MAE_IO || s == MAE_FORMAT || s == MAE_UNSUPPORTED || s == MAE_SHAPE ||
+           s == MAE_EMPTY;
 }
 
 void dataset_release(Sample *s) {

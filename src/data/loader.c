@@ -8,7 +8,7 @@
 #define DEFAULT_AHEAD 4
 
 Status loader_no_memory(Error *err) {
-    return fail(err, STATUS_MEMORY,
+    return fail(err, MAE_MEMORY,
                 "loader: no memory for the batches; lower the batch size or the "
                 "number of batches ahead");
 }
@@ -33,7 +33,7 @@ static Status make_slots(Loader *l, int channels, Error *err) {
         slot->images = mem_alloc_array(batch * l->sample_bytes, sizeof *slot->images);
         if (!slot->images) return loader_no_memory(err);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void copy_statistics(Loader *l, int channels) {
@@ -53,7 +53,7 @@ static void init_ready(pthread_cond_t *ready) {
 }
 
 Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     ASSERT(options.batch >= 1 && options.repeat >= 1 && options.n_workers >= 0 &&
                options.n_ahead >= 0 && options.start_epoch >= 0 && options.start_batch >= 0 &&
                options.augment.height >= 1 && options.augment.width >= 1,

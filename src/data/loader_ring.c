@@ -58,7 +58,7 @@ static void *worker(void *user) {
         Error error = {0};
         Status status = loader_make_sample(l, slot, item, &scratch, &error);
         pthread_mutex_lock(&l->lock);
-        if (status != STATUS_OK) keep_first_failure(slot, item, &error);
+        if (status != MAE_OK) keep_first_failure(slot, item, &error);
         if (++slot->n_done == slot->n) pthread_cond_signal(&l->ready);
     }
     pthread_mutex_unlock(&l->lock);
@@ -68,21 +68,20 @@ static void *worker(void *user) {
 
 /* Signals are for the thread that called us. */
 Status loader_start_workers(Loader *l, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     sigset_t all, before;
-    if (l->options.n_workers == 0) return STATUS_OK;
+    if (l->options.n_workers == 0) return MAE_OK;
     l->threads = mem_alloc_array((size_t)l->options.n_workers, sizeof *l->threads);
     if (!l->threads) return loader_no_memory(err);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (int k = 0; k < l->options.n_workers && status == STATUS_OK; k++) {
+    for (int k = 0; k < l->options.n_workers && status == MAE_OK; k++) {
         int rc = pthread_create(&l->threads[k], NULL, worker, l);
         if (rc == 0)
             l->n_threads++;
         else
-            status =
-                fail(err, STATUS_MEMORY, "loader: cannot start worker %d: %s; use fewer workers",
-                     k + 1, strerror(rc));
+            status = fail(err, MAE_MEMORY, "loader: cannot start worker %d: %s; use fewer workers",
+                          k + 1, strerror(rc));
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;
@@ -109,7 +108,7 @@ static Slot *make_batch(Loader *l) {
     for (int64_t item = 0; item < slot->n && slot->failed_item < 0; item++) {
         Error error = {0};
         if (is_stopped(l)) return NULL;
-        if (loader_make_sample(l, slot, item, &l->scratch, &error) != STATUS_OK)
+        if (loader_make_sample(l, slot, item, &l->scratch, &error) != MAE_OK)
             keep_first_failure(slot, item, &error);
     }
     return slot;
@@ -167,7 +166,7 @@ Status loader_next(Loader *l, Batch *out, Error *err) {
     *out = (Batch){0};
     while (out->n == 0 && l->taken < l->n_batches) {
         Slot *slot = l->n_threads ? wait_batch(l) : make_batch(l);
-        if (!slot) return fail(err, STATUS_INTERRUPTED, "stopped while waiting for images");
+        if (!slot) return fail(err, MAE_INTERRUPTED, "stopped while waiting for images");
         /* A failed batch is not counted as taken: asking again gives the same failure. */
         if (slot->failed_item >= 0) return fail(err, slot->error.status, "%s", slot->error.message);
         l->taken++;
@@ -180,5 +179,5 @@ Status loader_next(Loader *l, Batch *out, Error *err) {
                        .labels = slot->labels,
                        .images = slot->images};
     }
-    return STATUS_OK;
+    return MAE_OK;
 }

@@ -77,14 +77,14 @@ static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, Draw *d
         if (known_unreadable(l, image)) continue;
         draw->index = (uint64_t)sample;
         Status status = dataset_fetch_crop(l->dataset, image, crop, out, &error);
-        if (status == STATUS_OK) return STATUS_OK;
+        if (status == MAE_OK) return MAE_OK;
         if (l->options.strict || !dataset_is_image_fault(status))
             return fail(err, status, "%s", error.message);
-        if (first.status == STATUS_OK) first = error;
+        if (first.status == MAE_OK) first = error;
         note_unreadable(l, image, error.message);
     }
-    return fail(err, STATUS_EMPTY, "none of the %lld images could be read; the last reason: %s",
-                (long long)count, first.status == STATUS_OK ? "see the log" : first.message);
+    return fail(err, MAE_EMPTY, "none of the %lld images could be read; the last reason: %s",
+                (long long)count, first.status == MAE_OK ? "see the log" : first.message);
 }
 
 /* The image at a place, or none: out->image.pixels NULL. */
@@ -94,18 +94,18 @@ static Status fetch_if_readable(Loader *l, int64_t epoch, int64_t position, Draw
     int64_t image = loader_virtual_sample(l, epoch, position);
     *out = (Sample){0};
     draw->index = (uint64_t)image;
-    if (dataset_is_left_out(l->dataset, image)) return STATUS_OK;
+    if (dataset_is_left_out(l->dataset, image)) return MAE_OK;
     Status status = dataset_fetch_crop(l->dataset, image, crop, out, &error);
-    if (status == STATUS_OK) return STATUS_OK;
+    if (status == MAE_OK) return MAE_OK;
     if (!dataset_is_image_fault(status)) return fail(err, status, "%s", error.message);
     note_unreadable(l, image, error.message);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Augmentation does not know whose image it has. */
 static Status name_image(const Loader *l, Status status, const Draw *draw, const Error *why,
                          Error *err) {
-    if (status == STATUS_OK) return STATUS_OK;
+    if (status == MAE_OK) return MAE_OK;
     return fail(err, status, "%.600s: %s",
                 dataset_name(l->dataset, (int64_t)draw->index % l->count), why->message);
 }
@@ -123,9 +123,9 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     bool leave_out = l->options.leave_out && !l->options.strict;
     Status status = (leave_out ? fetch_if_readable : fetch_readable)(
         l, slot->epoch, loader_position(l, slot, item), &draw, crops ? &crop : NULL, &sample, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     slot->samples[item] = sample.image.pixels ? (int64_t)draw.index : -1;
-    if (!sample.image.pixels) return STATUS_OK;
+    if (!sample.image.pixels) return MAE_OK;
     uint64_t seed = l->options.seed;
     uint8_t *pixels = slot->pixels + (size_t)item * l->sample_bytes;
     if (crops)
@@ -134,28 +134,28 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     else
         status =
             augment_apply(a, &sample.image, seed, draw.epoch, draw.index, pixels, scratch, &why);
-    if (status == STATUS_OK && slot->images)
+    if (status == MAE_OK && slot->images)
         augment_normalize(a, pixels, sample.image.channels, l->mean, l->std, seed, draw.epoch,
                           draw.index, slot->images + (size_t)item * l->sample_bytes);
     dataset_release(&sample);
     Error named = {0};
     status = name_image(l, status, &draw, &why, &named);
-    if (status == STATUS_OK) return STATUS_OK;
+    if (status == MAE_OK) return MAE_OK;
     if (!leave_out || !dataset_is_image_fault(status))
         return fail(err, status, "%s", named.message);
     note_unreadable(l, (int64_t)draw.index, named.message);
     slot->samples[item] = -1;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status loader_make_sample(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
                           Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     if (l->options.indices_only)
         slot->samples[item] = loader_virtual_sample(l, slot->epoch, loader_position(l, slot, item));
     else
         status = make_pixels(l, slot, item, scratch, err);
-    if (status == STATUS_OK && slot->samples[item] >= 0)
+    if (status == MAE_OK && slot->samples[item] >= 0)
         slot->labels[item] = dataset_label(l->dataset, slot->samples[item] % l->count);
     return status;
 }

@@ -11,10 +11,10 @@ static Comm world;
 static bool opened, together;
 
 Status comm_world(Comm **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     pthread_mutex_lock(&lock);
     if (!opened) status = comm_backend_open(&world, &together, err);
-    opened = status == STATUS_OK;
+    opened = status == MAE_OK;
     *out = opened && together ? &world : NULL;
     log_set_root(comm_is_root(*out));
     pthread_mutex_unlock(&lock);
@@ -54,7 +54,7 @@ void comm_gather(Comm *c, void *all, const void *mine, size_t bytes) {
 static int first_failure(Comm *c, Status status) {
     int failed = 0;
     for (int r = 0; r < c->size && !failed; r++) {
-        failed = r == c->rank && status != STATUS_OK;
+        failed = r == c->rank && status != MAE_OK;
         c->backend->broadcast(c->state, &failed, sizeof failed, r);
         if (failed) return r;
     }
@@ -63,9 +63,9 @@ static int first_failure(Comm *c, Status status) {
 
 Status comm_agree(Comm *c, Status status, Error *err) {
     if (!c) return status;
-    double failures = status != STATUS_OK;
+    double failures = status != MAE_OK;
     comm_sum(c, &failures, 1);
-    if (failures == 0) return STATUS_OK;
+    if (failures == 0) return MAE_OK;
     int rank = first_failure(c, status);
     Error theirs = {0};
     if (rank == c->rank && err) theirs = *err;
@@ -77,7 +77,7 @@ Status comm_agree(Comm *c, Status status, Error *err) {
 }
 
 Status comm_watch(Comm *c, double timeout_s, Error *err) {
-    if (!c) return STATUS_OK;
+    if (!c) return MAE_OK;
     return comm_agree(c, c->backend->watch(c->state, timeout_s, err), err);
 }
 

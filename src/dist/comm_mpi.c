@@ -136,13 +136,13 @@ static Status watch(void *state, double timeout_s, Error *err) {
             log_line(LOG_WARNING, "a process that does not answer is not noticed, and "
                                   "--peer-timeout does nothing: MPI was started without "
                                   "MPI_THREAD_MULTIPLE");
-        return STATUS_OK;
+        return MAE_OK;
     }
     if (!m->heart.beats) return heart_start(&m->heart, m->comm, timeout_s, err);
     lock(m);
     m->heart.timeout_s = timeout_s;
     unlock(m);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static const CommBackend MPI = {.sum = sum,
@@ -208,19 +208,19 @@ Status comm_backend_open(Comm *c, bool *together, Error *err) {
     int started = 0, level = MPI_THREAD_FUNNELED;
     *together = false;
     MPI_Initialized(&started);
-    if (!started && !was_launched()) return STATUS_OK;
+    if (!started && !was_launched()) return MAE_OK;
     if (!started) {
         if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS)
-            return fail(err, STATUS_UNSUPPORTED,
+            return fail(err, MAE_UNSUPPORTED,
                         "MPI cannot be started; is this the mpirun of the "
                         "MPI that the program was built with?");
         atexit(leave);
     }
     MPI_Comm_size(MPI_COMM_WORLD, &c->size);
-    if (c->size == 1) return STATUS_OK;
+    if (c->size == 1) return MAE_OK;
     MPI_Query_thread(&level);
     if (level < MPI_THREAD_FUNNELED)
-        return fail(err, STATUS_UNSUPPORTED, "this MPI allows no threads beside it");
+        return fail(err, MAE_UNSUPPORTED, "this MPI allows no threads beside it");
     MPI_Comm_dup(MPI_COMM_WORLD, &job.comm);
     MPI_Comm_rank(job.comm, &job.rank);
     job.threads = started ? level >= MPI_THREAD_MULTIPLE : level >= MPI_THREAD_SERIALIZED;
@@ -229,5 +229,5 @@ Status comm_backend_open(Comm *c, bool *together, Error *err) {
     c->state = &job;
     c->processors = fair_share(job.comm, job.rank);
     *together = true;
-    return STATUS_OK;
+    return MAE_OK;
 }

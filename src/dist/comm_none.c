@@ -5,5 +5,5 @@ Status comm_backend_open(Comm *c, bool *together, Error *err) {
     (void)c;
     (void)err;
     *together = false;
-    return STATUS_OK;
+    return MAE_OK;
 }

@@ -52,7 +52,7 @@ Status watch_new(int rank, int size, const char *hosts, double now, Watch **out,
     if (!w || !peer) {
         mem_free(w);
         mem_free(peer);
-        return fail(err, STATUS_MEMORY, "no memory to watch %d processes", size);
+        return fail(err, MAE_MEMORY, "no memory to watch %d processes", size);
     }
     *w = (Watch){.rank = rank, .size = size, .last = now, .peer = peer};
     for (int r = 0; r < size; r++) {
@@ -60,7 +60,7 @@ Status watch_new(int rank, int size, const char *hosts, double now, Watch **out,
         while (strcmp(peer[peer[r].first].host, peer[r].host) != 0) peer[r].first++;
     }
     *out = w;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 void watch_free(Watch *w) {

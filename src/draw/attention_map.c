@@ -156,14 +156,14 @@ static void draw_map(const Row *r, int64_t panel, const float *map) {
 
 Status attention_picture(const Image *im, const float *maps, int64_t n_heads, int64_t rows,
                          int64_t columns, Image *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t cells = rows * columns;
     Row r = {.image = im, .out = out, .rows = rows, .columns = columns};
     ASSERT(n_heads >= 1 && n_heads <= 4096 && rows >= 1 && columns >= 1, "%lld maps of %lld x %lld",
            (long long)n_heads, (long long)rows, (long long)columns);
     *out = (Image){0};
     float *mean = mem_alloc_array((size_t)cells, sizeof *mean);
-    if (!mean) return fail(err, STATUS_MEMORY, "no memory for a picture of attention");
+    if (!mean) return fail(err, MAE_MEMORY, "no memory for a picture of attention");
     TRY(image_new(out, (n_heads + 2) * im->width + (n_heads + 1) * ATTENTION_GAP, im->height, 3,
                   err));
     memset(out->pixels, 255, (size_t)(out->width * out->height * 3));

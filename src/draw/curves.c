@@ -100,7 +100,7 @@ static Status read_log(Curves *c, const char *path, Error *err) {
     uint8_t *data;
     size_t bytes;
     Status status = file_read_regular(path, SIZE_MAX - 1, &data, &bytes, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     const char *text = (const char *)data;
     for (size_t at = 0; at < bytes;) {
         const char *end = memchr(text + at, '\n', bytes - at);
@@ -114,7 +114,7 @@ static Status read_log(Curves *c, const char *path, Error *err) {
         Mark *m = &c->events[i];
         if (isnan(m->x)) m->x = c->step > 0 ? (double)m->step * c->epoch / (double)c->step : 0;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* --- Layout ----------------------------------------------------------------------------------- */
@@ -244,12 +244,12 @@ static void draw(Svg *svg, const Curves *c, const char *run) {
 }
 
 Status curves_write(const char *run, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Svg svg = {0};
     Curves *c = curves_new();
     char *log = mem_printf("%s/log.jsonl", run), *picture = mem_printf("%s/curves.svg", run);
     if (!c || !log || !picture) {
-        status = fail(err, STATUS_MEMORY, "no memory for the curves of %s", run);
+        status = fail(err, MAE_MEMORY, "no memory for the curves of %s", run);
         goto done;
     }
     TRY(read_log(c, log, err));

@@ -8,7 +8,7 @@
  * learning rate and, when it was measured, the accuracy, over epochs; events as flags. Lines that
  * are torn, foreign or without an epoch are skipped; a log without points gives empty axes. Takes
  * memory independent of the length of the log; the same log gives the same bytes.
- * STATUS_IO: the log cannot be read or the picture not written. STATUS_MEMORY. */
+ * MAE_IO: the log cannot be read or the picture not written. MAE_MEMORY. */
 Status curves_write(const char *run, Error *err);
 
 #endif

@@ -17,7 +17,7 @@ typedef struct Svg {
 
 /* Opens the file: white background, and `css`, the rules of the classes that are used below. */
 void svg_begin(Svg *s, double width, double height, const char *css);
-/* Closes it; the text is s->text, s->bytes long, until svg_free. STATUS_MEMORY. */
+/* Closes it; the text is s->text, s->bytes long, until svg_free. MAE_MEMORY. */
 Status svg_finish(Svg *s, Error *err);
 void svg_free(Svg *s); /* accepts a zeroed one */
 

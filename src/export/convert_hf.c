@@ -99,7 +99,7 @@ static Status write_json(const char *folder, const char *name, json_t *o, Error 
     char *path = mem_printf("%s/%s", folder, name);
     char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
     Status status = path && text ? file_write_all(path, text, strlen(text), err)
-                                 : fail(err, STATUS_MEMORY, "no memory for %s", name);
+                                 : fail(err, MAE_MEMORY, "no memory for %s", name);
     free(text);
     mem_free(path);
     json_decref(o);
@@ -107,7 +107,7 @@ static Status write_json(const char *folder, const char *name, json_t *o, Error 
 }
 
 Status convert_hf_check_folder(const char *folder, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     json_t *config = NULL;
     static const char *const names[] = {"config.json", "model.safetensors",
                                         "preprocessor_config.json"};
@@ -117,7 +117,7 @@ Status convert_hf_check_folder(const char *folder, Error *err) {
     if (type && strncmp(type, "vit", 3) == 0) goto done;
     for (int i = 0; i < 3 && !taken; i++) TRY(file_is_in(folder, names[i], &taken, err));
     if (taken)
-        status = fail(err, STATUS_USAGE,
+        status = fail(err, MAE_USAGE,
                       "%s: holds a config.json or weights that are no vision transformer of "
                       "Hugging Face's, and would lose them; name a new or empty folder",
                       folder);
@@ -128,6 +128,6 @@ done:
 
 Status convert_hf_configs(const char *folder, const CheckpointFile *in, int dtype, Error *err) {
     Status status = write_json(folder, "config.json", model_config(in, dtype), err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     return write_json(folder, "preprocessor_config.json", processor_config(&in->config), err);
 }

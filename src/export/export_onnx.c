@@ -230,24 +230,24 @@ static Status check(const Vit *v, const OnnxOptions *o, double ratio, Error *err
     int64_t P = model_patches(c), K = mask_keep_count(P, ratio);
     if (o->dtype != DTYPE_F32 && o->dtype != DTYPE_F16 && o->dtype != DTYPE_BF16 &&
         o->dtype != DTYPE_I8)
-        return fail(err, STATUS_USAGE, "ONNX weights of type %s: choose F32, F16, BF16 or I8",
+        return fail(err, MAE_USAGE, "ONNX weights of type %s: choose F32, F16, BF16 or I8",
                     dtype_name(o->dtype));
     if (o->batch < 0 || o->external_from < 0)
-        return fail(err, STATUS_USAGE, "an ONNX graph for %" PRId64 " images: 0 means any number",
+        return fail(err, MAE_USAGE, "an ONNX graph for %" PRId64 " images: 0 means any number",
                     o->batch);
     if (o->kind == ONNX_CLASSIFIER && c->head == HEAD_NONE)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "the model has no classifier; export its encoder, or a checkpoint of mae "
                     "finetune or mae probe");
     if (o->kind == ONNX_RECONSTRUCTION && (c->decoder_depth < 1 || c->head != HEAD_NONE))
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "the model has no decoder; export a checkpoint of mae pretrain");
     if (o->kind == ONNX_RECONSTRUCTION && (K < 1 || K >= P))
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "mask ratio %g keeps %" PRId64 " of %" PRId64
                     " patches; some must be kept and some removed",
                     ratio, K, P);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void declare(OnnxGraph *g, const OnnxOptions *o) {
@@ -302,7 +302,7 @@ Status export_onnx(const Vit *v, const CheckpointNotes *notes, const OnnxOptions
                    const char *path, Error *err) {
     double ratio = o->mask_ratio > 0 ? o->mask_ratio : notes->mask_ratio;
     int64_t K = mask_keep_count(model_patches(&v->config), ratio);
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     OnnxGraph g = {.vit = v, .weights = o->dtype};
     TRY(check(v, o, ratio, err));
     g.arena = arena_new();
@@ -314,7 +314,7 @@ Status export_onnx(const Vit *v, const CheckpointNotes *notes, const OnnxOptions
         build(&g, o, K);
     }
     if (g.failed) {
-        status = fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
         goto done;
     }
     TRY(onnx_write(g.model, path, o->external_from ? o->external_from : EXTERNAL_FROM, err));

@@ -63,10 +63,10 @@ static Status fill_weight(void *user, void *out, Error *err) {
     dtype_from_f32(out, host, s->dtype, n);
     for (int64_t i = 0; s->dtype == DTYPE_F16 && i < n; i++)
         if (fabsf(host[i]) >= 65520 && isfinite(host[i]))
-            return fail(err, STATUS_UNSUPPORTED,
+            return fail(err, MAE_UNSUPPORTED,
                         "%s holds %g, more than F16 can; choose BF16 or F32 weights",
                         s->param->name, (double)host[i]);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Symmetric: the largest number of a row is 127 or -127; a row of zeros has scale 1. */
@@ -83,7 +83,7 @@ static Status fill_scales(void *user, void *out, Error *err) {
     int64_t rows = s->param->shape.dim[0], n = s->param->numel / rows;
     params_get(s->graph->vit->params, s->param, s->graph->host);
     for (int64_t r = 0; r < rows; r++) ((float *)out)[r] = row_scale(s->graph->host + r * n, n);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status fill_quantized(void *user, void *out, Error *err) {
@@ -92,7 +92,7 @@ static Status fill_quantized(void *user, void *out, Error *err) {
     params_get(s->graph->vit->params, s->param, s->graph->host);
     for (int64_t i = 0; i < s->param->numel; i++)
         if (!isfinite(s->graph->host[i]))
-            return fail(err, STATUS_UNSUPPORTED,
+            return fail(err, MAE_UNSUPPORTED,
                         "%s holds %g, which 8 bits cannot say; choose F32 weights", s->param->name,
                         (double)s->graph->host[i]);
     for (int64_t r = 0; r < rows; r++) {
@@ -101,7 +101,7 @@ static Status fill_quantized(void *user, void *out, Error *err) {
         for (int64_t i = 0; i < n; i++)
             ((int8_t *)out)[r * n + i] = (int8_t)fmaxf(-127, fminf(127, rintf(row[i] / scale)));
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static const Param *find(const OnnxGraph *g, const char *name) {

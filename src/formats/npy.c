@@ -38,10 +38,10 @@ static void make_header(Shape shape, uint8_t header[HEADER_BYTES]) {
 Status npy_writer_open(const char *path, Shape shape, NpyWriter **out, Error *err) {
     *out = NULL;
     uint8_t header[HEADER_BYTES];
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     NpyWriter *w = mem_alloc(sizeof *w);
     if (w == NULL || (w->path = mem_strdup(path)) == NULL) {
-        status = fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
         goto done;
     }
     w->shape = shape;
@@ -50,7 +50,7 @@ Status npy_writer_open(const char *path, Shape shape, NpyWriter **out, Error *er
     TRY(file_writer_write(w->file, header, sizeof header, err));
     *out = w;
 done:
-    if (status != STATUS_OK) npy_writer_close(w);
+    if (status != MAE_OK) npy_writer_close(w);
     return status;
 }
 
@@ -63,7 +63,7 @@ Status npy_writer_append(NpyWriter *w, const float *values, int64_t n, Error *er
 Status npy_writer_set_rows(NpyWriter *w, int64_t rows, Error *err) {
     uint8_t header[HEADER_BYTES];
     ASSERT(w->shape.n_dims > 0, "%s: a scalar has no rows", w->path);
-    if (w->shape.dim[0] == rows) return STATUS_OK;
+    if (w->shape.dim[0] == rows) return MAE_OK;
     w->shape.dim[0] = rows;
     make_header(w->shape, header);
     return file_writer_replace_start(w->file, header, sizeof header, err);
@@ -72,7 +72,7 @@ Status npy_writer_set_rows(NpyWriter *w, int64_t rows, Error *err) {
 Status npy_writer_commit(NpyWriter *w, Error *err) {
     int64_t expected = shape_numel(w->shape);
     if (w->written != expected)
-        return fail(err, STATUS_SHAPE, "%s: %lld values were written, the shape has %lld", w->path,
+        return fail(err, MAE_SHAPE, "%s: %lld values were written, the shape has %lld", w->path,
                     (long long)w->written, (long long)expected);
     return file_writer_commit(w->file, err);
 }

@@ -270,12 +270,12 @@ static uint64_t encode_tensor(Output *o, const Tensor *t) {
 static Status write_values(Output *o, const Tensor *t, FileWriter *to, Error *err) {
     if (!t->fill) return file_writer_write(to, t->data, t->bytes, err);
     Status status = t->fill(t->user, o->values, err);
-    return status == STATUS_OK ? file_writer_write(to, o->values, t->bytes, err) : status;
+    return status == MAE_OK ? file_writer_write(to, o->values, t->bytes, err) : status;
 }
 
 static Status write_data(Output *o, Error *err) {
     static const uint8_t zeros[ONNX_EXTERNAL_ALIGN];
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     uint64_t end = 0;
     for (size_t i = 0; i < o->model->n; i++) {
         const Tensor *t = &o->model->tensor[i];
@@ -303,11 +303,11 @@ static void put_model_tail(Protobuf *b, const OnnxModel *m) {
 }
 
 static Status write_tensors(Output *o, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     for (size_t i = 0; i < o->model->n; i++) {
         const Tensor *t = &o->model->tensor[i];
         encode_tensor(o, t);
-        if (o->head.failed) return fail(err, STATUS_MEMORY, "%s: not enough memory", o->path);
+        if (o->head.failed) return fail(err, MAE_MEMORY, "%s: not enough memory", o->path);
         TRY(file_writer_write(o->file, o->head.data, o->head.n, err));
         if (!t->external) TRY(write_values(o, t, o->file, err));
     }
@@ -316,7 +316,7 @@ done:
 }
 
 static Status write_model(Output *o, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const OnnxModel *m = o->model;
     Protobuf name = {0}, head = {0}, tail = {0};
     protobuf_put_text(&name, GRAPH_NAME, m->graph);
@@ -325,7 +325,7 @@ static Status write_model(Output *o, Error *err) {
     put_model_head(&head, m, graph);
     put_model_tail(&tail, m);
     if (name.failed || head.failed || tail.failed || o->head.failed) {
-        status = fail(err, STATUS_MEMORY, "%s: not enough memory", o->path);
+        status = fail(err, MAE_MEMORY, "%s: not enough memory", o->path);
         goto done;
     }
     TRY(file_writer_write(o->file, head.data, head.n, err));
@@ -343,7 +343,7 @@ done:
 }
 
 static Status write_files(Output *o, const char *data_path, bool external, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     if (external) {
         TRY(file_writer_open(data_path, &o->data, err));
         TRY(write_data(o, err));
@@ -357,20 +357,20 @@ done:
 }
 
 Status onnx_write(OnnxModel *m, const char *path, int64_t external_from, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     size_t largest = 0;
     for (size_t i = 0; i < m->n; i++)
         if (m->tensor[i].bytes > largest) largest = m->tensor[i].bytes;
     bool external = place_tensors(m, external_from);
     if (external && file_is_stream(path))
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "%s: a model of this size needs a second file beside it; name a file",
                     file_is_standard_output(path) ? "standard output" : path);
     char *data_path = mem_printf("%s.data", path);
     Output o = {.model = m, .path = path, .values = mem_alloc(largest)};
     if (!data_path || !o.values || m->failed || m->nodes.failed || m->inputs.failed ||
         m->outputs.failed || m->metadata.failed) {
-        status = fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
         goto done;
     }
     const char *slash = strrchr(data_path, '/');

@@ -14,12 +14,12 @@
 static Status put(json_t *object, const char *path, const char *key, json_t *value, Error *err) {
     if (json_object_get(object, key) != NULL) {
         json_decref(value);
-        return fail(err, STATUS_FORMAT, "%s: '%.200s' is to be written twice", path, key);
+        return fail(err, MAE_FORMAT, "%s: '%.200s' is to be written twice", path, key);
     }
     if (json_object_set_new(object, key, value) != 0)
-        return fail(err, STATUS_FORMAT, "%s: '%.200s' is not UTF-8 text, or memory is short", path,
+        return fail(err, MAE_FORMAT, "%s: '%.200s' is not UTF-8 text, or memory is short", path,
                     key);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static json_t *describe(const NamedTensor *t, uint64_t offset) {
@@ -43,7 +43,7 @@ static size_t *make_order(const NamedTensor *tensors, size_t n) {
 
 static Status put_metadata(json_t *root, const char *path, const MetaEntry *meta, size_t n,
                            Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     json_t *object = json_object();
     for (size_t i = 0; i < n; i++)
         TRY(put(object, path, meta[i].key, json_string(meta[i].value), err));
@@ -62,21 +62,21 @@ static Status put_tensors(json_t *root, const char *path, const NamedTensor *ten
         ASSERT(t->bytes == (size_t)shape_numel(t->shape) * dtype_bytes(t->dtype),
                "tensor %s has %zu bytes", t->name, t->bytes);
         if (strcmp(t->name, "__metadata__") == 0)
-            return fail(err, STATUS_FORMAT, "%s: no tensor may be called __metadata__", path);
+            return fail(err, MAE_FORMAT, "%s: no tensor may be called __metadata__", path);
         Status status = put(root, path, t->name, describe(t, offset), err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
         offset += t->bytes;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status write_header(FileWriter *w, const char *path, const json_t *root, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     size_t bytes = json_dumpb(root, NULL, 0, JSON_COMPACT);
     size_t padded = (bytes + 7) / 8 * 8;
     char *text = mem_alloc(8 + padded);
     if (bytes == 0 || text == NULL) {
-        status = fail(err, STATUS_MEMORY, "%s: not enough memory for the header", path);
+        status = fail(err, MAE_MEMORY, "%s: not enough memory for the header", path);
         goto done;
     }
     for (int i = 0; i < 8; i++) text[i] = (char)((uint64_t)padded >> (8 * i) & 0xFF);
@@ -91,12 +91,12 @@ done:
 /* Tensor by tensor through one buffer of the largest size, or from where it lies. */
 static Status write_data(FileWriter *w, const NamedTensor *tensors, const size_t *order, size_t n,
                          TensorFill fill, void *user, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     size_t largest = 0;
     for (size_t i = 0; i < n; i++)
         if (tensors[i].bytes > largest) largest = tensors[i].bytes;
     void *buffer = fill ? mem_alloc(largest + 1) : NULL;
-    if (fill && !buffer) return fail(err, STATUS_MEMORY, "no memory for %zu bytes", largest);
+    if (fill && !buffer) return fail(err, MAE_MEMORY, "no memory for %zu bytes", largest);
     for (size_t i = 0; i < n; i++) {
         const NamedTensor *t = &tensors[order[i]];
         if (fill) TRY(fill(user, order[i], buffer, err));
@@ -110,12 +110,12 @@ done:
 Status safetensors_write_filled(const char *path, const NamedTensor *tensors, size_t n_tensors,
                                 const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user,
                                 FileDigest *digest, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     FileWriter *w = NULL;
     json_t *root = json_object();
     size_t *order = make_order(tensors, n_tensors);
     if (root == NULL || order == NULL) {
-        status = fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
         goto done;
     }
     if (n_meta > 0) TRY(put_metadata(root, path, meta, n_meta, err));

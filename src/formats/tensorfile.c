@@ -14,12 +14,12 @@ Status tensorfile_add_meta(TensorFile *f, const char *key, const char *value, Er
     if (f->n_meta == f->meta_capacity) {
         size_t capacity = 2 * f->meta_capacity + 16, size = sizeof *f->meta;
         MetaEntry *grown = mem_realloc(f->meta, f->meta_capacity * size, capacity * size);
-        if (grown == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
+        if (grown == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
         f->meta = grown;
         f->meta_capacity = capacity;
     }
     f->meta[f->n_meta++] = (MetaEntry){key, value};
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static int compare_names(const void *left, const void *right) {
@@ -47,17 +47,17 @@ static Status keep_single_names(TensorFile *f, Error *err) {
         const TensorEntry *e = f->by_name[i];
         bool again = f->n_names > 0 && strcmp(f->by_name[f->n_names - 1]->name, e->name) == 0;
         if (again && e->refusal == NULL)
-            return fail(err, STATUS_FORMAT, "%s: two tensors are named '%.200s'", f->path, e->name);
+            return fail(err, MAE_FORMAT, "%s: two tensors are named '%.200s'", f->path, e->name);
         if (!again) f->by_name[f->n_names++] = e;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status sort_names(TensorFile *f, Error *err) {
     f->by_name = mem_alloc_array(f->n_entries, sizeof *f->by_name);
     f->by_key = mem_alloc_array(f->n_meta, sizeof *f->by_key);
     if (f->by_name == NULL || f->by_key == NULL)
-        return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
+        return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
     for (size_t i = 0; i < f->n_entries; i++) f->by_name[i] = &f->entry[i];
     for (size_t i = 0; i < f->n_meta; i++) f->by_key[i] = &f->meta[i];
     qsort(f->by_name, f->n_entries, sizeof *f->by_name, compare_entries);
@@ -66,7 +66,7 @@ static Status sort_names(TensorFile *f, Error *err) {
 }
 
 static Status collect_part(TensorFile *f, const TensorTable *table, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     for (size_t i = 0; i < table->n_tensors; i++) {
         const StridedTensor *t = f->place[f->n_entries] = &table->tensor[i];
         f->entry[f->n_entries++] = (TensorEntry){t->name, t->dtype, t->shape, t->refusal, t->type};
@@ -78,13 +78,13 @@ done:
 }
 
 Status tensorfile_collect(TensorFile *f, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     size_t n = 0;
     for (size_t i = 0; i < f->n_parts; i++) n += f->part[i].table.n_tensors;
     f->entry = mem_alloc_array(n, sizeof *f->entry);
     f->place = mem_alloc_array(n, sizeof *f->place);
     if (f->entry == NULL || f->place == NULL)
-        return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
+        return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
     for (size_t i = 0; i < f->n_parts; i++) TRY(collect_part(f, &f->part[i].table, err));
     TRY(sort_names(f, err));
 done:
@@ -140,8 +140,8 @@ const char *tensorfile_type(const TensorEntry *t) {
 }
 
 Status tensorfile_check(const TensorFile *f, const TensorEntry *t, Error *err) {
-    if (t->refusal == NULL) return STATUS_OK;
-    return fail(err, STATUS_UNSUPPORTED, "%s: tensor '%.200s' %s", f->path, t->name, t->refusal);
+    if (t->refusal == NULL) return MAE_OK;
+    return fail(err, MAE_UNSUPPORTED, "%s: tensor '%.200s' %s", f->path, t->name, t->refusal);
 }
 
 size_t tensorfile_meta_count(const TensorFile *f) {
@@ -196,10 +196,10 @@ static Status read_contiguous(const StridedTensor *t, int64_t n, float *out, Err
     for (int64_t i = 0; i < n; i += most) {
         int64_t part = n - i < most ? n - i : most;
         Status status = read_bytes(t, (size_t)i * size, piece, (size_t)part * size, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
         dtype_to_f32(out + i, piece, t->dtype, part);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* A walk in C order over elements that the file has in another order, or with gaps. */
@@ -217,12 +217,12 @@ static Status walk_start(Walk *w, const StridedTensor *t, int64_t n, Error *err)
     for (int d = 0; d < t->shape.n_dims; d++)
         reach += (size_t)(t->stride[d] * (t->shape.dim[d] - 1)) * size;
     if (reach / 4 > MAX_SPREAD_BYTES / 4 + (size_t)n * size)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "%s: the %zu bytes of tensor '%.200s' are spread over %zu; save a contiguous "
                     "copy of it",
                     t->source->path, (size_t)n * size, t->name, reach);
     w->bytes = mem_alloc(reach);
-    if (w->bytes == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", t->source->path);
+    if (w->bytes == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", t->source->path);
     return read_bytes(t, 0, w->bytes, reach, err);
 }
 
@@ -249,7 +249,7 @@ static Status read_strided(const StridedTensor *t, int64_t n, float *out, Error 
     uint8_t packed[CHUNK * 8];
     Walk w;
     Status status = walk_start(&w, t, n, err);
-    for (int64_t i = 0; status == STATUS_OK && i < n; i += CHUNK) {
+    for (int64_t i = 0; status == MAE_OK && i < n; i += CHUNK) {
         int64_t part = n - i < CHUNK ? n - i : CHUNK;
         gather(&w, packed, part);
         dtype_to_f32(out + i, packed, t->dtype, part);
@@ -267,7 +267,7 @@ Status tensorfile_read(const TensorFile *f, const TensorEntry *t, float *out, Er
     const StridedTensor *place = place_of(f, t);
     int64_t n = shape_numel(t->shape);
     if (t->refusal != NULL) return tensorfile_check(f, t, err);
-    if (n == 0) return STATUS_OK;
+    if (n == 0) return MAE_OK;
     return is_contiguous(place) ? read_contiguous(place, n, out, err)
                                 : read_strided(place, n, out, err);
 }
@@ -277,11 +277,11 @@ Status tensorfile_read_raw(const TensorFile *f, const TensorEntry *t, void *out,
     int64_t n = shape_numel(t->shape);
     Walk w;
     if (t->refusal != NULL) return tensorfile_check(f, t, err);
-    if (n == 0) return STATUS_OK;
+    if (n == 0) return MAE_OK;
     if (is_contiguous(place))
         return read_bytes(place, 0, out, (size_t)n * dtype_bytes(t->dtype), err);
     Status status = walk_start(&w, place, n, err);
-    if (status == STATUS_OK) gather(&w, out, n);
+    if (status == MAE_OK) gather(&w, out, n);
     mem_free(w.bytes);
     return status;
 }

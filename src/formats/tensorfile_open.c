@@ -21,8 +21,8 @@ typedef struct Head {
 } Head;
 
 static Status read_head(const ByteSource *s, Head *out, Error *err) {
-    Status status = STATUS_OK;
-    if (s->bytes == 0) return fail(err, STATUS_FORMAT, "%s: is empty; fetch it again", s->path);
+    Status status = MAE_OK;
+    if (s->bytes == 0) return fail(err, MAE_FORMAT, "%s: is empty; fetch it again", s->path);
     out->bytes = s->bytes < HEAD_BYTES ? (size_t)s->bytes : HEAD_BYTES;
     TRY(byte_source_read(s, 0, out->data, out->bytes, "its first bytes", err));
     TRY(byte_source_read(s, s->bytes - 1, &out->last, 1, "its last byte", err));
@@ -92,13 +92,13 @@ static bool is_safetensors(const Head *h) {
 static Status parse(const ByteSource *s, TensorTable *out, Error *err) {
     Head h;
     Status status = read_head(s, &h, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (is_safetensors(&h)) return safetensors_parse(s, out, err);
     if (starts(h.data, h.bytes, "PK\3\4", 4) || starts(h.data, h.bytes, "PK\5\6", 4))
         return torch_file_parse_zip(s, out, err);
     const char *stranger = known_stranger(h.data, h.bytes);
     if (stranger == NULL && is_pickle(&h)) return torch_file_parse_pickle(s, out, err);
-    return fail(err, STATUS_UNSUPPORTED,
+    return fail(err, MAE_UNSUPPORTED,
                 "%s: this is %s. Weights are read from safetensors and from torch.save's files",
                 s->path, stranger != NULL ? stranger : "no format that is known here");
 }
@@ -108,17 +108,17 @@ static Status parse(const ByteSource *s, TensorTable *out, Error *err) {
 static Status new_file(const char *path, size_t n_parts, TensorFile **out, Error *err) {
     TensorFile *f = mem_alloc(sizeof *f);
     *out = f;
-    if (f == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+    if (f == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
     f->path = mem_strdup(path);
     f->arena = arena_new();
     f->part = mem_alloc_array(n_parts, sizeof *f->part);
-    if (f->path != NULL && f->arena != NULL && f->part != NULL) return STATUS_OK;
-    return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+    if (f->path != NULL && f->arena != NULL && f->part != NULL) return MAE_OK;
+    return fail(err, MAE_MEMORY, "%s: not enough memory", path);
 }
 
 static Status finish(TensorFile *f, Status status, TensorFile **out) {
-    *out = status == STATUS_OK ? f : NULL;
-    if (status != STATUS_OK) tensorfile_close(f);
+    *out = status == MAE_OK ? f : NULL;
+    if (status != MAE_OK) tensorfile_close(f);
     return status;
 }
 
@@ -128,18 +128,18 @@ static Status add_part(TensorFile *f, const char *path, ByteSource source, Error
     TensorPart *p = &f->part[f->n_parts++];
     p->source = source;
     p->source.path = p->path = mem_strdup(path);
-    if (p->path == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+    if (p->path == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
     return parse(&p->source, &p->table, err);
 }
 
 /* Takes the source over, also after a failure. */
 static Status open_single(ByteSource source, TensorFile **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     TensorFile *f = NULL;
     TRY(new_file(source.path, 1, &f, err));
     status = add_part(f, source.path, source, err);
     source = (ByteSource){0};
-    if (status != STATUS_OK) goto done;
+    if (status != MAE_OK) goto done;
     f->format = f->part->table.format;
     TRY(tensorfile_collect(f, err));
 done:
@@ -166,13 +166,13 @@ static char *path_beside(const char *path, const char *name) {
 }
 
 static Status open_shard(TensorFile *f, const char *name, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     ByteSource source;
     char *path = path_beside(f->path, name);
-    if (path == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
+    if (path == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
     if (!file_exists(path)) {
-        status = fail(err, STATUS_IO, "%s: the shard '%.200s' that it names is not beside it",
-                      f->path, name);
+        status = fail(err, MAE_IO, "%s: the shard '%.200s' that it names is not beside it", f->path,
+                      name);
         goto done;
     }
     TRY(byte_source_open(path, &source, err));
@@ -192,14 +192,14 @@ static Status list_shards(const TensorFile *f, const json_t *map, json_t **out, 
     json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
         const char *name = json_string_value(value);
         if (!is_plain_name(name))
-            return fail(err, STATUS_FORMAT,
+            return fail(err, MAE_FORMAT,
                         "%s: '%.200s' lies in '%.100s', which is no file beside the index", f->path,
                         tensor, name != NULL ? name : "(no text)");
         if (json_object_set_new(*out, name, json_true()) != 0)
-            return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
+            return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
     }
-    if (json_object_size(*out) > 0 && json_object_size(*out) <= MAX_SHARDS) return STATUS_OK;
-    return fail(err, STATUS_FORMAT, "%s: an index of %zu shards", f->path, json_object_size(*out));
+    if (json_object_size(*out) > 0 && json_object_size(*out) <= MAX_SHARDS) return MAE_OK;
+    return fail(err, MAE_FORMAT, "%s: an index of %zu shards", f->path, json_object_size(*out));
 }
 
 static Status check_map(const TensorFile *f, const json_t *map, Error *err) {
@@ -207,14 +207,14 @@ static Status check_map(const TensorFile *f, const json_t *map, Error *err) {
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
         if (tensorfile_find(f, tensor) == NULL)
-            return fail(err, STATUS_FORMAT, "%s: tensor '%.200s' is in none of its shards", f->path,
+            return fail(err, MAE_FORMAT, "%s: tensor '%.200s' is in none of its shards", f->path,
                         tensor);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status index_meta(TensorFile *f, const json_t *meta, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)meta, key, value) {
@@ -223,7 +223,7 @@ static Status index_meta(TensorFile *f, const json_t *meta, Error *err) {
         if (json_is_integer(value))
             text = arena_printf(f->arena, "%lld", (long long)json_integer_value(value));
         if (json_is_real(value)) text = arena_printf(f->arena, "%.17g", json_real_value(value));
-        if (own == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", f->path);
+        if (own == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
         if (text != NULL) TRY(tensorfile_add_meta(f, own, text, err));
     }
 done:
@@ -231,7 +231,7 @@ done:
 }
 
 static Status open_index(const char *path, const json_t *root, TensorFile **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const json_t *map = json_object_get(root, "weight_map");
     json_t *shards = NULL, *value;
     const char *name;
@@ -251,14 +251,14 @@ done:
 
 /* The JSON of an index of shards; NULL: the file is none. */
 static Status read_index(const ByteSource *s, json_t **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Head h;
     uint8_t *text = NULL;
     *out = NULL;
     TRY(read_head(s, &h, err));
     if (h.data[0] != '{' || is_safetensors(&h) || s->bytes > MAX_INDEX_BYTES) goto done;
     text = mem_alloc((size_t)s->bytes);
-    if (text == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", s->path);
+    if (text == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", s->path);
     TRY(byte_source_read(s, 0, text, (size_t)s->bytes, "the index", err));
     *out = json_parse(text, (size_t)s->bytes, NULL);
     if (json_is_object(json_object_get(*out, "weight_map"))) goto done;
@@ -270,12 +270,12 @@ done:
 }
 
 static Status open_file(const char *path, TensorFile **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     json_t *index = NULL;
     ByteSource source;
     TRY(byte_source_open(path, &source, err));
     status = read_index(&source, &index, err);
-    if (status == STATUS_OK && index == NULL) return open_single(source, out, err);
+    if (status == MAE_OK && index == NULL) return open_single(source, out, err);
     byte_source_close(&source);
     TRY(status);
     TRY(open_index(path, index, out, err));
@@ -303,13 +303,13 @@ static Status open_folder(const char *path, TensorFile **out, Error *err) {
     for (int i = 0; i < USUAL_NAMES; i++) {
         char *file = NULL;
         Status status = file_path(path, usual_names[i], &file, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
         bool there = file_exists(file);
-        status = there ? open_file(file, out, err) : STATUS_OK;
+        status = there ? open_file(file, out, err) : MAE_OK;
         mem_free(file);
         if (there) return status;
     }
-    return fail(err, STATUS_IO,
+    return fail(err, MAE_IO,
                 "%s: the folder holds no %s and no %s (nor an index of shards of them); name the "
                 "file itself",
                 path, usual_names[0], usual_names[2]);

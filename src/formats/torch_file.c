@@ -34,30 +34,30 @@ typedef struct Container {
 static Status place_array(const Container *c, const PickleTensor *t, Arena *arena,
                           StridedTensor *out, Error *err) {
     out->at = t->at;
-    if (t->data == NULL) return STATUS_OK;
+    if (t->data == NULL) return MAE_OK;
     size_t bytes = (size_t)shape_numel(t->shape) * dtype_bytes(t->dtype);
     ByteSource *memory = arena_alloc(arena, sizeof *memory);
-    if (memory == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", c->source->path);
+    if (memory == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", c->source->path);
     *memory = byte_source_of(c->source->path, t->data, bytes);
     out->source = memory;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The pickle was held to the size it states itself; here to the bytes that are there. */
 static Status place(const Container *c, const PickleLeaf *leaf, Arena *arena, StridedTensor *out,
                     Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const PickleTensor *t = leaf->tensor;
     *out = (StridedTensor){leaf->name, t->dtype, t->shape,      {0},    c->source,
                            0,          0,        leaf->refusal, t->type};
-    if (leaf->refusal != NULL) return STATUS_OK;
+    if (leaf->refusal != NULL) return MAE_OK;
     memcpy(out->stride, t->stride, sizeof out->stride);
     if (t->storage == NULL) return place_array(c, t, arena, out, err);
     Blob blob = {0};
     TRY(c->find(c, t->storage, &blob, err));
     uint64_t wanted = (uint64_t)t->storage->root_numel * dtype_bytes(t->storage->dtype);
     if (wanted > blob.bytes)
-        return fail(err, STATUS_FORMAT,
+        return fail(err, MAE_FORMAT,
                     "%s: tensor '%.200s' lies in a storage of %" PRIu64 " bytes, of which %" PRIu64
                     " are there; the file is damaged or cut off",
                     c->source->path, leaf->name, wanted, blob.bytes);
@@ -67,11 +67,11 @@ done:
 }
 
 static Status split(const Container *c, const PickleLeaves *l, TensorTable *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     out->tensor = mem_alloc_array(l->n, sizeof *out->tensor);
     out->meta = mem_alloc_array(l->n, sizeof *out->meta);
     if (out->tensor == NULL || out->meta == NULL)
-        return fail(err, STATUS_MEMORY, "%s: not enough memory", c->source->path);
+        return fail(err, MAE_MEMORY, "%s: not enough memory", c->source->path);
     for (size_t i = 0; i < l->n; i++) {
         const PickleLeaf *leaf = &l->leaf[i];
         if (leaf->tensor == NULL)
@@ -84,7 +84,7 @@ done:
 }
 
 static Status finish(const Container *c, const Pickle *pickle, TensorTable *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     PickleLeaves leaves = {0};
     TRY(pickle_flatten(c->source->path, pickle, out->arena, &leaves, err));
     TRY(split(c, &leaves, out, err));
@@ -95,8 +95,8 @@ done:
 
 static Status start(const ByteSource *source, const char *format, TensorTable *out, Error *err) {
     *out = (TensorTable){.format = format, .arena = arena_new()};
-    if (out->arena != NULL) return STATUS_OK;
-    return fail(err, STATUS_MEMORY, "%s: not enough memory", source->path);
+    if (out->arena != NULL) return MAE_OK;
+    return fail(err, MAE_MEMORY, "%s: not enough memory", source->path);
 }
 
 /* --- zip -------------------------------------------------------------------------------------- */
@@ -104,16 +104,15 @@ static Status start(const ByteSource *source, const char *format, TensorTable *o
 static Status find_in_zip(const Container *c, const PickleStorage *s, Blob *out, Error *err) {
     char name[512]; /* the prefix has at most 400, see find_pickle */
     if (s->key_bytes >= sizeof name - c->prefix_bytes - 5)
-        return fail(err, STATUS_FORMAT, "%s: a storage with a key of %zu characters",
-                    c->source->path, s->key_bytes);
+        return fail(err, MAE_FORMAT, "%s: a storage with a key of %zu characters", c->source->path,
+                    s->key_bytes);
     memcpy(name, c->prefix, c->prefix_bytes);
     memcpy(name + c->prefix_bytes, "data/", 5);
     memcpy(name + c->prefix_bytes + 5, s->key, s->key_bytes);
     const ZipEntry *e = zip_find(c->zip, name, c->prefix_bytes + 5 + s->key_bytes);
     if (e == NULL)
-        return fail(err, STATUS_FORMAT,
-                    "%s: the storage '%.*s' is missing from the archive; damaged", c->source->path,
-                    (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
+        return fail(err, MAE_FORMAT, "%s: the storage '%.*s' is missing from the archive; damaged",
+                    c->source->path, (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
     out->bytes = e->bytes;
     return zip_locate(c->zip, e, &out->at, err);
 }
@@ -133,7 +132,7 @@ static Status find_pickle(Container *c, const ZipEntry **out, Error *err) {
     for (size_t i = 0; i < c->zip->n; i++) {
         const ZipEntry *e = &c->zip->entry[i];
         if (zip_name_ends(e, "/constants.pkl"))
-            return fail(err, STATUS_UNSUPPORTED,
+            return fail(err, MAE_UNSUPPORTED,
                         "%s: a TorchScript program, not a checkpoint; in Python: "
                         "torch.save(torch.jit.load(FILE).state_dict(), NEW)",
                         c->source->path);
@@ -141,27 +140,26 @@ static Status find_pickle(Container *c, const ZipEntry **out, Error *err) {
             found = e;
     }
     if (found == NULL || found->name_bytes > 400)
-        return fail(err, STATUS_FORMAT,
-                    "%s: a zip archive, but not one of torch (it has no data.pkl)",
+        return fail(err, MAE_FORMAT, "%s: a zip archive, but not one of torch (it has no data.pkl)",
                     c->source->path);
     c->prefix = found->name;
     c->prefix_bytes = found->name_bytes - strlen("data.pkl");
     *out = found;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status check_order(const Container *c, Error *err) {
     static const char little[] = {'l', 'i', 't', 't', 'l', 'e'};
     char order[sizeof little];
     uint64_t at;
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const ZipEntry *e = beside(c, "byteorder");
-    if (e == NULL) return STATUS_OK; /* before torch 2.0: always little */
+    if (e == NULL) return MAE_OK; /* before torch 2.0: always little */
     TRY(zip_locate(c->zip, e, &at, err));
     size_t n = e->bytes < sizeof order ? (size_t)e->bytes : sizeof order;
     TRY(byte_source_read(c->source, at, order, n, "the byte order", err));
     if (n < sizeof order || memcmp(order, little, n) != 0)
-        status = fail(err, STATUS_UNSUPPORTED,
+        status = fail(err, MAE_UNSUPPORTED,
                       "%s: written on a big-endian machine, which is not read; load and save it on "
                       "a little-endian one",
                       c->source->path);
@@ -170,7 +168,7 @@ done:
 }
 
 Status torch_file_parse_zip(const ByteSource *source, TensorTable *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Zip zip = {0};
     const ZipEntry *entry = NULL;
     uint64_t at;
@@ -185,7 +183,7 @@ Status torch_file_parse_zip(const ByteSource *source, TensorTable *out, Error *e
     TRY(finish(&c, &pickle, out, err));
 done:
     zip_close(&zip);
-    if (status != STATUS_OK) tensor_table_free(out);
+    if (status != MAE_OK) tensor_table_free(out);
     return status;
 }
 
@@ -205,15 +203,15 @@ static Blob *find_blob(const Blob *blob, size_t n, const PickleStorage *s) {
 static Status find_in_stream(const Container *c, const PickleStorage *s, Blob *out, Error *err) {
     const Blob *blob = find_blob(c->blob, c->n_blobs, s);
     if (blob == NULL || blob->at == 0)
-        return fail(err, STATUS_FORMAT, "%s: the storage '%.*s' is missing; damaged",
-                    c->source->path, (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
+        return fail(err, MAE_FORMAT, "%s: the storage '%.*s' is missing; damaged", c->source->path,
+                    (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
     *out = *blob;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status no_container(const Container *c, const PickleStorage *s, Blob *out, Error *err) {
     (void)s, (void)out;
-    return fail(err, STATUS_FORMAT,
+    return fail(err, MAE_FORMAT,
                 "%s: a bare pickle whose tensors are stored elsewhere; it is part of a checkpoint",
                 c->source->path);
 }
@@ -227,7 +225,7 @@ typedef struct Widths {
 
 static Status collect_widths(const char *path, const Pickle *pickle, Widths *out, Error *err) {
     out->blob = mem_alloc_array(pickle->n_storages, sizeof *out->blob);
-    if (out->blob == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+    if (out->blob == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
     for (const PickleStorage *s = pickle->storages; s != NULL; s = s->next)
         out->blob[out->n++] = (Blob){s->key, s->key_bytes, 0, s->width};
     if (out->n > 0) qsort(out->blob, out->n, sizeof *out->blob, compare_keys);
@@ -236,7 +234,7 @@ static Status collect_widths(const char *path, const Pickle *pickle, Widths *out
         if (kept == 0 || compare_keys(&out->blob[kept - 1], &out->blob[i]) != 0)
             out->blob[kept++] = out->blob[i];
     out->n = kept;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The storage whose count of elements is at *at; then *at is behind it. Little-endian, because so
@@ -245,23 +243,23 @@ static Status take_blob(const ByteSource *s, Blob *blob, uint64_t *at, bool *the
     uint8_t count[8];
     uint64_t n = 0, left = s->bytes - *at;
     *there = false;
-    if (left < sizeof count) return STATUS_OK;
+    if (left < sizeof count) return MAE_OK;
     Status status = byte_source_read(s, *at, count, sizeof count, "the size of a storage", err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     for (int i = 0; i < 8; i++) n |= (uint64_t)count[i] << (8 * i);
-    if (blob->bytes > 0 && n > (left - sizeof count) / blob->bytes) return STATUS_OK;
+    if (blob->bytes > 0 && n > (left - sizeof count) / blob->bytes) return MAE_OK;
     *there = true;
     blob->at = *at + sizeof count;
     blob->bytes *= n;
     *at = blob->at + blob->bytes;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status find_blobs(const ByteSource *s, const PickleValue *keys, uint64_t at, Widths *w,
                          Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     if (keys->kind != PICKLE_LIST)
-        return fail(err, STATUS_FORMAT, "%s: no list of storages; damaged", s->path);
+        return fail(err, MAE_FORMAT, "%s: no list of storages; damaged", s->path);
     for (size_t i = 0; i < keys->list.n; i++) {
         const PickleValue *key = keys->list.item[i];
         PickleStorage wanted = {.key = key->text.data, .key_bytes = key->text.bytes};
@@ -269,17 +267,17 @@ static Status find_blobs(const ByteSource *s, const PickleValue *keys, uint64_t 
         bool there;
         if (blob != NULL && blob->bytes == 0 && i + 1 < keys->list.n)
             return fail(
-                err, STATUS_UNSUPPORTED,
+                err, MAE_UNSUPPORTED,
                 "%s: storage %zu has elements of an unknown type, so what follows it cannot "
                 "be found; save the file in torch's zip format",
                 s->path, i);
         if (blob == NULL || blob->at != 0)
-            return fail(err, STATUS_FORMAT,
+            return fail(err, MAE_FORMAT,
                         "%s: storage %zu of the list is not in use, or is there twice", s->path, i);
         TRY(take_blob(s, blob, &at, &there, err));
         if (!there)
             return fail(
-                err, STATUS_FORMAT,
+                err, MAE_FORMAT,
                 "%s: it ends inside storage %zu of %zu; the file is cut off, fetch it again",
                 s->path, i + 1, keys->list.n);
     }
@@ -312,16 +310,16 @@ static Status next_pickle(Stream *s, Pickle *out, Error *err) {
 }
 
 static Status check_system(Stream *s, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Pickle version, system;
     TRY(next_pickle(s, &version, err));
     if (version.root->kind != PICKLE_INT || version.root->integer != 1001)
-        return fail(err, STATUS_UNSUPPORTED, "%s: an unknown version of torch's old format",
+        return fail(err, MAE_UNSUPPORTED, "%s: an unknown version of torch's old format",
                     s->source->path);
     TRY(next_pickle(s, &system, err));
     const PickleValue *little = dict_get(system.root, "little_endian");
     if (little == NULL || little->kind != PICKLE_BOOL || !little->flag)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "%s: written on a big-endian machine, which is not read; load and save it on a "
                     "little-endian one",
                     s->source->path);
@@ -330,7 +328,7 @@ done:
 }
 
 static Status read_stream(Stream *s, TensorTable *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Pickle pickle, keys;
     PickleLeaves leaves = {0};
     Widths widths = {0};
@@ -358,7 +356,7 @@ static bool is_magic(const PickleValue *v) {
 }
 
 Status torch_file_parse_pickle(const ByteSource *source, TensorTable *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Pickle first;
     TRY(start(source, "pickle", out, err));
     Stream s = {source, 0, out->arena};
@@ -370,6 +368,6 @@ Status torch_file_parse_pickle(const ByteSource *source, TensorTable *out, Error
         TRY(finish(&bare, &first, out, err));
     }
 done:
-    if (status != STATUS_OK) tensor_table_free(out);
+    if (status != MAE_OK) tensor_table_free(out);
     return status;
 }

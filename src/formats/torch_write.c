@@ -199,7 +199,7 @@ static void put_common(Bytes *b, uint32_t crc, size_t name_bytes, size_t extra_b
 }
 
 static Status zip_add(Zip *z, const char *name, const void *data, size_t bytes, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Bytes local = {.ok = true};
     size_t name_bytes = strlen(name), before = 30 + name_bytes + 20 + 4;
     size_t padding = (ALIGN - (z->offset + before) % ALIGN) % ALIGN;
@@ -220,7 +220,7 @@ static Status zip_add(Zip *z, const char *name, const void *data, size_t bytes, 
     put_text(&z->directory, name);
     put_zip64(&z->directory, bytes, &z->offset);
     if (!local.ok || !z->directory.ok) {
-        status = fail(err, STATUS_MEMORY, "no memory for a zip header");
+        status = fail(err, MAE_MEMORY, "no memory for a zip header");
         goto done;
     }
     TRY(file_writer_write(z->writer, local.data, local.n, err));
@@ -255,18 +255,18 @@ static Status zip_end(Zip *z, Error *err) {
     put_int(d, UINT32_MAX, 4);
     put_int(d, UINT32_MAX, 4);
     put_int(d, 0, 2);
-    if (!d->ok) return fail(err, STATUS_MEMORY, "no memory for a zip directory");
+    if (!d->ok) return fail(err, MAE_MEMORY, "no memory for a zip directory");
     return file_writer_write(z->writer, d->data, d->n, err);
 }
 
 static Status add_tensors(Zip *z, const NamedTensor *tensors, size_t n, TensorFill fill, void *user,
                           Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     size_t largest = 0;
     for (size_t i = 0; i < n; i++)
         if (tensors[i].bytes > largest) largest = tensors[i].bytes;
     void *buffer = mem_alloc(largest + 1);
-    if (!buffer) return fail(err, STATUS_MEMORY, "no memory for %zu bytes", largest);
+    if (!buffer) return fail(err, MAE_MEMORY, "no memory for %zu bytes", largest);
     for (size_t i = 0; i < n; i++) {
         char name[64];
         snprintf(name, sizeof name, "archive/data/%zu", i);
@@ -280,12 +280,12 @@ done:
 
 Status torch_write(const char *path, const NamedTensor *tensors, size_t n_tensors,
                    const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Bytes pickle = {.ok = true};
     Zip z = {.directory = {.ok = true}};
     pickle_all(&pickle, tensors, n_tensors, meta, n_meta);
     if (!pickle.ok) {
-        status = fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
         goto done;
     }
     TRY(file_writer_open(path, &z.writer, err));

@@ -32,9 +32,8 @@ static uint64_t number(const uint8_t *p, int bytes) {
 }
 
 static Status damaged(const Zip *z, const char *what, Error *err) {
-    return fail(err, STATUS_FORMAT,
-                "%s: the zip archive is damaged or cut off (%s); fetch it again", z->source->path,
-                what);
+    return fail(err, MAE_FORMAT, "%s: the zip archive is damaged or cut off (%s); fetch it again",
+                z->source->path, what);
 }
 
 /* --- The directory ---------------------------------------------------------------------------- */
@@ -73,32 +72,32 @@ static Status read_wide_end(const Zip *z, uint64_t where, uint64_t limit, Direct
     if (limit < END64_BYTES || where > limit - END64_BYTES)
         return damaged(z, "the wide end record lies outside", err);
     Status status = byte_source_read(z->source, where, p, sizeof p, "the end of the archive", err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (number(p, 4) != END64_MARK) return damaged(z, "no wide end record", err);
     *out = (Directory){number(p + 48, 8), number(p + 40, 8), number(p + 32, 8)};
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status check_directory(const Zip *z, const Directory *d, uint64_t limit, Error *err) {
     if (d->n > MAX_ENTRIES)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "%s: the zip archive announces %" PRIu64 " entries; at most %d are read",
                     z->source->path, d->n, MAX_ENTRIES);
     if (d->start > limit || d->bytes > limit - d->start || d->n > d->bytes / RECORD_BYTES)
         return damaged(z, "the directory lies outside", err);
     if (d->bytes > MAX_DIRECTORY_BYTES)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "%s: the directory of the zip archive has %" PRIu64
                     " bytes; at most %d are read",
                     z->source->path, d->bytes, MAX_DIRECTORY_BYTES);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The wide end record counts where there is one: torch writes it even for small files. */
 static Status find_directory(const Zip *z, Directory *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Tail *tail = mem_alloc(sizeof *tail);
-    if (tail == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", z->source->path);
+    if (tail == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", z->source->path);
     TRY(read_tail(z, tail, err));
     const uint8_t *end = find_end(tail);
     if (end == NULL) {
@@ -169,10 +168,10 @@ static Status read_directory(Zip *z, const Directory *d, Error *err) {
     z->directory = mem_alloc(left);
     z->entry = mem_alloc_array((size_t)d->n, sizeof *z->entry);
     if (z->directory == NULL || z->entry == NULL)
-        return fail(err, STATUS_MEMORY, "%s: not enough memory", z->source->path);
+        return fail(err, MAE_MEMORY, "%s: not enough memory", z->source->path);
     const char *what = "the directory of the archive";
     Status status = byte_source_read(z->source, d->start, z->directory, left, what, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     const uint8_t *p = z->directory;
     for (uint64_t i = 0; i < d->n; i++) {
         size_t used;
@@ -186,17 +185,17 @@ static Status read_directory(Zip *z, const Directory *d, Error *err) {
     for (size_t i = 1; i < z->n; i++)
         if (compare_entries(&z->entry[i - 1], &z->entry[i]) == 0)
             return damaged(z, "two entries have the same name", err);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status zip_open(const ByteSource *source, Zip *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Directory directory = {0};
     *out = (Zip){.source = source};
     TRY(find_directory(out, &directory, err));
     TRY(read_directory(out, &directory, err));
 done:
-    if (status != STATUS_OK) zip_close(out);
+    if (status != MAE_OK) zip_close(out);
     return status;
 }
 
@@ -222,7 +221,7 @@ Status zip_locate(const Zip *z, const ZipEntry *e, uint64_t *at, Error *err) {
     int shown = (int)(e->name_bytes < 100 ? e->name_bytes : 100);
     uint8_t p[LOCAL_BYTES];
     if (e->method != 0 || (e->flags & 1) != 0)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "%s: its entry '%.*s' is %s; torch stores them as they are. Unpack the archive "
                     "and pack it with `zip -0`",
                     z->source->path, shown, e->name, e->method != 0 ? "compressed" : "encrypted");
@@ -231,12 +230,12 @@ Status zip_locate(const Zip *z, const ZipEntry *e, uint64_t *at, Error *err) {
     char what[128];
     snprintf(what, sizeof what, "the entry '%.*s'", shown, e->name);
     Status status = byte_source_read(z->source, e->header, p, sizeof p, what, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     uint64_t left = z->source->bytes - e->header;
     uint64_t skip = LOCAL_BYTES + number(p + 26, 2) + number(p + 28, 2);
     if (number(p, 4) != LOCAL_MARK || skip > left || e->bytes > left - skip ||
         e->packed != e->bytes)
         return damaged(z, "an entry is not where the directory says", err);
     *at = e->header + skip;
-    return STATUS_OK;
+    return MAE_OK;
 }

@@ -99,7 +99,7 @@ Status params_alloc(Params *p, ParamGradients gradients, Error *err) {
     p->data = device_alloc(p->device, p->data_bytes);
     if (p->data && summed) p->grad = device_alloc(p->device, p->grad_bytes);
     if (!p->data || (summed && !p->grad))
-        return fail(err, STATUS_MEMORY,
+        return fail(err, MAE_MEMORY,
                     "no memory for %.1f MB of parameters and gradients; choose a smaller model",
                     (double)(p->data_bytes + p->grad_bytes) / 1e6);
     for (int64_t i = 0; i < p->count; i++) {
@@ -107,7 +107,7 @@ Status params_alloc(Params *p, ParamGradients gradients, Error *err) {
         q->data = device_at(p->data, q->offset);
         if (p->grad && q->needs_grad) q->grad = device_at(p->grad, q->offset);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Param *params_find(const Params *p, const char *name) {

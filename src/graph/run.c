@@ -51,13 +51,13 @@ Status graph_plan(Graph *g, GraphMode mode, Error *err) {
     g->slab = device_alloc(g->device, g->slab_bytes);
     if (!g->slab)
         return fail(
-            err, STATUS_MEMORY,
+            err, MAE_MEMORY,
             "no memory for %.1f MB of activations; use a smaller --batch (and --accumulate)",
             (double)g->slab_bytes / 1e6);
     g->planned = true;
     g->mode = mode;
     resolve(g);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 size_t graph_bytes(Graph *g, GraphMode mode) {

@@ -24,10 +24,10 @@ struct CachedFeatures {
 };
 
 static Status keep(CachedFeatures *c, Evaluator *e, const Batch *b, ImageWatch *watch, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     size_t row = (size_t)c->width * sizeof *c->features;
     float *features = mem_alloc((size_t)b->n * row);
-    if (!features) return fail(err, STATUS_MEMORY, "no memory for features");
+    if (!features) return fail(err, MAE_MEMORY, "no memory for features");
     bool whole = evaluator_logits(e, b->pixels, b->n, NULL, features);
     TRY(watch_images_add(watch, whole, b->end - watch->done, err));
     for (int64_t i = 0; i < b->n; i++) {
@@ -42,7 +42,7 @@ done:
 /* The features of images [first, end). */
 static Status fill(CachedFeatures *c, Evaluator *e, const CacheJob *job, int64_t first, int64_t end,
                    const MaeEvents *events, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Loader *loader = NULL;
     ImageWatch watch = {0};
     LoaderOptions options = {.augment = job->augment,
@@ -55,7 +55,7 @@ static Status fill(CachedFeatures *c, Evaluator *e, const CacheJob *job, int64_t
                              .leave_out = true,
                              .strict = job->strict,
                              .stop = events_stop_flag(events)};
-    if (first == end) return STATUS_OK;
+    if (first == end) return MAE_OK;
     watch_images(&watch, evaluator_graph(e), events, "features", evaluator_batch(e), end - first);
     TRY(loader_open(job->data, options, &loader, err));
     for (;;) {
@@ -84,8 +84,8 @@ static Status agree_on_unreadable(CachedFeatures *c, Comm *comm, Error *err) {
         c->n_there += c->there[i];
         if (!c->there[i]) dataset_leave_out(c->data, i);
     }
-    if (c->n_there > 0) return STATUS_OK;
-    return fail(err, STATUS_EMPTY, "none of the %" PRId64 " images could be read: %s", c->n,
+    if (c->n_there > 0) return MAE_OK;
+    return fail(err, MAE_EMPTY, "none of the %" PRId64 " images could be read: %s", c->n,
                 *c->fault ? c->fault : "see the log");
 }
 
@@ -96,7 +96,7 @@ static Status fill_together(CachedFeatures *c, Evaluator *e, const CacheJob *job
     evaluation_share(job->comm, c->n, &first, &end);
     Status status = fill(c, e, job, first, end, events, err);
     status = comm_agree(job->comm, status, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     comm_start_sum(job->comm, c->features, c->n * c->width, sizeof *c->features, -1);
     comm_wait(job->comm);
     return agree_on_unreadable(c, job->comm, err);
@@ -105,7 +105,7 @@ static Status fill_together(CachedFeatures *c, Evaluator *e, const CacheJob *job
 static Status make_room(const Vit *v, const CacheJob *job, CachedFeatures **out, Error *err) {
     CachedFeatures *c = mem_alloc(sizeof *c);
     *out = c;
-    if (!c) return fail(err, STATUS_MEMORY, "no memory for features");
+    if (!c) return fail(err, MAE_MEMORY, "no memory for features");
     c->data = job->data;
     c->n = dataset_count(job->data);
     c->width = v->config.embed_dim;
@@ -114,14 +114,14 @@ static Status make_room(const Vit *v, const CacheJob *job, CachedFeatures **out,
     c->gathered_n = job->batch;
     c->labels = mem_alloc_array((size_t)job->batch, sizeof *c->labels);
     c->gathered = mem_alloc_array((size_t)(job->batch * c->width), sizeof *c->gathered);
-    if (c->features && c->there && c->labels && c->gathered) return STATUS_OK;
-    return fail(err, STATUS_MEMORY, "no memory for %.1f MB of features; leave --cache-features out",
+    if (c->features && c->there && c->labels && c->gathered) return MAE_OK;
+    return fail(err, MAE_MEMORY, "no memory for %.1f MB of features; leave --cache-features out",
                 1e-6 * (double)(c->n * c->width) * sizeof *c->features);
 }
 
 Status cached_features_new(Evaluator *e, Vit *v, const CacheJob *job, const MaeEvents *events,
                            CachedFeatures **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     CachedFeatures *c = NULL;
     *out = NULL;
     TRY(comm_agree(job->comm, make_room(v, job, &c, err), err));
@@ -162,22 +162,22 @@ static Status count(const CachedFeatures *c, const float *logits, int64_t first,
         if (!c->there[first + i]) continue;
         int label = label_of[dataset_label(c->data, first + i)];
         if (evaluation_add(out, logits + i * classes, classes, NULL, label) < 0)
-            return fail(err, STATUS_NONFINITE, "%s: the logits are not finite",
+            return fail(err, MAE_NONFINITE, "%s: the logits are not finite",
                         dataset_name(c->data, first + i));
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status cached_features_evaluate(CachedFeatures *c, Vit *v, const int *label_of, Evaluation *out,
                                 Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     ClassifierGraph g = {0};
     int64_t B = EVALUATION_BATCH, C = v->config.classes, D = c->width;
     float *logits = mem_alloc_array((size_t)(B * C), sizeof *logits);
     float *features = mem_alloc_array((size_t)(B * D), sizeof *features);
     *out = (Evaluation){.unreadable = c->n - c->n_there};
     if (!logits || !features) {
-        status = fail(err, STATUS_MEMORY, "no memory to evaluate");
+        status = fail(err, MAE_MEMORY, "no memory to evaluate");
         goto done;
     }
     TRY(classifier_graph(v, (ClassifierOptions){.batch = B, .from_features = true}, &g, err));

@@ -44,24 +44,24 @@ int64_t evaluation_add(Evaluation *e, const float *logits, int64_t n, const uint
 
 Status evaluate_check_labels(const Dataset *d, const char *what, Error *err) {
     if (dataset_n_classes(d) < 1)
-        return fail(err, STATUS_EMPTY,
+        return fail(err, MAE_EMPTY,
                     "%s has no labels; it needs a folder per class, a list with labels, CIFAR or "
                     "shards with .cls",
                     what);
     for (int64_t i = 0; i < dataset_count(d); i++)
         if (dataset_label(d, i) < 0)
-            return fail(err, STATUS_EMPTY, "%s: %s has no label", what, dataset_name(d, i));
-    return STATUS_OK;
+            return fail(err, MAE_EMPTY, "%s: %s has no label", what, dataset_name(d, i));
+    return MAE_OK;
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
 
 Status evaluator_new(Vit *v, int64_t batch, Evaluator **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     size_t B = (size_t)batch;
     Evaluator *e = mem_alloc(sizeof *e);
     *out = NULL;
-    if (!e) return fail(err, STATUS_MEMORY, "no memory for an evaluation");
+    if (!e) return fail(err, MAE_MEMORY, "no memory for an evaluation");
     e->model = v;
     TRY(classifier_graph(v, (ClassifierOptions){.batch = batch}, &e->graph, err));
     TRY(classifier_plan(&e->graph, GRAPH_INFER, err));
@@ -69,7 +69,7 @@ Status evaluator_new(Vit *v, int64_t batch, Evaluator **out, Error *err) {
     e->logits = mem_alloc_array(B * (size_t)v->config.classes, sizeof *e->logits);
     e->features = mem_alloc_array(B * (size_t)v->config.embed_dim, sizeof *e->features);
     if (!e->pixels || !e->logits || !e->features) {
-        status = fail(err, STATUS_MEMORY, "no memory to evaluate %zu images at a time", B);
+        status = fail(err, MAE_MEMORY, "no memory to evaluate %zu images at a time", B);
         goto done;
     }
     *out = e;
@@ -124,11 +124,11 @@ static Status count_batch(Evaluator *e, const EvaluationJob *job, const Batch *b
         int64_t best =
             evaluation_add(sum, e->logits + i * C, C, job->allowed, job->label_of[b->labels[i]]);
         if (best < 0)
-            return fail(err, STATUS_NONFINITE, "%s: the logits are not finite",
+            return fail(err, MAE_NONFINITE, "%s: the logits are not finite",
                         dataset_name(job->data, b->samples[i]));
         if (job->confusion) job->confusion[b->labels[i] * C + best]++;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end) {
@@ -140,23 +140,23 @@ Status evaluation_gather(Comm *c, Status status, const char *fault, Evaluation *
     double sums[] = {(double)e->images, (double)e->top1, (double)e->top5, (double)e->unreadable,
                      e->loss};
     status = comm_agree(c, status, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     comm_sum(c, sums, sizeof sums / sizeof *sums);
     *e = (Evaluation){.images = (int64_t)sums[0],
                       .top1 = (int64_t)sums[1],
                       .top5 = (int64_t)sums[2],
                       .unreadable = (int64_t)sums[3],
                       .loss = sums[4]};
-    if (e->images > 0) return STATUS_OK;
-    return fail(err, STATUS_EMPTY, "none of the %" PRId64 " images could be read: %s",
-                e->unreadable, *fault ? fault : "see the log");
+    if (e->images > 0) return MAE_OK;
+    return fail(err, MAE_EMPTY, "none of the %" PRId64 " images could be read: %s", e->unreadable,
+                *fault ? fault : "see the log");
 }
 
 /* The images [first, end); fault[FAULT_BYTES]: why the first of those left out could not be read.
  */
 static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, int64_t end,
                        const MaeEvents *events, Evaluation *out, char *fault, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Loader *loader = NULL;
     ImageWatch watch = {0};
     int64_t total = end - first;
@@ -171,7 +171,7 @@ static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, in
                              .leave_out = true,
                              .strict = job->strict,
                              .stop = events_stop_flag(events)};
-    if (total == 0) return STATUS_OK;
+    if (total == 0) return MAE_OK;
     watch_images(&watch, e->graph.graph, events, job->phase ? job->phase : "evaluate",
                  e->graph.batch, total);
     TRY(loader_open(job->data, options, &loader, err));

@@ -45,7 +45,7 @@ void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end);
  * read, for the reason `fault`. */
 Status evaluation_gather(Comm *c, Status status, const char *fault, Evaluation *e, Error *err);
 
-/* NONFINITE names the image whose logits are not; STATUS_INTERRUPTED when asked to stop. */
+/* NONFINITE names the image whose logits are not; MAE_INTERRUPTED when asked to stop. */
 Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
                      Evaluation *out, Error *err);
 /* n <= batch images u8 [n,h,w,C] -> logits [n,classes], features [n,D]; either may be NULL. False:

@@ -28,12 +28,12 @@ static Status check(const ModelConfig *c, EncoderOptions o, Error *err) {
     static const char *const pools[] = {"mean", "cls", "all"};
     FeaturePool own = c->pool == POOL_CLS ? FEATURES_CLS : FEATURES_MEAN;
     if (o.block < 0 || o.block > c->depth)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "--block %lld: the model has %lld blocks; choose 1 to %lld, or 0 for the "
                     "features after the final norm",
                     (long long)o.block, (long long)c->depth, (long long)c->depth);
-    if (o.block > 0 || c->head == HEAD_NONE || o.pool == own) return STATUS_OK;
-    return fail(err, STATUS_USAGE,
+    if (o.block > 0 || c->head == HEAD_NONE || o.pool == own) return MAE_OK;
+    return fail(err, MAE_USAGE,
                 "--pool %s: this classifier was trained with --pool %s, so its features after the "
                 "final norm are those; use --pool %s, or mae features with --block N for tokens "
                 "before that norm",
@@ -77,7 +77,7 @@ static void build(Encoder *e) {
 }
 
 static Status take_memory(Encoder *e, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t n = shape_numel(e->ids->shape), P = e->ids->shape.dim[1];
     int32_t *ids = mem_alloc_array((size_t)n, sizeof *ids);
     TRY(graph_plan(e->graph, GRAPH_INFER, err));
@@ -86,7 +86,7 @@ static Status take_memory(Encoder *e, Error *err) {
     if (e->qkv)
         e->qkv_host = mem_alloc_array((size_t)shape_numel(e->qkv->shape), sizeof *e->qkv_host);
     if (!ids || !e->images || !e->host || (e->qkv && !e->qkv_host)) {
-        status = fail(err, STATUS_MEMORY, "no memory for features of %lld images",
+        status = fail(err, MAE_MEMORY, "no memory for features of %lld images",
                       (long long)e->options.batch);
         goto done;
     }
@@ -98,18 +98,18 @@ done:
 }
 
 Status encoder_new(Vit *v, EncoderOptions o, Encoder **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Encoder *e = NULL;
     *out = NULL;
     ASSERT(o.batch > 0, "an encoder for %lld images", (long long)o.batch);
     TRY(check(&v->config, o, err));
     e = mem_alloc(sizeof *e);
-    if (!e) return fail(err, STATUS_MEMORY, "no memory for an encoder");
+    if (!e) return fail(err, MAE_MEMORY, "no memory for an encoder");
     e->model = v;
     e->options = o;
     e->graph = graph_new(v->device, v->params);
     if (!e->graph) {
-        status = fail(err, STATUS_MEMORY, "no memory for a graph");
+        status = fail(err, MAE_MEMORY, "no memory for a graph");
         goto done;
     }
     build(e);
@@ -170,7 +170,7 @@ void encoder_attention(Encoder *e, int64_t i, float *out) {
 
 Status features_stream(Encoder *e, const FeatureJob *job, FeatureSink sink, void *user,
                        Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Loader *loader = NULL;
     float *features = NULL;
     int64_t total = dataset_count(job->data), rows = 0;
@@ -186,7 +186,7 @@ Status features_stream(Encoder *e, const FeatureJob *job, FeatureSink sink, void
                              .strict = job->strict,
                              .stop = events_stop_flag(job->events)};
     features = mem_alloc_array((size_t)(encoder_batch(e) * encoder_values(e)), sizeof *features);
-    if (!features) return fail(err, STATUS_MEMORY, "no memory for features");
+    if (!features) return fail(err, MAE_MEMORY, "no memory for features");
     watch_images(&watch, e->graph, job->events, "features", encoder_batch(e), total);
     TRY(loader_open(job->data, options, &loader, err));
     for (;;) {
@@ -199,9 +199,8 @@ Status features_stream(Encoder *e, const FeatureJob *job, FeatureSink sink, void
         rows += b.n;
     }
     if (rows == 0)
-        status =
-            fail(err, STATUS_EMPTY, "none of the %lld images could be read: %s", (long long)total,
-                 *loader_fault(loader) ? loader_fault(loader) : "see the log");
+        status = fail(err, MAE_EMPTY, "none of the %lld images could be read: %s", (long long)total,
+                      *loader_fault(loader) ? loader_fault(loader) : "see the log");
 done:
     watch_images_end(&watch);
     loader_close(loader);

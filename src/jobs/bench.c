@@ -55,7 +55,7 @@ static void note_seconds(void *user, int64_t i, const BenchTimes *t) {
 }
 
 Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     BenchWork *w = NULL;
     double seconds[BENCH_MAX_REPETITIONS], peak;
     TRY(bench_work_new(o, &w, err));
@@ -69,7 +69,7 @@ done:
 /* --- loader ----------------------------------------------------------------------------------- */
 
 Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     ModelConfig c;
     Dataset *d = NULL;
     Loader *loader = NULL;

@@ -163,7 +163,7 @@ static void choose_median(Profile *p, int64_t repetitions, MaeBenchKernels *out)
 }
 
 Status bench_kernels(const MaeOptions *o, MaeBenchKernels *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     BenchWork *w = NULL;
     double peak;
     size_t n = (size_t)bench_repetitions(o);
@@ -174,7 +174,7 @@ Status bench_kernels(const MaeOptions *o, MaeBenchKernels *out, Error *err) {
         p->seconds = mem_alloc_array(n * MAX_LINES, sizeof *p->seconds);
     }
     if (!p || !p->total || !p->sorted || !p->seconds) {
-        status = fail(err, STATUS_MEMORY, "no memory for the times of %zu steps", n);
+        status = fail(err, MAE_MEMORY, "no memory for the times of %zu steps", n);
         goto done;
     }
     TRY(bench_work_new(o, &w, err));

@@ -22,16 +22,16 @@ int64_t bench_repetitions(const MaeOptions *o) {
 static Status configure(BenchWork *w, const MaeOptions *o, Error *err) {
     ModelConfig *c = &w->config;
     Status status = setup_model_config(o, c, err);
-    if (status != STATUS_OK || w->task == BENCH_PRETRAIN) return status;
+    if (status != MAE_OK || w->task == BENCH_PRETRAIN) return status;
     c->decoder_depth = 0;
     c->mask_token_in_encoder = false;
     c->target = TARGET_PIXEL;
-    if (w->task == BENCH_FEATURES) return STATUS_OK;
+    if (w->task == BENCH_FEATURES) return MAE_OK;
     c->head = HEAD_LINEAR;
     c->pool = POOL_MEAN;
     c->classes = CLASSES;
-    if (o->batch % 2 == 0) return STATUS_OK;
-    return fail(err, STATUS_USAGE,
+    if (o->batch % 2 == 0) return MAE_OK;
+    return fail(err, MAE_USAGE,
                 "--batch %" PRId64 ": fine-tuning mixes pairs of images, which needs an even batch",
                 o->batch);
 }
@@ -40,7 +40,7 @@ static Status make_step(BenchWork *w, OptimizerOptions adamw, Graph *graph, Valu
                         Error *err) {
     StepOptions s = {.batch = w->batch, .accumulate = 1};
     Status status = optimizer_new(w->device, w->model->params, adamw, &w->optimizer, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     w->graph = graph;
     return step_new(w->model, graph, loss, w->optimizer, s, &w->step, err);
 }
@@ -53,13 +53,13 @@ static Status make_pretraining(BenchWork *w, const MaeOptions *o, Error *err) {
                        .mask_ratio = o->mask_ratio,
                        .seed = (uint64_t)o->seed};
     Status status = masked_batch_new(w->model, m, &w->masked, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     return make_step(w, adamw, w->masked->graph.graph, w->masked->graph.loss, err);
 }
 
 /* The defaults of `mae finetune` for a model of this size. */
 static Status make_finetuning(BenchWork *w, const MaeOptions *o, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaeOptions recipe;
     mae_options_default(MAE_COMMAND_FINETUNE, &recipe);
     TRY(recipe_finetune(&recipe, &w->config, false, err));
@@ -89,7 +89,7 @@ done:
 static Status make_features(BenchWork *w, Error *err) {
     EncoderOptions e = {.batch = w->batch, .pool = FEATURES_MEAN};
     Status status = encoder_new(w->model, e, &w->encoder, err);
-    if (status == STATUS_OK) w->graph = encoder_graph(w->encoder);
+    if (status == MAE_OK) w->graph = encoder_graph(w->encoder);
     return status;
 }
 
@@ -107,21 +107,21 @@ static Status make_images(BenchWork *w, const MaeOptions *o, Error *err) {
     else
         w->pixels = mem_alloc(n);
     if (!w->samples || !w->labels || !w->label_of || !w->features || !(w->images || w->pixels))
-        return fail(err, STATUS_MEMORY, "no memory for %" PRId64 " images", w->batch);
+        return fail(err, MAE_MEMORY, "no memory for %" PRId64 " images", w->batch);
     Rng rng = rng_make((uint64_t)o->seed, RNG_SYNTHETIC, 0, 0);
     for (size_t i = 0; i < n && floats; i++) w->images[i] = 2 * rng_uniform_f32(&rng) - 1;
     for (size_t i = 0; i < n && !floats; i++) w->pixels[i] = (uint8_t)rng_u32(&rng);
     for (size_t i = 0; i < B; i++) w->samples[i] = (int64_t)i;
     for (size_t i = 0; i < B; i++) w->labels[i] = (int)(i % CLASSES);
     for (int i = 0; i < CLASSES; i++) w->label_of[i] = i;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status bench_work_new(const MaeOptions *o, BenchWork **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     BenchWork *w = mem_alloc(sizeof *w);
     *out = NULL;
-    if (!w) return fail(err, STATUS_MEMORY, "no memory for a benchmark");
+    if (!w) return fail(err, MAE_MEMORY, "no memory for a benchmark");
     *w = (BenchWork){
         .task = (BenchTask)o->task, .batch = o->batch, .repetitions = bench_repetitions(o)};
     TRY(configure(w, o, err));
@@ -171,7 +171,7 @@ static void set(BenchWork *w, int64_t i) {
 }
 
 static Status repeat(BenchWork *w, int64_t i, BenchTimes *t, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     double loss, begun = clock_seconds();
     set(w, i);
     double is_set = clock_seconds();
@@ -189,7 +189,7 @@ done:
 }
 
 Status bench_work_run(BenchWork *w, BenchDone done_one, void *user, double *peak, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     BenchTimes t;
     *peak = 0;
     for (int64_t i = -1; i < w->repetitions; i++) { /* the first one touches pages and caches */

@@ -8,8 +8,8 @@
 #include "jobs/setup.h"
 
 static Status need_classifier(const MaeModel *m, Error *err) {
-    if (m->vit->config.head != HEAD_NONE) return STATUS_OK;
-    return fail(err, STATUS_UNSUPPORTED,
+    if (m->vit->config.head != HEAD_NONE) return MAE_OK;
+    return fail(err, MAE_UNSUPPORTED,
                 "the checkpoint has no classifier; make one with mae finetune or mae probe");
 }
 
@@ -39,7 +39,7 @@ static void best_classes(const MaeModel *m, double *p, int count, MaeClass *out,
 }
 
 Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, int *n, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
     uint8_t *pixels = NULL;
     float *logits = NULL;
@@ -51,7 +51,7 @@ Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, i
     logits = mem_alloc_array((size_t)c->classes, sizeof *logits);
     p = mem_alloc_array((size_t)c->classes, sizeof *p);
     if (!pixels || !logits || !p) {
-        status = fail(err, STATUS_MEMORY, "no memory for an image");
+        status = fail(err, MAE_MEMORY, "no memory for an image");
         goto done;
     }
     unsigned notes;
@@ -61,7 +61,7 @@ Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, i
     softmax(logits, p, c->classes);
     for (int64_t i = 0; i < c->classes; i++)
         if (!isfinite(p[i])) {
-            status = fail(err, STATUS_NONFINITE, "%s: the logits are not finite", path);
+            status = fail(err, MAE_NONFINITE, "%s: the logits are not finite", path);
             goto done;
         }
     best_classes(m, p, count, out, n);

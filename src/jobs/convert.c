@@ -72,11 +72,11 @@ static Status add(Conversion *c, const char *name, Item item, Error *err) {
         void *tensors =
             mem_realloc(c->tensors, c->n * sizeof *c->tensors, capacity * sizeof *c->tensors);
         if (tensors) c->tensors = tensors;
-        if (!items || !tensors) return fail(err, STATUS_MEMORY, "no memory for a list of tensors");
+        if (!items || !tensors) return fail(err, MAE_MEMORY, "no memory for a list of tensors");
         c->capacity = capacity;
     }
     const char *copy = arena_strdup(c->arena, name);
-    if (!copy) return fail(err, STATUS_MEMORY, "no memory for the name of a tensor");
+    if (!copy) return fail(err, MAE_MEMORY, "no memory for the name of a tensor");
     DType type = stored_type(c, name);
     Shape shape = item.param->shape;
     if (type == DTYPE_I64) shape.n_dims = 0;
@@ -84,7 +84,7 @@ static Status add(Conversion *c, const char *name, Item item, Error *err) {
     c->items[c->n] = item;
     c->tensors[c->n++] =
         (NamedTensor){copy, type, shape, NULL, (size_t)shape_numel(shape) * dtype_bytes(type)};
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Parameters that have no place on the other side. */
@@ -103,40 +103,39 @@ static Status list_param(Conversion *c, const Param *p, Error *err) {
     char names[3][DIALECT_NAME_BYTES];
     char plain[DIALECT_NAME_BYTES];
     bool folded = folds(c) && strncmp(p->name, "head.1.", 7) == 0;
-    if (is_left_out(c, p->name) || (folds(c) && strncmp(p->name, "head.0.", 7) == 0))
-        return STATUS_OK;
+    if (is_left_out(c, p->name) || (folds(c) && strncmp(p->name, "head.0.", 7) == 0)) return MAE_OK;
     snprintf(plain, sizeof plain, "%s%s", folded ? "head." : "", folded ? p->name + 7 : p->name);
     int n = dialect_spell(c->dialect, plain, names);
     if (n == 0)
-        return fail(err, STATUS_UNSUPPORTED, "%s has no place for %s", dialect_name(c->dialect),
+        return fail(err, MAE_UNSUPPORTED, "%s has no place for %s", dialect_name(c->dialect),
                     p->name);
     for (int i = 0; i < n; i++) {
         /* The models of transformers that are only an encoder save without "vit.". */
         bool bare = c->to == TO_HF && c->model->config.decoder_depth == 0 &&
                     c->model->config.head == HEAD_NONE && strncmp(names[i], "vit.", 4) == 0;
         Status status = add(c, bare ? names[i] + 4 : names[i], (Item){p, i, n, folded}, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status check_expressible(Conversion *c, Error *err) {
     const ModelConfig *m = &c->model->config;
     if (c->to == TO_HF && m->head != HEAD_NONE && m->pool == POOL_MEAN)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "transformers' ViTForImageClassification classifies the cls token; this model "
                     "takes the mean of the patches. Use --to timm or --to onnx");
     if (c->to == TO_HF && m->decoder_depth > 0 &&
         (m->mask_token_in_encoder || m->target == TARGET_PCA))
         return fail(
-            err, STATUS_UNSUPPORTED,
+            err, MAE_UNSUPPORTED,
             "ViTMAEForPreTraining has no %s; use --to official, or --to timm for the encoder",
             m->target == TARGET_PCA ? "PCA target" : "mask token in the encoder");
     if (c->to != TO_MAE && c->to != TO_ONNX && m->target == TARGET_PCA && m->decoder_depth > 0)
         note(c, "the PCA components are left out: they have no place there");
     if (c->to == TO_TIMM && m->decoder_depth > 0) note(c, "the decoder is left out: timm has none");
     if (folds(c)) note(c, "the probe's batch norm is folded into its linear layer");
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -149,13 +148,13 @@ static Status read_values(Conversion *c, const char *name, float *out, Error *er
 /* W (x - mean) / sqrt(var + eps) + b = W' x + b' with W' = W / sqrt(var + eps), b' = b - W' mean.
  */
 static Status fold(Conversion *c, const Param *p, float *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t D = c->model->config.embed_dim, C = c->model->config.classes;
     float *w = mem_alloc_array((size_t)(C * D), sizeof *w);
     float *mean = mem_alloc_array((size_t)D, sizeof *mean);
     float *var = mem_alloc_array((size_t)D, sizeof *var);
     if (!w || !mean || !var) {
-        status = fail(err, STATUS_MEMORY, "no memory to fold a batch norm");
+        status = fail(err, MAE_MEMORY, "no memory to fold a batch norm");
         goto done;
     }
     TRY(read_values(c, "head.1.weight", w, err));
@@ -193,18 +192,18 @@ static Status fill(void *user, size_t i, void *out, Error *err) {
     int64_t n;
     DType type = c->tensors[i].dtype;
     Status status = item_values(c, i, &values, &n, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (type == DTYPE_I64)
         for (int64_t k = 0; k < n; k++) ((int64_t *)out)[k] = (int64_t)values[k];
     else
         dtype_from_f32(out, values, type, n);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* --- writing and reading back ----------------------------------------------------------------- */
 
 static Status make_list(Conversion *c, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t largest = 1;
     TRY(check_expressible(c, err));
     for (int64_t i = 0; i < params_count(c->model->params); i++) {
@@ -213,7 +212,7 @@ static Status make_list(Conversion *c, Error *err) {
         TRY(list_param(c, p, err));
     }
     c->values = mem_alloc_array((size_t)largest, sizeof *c->values);
-    if (!c->values) status = fail(err, STATUS_MEMORY, "no memory for the largest tensor");
+    if (!c->values) status = fail(err, MAE_MEMORY, "no memory for the largest tensor");
 done:
     return status;
 }
@@ -224,7 +223,7 @@ static Status write_tensors(Conversion *c, const char *path, Error *err) {
         meta_put_model(&meta, &c->in->config, &c->in->notes);
     else
         meta_put_facts(&meta, &c->in->config, &c->in->notes);
-    if (!meta.ok) return fail(err, STATUS_MEMORY, "no memory for the metadata of %s", path);
+    if (!meta.ok) return fail(err, MAE_MEMORY, "no memory for the metadata of %s", path);
     bool torch =
         text_ends_with(path, ".pth") || text_ends_with(path, ".pt") || text_ends_with(path, ".bin");
     if (torch) return torch_write(path, c->tensors, c->n, meta.entry, meta.n, fill, c, err);
@@ -244,7 +243,7 @@ static void add_change(Conversion *c, const float *values, const void *stored, D
 
 /* Every tensor of the new file, byte by byte. */
 static Status read_back(Conversion *c, const char *path, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     TensorFile *f = NULL;
     void *want = NULL, *have = NULL;
     float *scratch = NULL;
@@ -255,7 +254,7 @@ static Status read_back(Conversion *c, const char *path, Error *err) {
     have = mem_alloc(largest);
     scratch = mem_alloc(4 * largest);
     if (!want || !have || !scratch) {
-        status = fail(err, STATUS_MEMORY, "no memory to read %s back", path);
+        status = fail(err, MAE_MEMORY, "no memory to read %s back", path);
         goto done;
     }
     TRY(tensorfile_open(path, &f, err));
@@ -269,8 +268,8 @@ static Status read_back(Conversion *c, const char *path, Error *err) {
         if (e && e->dtype == t->dtype && shape_equal(e->shape, t->shape))
             TRY(tensorfile_read_raw(f, e, have, err));
         if (!e || memcmp(want, have, t->bytes) != 0) {
-            status = fail(err, STATUS_IO, "%s: tensor %s does not read back as it was written",
-                          path, t->name);
+            status = fail(err, MAE_IO, "%s: tensor %s does not read back as it was written", path,
+                          t->name);
             goto done;
         }
         add_change(c, c->values + c->items[i].part * shape_numel(t->shape), have, t->dtype,
@@ -287,7 +286,7 @@ done:
 /* --- the destinations ------------------------------------------------------------------------- */
 
 static Status convert_tensors(Conversion *c, const char *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *path = NULL;
     TRY(make_list(c, err));
     if (c->to == TO_HF) {
@@ -297,7 +296,7 @@ static Status convert_tensors(Conversion *c, const char *out, Error *err) {
     }
     path = c->to == TO_HF ? mem_printf("%s/model.safetensors", out) : mem_strdup(out);
     if (!path) {
-        status = fail(err, STATUS_MEMORY, "no memory for a path");
+        status = fail(err, MAE_MEMORY, "no memory for a path");
         goto done;
     }
     TRY(write_tensors(c, path, err));
@@ -316,7 +315,7 @@ done:
 
 static Status convert_onnx(Conversion *c, const char *out, Error *err) {
     static const DType types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_I8};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Vit *v = NULL;
     const ModelConfig *m = &c->in->config;
     OnnxKind kind = m->head != HEAD_NONE ? ONNX_CLASSIFIER : ONNX_ENCODER;
@@ -351,10 +350,10 @@ static void note_left_out(Conversion *c) {
 }
 
 static Status open_conversion(Conversion *c, const char *in, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     CheckpointHints hints = setup_hints(c->options);
     c->arena = arena_new();
-    if (!c->arena) return fail(err, STATUS_MEMORY, "no memory to convert %s", in);
+    if (!c->arena) return fail(err, MAE_MEMORY, "no memory to convert %s", in);
     TRY(device_open("cpu", (int)c->options->threads, NULL, &c->device, err));
     TRY(checkpoint_open(in, &hints, &c->in, err));
     TRY(vit_describe(c->device, &c->in->config, GRADIENTS_NONE, TUNE_ALL, &c->model, err));
@@ -380,16 +379,16 @@ static void close_conversion(Conversion *c) {
 /* Before anything is read. */
 static Status check_destination(const Conversion *c, const char *out, Error *err) {
     static const char weights[] = ".safetensors .pth .pt .bin";
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     bool stream = file_is_stream(out);
     if (c->to == TO_MAE && !stream && !text_ends_with(out, ".safetensors"))
-        return fail(err, STATUS_USAGE, "%s: checkpoints of mae.c end in .safetensors", out);
+        return fail(err, MAE_USAGE, "%s: checkpoints of mae.c end in .safetensors", out);
     if (c->to == TO_HF && (stream || (file_exists(out) && !file_is_directory(out))))
-        return fail(err, STATUS_USAGE, "%s: is no folder, and --to hf writes one", out);
+        return fail(err, MAE_USAGE, "%s: is no folder, and --to hf writes one", out);
     if (c->to == TO_HF)
-        return file_exists(out) ? STATUS_OK : file_check_ending(out, "a folder", "", err);
+        return file_exists(out) ? MAE_OK : file_check_ending(out, "a folder", "", err);
     if (stream && c->options->verify)
-        return fail(err, STATUS_USAGE, "--verify reads the new file, and %s is none",
+        return fail(err, MAE_USAGE, "--verify reads the new file, and %s is none",
                     file_is_standard_output(out) ? "standard output" : out);
     TRY(c->to == TO_ONNX ? file_check_ending(out, "a model for ONNX", ".onnx", err)
                          : file_check_ending(out, "a checkpoint", weights, err));
@@ -403,14 +402,14 @@ Status convert_file(const char *in, const char *out, const MaeOptions *o, MaeCon
     static const Dialect dialects[] = {DIALECT_OFFICIAL, DIALECT_OFFICIAL, DIALECT_HF4,
                                        DIALECT_OFFICIAL, DIALECT_OFFICIAL};
     static const char *const names[] = {"official", "timm", "hf", "onnx", "mae.c"};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Conversion c = {
         .options = o, .to = (Destination)o->to, .dialect = dialects[o->to], .result = result};
     if (c.to == TO_HF && o->hf_names == 1) c.dialect = DIALECT_HF5;
     *result = (MaeConversion){.feature_change = -1, .prediction_change = -1, .logit_change = -1};
     snprintf(result->to, sizeof result->to, "%s", names[o->to]);
     if (o->dtype == 3 && c.to != TO_ONNX)
-        return fail(err, STATUS_USAGE, "--dtype i8: 8-bit weights are for --to onnx only");
+        return fail(err, MAE_USAGE, "--dtype i8: 8-bit weights are for --to onnx only");
     TRY(check_destination(&c, out, err));
     TRY(open_conversion(&c, in, err));
     TRY(c.to == TO_ONNX ? convert_onnx(&c, out, err) : convert_tensors(&c, out, err));

@@ -66,10 +66,10 @@ typedef struct Eval {
 
 static Status read_corruptions(Eval *e, Error *err) {
     const char *s = e->options->corruptions;
-    if (!s) return STATUS_OK;
+    if (!s) return MAE_OK;
     if (strcmp(s, "all") == 0) {
         for (int i = 0; i < CORRUPTION_COUNT; i++) e->wanted[i] = true;
-        return STATUS_OK;
+        return MAE_OK;
     }
     while (*s) {
         char name[64];
@@ -77,13 +77,13 @@ static Status read_corruptions(Eval *e, Error *err) {
         snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), s);
         int kind = corruption_find(name);
         if (kind < 0)
-            return fail(err, STATUS_USAGE,
+            return fail(err, MAE_USAGE,
                         "--corruptions: %s is none of them; all, or names as gaussian_noise,fog",
                         name);
         e->wanted[kind] = true;
         s += n + (s[n] == ',');
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* {"corruptions": [{"name": .., "mean_error": ..}, ..]}, as mae eval --json prints it. */
@@ -92,11 +92,11 @@ static Status read_baseline_file(Eval *e, const char *path, Error *err) {
     uint8_t *text = NULL;
     size_t i, bytes = 0;
     Status status = file_read(path, MAX_BASELINE_BYTES, &text, &bytes, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     json_t *row, *root = json_parse(text, bytes, &why);
     mem_free(text);
     if (!root)
-        return fail(err, STATUS_FORMAT,
+        return fail(err, MAE_FORMAT,
                     "--baseline %s: %s; give alexnet, none, or what mae eval --json printed", path,
                     why.text);
     json_array_foreach(json_object_get(root, "corruptions"), i, row) {
@@ -108,9 +108,9 @@ static Status read_baseline_file(Eval *e, const char *path, Error *err) {
     json_decref(root);
     for (int k = 0; k < CORRUPTION_COUNT; k++)
         if (e->wanted[k] && !(e->baseline[k] > 0))
-            return fail(err, STATUS_FORMAT, "--baseline %s: no error above 0 for %s", path,
+            return fail(err, MAE_FORMAT, "--baseline %s: no error above 0 for %s", path,
                         corruption_name((Corruption)k));
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The published errors are those of all classes of ImageNet. */
@@ -123,11 +123,11 @@ static Status read_baseline(Eval *e, Error *err) {
     const char *name = e->options->baseline ? e->options->baseline : "alexnet";
     for (int i = 0; i < CORRUPTION_COUNT; i++) e->baseline[i] = -1;
     e->baseline_name = name;
-    if (!e->options->corruptions || strcmp(name, "none") == 0) return STATUS_OK;
+    if (!e->options->corruptions || strcmp(name, "none") == 0) return MAE_OK;
     if (strcmp(name, "alexnet") != 0) return read_baseline_file(e, name, err);
     for (size_t i = 0; i < sizeof ALEXNET / sizeof *ALEXNET; i++)
         e->baseline[ALEXNET[i].kind] = ALEXNET[i].error;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Once the classes are known. */
@@ -145,32 +145,31 @@ static void check_baseline(Eval *e) {
 static Status open_classes(Eval *e, Error *err) {
     const MaeModel *m = e->model;
     const ClassNames *names = m->notes.classes;
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t C = m->vit->config.classes;
     if (!e->options->classes) {
         status = classes_map(names, C, e->data, "--val", &e->label_of, err);
     } else {
         e->allowed = mem_alloc((size_t)C);
-        if (!e->allowed) return fail(err, STATUS_MEMORY, "no memory for %" PRId64 " classes", C);
+        if (!e->allowed) return fail(err, MAE_MEMORY, "no memory for %" PRId64 " classes", C);
         status =
             classes_map_file(e->options->classes, names, C, e->data, &e->label_of, e->allowed, err);
     }
-    if (status == STATUS_OK)
+    if (status == MAE_OK)
         classes_warn_of_missing(names, C, e->data, e->label_of, e->allowed, "--val");
     return status;
 }
 
 static Status open_eval(Eval *e, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const MaeOptions *o = e->options;
     const ModelConfig *c = &e->model->vit->config;
     if (c->head == HEAD_NONE)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "the checkpoint has no classifier; make one with mae finetune or mae probe");
     TRY(read_corruptions(e, err));
     TRY(read_baseline(e, err));
-    if (!o->val)
-        return fail(err, STATUS_USAGE, "no images to evaluate on; name them with --val SRC");
+    if (!o->val) return fail(err, MAE_USAGE, "no images to evaluate on; name them with --val SRC");
     TRY(setup_val_set(o, c->channels, events_stop_flag(e->events), &e->data, err));
     TRY(evaluate_check_labels(e->data, "--val", err));
     TRY(unseen_check_trained(o, e->data, events_stop_flag(e->events), err));
@@ -224,13 +223,13 @@ static Status make_results(const Eval *e, MaeEvaluation *out, Error *err) {
     if (ok) m->n_classes = n;
     for (int64_t i = 0; i < n && ok; i++)
         ok = (m->names[i] = mem_strdup(dataset_class_name(e->data, (int)i))) != NULL;
-    if (!ok) return fail(err, STATUS_MEMORY, "no memory for the results of %" PRId64 " classes", n);
+    if (!ok) return fail(err, MAE_MEMORY, "no memory for the results of %" PRId64 " classes", n);
     out->n_classes = n;
     out->n_model_classes = C;
-    if (!names) return STATUS_OK;
+    if (!names) return MAE_OK;
     for (int64_t i = 0; i < C; i++) m->model_names[i] = names->name[i];
     out->model_names = m->model_names;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void fill_classes(const Eval *e, MaeEvaluation *out) {
@@ -251,7 +250,7 @@ static int64_t n_counted(const Eval *e) {
 }
 
 static Status run_clean(Eval *e, MaeEvaluation *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Evaluation clean;
     e->job.confusion = ((EvalMemory *)out->memory)->confusion;
     TRY(evaluator_run(e->evaluator, &e->job, e->events, &clean, err));
@@ -269,7 +268,7 @@ done:
 /* --- corruptions ------------------------------------------------------------------------------ */
 
 static Status run_corruption(Eval *e, Corruption kind, MaeCorruption *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Evaluation result;
     *out = (MaeCorruption){.relative_error = -1};
     snprintf(out->name, sizeof out->name, "%s", corruption_name(kind));
@@ -294,18 +293,18 @@ static Status run_corruptions(Eval *e, MaeEvaluation *out, Error *err) {
         if (!e->wanted[k]) continue;
         MaeCorruption *c = &out->corruptions[out->n_corruptions++];
         Status status = run_corruption(e, (Corruption)k, c, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
         sum += c->relative_error >= 0 ? c->relative_error : c->mean_error;
     }
-    if (!out->n_corruptions) return STATUS_OK;
+    if (!out->n_corruptions) return MAE_OK;
     out->mean_corruption_error = sum / out->n_corruptions;
     snprintf(out->baseline, sizeof out->baseline, "%s", e->baseline_name);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEvaluation *out,
                 Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Eval e = {.model = m, .options = o, .events = events};
     *out = (MaeEvaluation){0};
     TRY(open_eval(&e, err));
@@ -314,7 +313,7 @@ Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEv
     TRY(run_clean(&e, out, err));
     TRY(run_corruptions(&e, out, err));
 done:
-    if (status != STATUS_OK) eval_free(out);
+    if (status != MAE_OK) eval_free(out);
     close_eval(&e);
     return status;
 }

@@ -52,11 +52,11 @@ static Status to_file(void *user, const float *features, const Batch *b, Error *
     FileSink *s = user;
     Status status = npy_writer_append(s->npy, features, b->n * s->values, err);
     s->rows += b->n;
-    for (int64_t i = 0; i < b->n && status == STATUS_OK; i++) {
+    for (int64_t i = 0; i < b->n && status == MAE_OK; i++) {
         char *name = name_escape(dataset_name(s->dataset, b->samples[i]), NAME_IN_LINE);
-        if (!name) return fail(err, STATUS_MEMORY, "no memory for a name");
+        if (!name) return fail(err, MAE_MEMORY, "no memory for a name");
         status = file_writer_write(s->names, name, strlen(name), err);
-        if (status == STATUS_OK) status = file_writer_write(s->names, "\n", 1, err);
+        if (status == MAE_OK) status = file_writer_write(s->names, "\n", 1, err);
         mem_free(name);
     }
     return status;
@@ -72,9 +72,9 @@ static char *names_path(const char *path) {
 /* Neither file without the other. */
 static Status commit(FileSink *s, const char *names, Error *err) {
     Status status = file_writer_commit(s->names, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     status = npy_writer_commit(s->npy, err);
-    if (status != STATUS_OK) file_remove(names, NULL);
+    if (status != MAE_OK) file_remove(names, NULL);
     return status;
 }
 
@@ -85,14 +85,14 @@ static Status to_memory(void *user, const float *features, const Batch *b, Error
         int64_t capacity = 2 * s->capacity + b->n;
         float *grown = mem_realloc(s->kept, (size_t)s->capacity * row, (size_t)capacity * row);
         if (!grown)
-            return fail(err, STATUS_MEMORY, "no memory for the features of %" PRId64 " images",
+            return fail(err, MAE_MEMORY, "no memory for the features of %" PRId64 " images",
                         capacity);
         s->kept = grown;
         s->capacity = capacity;
     }
     memcpy(s->kept + s->rows * s->values, features, (size_t)b->n * row);
     s->rows += b->n;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Shape shape_of(const Job *j, const Encoder *e, int64_t rows) {
@@ -102,7 +102,7 @@ static Shape shape_of(const Job *j, const Encoder *e, int64_t rows) {
 
 /* The header says how many rows there are, and comes first. */
 static Status write_to_stream(Job *j, Encoder *e, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     FileSink s = {.dataset = j->dataset, .values = encoder_values(e)};
     TRY(stream(j, e, j->n, to_memory, &s, err));
     TRY(npy_writer_open(j->options->out, shape_of(j, e, s.rows), &s.npy, err));
@@ -118,11 +118,11 @@ done:
 }
 
 static Status write_features(Job *j, Encoder *e, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Shape shape = shape_of(j, e, j->n);
     FileSink s = {.dataset = j->dataset, .values = encoder_values(e)};
     char *names = names_path(j->options->out);
-    if (!names) return fail(err, STATUS_MEMORY, "no memory for a path");
+    if (!names) return fail(err, MAE_MEMORY, "no memory for a path");
     TRY(npy_writer_open(j->options->out, shape, &s.npy, err));
     TRY(file_writer_open(names, &s.names, err));
     TRY(stream(j, e, j->n, to_file, &s, err));
@@ -152,21 +152,21 @@ static Status add_row(PictureSink *s, const Image *row, Error *err) {
     if (s->filled == 0) {
         Status status =
             image_new(&s->picture, row->width, step * s->n_rows - ATTENTION_GAP, 3, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
         memset(s->picture.pixels, 255, (size_t)(s->picture.height * row_bytes));
     }
     ASSERT(row->channels == 3 && row->width == s->picture.width && s->filled < s->n_rows,
            "row %lld of %lld", (long long)s->filled, (long long)s->n_rows);
     memcpy(s->picture.pixels + s->filled++ * step * row_bytes, row->pixels,
            (size_t)(row->height * row_bytes));
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status to_picture(void *user, const float *features, const Batch *b, Error *err) {
     PictureSink *s = user;
     const ModelConfig *c = s->config;
     int64_t image_bytes = c->image_height * c->image_width * c->channels;
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Image row = {0};
     (void)features;
     for (int64_t i = 0; i < b->n; i++) {
@@ -184,7 +184,7 @@ done:
 }
 
 static Status write_attention(Job *j, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Vit *v = j->model->vit;
     const ModelConfig *c = &v->config;
     PictureSink s = {.config = c, .n_rows = j->n < MAX_PICTURED ? j->n : MAX_PICTURED};
@@ -197,7 +197,7 @@ static Status write_attention(Job *j, Error *err) {
     TRY(image_new(&s.seen, c->image_width, c->image_height, c->channels, err));
     s.maps = mem_alloc_array((size_t)(c->heads * model_patches(c)), sizeof *s.maps);
     if (!s.maps) {
-        status = fail(err, STATUS_MEMORY, "no memory for attention maps");
+        status = fail(err, MAE_MEMORY, "no memory for attention maps");
         goto done;
     }
     TRY(stream(j, s.encoder, s.n_rows, to_picture, &s, err));
@@ -216,12 +216,12 @@ done:
 /* --- both ------------------------------------------------------------------------------------- */
 
 static Status check_outputs(const MaeOptions *o, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     if (!o->out && !o->attention)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "no output; name a file with --out FILE.npy or --attention PNG");
     if (o->out && o->attention && strcmp(o->out, o->attention) == 0)
-        return fail(err, STATUS_USAGE, "--out and --attention are both %s", o->out);
+        return fail(err, MAE_USAGE, "--out and --attention are both %s", o->out);
     if (o->out) TRY(file_check_ending(o->out, "a table of features", ".npy", err));
     if (o->out) TRY(file_check_output(o->out, err));
     if (o->attention) TRY(file_check_ending(o->attention, "a picture", ".png", err));
@@ -233,7 +233,7 @@ done:
 /* The picture comes first: it is quick, and what is wrong with it is said before long work. */
 Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
                      Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
     Job j = {.model = m, .options = o, .events = events};
     Encoder *e = NULL;

@@ -38,8 +38,8 @@ static bool is_scratch(const MaeOptions *o) {
 /* An option that was given must agree with the checkpoint. */
 static Status agree(const char *option, int64_t given, int64_t there, const char *path,
                     Error *err) {
-    if (given <= 0 || given == there) return STATUS_OK;
-    return fail(err, STATUS_USAGE,
+    if (given <= 0 || given == there) return MAE_OK;
+    return fail(err, MAE_USAGE,
                 "--%s %" PRId64 ": %s has %" PRId64 "; leave the option out, or use --init none",
                 option, given, path, there);
 }
@@ -52,14 +52,13 @@ static Status agree_on_names(const MaeOptions *o, const ModelConfig *c, const ch
                              const char *path, Error *err) {
     const char *model = model_preset_name(o->model);
     if (was_given(o, "mlp-ratio") && fabs(o->mlp_ratio - c->mlp_ratio) > 1e-9)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "--mlp-ratio %g: %s has %g; leave the option out, or use --init none",
                     o->mlp_ratio, path, c->mlp_ratio);
     if (!was_given(o, "model") || strcmp(preset, model) == 0 || strncmp(preset, "vit_", 4) != 0)
-        return STATUS_OK;
-    return fail(err, STATUS_USAGE,
-                "--model %s: %s has a %s; leave the option out, or use --init none", model, path,
-                preset);
+        return MAE_OK;
+    return fail(err, MAE_USAGE, "--model %s: %s has a %s; leave the option out, or use --init none",
+                model, path, preset);
 }
 
 /* So that config.json names the model that is there. */
@@ -69,7 +68,7 @@ static void adopt_preset(MaeOptions *o, const char *preset) {
 }
 
 static Status config_of_checkpoint(Run *r, const char *path, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaeOptions *o = &r->options;
     ModelConfig *c = &r->config;
     CheckpointNotes *notes = &r->notes;
@@ -101,11 +100,11 @@ done:
 /* The encoder, from the run itself, from the checkpoint, or from the options. The classes of a run
  * are those that it began with, in their order. */
 static Status configure_encoder(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaeOptions *o = &r->options;
     char *last = NULL;
     if (!o->init)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "no checkpoint to start from; name one with --init CKPT, or say --init none");
     if (r->resumed) {
         TRY(run_file(r, "last.safetensors", &last, err));
@@ -127,31 +126,31 @@ done:
 static Status check_tuning(const Run *r, Error *err) {
     const MaeOptions *o = &r->options;
     if (o->tune_blocks > (double)r->config.depth)
-        return fail(err, STATUS_USAGE, "--tune-blocks %g: the model has %" PRId64 " blocks",
+        return fail(err, MAE_USAGE, "--tune-blocks %g: the model has %" PRId64 " blocks",
                     o->tune_blocks, r->config.depth);
     if (o->tune_blocks >= 0 && fmod(o->tune_blocks, 0.5) != 0)
-        return fail(err, STATUS_USAGE, "--tune-blocks %g: whole and half blocks only, as 0.5 or 4",
+        return fail(err, MAE_USAGE, "--tune-blocks %g: whole and half blocks only, as 0.5 or 4",
                     o->tune_blocks);
     bool mixing = o->mix_prob > 0 && (o->mixup > 0 || o->cutmix > 0);
     if (mixing && o->batch % 2)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "--batch %" PRId64 ": mixup and cutmix pair images, which needs an even batch; "
                     "change it, or use --mixup 0 --cutmix 0",
                     o->batch);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status check_probe(const Run *r, Error *err) {
     const MaeOptions *o = &r->options;
     if (o->cache_features && (o->augment != 0 || o->repeat != 1))
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "--cache-features: features are the same in every epoch only with --augment "
                     "none and --repeat 1");
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status configure(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaeOptions *o = &r->options;
     bool probe = r->task->command == MAE_COMMAND_PROBE;
     TRY(configure_encoder(r, err));
@@ -240,10 +239,10 @@ static void warn_of_missing(const Run *r) {
 }
 
 static Status make(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const MaeOptions *o = &r->options;
     Tuning *t = mem_alloc(sizeof *t);
-    if (!t) return fail(err, STATUS_MEMORY, "no memory for a run");
+    if (!t) return fail(err, MAE_MEMORY, "no memory for a run");
     r->task_data = t;
     if (r->comm && o->sync_batchnorm)
         t->peers = (GraphPeers){comm_size(r->comm), comm_rank(r->comm), r->comm, gather};
@@ -306,19 +305,19 @@ static Status map_head(const Run *r, const CheckpointFile *file, int **rows, Err
     const ModelConfig *there = &file->config, *here = &r->config;
     Error why = {0};
     *rows = NULL;
-    if (there->head == HEAD_NONE) return STATUS_OK;
+    if (there->head == HEAD_NONE) return MAE_OK;
     Status status =
         there->head == here->head && there->classes == here->classes
             ? classes_map(file->notes.classes, there->classes, r->dataset, "--data", rows, &why)
-            : fail(&why, STATUS_SHAPE, "it has %" PRId64 " classes, --data %" PRId64,
-                   there->classes, here->classes);
-    if (status == STATUS_MEMORY) return fail(err, status, "%s", why.message);
-    if (status == STATUS_OK && !is_permutation(*rows, here->classes)) {
+            : fail(&why, MAE_SHAPE, "it has %" PRId64 " classes, --data %" PRId64, there->classes,
+                   here->classes);
+    if (status == MAE_MEMORY) return fail(err, status, "%s", why.message);
+    if (status == MAE_OK && !is_permutation(*rows, here->classes)) {
         mem_free(*rows);
         *rows = NULL;
-        status = fail(&why, STATUS_SHAPE, "several classes of --data are one of it");
+        status = fail(&why, MAE_SHAPE, "several classes of --data are one of it");
     }
-    if (status == STATUS_OK)
+    if (status == MAE_OK)
         say_head(r, file, *rows);
     else if (there->head != here->head && there->classes == here->classes)
         log_line(LOG_INFO, "a new head, of another kind than that of %s",
@@ -326,17 +325,17 @@ static Status map_head(const Run *r, const CheckpointFile *file, int **rows, Err
     else
         log_line(LOG_INFO, "a new head, not that of %s: %s", tensorfile_path(file->file),
                  why.message);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status start(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int *rows = NULL;
     CheckpointFile *file = NULL;
     CheckpointHints hints = setup_hints(&r->options);
     hints.said = true; /* by configure_encoder */
     TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
-    if (is_scratch(&r->options)) return STATUS_OK;
+    if (is_scratch(&r->options)) return MAE_OK;
     TRY(checkpoint_open(r->options.init, &hints, &file, err));
     TRY(map_head(r, file, &rows, err));
     TRY(checkpoint_read_encoder(file, r->model, rows, err));
@@ -348,7 +347,7 @@ done:
 
 /* The encoder is frozen, so its features can be taken once, also by a resumed run. */
 static Status open_caches(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Tuning *t = r->task_data;
     CacheJob job = {.data = r->dataset,
                     .augment = r->loader_options.augment,
@@ -365,7 +364,7 @@ done:
 }
 
 static Status open(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Tuning *t = r->task_data;
     int64_t batch = r->options.batch < 64 ? r->options.batch : 64;
     TRY(comm_agree(r->comm, evaluator_new(r->model, batch, &t->evaluator, err), err));
@@ -382,7 +381,7 @@ static Status set_batch(Run *r, Batch *b, Error *err) {
     (void)err;
     if (t->train_features) features = cached_features_gather(t->train_features, b);
     labelled_batch_set(t->batch, b, t->train_map, features);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status measure(Run *r, Evaluation *out, Error *err) {
@@ -394,7 +393,7 @@ static Status measure(Run *r, Evaluation *out, Error *err) {
                          .comm = r->comm,
                          .label_of = t->val_map,
                          .phase = "validate"};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     if (t->val_features) {
         status = cached_features_evaluate(t->val_features, r->model, t->val_map, out, err);
         status = comm_agree(r->comm, status, err);
@@ -407,10 +406,10 @@ static Status measure(Run *r, Evaluation *out, Error *err) {
 
 /* The weights in the model are the ones just measured. */
 static Status keep_best(Run *r, double top1, bool averaged, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *path = NULL;
     CheckpointNotes notes = r->notes; /* borrows the class names */
-    if (top1 <= r->progress.best_top1) return STATUS_OK;
+    if (top1 <= r->progress.best_top1) return MAE_OK;
     r->progress.best_top1 = top1;
     r->progress.best_epoch = r->progress.epoch;
     notes.epochs = r->progress.epoch;
@@ -419,7 +418,7 @@ static Status keep_best(Run *r, double top1, bool averaged, Error *err) {
     notes.averaged = averaged;
     if (comm_is_root(r->comm)) {
         status = run_file(r, "best.safetensors", &path, err);
-        if (status == STATUS_OK) status = checkpoint_write(path, r->model, &notes, err);
+        if (status == MAE_OK) status = checkpoint_write(path, r->model, &notes, err);
     }
     mem_free(path);
     return comm_agree(r->comm, status, err);
@@ -436,10 +435,10 @@ static double top5_share(const Run *r, const Evaluation *e) {
 
 static Status measure_averaged(Run *r, LogLine *line, Error *err) {
     Evaluation e;
-    if (!r->ema) return STATUS_OK;
+    if (!r->ema) return MAE_OK;
     ema_swap(r->ema);
     Status status = measure(r, &e, err);
-    if (status == STATUS_OK) {
+    if (status == MAE_OK) {
         line->averaged = true;
         line->ema_top1 = share(e.top1, &e);
         line->ema_top5 = top5_share(r, &e);
@@ -463,7 +462,7 @@ static void say_measured(int64_t epoch, const LogLine *line) {
 }
 
 static Status end_epoch(Run *r, LogLine *line, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Evaluation e;
     int64_t epoch = r->progress.epoch;
     TRY(measure(r, &e, err));
@@ -492,7 +491,7 @@ static void close_task(Run *r) {
 }
 
 static Status describe(Run *r, MaePlan *p, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const MaeOptions *o = &r->options;
     Vit *v = NULL;
     ClassifierGraph g = {0};

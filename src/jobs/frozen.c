@@ -15,11 +15,11 @@
 /* --- one image -------------------------------------------------------------------------------- */
 
 Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
     Encoder *e = NULL;
     uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
-    if (!pixels) return fail(err, STATUS_MEMORY, "no memory for an image");
+    if (!pixels) return fail(err, MAE_MEMORY, "no memory for an image");
     EncoderOptions options = {.batch = 1, .pool = (FeaturePool)o->pool, .block = o->block};
     unsigned notes;
     TRY(setup_eval_image(path, c, o->max_pixels, pixels, &notes, err));
@@ -48,7 +48,7 @@ static Status to_bank(void *user, const float *features, const Batch *b, Error *
            (size_t)(b->n * bank->width) * sizeof *features);
     memcpy(bank->labels + bank->filled, b->labels, (size_t)b->n * sizeof *b->labels);
     bank->filled += b->n;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void bank_free(Bank *b) {
@@ -60,26 +60,26 @@ static void bank_free(Bank *b) {
 static Status same_classes(const Bank *a, const Bank *b, Error *err) {
     int n = dataset_n_classes(a->dataset), m = dataset_n_classes(b->dataset);
     if (n != m)
-        return fail(err, STATUS_SHAPE, "--data has %d classes, --val has %d: they must be the same",
-                    n, m);
+        return fail(err, MAE_SHAPE, "--data has %d classes, --val has %d: they must be the same", n,
+                    m);
     for (int i = 0; i < n; i++)
         if (strcmp(dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i)) != 0)
-            return fail(err, STATUS_SHAPE, "class %d is %s in --data but %s in --val", i,
+            return fail(err, MAE_SHAPE, "class %d is %s in --data but %s in --val", i,
                         dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i));
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status check_k(int64_t k, int64_t n, Error *err) {
-    if (k <= n) return STATUS_OK;
-    return fail(err, STATUS_USAGE,
+    if (k <= n) return MAE_OK;
+    return fail(err, MAE_USAGE,
                 "--k %" PRId64 ": there are only %" PRId64 " images in --data to be neighbours; "
                 "choose a smaller --k, or give more images",
                 k, n);
 }
 
 static Status check_labels(const Bank *b, const char *source, Error *err) {
-    if (dataset_n_classes(b->dataset) > 0) return STATUS_OK;
-    return fail(err, STATUS_EMPTY,
+    if (dataset_n_classes(b->dataset) > 0) return MAE_OK;
+    return fail(err, MAE_EMPTY,
                 "%s has no labels; k-NN needs a folder per class, a list with labels, CIFAR or "
                 "shards with .cls",
                 source);
@@ -88,7 +88,7 @@ static Status check_labels(const Bank *b, const char *source, Error *err) {
 /* Both sets, before there is any work. */
 static Status open_banks(Bank *memory, Bank *queries, const MaeModel *m, const MaeOptions *o,
                          const volatile int *stop, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t channels = m->vit->config.channels;
     TRY(setup_dataset(o, channels, stop, &memory->dataset, err));
     TRY(check_labels(memory, o->data, err));
@@ -103,7 +103,7 @@ done:
 
 static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Encoder *e,
                         const MaeEvents *events, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Augment augment;
     FeatureJob job;
     b->width = encoder_values(e);
@@ -112,7 +112,7 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Encoder *e,
     b->features = mem_alloc_array((size_t)(b->n * b->width), sizeof *b->features);
     b->labels = mem_alloc_array((size_t)b->n, sizeof *b->labels);
     if (!b->features || !b->labels) {
-        status = fail(err, STATUS_MEMORY, "no memory for features of %" PRId64 " images", b->n);
+        status = fail(err, MAE_MEMORY, "no memory for features of %" PRId64 " images", b->n);
         goto done;
     }
     job = (FeatureJob){.data = b->dataset,
@@ -128,13 +128,13 @@ done:
 }
 
 Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Bank memory = {0}, queries = {0};
     Encoder *e = NULL;
     int *predicted = NULL;
     EncoderOptions options = {
         .batch = FEATURE_BATCH, .pool = (FeaturePool)o->pool, .block = o->block};
-    if (!o->val) return fail(err, STATUS_USAGE, "no queries; name them with --val SRC");
+    if (!o->val) return fail(err, MAE_USAGE, "no queries; name them with --val SRC");
     TRY(encoder_new(m->vit, options, &e, err));
     machine_say_threads(o, m->device, NULL);
     TRY(open_banks(&memory, &queries, m, o, events_stop_flag(events), err));
@@ -143,7 +143,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
     TRY(bank_fill(&queries, m, o, e, events, err));
     predicted = mem_alloc_array((size_t)queries.n, sizeof *predicted);
     if (!predicted) {
-        status = fail(err, STATUS_MEMORY, "no memory for predictions");
+        status = fail(err, MAE_MEMORY, "no memory for predictions");
         goto done;
     }
     int n_classes = dataset_n_classes(memory.dataset);

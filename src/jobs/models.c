@@ -17,7 +17,7 @@
 static const char *const TARGETS[] = {"pixel", "norm-pix", "pca"};
 
 static Status read_model(const char *path, const CheckpointHints *hints, MaeModel *m, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     CheckpointFile *file = NULL;
     TRY(checkpoint_open(path, hints, &file, err));
     TRY(vit_new(m->device, &file->config, GRADIENTS_NONE, TUNE_ALL, &m->vit, err));
@@ -31,13 +31,13 @@ done:
 
 Status model_load(const char *path, const char *device, int threads, const CheckpointHints *hints,
                   MaeModel **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
-    if (!m) return fail(err, STATUS_MEMORY, "no memory for a model");
+    if (!m) return fail(err, MAE_MEMORY, "no memory for a model");
     image_notes_init(&m->images);
     if (!path || !*path) {
-        status = fail(err, STATUS_USAGE, "no checkpoint given; name one with --model CKPT");
+        status = fail(err, MAE_USAGE, "no checkpoint given; name one with --model CKPT");
         goto done;
     }
     TRY(device_open(device, threads, NULL, &m->device, err));
@@ -53,16 +53,16 @@ Status model_open(const MaeOptions *o, MaeModel **out, Error *err) {
     CheckpointHints hints = setup_hints(o);
     Status status = model_load(o->checkpoint, o->device == 0 ? "cpu" : "ref", (int)o->threads,
                                &hints, out, err);
-    if (status == STATUS_OK) (*out)->max_pixels = o->max_pixels;
+    if (status == MAE_OK) (*out)->max_pixels = o->max_pixels;
     return status;
 }
 
 Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     ModelConfig c;
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
-    if (!m) return fail(err, STATUS_MEMORY, "no memory for a model");
+    if (!m) return fail(err, MAE_MEMORY, "no memory for a model");
     image_notes_init(&m->images);
     TRY(setup_model_config(o, &c, err));
     TRY(machine_device(o, NULL, &m->device, err));
@@ -245,12 +245,11 @@ static Status describe(const CheckpointFile *c, const TensorFile *f, const Error
     *json = text ? mem_strdup(text) : NULL;
     free(text);
     json_decref(root);
-    return *json ? STATUS_OK
-                 : fail(err, STATUS_MEMORY, "no memory to describe %s", tensorfile_path(f));
+    return *json ? MAE_OK : fail(err, MAE_MEMORY, "no memory to describe %s", tensorfile_path(f));
 }
 
 Status file_info(const char *path, const MaeOptions *o, char **json, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     CheckpointHints hints = o ? setup_hints(o) : (CheckpointHints){.target = -1};
     CheckpointFile *c = NULL;
     TensorFile *f = NULL;
@@ -259,8 +258,8 @@ Status file_info(const char *path, const MaeOptions *o, char **json, Error *err)
     *json = NULL;
     hints.describe_only = true;
     Status opened = checkpoint_open(path, &hints, &c, &why);
-    if (opened == STATUS_USAGE) TRY(fail(err, opened, "%s", why.message)); /* a wrong --prefix */
-    if (opened != STATUS_OK) {
+    if (opened == MAE_USAGE) TRY(fail(err, opened, "%s", why.message)); /* a wrong --prefix */
+    if (opened != MAE_OK) {
         TRY(checkpoint_find(path, &file, err));
         TRY(tensorfile_open(file, &f, err));
     }

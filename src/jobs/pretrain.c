@@ -29,17 +29,17 @@ typedef struct Pretraining {
 static Status configure(Run *r, Error *err) {
     const MaeOptions *o = &r->options;
     if (o->mask_ratio >= 1 || o->mask_ratio < 0)
-        return fail(err, STATUS_USAGE, "--mask-ratio %g: must be at least 0 and below 1",
+        return fail(err, MAE_USAGE, "--mask-ratio %g: must be at least 0 and below 1",
                     o->mask_ratio);
     if (o->continue_run && !o->init)
-        return fail(err, STATUS_USAGE, "--continue: name the training checkpoint with --init CKPT");
+        return fail(err, MAE_USAGE, "--continue: name the training checkpoint with --init CKPT");
     bool from_weights = o->init && !r->resumed;
     Status status =
         from_weights ? pretrain_init_configure(r, err) : setup_model_config(o, &r->config, err);
-    if (status == STATUS_OK && r->resumed) status = pretrain_init_resume(r, err);
-    if (status != STATUS_OK) return status;
+    if (status == MAE_OK && r->resumed) status = pretrain_init_resume(r, err);
+    if (status != MAE_OK) return status;
     status = run_resolve_sizes(&r->options, &r->config, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     setup_notes(o, &r->config, &r->notes);
     return setup_dataset(o, r->config.channels, events_stop_flag(r->events), &r->dataset, err);
 }
@@ -54,10 +54,10 @@ static OptimizerOptions adamw_of(const MaeOptions *o, Reducer *reducer) {
 }
 
 static Status make(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const MaeOptions *o = &r->options;
     Pretraining *p = mem_alloc(sizeof *p);
-    if (!p) return fail(err, STATUS_MEMORY, "no memory for a run");
+    if (!p) return fail(err, MAE_MEMORY, "no memory for a run");
     r->task_data = p;
     MaskedOptions m = {.batch = o->batch,
                        .mask = (MaskKind)o->mask,
@@ -80,12 +80,11 @@ done:
 }
 
 static Status start(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     bool fresh_decoder = true;
     TRY(vit_init(r->model, (uint64_t)r->options.seed, err));
     if (r->options.init) TRY(pretrain_init_read(r, &fresh_decoder, err));
-    if (r->config.target != TARGET_PCA || !fresh_decoder || !comm_is_root(r->comm))
-        return STATUS_OK;
+    if (r->config.target != TARGET_PCA || !fresh_decoder || !comm_is_root(r->comm)) return MAE_OK;
     log_line(LOG_INFO,
              "fitting %" PRId64 " principal components of the patches of %" PRId64 " images",
              r->config.pca_components, r->options.pca_images);
@@ -97,7 +96,7 @@ done:
 
 /* The first images of the data, always the same, are what the pictures show. */
 static Status open_pictures(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Pretraining *t = r->task_data;
     Augment augment;
     ResampleScratch scratch = {0};
@@ -110,19 +109,19 @@ static Status open_pictures(Run *r, Error *err) {
     TRY(setup_eval_augment(r->dataset, &r->config, &augment, err));
     t->samples = mem_alloc(image * PICTURE_ROWS);
     if (!t->samples) {
-        status = fail(err, STATUS_MEMORY, "no memory for pictures");
+        status = fail(err, MAE_MEMORY, "no memory for pictures");
         goto done;
     }
     for (int64_t i = 0; i < dataset_count(r->dataset) && t->n_samples < PICTURE_ROWS; i++) {
         Sample s;
         Error unreadable = {0};
         Status fetched = dataset_fetch(r->dataset, i, &s, &unreadable);
-        if (fetched == STATUS_MEMORY) TRY(fail(err, fetched, "%s", unreadable.message));
-        if (fetched != STATUS_OK) continue;
+        if (fetched == MAE_MEMORY) TRY(fail(err, fetched, "%s", unreadable.message));
+        if (fetched != MAE_OK) continue;
         status = augment_apply(&augment, &s.image, 0, 0, 0,
                                t->samples + image * (size_t)t->n_samples, &scratch, err);
         dataset_release(&s);
-        if (status != STATUS_OK) goto done;
+        if (status != MAE_OK) goto done;
         t->n_samples++;
     }
 done:
@@ -132,7 +131,7 @@ done:
 }
 
 static Status open_task(Run *r, Error *err) {
-    Status status = comm_is_root(r->comm) ? open_pictures(r, err) : STATUS_OK;
+    Status status = comm_is_root(r->comm) ? open_pictures(r, err) : MAE_OK;
     return comm_agree(r->comm, status, err);
 }
 
@@ -140,11 +139,11 @@ static Status set_batch(Run *r, Batch *b, Error *err) {
     Pretraining *p = r->task_data;
     (void)err;
     masked_batch_set(p->batch, b->pixels, (uint64_t)b->epoch, b->samples);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status save_picture(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const Pretraining *t = r->task_data;
     Image picture = {0};
     int64_t width, height, P = model_patches(&r->config);
@@ -158,7 +157,7 @@ static Status save_picture(Run *r, Error *err) {
     TRY(image_new(&picture, width, row * t->n_samples - painter_panel_gap(), 3, err));
     memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
     if (!ids || !mask || !scratch) {
-        status = fail(err, STATUS_MEMORY, "no memory for a picture");
+        status = fail(err, MAE_MEMORY, "no memory for a picture");
         goto done;
     }
     for (int64_t i = 0; i < t->n_samples; i++) {
@@ -188,7 +187,7 @@ static void close_task(Run *r) {
 }
 
 static Status describe(Run *r, MaePlan *p, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const MaeOptions *o = &r->options;
     Vit *v = NULL;
     AutoencoderGraph g = {0};

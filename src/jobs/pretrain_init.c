@@ -21,14 +21,14 @@ static bool is_given(const MaeOptions *o, const char *name) {
 
 static Status contradicts(const char *option, const char *given, const char *path,
                           const char *there, Error *err) {
-    return fail(err, STATUS_USAGE, "--%s %s: %s has %s; leave the option out, the file says it",
+    return fail(err, MAE_USAGE, "--%s %s: %s has %s; leave the option out, the file says it",
                 option, given, path, there);
 }
 
 static Status agree(const MaeOptions *o, const char *option, int64_t given, int64_t there,
                     const char *path, Error *err) {
     char a[32], b[32];
-    if (!is_given(o, option) || given == there) return STATUS_OK;
+    if (!is_given(o, option) || given == there) return MAE_OK;
     snprintf(a, sizeof a, "%" PRId64, given);
     snprintf(b, sizeof b, "%" PRId64, there);
     return contradicts(option, a, path, b, err);
@@ -41,18 +41,18 @@ static Status agree_model(const MaeOptions *o, const CheckpointFile *file, Error
     char there[96];
     ModelConfig p;
     Status status = model_preset(name, &p, err);
-    if (status != STATUS_OK || !is_given(o, "model")) return status;
+    if (status != MAE_OK || !is_given(o, "model")) return status;
     if ((is_given(o, "embed-dim") || p.embed_dim == c->embed_dim) &&
         (is_given(o, "depth") || p.depth == c->depth) &&
         (is_given(o, "heads") || p.heads == c->heads))
-        return STATUS_OK;
+        return MAE_OK;
     snprintf(there, sizeof there, "width %" PRId64 ", depth %" PRId64 ", heads %" PRId64,
              c->embed_dim, c->depth, c->heads);
     return contradicts("model", name, tensorfile_path(file->file), there, err);
 }
 
 static Status agree_sizes(const MaeOptions *o, const CheckpointFile *file, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const ModelConfig *c = &file->config;
     const char *path = tensorfile_path(file->file);
     TRY(agree_model(o, file, err));
@@ -72,7 +72,7 @@ done:
 }
 
 static Status agree_decoder(const MaeOptions *o, const CheckpointFile *file, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const ModelConfig *c = &file->config;
     const char *path = tensorfile_path(file->file);
     TRY(agree(o, "decoder-embed-dim", o->decoder_embed_dim, c->decoder_embed_dim, path, err));
@@ -93,15 +93,15 @@ static Status add_decoder(const MaeOptions *o, const char *preset, ModelConfig *
     ModelConfig p;
     Error unknown = {0};
     Status status = model_preset(preset, &p, &unknown);
-    if (status != STATUS_OK) status = model_preset(model_preset_name(o->model), &p, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) status = model_preset(model_preset_name(o->model), &p, err);
+    if (status != MAE_OK) return status;
     c->decoder_embed_dim = p.decoder_embed_dim;
     c->decoder_depth = p.decoder_depth;
     c->decoder_heads = p.decoder_heads;
     override_size(&c->decoder_embed_dim, o->decoder_embed_dim);
     override_size(&c->decoder_depth, o->decoder_depth);
     override_size(&c->decoder_heads, o->decoder_heads);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* A decoder goes on predicting what it has predicted, unless it is told otherwise. */
@@ -110,7 +110,7 @@ static Status set_target(MaeOptions *o, const CheckpointFile *file, ModelConfig 
     const ModelConfig *there = &file->config;
     bool given = is_given(o, "target"), decoder = there->decoder_depth > 0;
     if (o->target > TARGET_PCA)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "--target token needs a tokenizer, which this version does not have");
     if (decoder && !given && !file->target_assumed) o->target = (int)there->target;
     c->target = (TargetKind)o->target;
@@ -119,7 +119,7 @@ static Status set_target(MaeOptions *o, const CheckpointFile *file, ModelConfig 
     if (decoder && (c->target == TARGET_PCA) != (there->target == TARGET_PCA))
         return contradicts("target", names[c->target], tensorfile_path(file->file),
                            names[there->target], err);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* So that config.json says what is there. */
@@ -131,7 +131,7 @@ static void write_options(MaeOptions *o, const CheckpointFile *file, const Model
 }
 
 static Status configure_from(Run *r, const CheckpointFile *file, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaeOptions *o = &r->options;
     ModelConfig *c = &r->config;
     *c = file->config;
@@ -162,13 +162,13 @@ Status pretrain_init_configure(Run *r, Error *err) {
     CheckpointHints hints = setup_hints(&r->options);
     hints.said = !comm_is_root(r->comm);
     Status status = checkpoint_open(r->options.init, &hints, &file, err);
-    if (status == STATUS_OK) status = configure_from(r, file, err);
+    if (status == MAE_OK) status = configure_from(r, file, err);
     checkpoint_close(file);
     return status;
 }
 
 Status pretrain_init_resume(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     CheckpointFile *file = NULL;
     char *last = NULL;
     const MaeOptions *o = &r->options;
@@ -187,7 +187,7 @@ done:
 /* --- reading ---------------------------------------------------------------------------------- */
 
 Status pretrain_init_read(Run *r, bool *fresh_decoder, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     CheckpointFile *file = NULL;
     CheckpointHints hints = setup_hints(&r->options);
     hints.said = true; /* by pretrain_init_configure */

@@ -45,12 +45,11 @@ static const Row SCRATCH[] = {
 
 Status recipe_finetune(MaeOptions *o, const ModelConfig *c, bool scratch, Error *err) {
     for (const Row *r = scratch ? SCRATCH : FINETUNE; r->option; r++) {
-        MaeError e = {0};
         int i = option_find(MAE_COMMAND_FINETUNE, r->option);
         ASSERT(i >= 0, "no option %s", r->option);
         if (o->given[i]) continue;
-        if (option_set_row(o, (size_t)i, r->value[size_of(c)], &e) != MAE_OK)
-            return fail(err, (Status)e.status, "%s", e.message);
+        Status status = option_set_row(o, (size_t)i, r->value[size_of(c)], err);
+        if (status != MAE_OK) return status;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }

@@ -28,8 +28,8 @@ static Status masks_new(Masks *m, int64_t P, Error *err) {
     m->restore = mem_alloc_array((size_t)P, sizeof *m->restore);
     m->mask = mem_alloc_array((size_t)P, sizeof *m->mask);
     m->scratch = mem_alloc_array((size_t)P, sizeof *m->scratch);
-    if (m->keep && m->restore && m->mask && m->scratch) return STATUS_OK;
-    return fail(err, STATUS_MEMORY, "no memory for masks");
+    if (m->keep && m->restore && m->mask && m->scratch) return MAE_OK;
+    return fail(err, MAE_MEMORY, "no memory for masks");
 }
 
 /* "3,17,20": each once, all in [0, P). mask is used to see repetitions. */
@@ -40,20 +40,19 @@ static Status parse_keep(const char *text, int64_t P, Masks *m, Error *err) {
         errno = 0;
         long long id = strtoll(s, &end, 10);
         if (end == s || errno || (*end && *end != ','))
-            return fail(err, STATUS_USAGE, "--keep %.60s: numbers of patches separated by commas",
+            return fail(err, MAE_USAGE, "--keep %.60s: numbers of patches separated by commas",
                         text);
         if (id < 0 || id >= P)
-            return fail(err, STATUS_USAGE, "--keep: patch %lld; the image has patches 0 to %lld",
-                        id, (long long)P - 1);
-        if (m->mask[id] > 0)
-            return fail(err, STATUS_USAGE, "--keep: patch %lld is there twice", id);
+            return fail(err, MAE_USAGE, "--keep: patch %lld; the image has patches 0 to %lld", id,
+                        (long long)P - 1);
+        if (m->mask[id] > 0) return fail(err, MAE_USAGE, "--keep: patch %lld is there twice", id);
         m->mask[id] = 1;
         m->keep[m->n_keep++] = (int32_t)id;
         if (!*end) break;
         s = end;
     }
     mask_from_keep(m->keep, m->n_keep, P, m->restore, m->mask);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static double ratio_of(const MaeModel *m, const MaeOptions *o) {
@@ -64,24 +63,24 @@ static Status count_keep(const MaeModel *m, const MaeOptions *o, Masks *masks, E
     const ModelConfig *c = &m->vit->config;
     if (o->keep_patches) return parse_keep(o->keep_patches, model_patches(c), masks, err);
     masks->n_keep = mask_n_keep((MaskKind)o->mask, c, ratio_of(m, o));
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status draw_masks(const MaeModel *m, const MaeOptions *o, int64_t index, Masks *masks) {
-    if (o->keep_patches) return STATUS_OK;
+    if (o->keep_patches) return MAE_OK;
     mask_draw((MaskKind)o->mask, &m->vit->config, ratio_of(m, o), (uint64_t)o->seed, 0,
               (uint64_t)index, masks->keep, masks->restore, masks->mask, masks->scratch);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* As the published demonstration: the whole image to the model's size. */
 static Status load_pixels(MaeModel *m, const char *path, int64_t max_pixels, Image *out,
                           Error *err) {
     const ModelConfig *c = &m->vit->config;
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Image full = {0};
     if (c->channels != 1 && c->channels != 3)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "%s: image files give 1 or 3 channels, the model has %lld", path,
                     (long long)c->channels);
     TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &full, err));
@@ -102,11 +101,11 @@ typedef struct Session {
 } Session;
 
 static Status session_open(Session *s, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const ModelConfig *c = &s->model->vit->config;
     if (c->decoder_depth < 1)
         return fail(
-            err, STATUS_UNSUPPORTED,
+            err, MAE_UNSUPPORTED,
             "this checkpoint has no decoder (encoder only), so it cannot reconstruct; use one "
             "written by mae pretrain");
     TRY(masks_new(&s->masks, model_patches(c), err));
@@ -124,7 +123,7 @@ static void session_close(Session *s) {
 
 static Status session_draw(Session *s, const char *path, int64_t index, uint8_t *dst, double *loss,
                            Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Image image = {0};
     PictureOptions p = {.paste = s->options->paste != 0, .interpolated = s->options->stats == 1};
     TRY(load_pixels(s->model, path, s->options->max_pixels, &image, err));
@@ -138,7 +137,7 @@ done:
 
 Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, MaeReconstruction *out,
                          Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Session s = {.model = m, .options = o};
     *out = (MaeReconstruction){0};
     TRY(session_open(&s, err));
@@ -149,12 +148,12 @@ Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, Mae
     out->kept = s.masks.n_keep;
     out->picture = mem_alloc((size_t)(s.width * s.height * 3));
     if (!out->picture) {
-        status = fail(err, STATUS_MEMORY, "no memory for a picture");
+        status = fail(err, MAE_MEMORY, "no memory for a picture");
         goto done;
     }
     TRY(session_draw(&s, path, 0, out->picture, &out->loss, err));
 done:
-    if (status != STATUS_OK) {
+    if (status != MAE_OK) {
         mem_free(out->picture);
         out->picture = NULL;
     }
@@ -164,12 +163,12 @@ done:
 
 Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const MaeOptions *o,
                          double *loss, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Session s = {.model = m, .options = o};
     Image picture = {0};
     double sum = 0;
-    if (count < 1) return fail(err, STATUS_USAGE, "no image to reconstruct");
-    if (!o->out) return fail(err, STATUS_USAGE, "no output; name a file with --out PNG");
+    if (count < 1) return fail(err, MAE_USAGE, "no image to reconstruct");
+    if (!o->out) return fail(err, MAE_USAGE, "no output; name a file with --out PNG");
     TRY(file_check_ending(o->out, "a picture", ".png", err));
     TRY(file_check_output(o->out, err));
     TRY(session_open(&s, err));

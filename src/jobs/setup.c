@@ -13,7 +13,7 @@ static void override_size(int64_t *field, int64_t value) {
 
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
     Status status = model_preset(model_preset_name(o->model), c, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     override_size(&c->image_height, o->image_size[0]);
     override_size(&c->image_width, o->image_size[1]);
     override_size(&c->channels, o->channels);
@@ -27,7 +27,7 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
     if (o->mlp_ratio > 0) c->mlp_ratio = o->mlp_ratio;
     if (o->target > TARGET_PCA)
         return fail(
-            err, STATUS_UNSUPPORTED,
+            err, MAE_UNSUPPORTED,
             "--target token needs a tokenizer, which this version does not have; use pixel, "
             "norm-pix or pca");
     c->target = (TargetKind)o->target;
@@ -35,14 +35,14 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
     c->mask_token_in_encoder = o->mask_token_in_encoder != 0;
     statistics_default(c);
     status = statistics_set(o->pixel_mean, o->pixel_std, c, err);
-    return status == STATUS_OK ? model_check(c, err) : status;
+    return status == MAE_OK ? model_check(c, err) : status;
 }
 
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes) {
     ModelConfig preset;
     Error ignored = {0};
     *notes = (CheckpointNotes){.mask = (MaskKind)o->mask, .mask_ratio = o->mask_ratio, .top1 = -1};
-    bool same = model_preset(model_preset_name(o->model), &preset, &ignored) == STATUS_OK &&
+    bool same = model_preset(model_preset_name(o->model), &preset, &ignored) == MAE_OK &&
                 preset.embed_dim == c->embed_dim && preset.depth == c->depth &&
                 preset.heads == c->heads;
     snprintf(notes->preset, sizeof notes->preset, "%s",
@@ -61,10 +61,10 @@ CheckpointHints setup_hints(const MaeOptions *o) {
 static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptions d,
                            int64_t channels, const volatile int *stop, Dataset **out, Error *err) {
     *out = NULL;
-    if (!source) return fail(err, STATUS_USAGE, "no images given; name them with --data SRC");
+    if (!source) return fail(err, MAE_USAGE, "no images given; name them with --data SRC");
     if (channels != 1 && channels != 3)
         return fail(
-            err, STATUS_UNSUPPORTED,
+            err, MAE_UNSUPPORTED,
             "image files give 1 or 3 channels, the model has %lld; use the library for others",
             (long long)channels);
     d.channels = (int)channels;
@@ -85,7 +85,7 @@ Status setup_train_set(const MaeOptions *o, int64_t channels, const volatile int
                        Dataset **out, Error *err) {
     if (!o->val == !(o->val_share > 0))
         return fail(
-            err, STATUS_USAGE,
+            err, MAE_USAGE,
             "%s; name them with --val SRC, or hold out a share of --data with --val-share 0.1",
             o->val ? "--val and --val-share together" : "no validation images");
     DatasetOptions d = {.split_share = o->val_share, .limit = o->limit};
@@ -134,15 +134,15 @@ Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err) {
                        .count = 1,
                        .mode = modes[o->erase_mode]};
     Status status =
-        o->randaugment ? randaugment_parse(o->randaugment, &a->randaugment, err) : STATUS_OK;
-    if (status != STATUS_OK || !(o->color_jitter > 0)) return status;
+        o->randaugment ? randaugment_parse(o->randaugment, &a->randaugment, err) : MAE_OK;
+    if (status != MAE_OK || !(o->color_jitter > 0)) return status;
     if (a->randaugment.n_ops > 0)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "--color-jitter works without RandAugment only; add --randaugment none");
     a->jitter = true;
     a->brightness = a->contrast = a->saturation = o->color_jitter;
     a->hue = 0;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status fetch_first(Dataset *d, Sample *out, Error *err) {
@@ -150,40 +150,40 @@ static Status fetch_first(Dataset *d, Sample *out, Error *err) {
     for (int64_t i = 0; i < dataset_count(d); i++) {
         Error why = {0};
         Status status = dataset_fetch(d, i, out, &why);
-        if (status == STATUS_OK) return STATUS_OK;
+        if (status == MAE_OK) return MAE_OK;
         if (!dataset_is_image_fault(status)) return fail(err, status, "%s", why.message);
         if (i == 0) first = why;
     }
-    return fail(err, STATUS_EMPTY, "none of the %lld images could be read: %.800s",
+    return fail(err, MAE_EMPTY, "none of the %lld images could be read: %.800s",
                 (long long)dataset_count(d), first.message);
 }
 
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err) {
     Sample first;
     Status status = fetch_first(d, &first, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     bool exact = first.image.width == c->image_width && first.image.height == c->image_height;
     dataset_release(&first);
     *out = augment_of(exact ? AUGMENT_NONE : AUGMENT_EVAL, c);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,
                         unsigned *notes, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Error why = {0};
     Image image = {0};
     ResampleScratch scratch = {0};
     Augment a = augment_of(AUGMENT_EVAL, c);
     if (c->channels != 1 && c->channels != 3)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "%s: image files give 1 or 3 channels, the model has %lld", path,
                     (long long)c->channels);
     TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &image, err));
     if (notes) *notes = image.notes;
     if (image.width == c->image_width && image.height == c->image_height) a.kind = AUGMENT_NONE;
     status = augment_apply(&a, &image, 0, 0, 0, pixels, &scratch, &why);
-    if (status != STATUS_OK) fail(err, status, "%s: %s", path, why.message);
+    if (status != MAE_OK) fail(err, status, "%s: %s", path, why.message);
 done:
     resample_scratch_free(&scratch);
     image_free(&image);

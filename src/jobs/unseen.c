@@ -20,7 +20,7 @@ typedef struct Sides {
 static Status refuse(const Sides *s, const Overlap *o, Error *err) {
     const char *a = dataset_name(s->data, o->in_a), *b = dataset_name(s->val, o->in_b);
     bool same = strcmp(a, b) == 0;
-    return fail(err, STATUS_USAGE,
+    return fail(err, MAE_USAGE,
                 "%" PRId64 " of the %" PRId64
                 " images of %s are also in %s, such as %.200s%s%.200s%s; "
                 "a figure of them says nothing about new images. %s, or say --accept-overlap if it "
@@ -32,17 +32,17 @@ static Status refuse(const Sides *s, const Overlap *o, Error *err) {
 static Status check(const Sides *s, Error *err) {
     Overlap o;
     Status status = dataset_overlap(s->data, s->val, &o, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (o.generated)
         log_line(LOG_INFO,
                  "%" PRId64 " generated images of %s are also in %s: synthetic images are for "
                  "measuring speed",
                  o.generated, s->val_name, s->data_name);
-    if (o.images == 0) return STATUS_OK;
+    if (o.images == 0) return MAE_OK;
     if (!s->accepted) return refuse(s, &o, err);
     log_line(LOG_WARNING, "%" PRId64 " of the %" PRId64 " images of %s are also in %s, as accepted",
              o.images, dataset_count(s->val), s->val_name, s->data_name);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status unseen_check(const MaeOptions *o, const Dataset *data, const Dataset *val, Error *err) {
@@ -76,7 +76,7 @@ static bool read_config(const char *path, MaeOptions *o) {
 }
 
 static bool is_about_us(Status s) {
-    return s == STATUS_MEMORY || s == STATUS_INTERRUPTED;
+    return s == MAE_MEMORY || s == MAE_INTERRUPTED;
 }
 
 Status unseen_check_trained(const MaeOptions *o, const Dataset *val, const volatile int *stop,
@@ -84,14 +84,14 @@ Status unseen_check_trained(const MaeOptions *o, const Dataset *val, const volat
     Error why = {0};
     MaeOptions run = {0};
     Dataset *data = NULL;
-    if (!o->checkpoint) return STATUS_OK;
+    if (!o->checkpoint) return MAE_OK;
     char *path = config_path(o->checkpoint);
-    if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
+    if (!path) return fail(err, MAE_MEMORY, "no memory for a path");
     bool known = file_exists(path) && read_config(path, &run);
     mem_free(path);
-    if (!known) return STATUS_OK;
+    if (!known) return MAE_OK;
     Status status = setup_train_set(&run, dataset_channels(val), stop, &data, &why);
-    if (status == STATUS_OK) {
+    if (status == MAE_OK) {
         Sides s = {.data = data,
                    .val = val,
                    .data_name = "the images that the model was trained on",
@@ -100,7 +100,7 @@ Status unseen_check_trained(const MaeOptions *o, const Dataset *val, const volat
                    .advice = "Name other images"};
         status = check(&s, err);
     } else {
-        status = is_about_us(status) ? fail(err, status, "%s", why.message) : STATUS_OK;
+        status = is_about_us(status) ? fail(err, status, "%s", why.message) : MAE_OK;
     }
     dataset_close(data);
     mae_options_free(&run);

@@ -24,13 +24,13 @@ static void output_free(Output *o) {
 /* All tokens before pooling would differ in what norm comes; what a user takes is compared. */
 static Status run_features(MaeModel *m, const uint8_t *pixels, Output *out, Error *err) {
     const ModelConfig *c = &m->vit->config;
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Encoder *e = NULL;
     bool cls = c->head != HEAD_NONE && c->pool == POOL_CLS;
     EncoderOptions o = {.batch = 1, .pool = cls ? FEATURES_CLS : FEATURES_MEAN};
     out->n_features = c->embed_dim;
     out->features = mem_alloc_array((size_t)c->embed_dim, sizeof *out->features);
-    if (!out->features) return fail(err, STATUS_MEMORY, "no memory to verify");
+    if (!out->features) return fail(err, MAE_MEMORY, "no memory to verify");
     TRY(encoder_new(m->vit, o, &e, err));
     encoder_run(e, pixels, 1, out->features);
 done:
@@ -39,11 +39,11 @@ done:
 }
 
 static Status run_logits(MaeModel *m, const uint8_t *pixels, Output *out, Error *err) {
-    Status status = STATUS_OK;
-    if (m->vit->config.head == HEAD_NONE) return STATUS_OK;
+    Status status = MAE_OK;
+    if (m->vit->config.head == HEAD_NONE) return MAE_OK;
     out->n_logits = m->vit->config.classes;
     out->logits = mem_alloc_array((size_t)out->n_logits, sizeof *out->logits);
-    if (!out->logits) return fail(err, STATUS_MEMORY, "no memory to verify");
+    if (!out->logits) return fail(err, MAE_MEMORY, "no memory to verify");
     TRY(evaluator_new(m->vit, 1, &m->evaluator, err));
     evaluator_logits(m->evaluator, pixels, 1, out->logits, NULL);
 done:
@@ -53,21 +53,21 @@ done:
 /* The prediction of every patch under the mask of the seed. */
 static Status run_prediction(MaeModel *m, const uint8_t *pixels, uint64_t seed, Output *out,
                              Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
     AutoencoderGraph g = {0};
     int64_t P = model_patches(c), K = mask_n_keep(MASK_RANDOM, c, m->notes.mask_ratio);
     int32_t *ids = NULL;
     float *mask = NULL;
     uint64_t *scratch = NULL;
-    if (c->decoder_depth == 0) return STATUS_OK;
+    if (c->decoder_depth == 0) return MAE_OK;
     ids = mem_alloc_array((size_t)(3 * P), sizeof *ids);
     mask = mem_alloc_array((size_t)P, sizeof *mask);
     scratch = mem_alloc_array((size_t)P, sizeof *scratch);
     out->n_prediction = P * model_prediction_values(c);
     out->prediction = mem_alloc_array((size_t)out->n_prediction, sizeof *out->prediction);
     if (!ids || !mask || !scratch || !out->prediction) {
-        status = fail(err, STATUS_MEMORY, "no memory to verify");
+        status = fail(err, MAE_MEMORY, "no memory to verify");
         goto done;
     }
     TRY(autoencoder_graph(m->vit, FORWARD_FULL, 1, K, false, &g, err));
@@ -92,14 +92,14 @@ done:
 
 static Status run_model(const char *path, const MaeOptions *o, const CheckpointHints *hints,
                         Output *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaeModel *m = NULL;
     uint8_t *pixels = NULL;
     TRY(model_load(path, "cpu", (int)o->threads, hints, &m, err));
     const ModelConfig *c = &m->vit->config;
     pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
     if (!pixels) {
-        status = fail(err, STATUS_MEMORY, "no memory to verify");
+        status = fail(err, MAE_MEMORY, "no memory to verify");
         goto done;
     }
     TRY(setup_eval_image(o->verify, c, o->max_pixels, pixels, NULL, err));
@@ -125,7 +125,7 @@ static double change(const float *a, const float *b, int64_t n, int64_t m) {
 
 Status verify_conversion(const char *a, const char *b, const MaeOptions *o,
                          const ModelConfig *config, MaeConversion *result, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Output before = {0}, after = {0};
     CheckpointHints first = setup_hints(o), second = {.heads = config->heads,
                                                       .decoder_heads = config->decoder_heads,

@@ -67,39 +67,39 @@ static Status fill_device(Device *d, const char *name, const Isa *isa, Error *er
         ref_fill_table(&d->kernels);
         if (!strcmp(name, "cpu")) isa->fill_table(&d->kernels);
     } else {
-        return fail(err, STATUS_USAGE, "device %s: not known; choose cpu, ref or ref64", name);
+        return fail(err, MAE_USAGE, "device %s: not known; choose cpu, ref or ref64", name);
     }
     d->name = d->kernels.name;
     d->isa = isa->name;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status take_scratch(Device *d, Error *err) {
-    if (!d->kernels.linear_scratch) return STATUS_OK;
+    if (!d->kernels.linear_scratch) return MAE_OK;
     d->scratch_bytes = d->kernels.linear_scratch(d->n_threads);
     d->scratch = device_alloc(d, d->scratch_bytes);
-    if (d->scratch) return STATUS_OK;
-    return fail(err, STATUS_MEMORY, "device %s: no memory for %.1f MB of scratch", d->name,
+    if (d->scratch) return MAE_OK;
+    return fail(err, MAE_MEMORY, "device %s: no memory for %.1f MB of scratch", d->name,
                 (double)d->scratch_bytes / 1e6);
 }
 
 Status device_open(const char *name, int n_threads, const char *isa_name, Device **out,
                    Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Device *d = NULL;
     const Isa *isa = find_isa(isa_name);
     if (n_threads < 0) {
-        status = fail(err, STATUS_USAGE, "threads: %d; give 1 or more, or 0 for all", n_threads);
+        status = fail(err, MAE_USAGE, "threads: %d; give 1 or more, or 0 for all", n_threads);
         goto done;
     }
     if (!isa) {
-        status = fail(err, STATUS_UNSUPPORTED,
+        status = fail(err, MAE_UNSUPPORTED,
                       "instruction set %s: this processor or build does not have it", isa_name);
         goto done;
     }
     d = mem_alloc(sizeof *d);
     if (!d) {
-        status = fail(err, STATUS_MEMORY, "device %s: out of memory", name);
+        status = fail(err, MAE_MEMORY, "device %s: out of memory", name);
         goto done;
     }
     d->n_threads = n_threads ? n_threads : processors_threads(processors_available());

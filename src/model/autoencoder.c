@@ -71,24 +71,24 @@ Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep
         .batch = batch, .n_keep = n_keep, .n_pred = kind == FORWARD_TRAIN ? P - n_keep : P};
     ASSERT(batch > 0, "a graph for %lld images", (long long)batch);
     if (kind != FORWARD_ENCODE && c->decoder_depth < 1)
-        return fail(err, STATUS_UNSUPPORTED, "the model has no decoder");
+        return fail(err, MAE_UNSUPPORTED, "the model has no decoder");
     if (n_keep < 1 || n_keep > P || (kind == FORWARD_TRAIN && n_keep == P))
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "%lld of %lld patches would be kept; change the mask ratio, the image size or "
                     "the patch",
                     (long long)n_keep, (long long)P);
     out->graph = graph_new(a->device, a->params);
-    if (!out->graph) return fail(err, STATUS_MEMORY, "no memory for a graph");
+    if (!out->graph) return fail(err, MAE_MEMORY, "no memory for a graph");
     Layers b = {.model = a, .graph = out->graph};
     inputs(&b, kind, float_images, out);
     encoder(&b, kind, out);
     if (kind == FORWARD_ENCODE) {
         out->pooled = op_tokens_mean(out->graph, "pooled", out->latent);
-        return STATUS_OK;
+        return MAE_OK;
     }
     decoder(&b, kind, out);
     loss(&b, out);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Value *autoencoder_stage(const AutoencoderGraph *g, const char *name) {

@@ -21,9 +21,9 @@ float classifier_drop_scale(double rate, double u) {
 
 static Status drop_inputs(Layers *l, ClassifierOptions o, ClassifierGraph *out, Error *err) {
     int64_t depth = l->model->config.depth;
-    if (!o.train || o.drop_path <= 0) return STATUS_OK;
+    if (!o.train || o.drop_path <= 0) return MAE_OK;
     out->drop = mem_alloc_array((size_t)(2 * depth), sizeof *out->drop);
-    if (!out->drop) return fail(err, STATUS_MEMORY, "no memory for a graph");
+    if (!out->drop) return fail(err, MAE_MEMORY, "no memory for a graph");
     for (int64_t i = 0; i < 2 * depth; i++) {
         char name[64];
         if (classifier_drop_rate(o.drop_path, i / 2, depth) <= 0) continue;
@@ -32,7 +32,7 @@ static Status drop_inputs(Layers *l, ClassifierOptions o, ClassifierGraph *out, 
         out->drop[i] = graph_input(l->graph, name, DTYPE_F32, SHAPE(o.batch));
     }
     l->drop = out->drop;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void inputs(Layers *l, ClassifierOptions o, ClassifierGraph *out) {
@@ -76,11 +76,11 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
     ASSERT(o.batch > 0 && c->head != HEAD_NONE, "a classifier graph of a model without head");
     ASSERT(!o.from_features || c->head == HEAD_PROBE, "features are given to probes only");
     out->graph = graph_new(v->device, v->params);
-    if (!out->graph) return fail(err, STATUS_MEMORY, "no memory for a graph");
+    if (!out->graph) return fail(err, MAE_MEMORY, "no memory for a graph");
     if (o.peers) graph_share(out->graph, o.peers);
     Layers l = {.model = v, .graph = out->graph};
     Status status = drop_inputs(&l, o, out, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (o.from_features) {
         out->features =
             graph_input(out->graph, "features", DTYPE_F32, SHAPE(o.batch, c->embed_dim));
@@ -89,23 +89,23 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
         out->features = encoder(&l, out);
     }
     out->logits = head(&l, o.train, out->features);
-    if (!o.train) return STATUS_OK;
+    if (!o.train) return MAE_OK;
     out->targets = graph_input(out->graph, "targets", DTYPE_F32, SHAPE(o.batch, c->classes));
     out->loss = op_soft_cross_entropy(out->graph, "loss", out->logits, out->targets);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status classifier_plan(ClassifierGraph *g, GraphMode mode, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int32_t *ids = NULL;
     if (g->features->kind == VALUE_ACTIVATION) graph_keep(g->graph, g->features);
     graph_keep(g->graph, g->logits);
     if (g->loss) graph_keep(g->graph, g->loss);
     TRY(graph_plan(g->graph, mode, err));
-    if (!g->ids) return STATUS_OK;
+    if (!g->ids) return MAE_OK;
     int64_t P = g->ids->shape.dim[1];
     ids = mem_alloc_array((size_t)(g->batch * P), sizeof *ids);
-    if (!ids) return fail(err, STATUS_MEMORY, "no memory for a graph");
+    if (!ids) return fail(err, MAE_MEMORY, "no memory for a graph");
     for (int64_t i = 0; i < g->batch * P; i++) ids[i] = (int32_t)(i % P);
     graph_set(g->graph, g->ids, ids);
 done:

@@ -37,56 +37,55 @@ Status model_preset(const char *name, ModelConfig *out, Error *err) {
                              .pca_components = 96,
                              .mean = {0.485f, 0.456f, 0.406f},
                              .std = {0.229f, 0.224f, 0.225f}};
-        return STATUS_OK;
+        return MAE_OK;
     }
     return fail(
-        err, STATUS_USAGE,
+        err, MAE_USAGE,
         "model %s is not known; choose vit_tiny, vit_small, vit_base, vit_large or vit_huge", name);
 }
 
 static Status check_width(const char *what, int64_t width, int64_t heads, int64_t depth,
                           Error *err) {
     if (width < 4 || width % 4 || width > 65536)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "%s width %lld: must be a multiple of 4 (sin-cos positions) of at most 65536",
                     what, (long long)width);
     if (heads < 1 || width % heads)
-        return fail(err, STATUS_USAGE, "%s width %lld cannot be split into %lld heads", what,
+        return fail(err, MAE_USAGE, "%s width %lld cannot be split into %lld heads", what,
                     (long long)width, (long long)heads);
     if (depth < 1 || depth > 1000)
-        return fail(err, STATUS_USAGE, "%s depth %lld: must be 1 to 1000", what, (long long)depth);
-    return STATUS_OK;
+        return fail(err, MAE_USAGE, "%s depth %lld: must be 1 to 1000", what, (long long)depth);
+    return MAE_OK;
 }
 
 Status model_check(const ModelConfig *c, Error *err) {
     if (c->channels < 1 || c->channels > MAX_CHANNELS)
-        return fail(err, STATUS_USAGE, "%lld channels: must be 1 to %d", (long long)c->channels,
+        return fail(err, MAE_USAGE, "%lld channels: must be 1 to %d", (long long)c->channels,
                     MAX_CHANNELS);
     if (c->patch < 1 || c->image_height < 1 || c->image_width < 1 || c->image_height > 65536 ||
         c->image_width > 65536 || c->image_height % c->patch || c->image_width % c->patch)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "image size %lldx%lld is not a multiple of patch %lld; change --image-size or "
                     "--patch",
                     (long long)c->image_height, (long long)c->image_width, (long long)c->patch);
     Status status = check_width("encoder", c->embed_dim, c->heads, c->depth, err);
-    if (status == STATUS_OK && c->decoder_depth > 0)
+    if (status == MAE_OK && c->decoder_depth > 0)
         status =
             check_width("decoder", c->decoder_embed_dim, c->decoder_heads, c->decoder_depth, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (!(c->mlp_ratio > 0 && c->mlp_ratio <= 64) || c->mlp_ratio * (double)c->embed_dim < 1)
-        return fail(err, STATUS_USAGE, "MLP ratio %g: must be above 0 and at most 64",
-                    c->mlp_ratio);
+        return fail(err, MAE_USAGE, "MLP ratio %g: must be above 0 and at most 64", c->mlp_ratio);
     if (c->target == TARGET_PCA &&
         (c->pca_components < 1 || c->pca_components > model_patch_values(c)))
-        return fail(err, STATUS_USAGE, "%lld PCA components of a patch of %lld values",
+        return fail(err, MAE_USAGE, "%lld PCA components of a patch of %lld values",
                     (long long)c->pca_components, (long long)model_patch_values(c));
     if (c->head != HEAD_NONE && (c->classes < 1 || c->classes > 1000000))
-        return fail(err, STATUS_USAGE, "%lld classes: must be 1 to 1000000", (long long)c->classes);
+        return fail(err, MAE_USAGE, "%lld classes: must be 1 to 1000000", (long long)c->classes);
     for (int64_t i = 0; i < c->channels; i++)
         if (!(c->std[i] > 0))
-            return fail(err, STATUS_USAGE,
-                        "pixel standard deviation of channel %lld is not positive", (long long)i);
-    return STATUS_OK;
+            return fail(err, MAE_USAGE, "pixel standard deviation of channel %lld is not positive",
+                        (long long)i);
+    return MAE_OK;
 }
 
 int64_t model_grid_height(const ModelConfig *c) {

@@ -119,14 +119,14 @@ static void add_head(Registry *r) {
 
 Status vit_describe(Device *d, const ModelConfig *c, ParamGradients gradients, double tune,
                     Vit **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Vit *v = NULL;
     *out = NULL;
     TRY(model_check(c, err));
     v = mem_alloc(sizeof *v);
     if (v) v->params = params_new(d);
     if (!v || !v->params) {
-        status = fail(err, STATUS_MEMORY, "no memory for a model");
+        status = fail(err, MAE_MEMORY, "no memory for a model");
         goto done;
     }
     v->config = *c;
@@ -136,7 +136,7 @@ Status vit_describe(Device *d, const ModelConfig *c, ParamGradients gradients, d
     if (c->decoder_depth > 0) add_decoder(&r);
     add_head(&r);
     if (!r.ok) {
-        status = fail(err, STATUS_MEMORY, "no memory for the names of the parameters");
+        status = fail(err, MAE_MEMORY, "no memory for the names of the parameters");
         goto done;
     }
     params_place(v->params, gradients);
@@ -150,16 +150,16 @@ done:
 static Status set_positions(Vit *v, const char *name, int64_t width, Error *err) {
     Param *p = params_find(v->params, name);
     float *table = mem_alloc_array((size_t)p->numel, sizeof *table);
-    if (!table) return fail(err, STATUS_MEMORY, "no memory for %s", name);
+    if (!table) return fail(err, MAE_MEMORY, "no memory for %s", name);
     pos_embed_sincos(table, width, model_grid_height(&v->config), model_grid_width(&v->config));
     params_set(v->params, p, table);
     mem_free(table);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status vit_new(Device *d, const ModelConfig *c, ParamGradients gradients, double tune, Vit **out,
                Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Vit *v = NULL;
     *out = NULL;
     TRY(vit_describe(d, c, gradients, tune, &v, err));
@@ -225,13 +225,13 @@ Status vit_init(Vit *v, uint64_t seed, Error *err) {
         Param *p = params_at(v->params, i);
         if (is_fixed(p->name)) continue;
         float *values = mem_alloc_array((size_t)p->numel, sizeof *values);
-        if (!values) return fail(err, STATUS_MEMORY, "no memory to initialise %s", p->name);
+        if (!values) return fail(err, MAE_MEMORY, "no memory to initialise %s", p->name);
         Rng rng = rng_make(seed, RNG_INIT, 0, (uint64_t)i);
         initial_values(&v->config, p, &rng, values);
         params_set(v->params, p, values);
         mem_free(values);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* --- counting --------------------------------------------------------------------------------- */

@@ -3,32 +3,10 @@
  * config.json in options_file.c. */
 #include "options/options.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
-
-/* --- errors ---------------------------------------------------------------------------------- */
-
-MaeStatus option_usage(MaeError *err, const char *format, ...) {
-    if (err) {
-        va_list args;
-        va_start(args, format);
-        err->status = MAE_USAGE;
-        vsnprintf(err->message, sizeof err->message, format, args);
-        va_end(args);
-    }
-    return MAE_USAGE;
-}
-
-MaeStatus option_failure(const Error *e, MaeError *err) {
-    if (err) {
-        err->status = (MaeStatus)e->status;
-        snprintf(err->message, sizeof err->message, "%s", e->message);
-    }
-    return (MaeStatus)e->status;
-}
 
 /* --- names ----------------------------------------------------------------------------------- */
 
@@ -80,9 +58,9 @@ const char *option_nearest(MaeCommand command, const char *name) {
 
 /* --- setting --------------------------------------------------------------------------------- */
 
-MaeStatus option_set_row(MaeOptions *o, size_t i, const char *text, MaeError *err) {
+Status option_set_row(MaeOptions *o, size_t i, const char *text, Error *err) {
     size_t count;
-    MaeStatus status = option_parse(o, &mae_option_table(&count)[i], text, err);
+    Status status = option_parse(o, &mae_option_table(&count)[i], text, err);
     if (status == MAE_OK) o->given[i] = 1;
     return status;
 }
@@ -91,15 +69,16 @@ MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *na
                          const char *value, MaeError *err) {
     size_t count;
     int i = option_find(command, name);
+    error_clear(err);
     if (i >= 0) return option_set_row(options, (size_t)i, value, err);
     const char *other = option_nearest(command, name);
     if (other)
-        return option_usage(err, "there is no option --%.60s here; did you mean --%s?", name,
-                            other);
+        return fail(err, MAE_USAGE, "there is no option --%.60s here; did you mean --%s?", name,
+                    other);
     i = option_find((MaeCommand)~0u, name);
     if (i >= 0 && strcmp(mae_option_table(&count)[i].group, "Model") == 0)
-        return option_usage(err, "--%s cannot be given here: the checkpoint says it", name);
-    return option_usage(err, "there is no option --%.60s here", name);
+        return fail(err, MAE_USAGE, "--%s cannot be given here: the checkpoint says it", name);
+    return fail(err, MAE_USAGE, "there is no option --%.60s here", name);
 }
 
 void mae_options_default(MaeCommand command, MaeOptions *options) {
@@ -108,7 +87,7 @@ void mae_options_default(MaeCommand command, MaeOptions *options) {
     *options = (MaeOptions){.workers = -1, .mask_ratio = -1, .tune_blocks = -1};
     for (size_t i = 0; i < count; i++)
         if ((table[i].commands & (unsigned)command) && table[i].fallback) {
-            MaeStatus status = option_set_row(options, i, table[i].fallback, NULL);
+            Status status = option_set_row(options, i, table[i].fallback, NULL);
             ASSERT(status == MAE_OK, "default %s of --%s", table[i].fallback, table[i].name);
         }
     memset(options->given, 0, sizeof options->given);

@@ -6,7 +6,6 @@
 #include <stdbool.h>
 
 #include "base/status.h"
-#include "mae.h"
 
 /* Longest text of a value, its NUL included. */
 #define OPTION_TEXT_BYTES 4096
@@ -16,7 +15,7 @@ int option_find(MaeCommand command, const char *name);
 /* The name of this command's options that is written most like `name`, NULL when none is near. */
 const char *option_nearest(MaeCommand command, const char *name);
 /* Sets row i from text and marks it as given. */
-MaeStatus option_set_row(MaeOptions *options, size_t i, const char *text, MaeError *err);
+Status option_set_row(MaeOptions *options, size_t i, const char *text, Error *err);
 /* Has the value that stands for "derived from others"? */
 bool option_is_derived(const MaeOptions *options, size_t i);
 /* Is it about one call, and not about what is made: --out, --restart, --json ...? Not in
@@ -26,10 +25,6 @@ bool option_is_of_one_call(const MaeOption *row);
 const void *option_value(const MaeOptions *options, const MaeOption *row);
 void *option_field(MaeOptions *options, const MaeOption *row);
 /* Reads text into the value of a row, within its range. USAGE, MEMORY: it stays as it was. */
-MaeStatus option_parse(MaeOptions *options, const MaeOption *row, const char *text, MaeError *err);
-
-MaeStatus option_usage(MaeError *err, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The same failure in the public type. */
-MaeStatus option_failure(const Error *e, MaeError *err);
+Status option_parse(MaeOptions *options, const MaeOption *row, const char *text, Error *err);
 
 #endif

@@ -69,38 +69,37 @@ static Status add_all(json_t *root, const MaeOptions *o, MaeCommand command, con
         if (!(table[i].commands & (unsigned)command) || option_is_of_one_call(&table[i])) continue;
         swap_characters(key, table[i].name, '-', '_');
         if (json_object_set_new(root, key, to_json(o, command, i)) != 0)
-            return fail(err, STATUS_USAGE,
+            return fail(err, MAE_USAGE,
                         "%s: the value of --%s cannot be written as JSON; paths must be UTF-8",
                         path, table[i].name);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 MaeStatus mae_options_save(const MaeOptions *options, MaeCommand command, const char *path,
                            MaeError *err) {
-    Status status = STATUS_OK;
-    Error e = {0};
+    Status status = MAE_OK;
     char *json = NULL, *text = NULL;
     json_t *root = json_object();
-    TRY(add_all(root, options, command, path, &e));
+    error_clear(err);
+    TRY(add_all(root, options, command, path, err));
     json = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(digits_needed(options)));
     text = json ? mem_printf("%s\n", json) : NULL;
     if (!text) {
-        status = fail(&e, STATUS_MEMORY, "%s: no memory to write the options", path);
+        status = fail(err, MAE_MEMORY, "%s: no memory to write the options", path);
         goto done;
     }
-    TRY(file_write_all(path, text, strlen(text), &e));
+    TRY(file_write_all(path, text, strlen(text), err));
 done:
     json_decref(root);
     free(json);
     mem_free(text);
-    return status == STATUS_OK ? MAE_OK : option_failure(&e, err);
+    return status;
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-static MaeStatus wrong_type(const MaeOption *row, const char *path, const char *key,
-                            MaeError *err) {
+static Status wrong_type(const MaeOption *row, const char *path, const char *key, Error *err) {
     static const char *const wanted[] = {[MAE_OPTION_BOOL] = "true or false",
                                          [MAE_OPTION_INT] = "a whole number",
                                          [MAE_OPTION_REAL] = "a number",
@@ -108,7 +107,7 @@ static MaeStatus wrong_type(const MaeOption *row, const char *path, const char *
                                          [MAE_OPTION_CHOICE] = "a string",
                                          [MAE_OPTION_SIZE] = "\"224\" or \"224x320\"",
                                          [MAE_OPTION_LIMIT] = "\"N\" or \"first:N\""};
-    return option_usage(err, "%s: \"%s\" must be %s", path, key, wanted[row->type]);
+    return fail(err, MAE_USAGE, "%s: \"%s\" must be %s", path, key, wanted[row->type]);
 }
 
 /* Text of a JSON value that the table understands; false when it has another type than the row. A
@@ -132,36 +131,37 @@ static bool from_json(const MaeOption *row, const json_t *v, char *text, size_t 
     return true;
 }
 
-static MaeStatus load_entry(MaeOptions *o, MaeCommand command, const char *path, const char *key,
-                            const json_t *v, MaeError *err) {
+static Status load_entry(MaeOptions *o, MaeCommand command, const char *path, const char *key,
+                         const json_t *v, Error *err) {
     size_t count;
     char name[MAX_KEY_BYTES], text[OPTION_TEXT_BYTES];
-    MaeError e = {0};
+    Error e = {0};
     if (strlen(key) >= sizeof name)
-        return option_usage(err, "%s: unknown key \"%.60s...\"", path, key);
+        return fail(err, MAE_USAGE, "%s: unknown key \"%.60s...\"", path, key);
     swap_characters(name, key, '_', '-');
     int i = option_find(command, name);
     if (i < 0) {
         const char *other = option_nearest(command, name);
-        if (!other) return option_usage(err, "%s: unknown key \"%s\"", path, key);
+        if (!other) return fail(err, MAE_USAGE, "%s: unknown key \"%s\"", path, key);
         swap_characters(text, other, '-', '_');
-        return option_usage(err, "%s: unknown key \"%s\"; did you mean \"%s\"?", path, key, text);
+        return fail(err, MAE_USAGE, "%s: unknown key \"%s\"; did you mean \"%s\"?", path, key,
+                    text);
     }
     const MaeOption *row = &mae_option_table(&count)[i];
     if (o->given[i] || json_is_null(v)) return MAE_OK;
     if (!from_json(row, v, text, sizeof text)) return wrong_type(row, path, key, err);
-    MaeStatus status = option_set_row(o, (size_t)i, text, &e);
-    if (status == MAE_USAGE) return option_usage(err, "%.400s: %.500s", path, e.message);
+    Status status = option_set_row(o, (size_t)i, text, &e);
+    if (status == MAE_USAGE) return fail(err, MAE_USAGE, "%.400s: %.500s", path, e.message);
     if (status != MAE_OK && err) *err = e;
     return status;
 }
 
-static MaeStatus load_all(MaeOptions *o, MaeCommand command, const char *path, json_t *root,
-                          MaeError *err) {
+static Status load_all(MaeOptions *o, MaeCommand command, const char *path, json_t *root,
+                       Error *err) {
     const char *key;
     json_t *value;
     json_object_foreach(root, key, value) {
-        MaeStatus status = load_entry(o, command, path, key, value, err);
+        Status status = load_entry(o, command, path, key, value, err);
         if (status != MAE_OK) return status;
     }
     return MAE_OK;
@@ -169,21 +169,19 @@ static MaeStatus load_all(MaeOptions *o, MaeCommand command, const char *path, j
 
 MaeStatus mae_options_load(MaeOptions *options, MaeCommand command, const char *path,
                            MaeError *err) {
-    Error e = {0};
     uint8_t *data = NULL;
     size_t bytes = 0;
     json_error_t where;
-    if (file_read(path, MAX_CONFIG_BYTES, &data, &bytes, &e) != STATUS_OK)
-        return option_failure(&e, err);
+    Status status = file_read(path, MAX_CONFIG_BYTES, &data, &bytes, error_clear(err));
+    if (status != MAE_OK) return status;
     json_t *root = json_parse(data, bytes, &where);
     mem_free(data);
-    MaeStatus status = MAE_OK;
     if (json_is_object(root))
         status = load_all(options, command, path, root, err);
     else if (root)
-        status = option_usage(err, "%s: not a JSON object with a key per option", path);
+        status = fail(err, MAE_USAGE, "%s: not a JSON object with a key per option", path);
     else
-        status = option_usage(err, "%s: line %d: %s", path, where.line, where.text);
+        status = fail(err, MAE_USAGE, "%s: line %d: %s", path, where.line, where.text);
     json_decref(root);
     return status;
 }

@@ -35,34 +35,34 @@ static bool is_plain(const char *text, const char *allowed) {
     return *text && strspn(text, allowed) == strlen(text);
 }
 
-static MaeStatus check_range(const MaeOption *row, double v, const char *text, MaeError *err) {
+static Status check_range(const MaeOption *row, double v, const char *text, Error *err) {
     if (v >= row->min && v <= row->max) return MAE_OK;
-    return option_usage(err, "--%s %.200s: must be %.15g to %.15g", row->name, text, row->min,
-                        row->max);
+    return fail(err, MAE_USAGE, "--%s %.200s: must be %.15g to %.15g", row->name, text, row->min,
+                row->max);
 }
 
-static MaeStatus set_int(int64_t *out, const MaeOption *row, const char *text, MaeError *err) {
+static Status set_int(int64_t *out, const MaeOption *row, const char *text, Error *err) {
     char *end;
     errno = 0;
     long long v = strtoll(text, &end, 10);
     if (!is_plain(text, "+-0123456789") || *end || end == text)
-        return option_usage(err, "--%s %.200s: not a whole number", row->name, text);
-    MaeStatus status = check_range(row, errno ? INFINITY : (double)v, text, err);
+        return fail(err, MAE_USAGE, "--%s %.200s: not a whole number", row->name, text);
+    Status status = check_range(row, errno ? INFINITY : (double)v, text, err);
     if (status == MAE_OK) *out = v;
     return status;
 }
 
-static MaeStatus set_real(double *out, const MaeOption *row, const char *text, MaeError *err) {
+static Status set_real(double *out, const MaeOption *row, const char *text, Error *err) {
     char *end;
     double v = strtod(text, &end);
     if (!is_plain(text, "+-0123456789.eE") || *end || end == text)
-        return option_usage(err, "--%s %.200s: not a number", row->name, text);
-    MaeStatus status = check_range(row, v, text, err);
+        return fail(err, MAE_USAGE, "--%s %.200s: not a number", row->name, text);
+    Status status = check_range(row, v, text, err);
     if (status == MAE_OK) *out = v;
     return status;
 }
 
-static MaeStatus set_size(int64_t out[2], const MaeOption *row, const char *text, MaeError *err) {
+static Status set_size(int64_t out[2], const MaeOption *row, const char *text, Error *err) {
     char *end;
     errno = 0;
     long long h = strtoll(text, &end, 10), w = h;
@@ -73,9 +73,9 @@ static MaeStatus set_size(int64_t out[2], const MaeOption *row, const char *text
         ok = end != second;
     }
     if (!ok || *end)
-        return option_usage(err, "--%s %.200s: write 224 or 224x320 (height x width)", row->name,
-                            text);
-    MaeStatus status = check_range(row, errno ? INFINITY : (double)h, text, err);
+        return fail(err, MAE_USAGE, "--%s %.200s: write 224 or 224x320 (height x width)", row->name,
+                    text);
+    Status status = check_range(row, errno ? INFINITY : (double)h, text, err);
     if (status == MAE_OK) status = check_range(row, (double)w, text, err);
     if (status != MAE_OK) return status;
     out[0] = h;
@@ -83,7 +83,7 @@ static MaeStatus set_size(int64_t out[2], const MaeOption *row, const char *text
     return MAE_OK;
 }
 
-static MaeStatus set_choice(int *out, const MaeOption *row, const char *text, MaeError *err) {
+static Status set_choice(int *out, const MaeOption *row, const char *text, Error *err) {
     char list[256] = "";
     size_t used = 0;
     for (int i = 0; row->choices[i]; i++) {
@@ -94,49 +94,46 @@ static MaeStatus set_choice(int *out, const MaeOption *row, const char *text, Ma
         int n = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", row->choices[i]);
         if (n > 0 && used + (size_t)n < sizeof list) used += (size_t)n;
     }
-    return option_usage(err, "--%s %.200s: choose one of %s", row->name, text, list);
+    return fail(err, MAE_USAGE, "--%s %.200s: choose one of %s", row->name, text, list);
 }
 
-static MaeStatus set_string(char **out, const MaeOption *row, const char *text, MaeError *err) {
-    Error e = {0};
-    if (!*text) return option_usage(err, "--%s: the value is empty", row->name);
+static Status set_string(char **out, const MaeOption *row, const char *text, Error *err) {
+    if (!*text) return fail(err, MAE_USAGE, "--%s: the value is empty", row->name);
     if (strlen(text) >= OPTION_TEXT_BYTES)
-        return option_usage(err, "--%s %.60s...: longer than %d bytes", row->name, text,
-                            OPTION_TEXT_BYTES - 1);
+        return fail(err, MAE_USAGE, "--%s %.60s...: longer than %d bytes", row->name, text,
+                    OPTION_TEXT_BYTES - 1);
     char *copy = mem_strdup(text);
-    if (!copy) {
-        fail(&e, STATUS_MEMORY, "no memory for --%s", row->name);
-        return option_failure(&e, err);
-    }
+    if (!copy) return fail(err, MAE_MEMORY, "no memory for --%s", row->name);
     mem_free(*out);
     *out = copy;
     return MAE_OK;
 }
 
-static MaeStatus set_bool(int *out, const MaeOption *row, const char *text, MaeError *err) {
+static Status set_bool(int *out, const MaeOption *row, const char *text, Error *err) {
     bool yes = strcmp(text, "true") == 0;
     if (!yes && strcmp(text, "false") != 0)
-        return option_usage(err, "--%s %.200s: must be true or false", row->name, text);
+        return fail(err, MAE_USAGE, "--%s %.200s: must be true or false", row->name, text);
     *out = yes;
     return MAE_OK;
 }
 
 /* "first:N" is kept as -N. */
-static MaeStatus set_limit(int64_t *out, const MaeOption *row, const char *text, MaeError *err) {
+static Status set_limit(int64_t *out, const MaeOption *row, const char *text, Error *err) {
     char *end;
     bool first = strncmp(text, "first:", 6) == 0;
     const char *digits = first ? text + 6 : text;
     errno = 0;
     long long n = strtoll(digits, &end, 10);
     if (!is_plain(digits, "0123456789") || *end)
-        return option_usage(err, "--%s %.200s: write N, for N images drawn by the seed, or first:N",
-                            row->name, text);
-    MaeStatus status = check_range(row, errno ? INFINITY : (double)n, text, err);
+        return fail(err, MAE_USAGE,
+                    "--%s %.200s: write N, for N images drawn by the seed, or first:N", row->name,
+                    text);
+    Status status = check_range(row, errno ? INFINITY : (double)n, text, err);
     if (status == MAE_OK) *out = first ? -n : n;
     return status;
 }
 
-MaeStatus option_parse(MaeOptions *o, const MaeOption *row, const char *text, MaeError *err) {
+Status option_parse(MaeOptions *o, const MaeOption *row, const char *text, Error *err) {
     void *field = option_field(o, row);
     switch (row->type) {
     case MAE_OPTION_BOOL: return set_bool(field, row, text, err);

@@ -200,10 +200,10 @@ static int list(const Changes *c, bool all, char *text, size_t bytes) {
 Status changes_check(const Changes *c, const char *run, bool accepted, Error *err) {
     char text[700] = "", more[48] = "";
     bool never = changes_have(c, CHANGE_NEVER);
-    if (!never && (accepted || !changes_have(c, CHANGE_MARKED))) return STATUS_OK;
+    if (!never && (accepted || !changes_have(c, CHANGE_MARKED))) return MAE_OK;
     int left_out = list(c, !accepted, text, sizeof text);
     if (left_out) snprintf(more, sizeof more, "\n  and %d more", left_out);
-    return fail(err, STATUS_USAGE,
+    return fail(err, MAE_USAGE,
                 "%.120s holds a run that was trained otherwise:%s%s\nLeave them out to go on as "
                 "before, %sor begin anew with another --out or --restart",
                 run, text, more,

@@ -37,14 +37,14 @@ static Status write_snapshot(CheckpointWriter *w, Error *err) {
     bool alone = !w->options.shards;
     Status status = alone ? snapshot_write(w->snapshot, w->run, &reason)
                           : snapshot_write_files(w->snapshot, w->run, &reason);
-    if (status == STATUS_OK && alone) status = runfolder_prune(w->run, w->options.keep, &reason);
-    if (status != STATUS_OK)
+    if (status == MAE_OK && alone) status = runfolder_prune(w->run, w->options.keep, &reason);
+    if (status != MAE_OK)
         (void)fail(err, status,
                    "%.800s; what was saved before is whole, and the same command continues from "
                    "there",
                    reason.message);
     pthread_mutex_lock(&w->lock);
-    w->written = status == STATUS_OK && !alone;
+    w->written = status == MAE_OK && !alone;
     w->stats.write_seconds += clock_seconds() - start;
     pthread_mutex_unlock(&w->lock);
     return status;
@@ -61,7 +61,7 @@ static void *work(void *user) {
         Error err = {0};
         (void)write_snapshot(w, &err);
         pthread_mutex_lock(&w->lock);
-        if (err.status != STATUS_OK) w->failure = err;
+        if (err.status != MAE_OK) w->failure = err;
         w->busy = false;
         pthread_cond_broadcast(&w->changed);
     }
@@ -71,17 +71,17 @@ static void *work(void *user) {
 
 Status writer_new(const char *run, const RunState *s, WriterOptions options, CheckpointWriter **out,
                   Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     CheckpointWriter *w = mem_alloc(sizeof *w);
     *out = NULL;
-    if (!w) return fail(err, STATUS_MEMORY, "no memory to write checkpoints");
+    if (!w) return fail(err, MAE_MEMORY, "no memory to write checkpoints");
     w->options = options;
     w->progress = s->progress;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
     w->run = mem_strdup(run);
     if (!w->run) {
-        status = fail(err, STATUS_MEMORY, "no memory to write checkpoints");
+        status = fail(err, MAE_MEMORY, "no memory to write checkpoints");
         goto done;
     }
     TRY(snapshot_new(s, comm_rank(options.shards), comm_size(options.shards), &w->snapshot, err));
@@ -99,7 +99,7 @@ void writer_free(CheckpointWriter *w) {
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
     if (w->started) pthread_join(w->thread, NULL);
-    if (w->failure.status != STATUS_OK) log_line(LOG_ERROR, "%s", w->failure.message);
+    if (w->failure.status != MAE_OK) log_line(LOG_ERROR, "%s", w->failure.message);
     if (w->stats.waits > 0)
         log_line(LOG_INFO, "%" PRId64 " of %" PRId64 " saves waited for the one before, %.1f s",
                  w->stats.waits, w->stats.saves, w->stats.waited_seconds);
@@ -145,8 +145,7 @@ void writer_take_no_copy(CheckpointWriter *w) {
 static Status take_failure(CheckpointWriter *w, Error *err) {
     Error failure = w->failure;
     w->failure = (Error){0};
-    return failure.status == STATUS_OK ? STATUS_OK
-                                       : fail(err, failure.status, "%s", failure.message);
+    return failure.status == MAE_OK ? MAE_OK : fail(err, failure.status, "%s", failure.message);
 }
 
 static Status wait_for_thread(CheckpointWriter *w, bool saving, Error *err) {
@@ -168,7 +167,7 @@ static void give_up(CheckpointWriter *w) {
 
 static Status commit(CheckpointWriter *w, const FileDigest *states, Error *err) {
     Status status = snapshot_commit(w->snapshot, w->run, states, err);
-    return status == STATUS_OK ? runfolder_prune(w->run, w->options.keep, err) : status;
+    return status == MAE_OK ? runfolder_prune(w->run, w->options.keep, err) : status;
 }
 
 /* All parts are written, or one failed: rank 0 makes them the checkpoint, or nobody does. */
@@ -176,18 +175,18 @@ static Status commit_shards(CheckpointWriter *w, Status status, Error *err) {
     Comm *c = w->options.shards;
     bool pending = w->written; /* so it is in all, or a part has failed */
     status = comm_agree(c, status, err);
-    if (status != STATUS_OK) give_up(w);
-    if (status != STATUS_OK || !pending) return status;
+    if (status != MAE_OK) give_up(w);
+    if (status != MAE_OK || !pending) return status;
     FileDigest mine = snapshot_state_digest(w->snapshot);
     FileDigest *states = mem_alloc_array((size_t)comm_size(c), sizeof *states);
-    if (!states) status = fail(err, STATUS_MEMORY, "no memory to complete a checkpoint");
+    if (!states) status = fail(err, MAE_MEMORY, "no memory to complete a checkpoint");
     status = comm_agree(c, status, err);
-    if (status == STATUS_OK) {
+    if (status == MAE_OK) {
         comm_gather(c, states, &mine, sizeof mine);
         if (comm_is_root(c)) status = commit(w, states, err);
         status = comm_agree(c, status, err);
     }
-    if (status != STATUS_OK) give_up(w);
+    if (status != MAE_OK) give_up(w);
     w->written = false;
     mem_free(states);
     return status;
@@ -201,22 +200,22 @@ static Status wait_until_idle(CheckpointWriter *w, bool saving, Error *err) {
 /* Nobody writes before rank 0 has cleared the place. */
 static Status prepare_shards(CheckpointWriter *w, Error *err) {
     Comm *c = w->options.shards;
-    Status status = c && comm_is_root(c) ? manifest_recover(w->run, err) : STATUS_OK;
+    Status status = c && comm_is_root(c) ? manifest_recover(w->run, err) : MAE_OK;
     return comm_agree(c, status, err);
 }
 
 Status writer_submit(CheckpointWriter *w, const CheckpointNotes *notes, int64_t numbered,
                      Error *err) {
     char name[64];
-    if (!w) return STATUS_OK;
+    if (!w) return MAE_OK;
     Status status = wait_until_idle(w, true, err);
-    if (status == STATUS_OK) status = prepare_shards(w, err);
-    if (status != STATUS_OK) return status;
+    if (status == MAE_OK) status = prepare_shards(w, err);
+    if (status != MAE_OK) return status;
     start(w);
     double begin = clock_seconds();
     snprintf(name, sizeof name, "checkpoint-%" PRId64 ".safetensors", numbered);
     status = snapshot_take(w->snapshot, w->progress, notes, numbered < 0 ? NULL : name, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     w->stats.saves++;
     w->stats.copy_seconds += clock_seconds() - begin;
     if (!w->started) return write_snapshot(w, err);
@@ -224,7 +223,7 @@ Status writer_submit(CheckpointWriter *w, const CheckpointNotes *notes, int64_t 
     w->busy = true;
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 bool writer_has_written(CheckpointWriter *w) {
@@ -236,7 +235,7 @@ bool writer_has_written(CheckpointWriter *w) {
 }
 
 Status writer_poll(CheckpointWriter *w, Error *err) {
-    if (!w) return STATUS_OK;
+    if (!w) return MAE_OK;
     pthread_mutex_lock(&w->lock);
     Status status = take_failure(w, err);
     pthread_mutex_unlock(&w->lock);
@@ -244,7 +243,7 @@ Status writer_poll(CheckpointWriter *w, Error *err) {
 }
 
 Status writer_wait(CheckpointWriter *w, Error *err) {
-    return w ? wait_until_idle(w, false, err) : STATUS_OK;
+    return w ? wait_until_idle(w, false, err) : MAE_OK;
 }
 
 WriterStats writer_stats(const CheckpointWriter *w) {

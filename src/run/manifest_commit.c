@@ -14,7 +14,7 @@
 Status manifest_next_path(const char *run, const char *name, char **out, Error *err) {
     ASSERT(strncmp(name, "last.", 5) == 0, "%s is not a file of a checkpoint", name);
     *out = mem_printf("%s/next.%s", run, name + 5);
-    return *out ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a path in %s", run);
+    return *out ? MAE_OK : fail(err, MAE_MEMORY, "no memory for a path in %s", run);
 }
 
 /* --- names in the folder ---------------------------------------------------------------------- */
@@ -39,26 +39,26 @@ static bool is_unlisted_state(const char *name, const Manifest *m) {
 }
 
 Status manifest_find_states(const char *run, Manifest *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     DIR *dir = opendir(run);
     *out = (Manifest){0};
-    if (!dir) return fail(err, STATUS_IO, "%s: cannot be read: %s", run, strerror(errno));
+    if (!dir) return fail(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
     for (const struct dirent *e; (e = readdir(dir));)
         if (is_state(e->d_name) && strlen(e->d_name) < MANIFEST_NAME)
             TRY(manifest_add(out, e->d_name, (FileDigest){0}, err));
 done:
     closedir(dir);
-    if (status != STATUS_OK) manifest_free(out);
+    if (status != MAE_OK) manifest_free(out);
     return status;
 }
 
 /* Removes what is rubbish, or, with m, states that m does not list. */
 static Status sweep(const char *run, const Manifest *m, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *path = NULL;
     DIR *dir = opendir(run);
-    if (!dir && errno == ENOENT) return STATUS_OK; /* nothing there yet */
-    if (!dir) return fail(err, STATUS_IO, "%s: cannot be read: %s", run, strerror(errno));
+    if (!dir && errno == ENOENT) return MAE_OK; /* nothing there yet */
+    if (!dir) return fail(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
     for (const struct dirent *e; (e = readdir(dir));) {
         if (!(m ? is_unlisted_state(e->d_name, m) : is_rubbish(e->d_name))) continue;
         TRY(file_path(run, e->d_name, &path, err));
@@ -75,13 +75,13 @@ done:
 static Status remove_name(const char *run, const char *name, Error *err) {
     char *path = NULL;
     Status status = file_path(run, name, &path, err);
-    if (status == STATUS_OK) status = file_remove(path, err);
+    if (status == MAE_OK) status = file_remove(path, err);
     mem_free(path);
     return status;
 }
 
 Status manifest_clear(const char *run, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Manifest none = {0};
     TRY(remove_name(run, NEXT_MANIFEST_FILE, err));
     TRY(remove_name(run, MANIFEST_FILE, err));
@@ -96,7 +96,7 @@ done:
 
 /* The weights are where they were written, or already renamed. */
 static Status link_numbered(const char *run, const char *name, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *next = NULL, *last = NULL, *numbered = NULL;
     TRY(manifest_next_path(run, WEIGHTS_NAME, &next, err));
     TRY(file_path(run, WEIGHTS_NAME, &last, err));
@@ -111,7 +111,7 @@ done:
 
 /* again: it may have been moved already. */
 static Status move_to_last(const char *run, const char *name, bool again, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *next = NULL, *last = NULL;
     TRY(manifest_next_path(run, name, &next, err));
     TRY(file_path(run, name, &last, err));
@@ -125,7 +125,7 @@ done:
 /* The manifest comes last, and only when the other names are on disk: as long as it is called next,
  * all of this is done again. */
 static Status roll_forward(const char *run, const Manifest *m, bool again, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     if (*m->numbered) TRY(link_numbered(run, m->numbered, err));
     for (size_t i = 0; i < m->n; i++) TRY(move_to_last(run, m->file[i].name, again, err));
     TRY(file_sync_folder(run, err));
@@ -139,9 +139,9 @@ done:
 Status manifest_commit(const char *run, const Manifest *m, Error *err) {
     char *path = NULL;
     Status status = file_path(run, NEXT_MANIFEST_FILE, &path, err);
-    if (status == STATUS_OK) status = manifest_write(path, m, err);
+    if (status == MAE_OK) status = manifest_write(path, m, err);
     mem_free(path);
-    return status == STATUS_OK ? roll_forward(run, m, false, err) : status;
+    return status == MAE_OK ? roll_forward(run, m, false, err) : status;
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
@@ -151,16 +151,16 @@ static bool same_digest(FileDigest a, FileDigest b) {
 }
 
 static Status check_last(const char *run, const ManifestFile *f, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     FileDigest d;
     char *path = NULL;
     TRY(file_path(run, f->name, &path, err));
     if (!file_exists(path))
-        status = fail(err, STATUS_FORMAT, "%s: missing, but listed in " MANIFEST_FILE, path);
+        status = fail(err, MAE_FORMAT, "%s: missing, but listed in " MANIFEST_FILE, path);
     else
         TRY(file_digest(path, &d, err));
-    if (status == STATUS_OK && !same_digest(d, f->digest))
-        status = fail(err, STATUS_FORMAT,
+    if (status == MAE_OK && !same_digest(d, f->digest))
+        status = fail(err, MAE_FORMAT,
                       "%s: damaged or exchanged: it has %" PRId64 " bytes with CRC-32 %08" PRIx32
                       ", " MANIFEST_FILE " says %" PRId64 " bytes with %08" PRIx32,
                       path, d.bytes, d.crc32, f->digest.bytes, f->digest.crc32);
@@ -171,7 +171,7 @@ done:
 
 /* Of a manifest called next: the file is still called next, or already last. */
 static Status check_at_hand(const char *run, const ManifestFile *f, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     FileDigest d;
     char *next = NULL;
     TRY(manifest_next_path(run, f->name, &next, err));
@@ -181,14 +181,14 @@ static Status check_at_hand(const char *run, const ManifestFile *f, Error *err) 
     }
     TRY(file_digest(next, &d, err));
     if (!same_digest(d, f->digest))
-        status = fail(err, STATUS_FORMAT, "%s is not as it was written", next);
+        status = fail(err, MAE_FORMAT, "%s is not as it was written", next);
 done:
     mem_free(next);
     return status;
 }
 
 static Status complete(const char *run, const char *path, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Manifest m = {0};
     TRY(manifest_read(path, &m, err));
     for (size_t i = 0; i < m.n; i++) TRY(check_at_hand(run, &m.file[i], err));
@@ -202,14 +202,14 @@ done:
 /* Only a damaged disk leaves a manifest that does not fit what is there: the checkpoint before is
  * taken, if that fits. A file that cannot be read just now is no reason to give one up. */
 Status manifest_recover(const char *run, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Error reason = {0};
     char *next = NULL;
     TRY(file_path(run, NEXT_MANIFEST_FILE, &next, err));
     if (file_exists(next)) status = complete(run, next, &reason);
-    if (status == STATUS_FORMAT)
+    if (status == MAE_FORMAT)
         log_line(LOG_WARNING, "an unfinished save is discarded: %s", reason.message);
-    else if (status != STATUS_OK)
+    else if (status != MAE_OK)
         TRY(fail(err, status, "%s", reason.message));
     status = sweep(run, NULL, err);
 done:
@@ -218,7 +218,7 @@ done:
 }
 
 Status manifest_verify(const char *run, bool *there, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Manifest m = {0};
     Error found = {0};
     char *path = NULL;
@@ -226,15 +226,15 @@ Status manifest_verify(const char *run, bool *there, Error *err) {
     *there = file_exists(path);
     if (!*there) goto done;
     status = manifest_read(path, &m, &found);
-    for (size_t i = 0; i < m.n && status == STATUS_OK; i++)
+    for (size_t i = 0; i < m.n && status == MAE_OK; i++)
         status = check_last(run, &m.file[i], &found);
-    if (status == STATUS_FORMAT)
+    if (status == MAE_FORMAT)
         status =
             fail(err, status,
                  "%.700s; start from a checkpoint-N.safetensors with --init and another --out, "
                  "delete " MANIFEST_FILE " to take the files as they are, or use --restart",
                  found.message);
-    else if (status != STATUS_OK)
+    else if (status != MAE_OK)
         status = fail(err, status, "%s", found.message);
 done:
     manifest_free(&m);

@@ -35,9 +35,9 @@ void progress_put(Meta *m, const Progress *p, int64_t updates) {
 
 /* States of older versions do not have these. */
 static Status totals_from_meta(const TensorFile *f, Progress *p, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     p->top1 = p->top5 = p->val_loss = p->ema_top1 = -1;
-    if (!tensorfile_meta(f, "mean_count")) return STATUS_OK;
+    if (!tensorfile_meta(f, "mean_count")) return MAE_OK;
     TRY(meta_get_int(f, "images", &p->images, err));
     TRY(meta_get_int(f, "data_images", &p->data_images, err));
     TRY(meta_get_int(f, "val_images", &p->val_images, err));
@@ -48,13 +48,13 @@ static Status totals_from_meta(const TensorFile *f, Progress *p, Error *err) {
     TRY(meta_get_real(f, "val_loss", &p->val_loss, err));
     TRY(meta_get_real(f, "ema_top1", &p->ema_top1, err));
     if (p->images < 0 || p->data_images < 0 || p->val_images < 0 || p->mean_count < 0)
-        status = fail(err, STATUS_FORMAT, "%s: negative counters", tensorfile_path(f));
+        status = fail(err, MAE_FORMAT, "%s: negative counters", tensorfile_path(f));
 done:
     return status;
 }
 
 Status progress_get(const TensorFile *f, Progress *p, int64_t *updates, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t seed = 0, open = 0;
     *p = (Progress){0};
     TRY(meta_get_int(f, "step", &p->step, err));
@@ -85,7 +85,7 @@ Status progress_get(const TensorFile *f, Progress *p, int64_t *updates, Error *e
     p->seed = (uint64_t)seed;
     if (p->step < 0 || p->epoch < 0 || p->batch < 0 || *updates < 0 || p->batch_images < 0 ||
         p->update_images < 0)
-        status = fail(err, STATUS_FORMAT, "%s: negative counters", tensorfile_path(f));
+        status = fail(err, MAE_FORMAT, "%s: negative counters", tensorfile_path(f));
 done:
     return status;
 }

@@ -37,12 +37,12 @@ static Status read_moment(const TensorFile *f, int64_t number, const char *what,
     snprintf(name, sizeof name, "optimizer.state.%" PRId64 ".%s", number, what);
     const TensorEntry *t = tensorfile_find(f, name);
     if (!t || !shape_equal(t->shape, p->shape))
-        return fail(err, STATUS_SHAPE, "%s: %s is no state of %s %s", tensorfile_path(f), name,
+        return fail(err, MAE_SHAPE, "%s: %s is no state of %s %s", tensorfile_path(f), name,
                     p->name, shape_text(p->shape, want, sizeof want));
     float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
-    if (!host) return fail(err, STATUS_MEMORY, "no memory to read %s", name);
+    if (!host) return fail(err, MAE_MEMORY, "no memory to read %s", name);
     Status status = tensorfile_read(f, t, host, err);
-    if (status == STATUS_OK) device_upload_real(d, address, host, p->numel);
+    if (status == MAE_OK) device_upload_real(d, address, host, p->numel);
     mem_free(host);
     return status;
 }
@@ -55,18 +55,18 @@ static Status updates_of(const TensorFile *f, int64_t number, int64_t *out, Erro
     const TensorEntry *t = tensorfile_find(f, name);
     const char *text = tensorfile_meta(f, name);
     bool one = !text && t && shape_numel(t->shape) == 1;
-    Status status = one ? tensorfile_read(f, t, &value, err) : STATUS_OK;
+    Status status = one ? tensorfile_read(f, t, &value, err) : MAE_OK;
     *out = text ? strtoll(text, NULL, 10) : (int64_t)value;
     return status;
 }
 
 static Status read_group(const TensorFile *f, Vit *v, Optimizer *o, int group, const Param **list,
                          int64_t n, int64_t *updates, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     for (int64_t k = 0; k < n; k++) {
         int64_t number = number_of(f, group, k);
         if (number < 0)
-            return fail(err, STATUS_FORMAT,
+            return fail(err, MAE_FORMAT,
                         "%s: group %d of the optimiser has no parameter %" PRId64
                         "; only runs of main_pretrain can be continued",
                         tensorfile_path(f), group, k);
@@ -82,14 +82,14 @@ done:
 
 Status run_state_read_published(const CheckpointFile *c, Vit *v, Optimizer *o, Progress *p,
                                 Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const TensorFile *f = c->file;
     int64_t updates = -1;
     const char *epoch = tensorfile_meta(f, "epoch");
     const Param **list = mem_alloc_array((size_t)params_count(v->params), sizeof *list);
-    if (!list) return fail(err, STATUS_MEMORY, "no memory to read %s", tensorfile_path(f));
+    if (!list) return fail(err, MAE_MEMORY, "no memory to read %s", tensorfile_path(f));
     if (!tensorfile_meta(f, "optimizer.param_groups.0.lr") || !epoch) {
-        status = fail(err, STATUS_FORMAT,
+        status = fail(err, MAE_FORMAT,
                       "%s holds no training state (optimizer and epoch); leave --continue out to "
                       "start from its weights",
                       tensorfile_path(f));
@@ -100,7 +100,7 @@ Status run_state_read_published(const CheckpointFile *c, Vit *v, Optimizer *o, P
         TRY(read_group(f, v, o, group, list, n, &updates, err));
     }
     if (updates < 0) {
-        status = fail(err, STATUS_FORMAT, "%s: the optimiser does not say how many updates it made",
+        status = fail(err, MAE_FORMAT, "%s: the optimiser does not say how many updates it made",
                       tensorfile_path(f));
         goto done;
     }

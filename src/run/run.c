@@ -20,7 +20,7 @@ static void compute(Run *r, Batch *b) {
     double loss;
     Status status = r->task->set_batch(r, b, &r->fault);
     watch_restart(&r->watch);
-    if (status == STATUS_OK) status = step_micro_batch(r->step, &loss, &r->fault);
+    if (status == MAE_OK) status = step_micro_batch(r->step, &loss, &r->fault);
     r->fault.status = status;
 }
 
@@ -39,16 +39,16 @@ static Status micro_batch(Run *r, Error *err) {
     Error missing = {0};
     if (r->next_batch % r->options.accumulate == 0) begin_update(r);
     missing.status = loader_next(r->loader, &b, &missing);
-    if (r->fault.status == STATUS_OK) r->fault = missing;
-    if (r->fault.status == STATUS_OK) compute(r, &b);
-    if (r->fault.status == STATUS_INTERRUPTED || missing.status == STATUS_INTERRUPTED) {
+    if (r->fault.status == MAE_OK) r->fault = missing;
+    if (r->fault.status == MAE_OK) compute(r, &b);
+    if (r->fault.status == MAE_INTERRUPTED || missing.status == MAE_INTERRUPTED) {
         run_give_up_update(r);
-        return STATUS_OK;
+        return MAE_OK;
     }
-    if (r->fault.status == STATUS_OK) r->fault.status = writer_poll(r->writer, &r->fault);
+    if (r->fault.status == MAE_OK) r->fault.status = writer_poll(r->writer, &r->fault);
     r->images += (double)r->progress.batch_images;
     r->next_batch++;
-    return r->next_batch % r->options.accumulate == 0 ? run_update(r, err) : STATUS_OK;
+    return r->next_batch % r->options.accumulate == 0 ? run_update(r, err) : MAE_OK;
 }
 
 /* --- the end of an epoch ---------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ static bool measures(const Run *r) {
 
 static Status measure(Run *r, LogLine *line, Error *err) {
     Status status = r->task->end_epoch(r, line, err);
-    return status == STATUS_INTERRUPTED ? run_interrupted_measuring(r, err) : status;
+    return status == MAE_INTERRUPTED ? run_interrupted_measuring(r, err) : status;
 }
 
 static double known(double v) {
@@ -83,7 +83,7 @@ static void note_epoch(Progress *p, const LogLine *line) {
 /* Measuring may take long and be stopped or killed: the epoch stays open in what is saved before,
  * and a resumed run measures again. */
 static Status close_epoch(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Progress *p = &r->progress;
     LogLine line = {.epoch_end = true,
                     .step = p->step,
@@ -101,7 +101,7 @@ static Status close_epoch(Run *r, Error *err) {
     p->epoch_open = false;
     r->unsaved = true;
     bool last = p->epoch == r->options.epochs, due = p->epoch % r->options.save_every == 0 || last;
-    if (r->failures > 0) return STATUS_OK; /* a good checkpoint is not given up */
+    if (r->failures > 0) return MAE_OK; /* a good checkpoint is not given up */
     if (due)
         TRY(run_save_epoch(r, err));
     else if (r->task->end_epoch)
@@ -113,10 +113,10 @@ done:
 
 static Status end_epoch(Run *r, Error *err) {
     Progress *p = &r->progress;
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     /* Micro-batches that do not fill an update are left out, as published, whatever is in them. */
     step_discard(r->step);
-    if (r->fault.status == STATUS_NONFINITE) r->fault = (Error){0};
+    if (r->fault.status == MAE_NONFINITE) r->fault = (Error){0};
     TRY(run_agree_on_fault(r, err));
     p->epoch++;
     p->batch = r->next_batch = 0;
@@ -138,23 +138,23 @@ bool run_is_over(const Run *r) {
 /* A run that would end without having made an update has been asked for something else. */
 static Status check_work(const Run *r, Error *err) {
     const Progress *p = &r->progress;
-    if (r->resumed || !run_is_over(r)) return STATUS_OK;
-    return fail(err, STATUS_EMPTY,
+    if (r->resumed || !run_is_over(r)) return MAE_OK;
+    return fail(err, MAE_EMPTY,
                 "0 updates: %s was trained for %" PRId64 " updates and %" PRId64
                 " epochs; ask for more with --epochs or --steps",
                 r->options.init, p->step, p->epoch);
 }
 
 static Status check_made(const Run *r, Error *err) {
-    if (r->progress.step > 0) return STATUS_OK;
-    return fail(err, STATUS_NONFINITE,
+    if (r->progress.step > 0) return MAE_OK;
+    return fail(err, MAE_NONFINITE,
                 "0 updates: all %" PRId64 " were left out, since something was not finite; lower "
                 "--base-lr or --lr, or use --clip-grad 1",
                 r->progress.skipped);
 }
 
 static Status loop(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     if (r->progress.epoch_open) TRY(close_epoch(r, err));
     while (!run_is_over(r)) {
         TRY(micro_batch(r, err));
@@ -217,11 +217,11 @@ static void summarize(Run *r, MaeSummary *s) {
 
 Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                  Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Run r = {.task = task, .events = events, .lock = -1};
     status = run_open(&r, o, err);
-    if (status == STATUS_INTERRUPTED) status = run_interrupted_opening(&r, err);
-    if (status != STATUS_OK) goto done;
+    if (status == MAE_INTERRUPTED) status = run_interrupted_opening(&r, err);
+    if (status != MAE_OK) goto done;
     if (r.complete) {
         run_say_complete(&r);
         *out = r.summary;
@@ -229,8 +229,8 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
     }
     TRY(check_work(&r, err));
     status = loop(&r, err);
-    if (status == STATUS_OK || !r.comm) summarize(&r, out);
-    if (status == STATUS_OK && comm_is_root(r.comm))
+    if (status == MAE_OK || !r.comm) summarize(&r, out);
+    if (status == MAE_OK && comm_is_root(r.comm))
         status = runfolder_write_summary(r.options.out, task->command, out, err);
 done:
     run_close(&r);

@@ -62,23 +62,22 @@ static void free_the_cut(Run *r) {
 }
 
 static Status load_before(const Run *r, const MaeOptions *given, MaeOptions *before, Error *err) {
-    MaeError e = {0};
     char *path = mem_printf("%s/config.json", given->out);
     mae_options_default(r->task->command, before);
-    if (!path) return fail(err, STATUS_MEMORY, "no memory for a path in %s", given->out);
-    MaeStatus status = MAE_OK;
+    if (!path) return fail(err, MAE_MEMORY, "no memory for a path in %s", given->out);
+    Status status = MAE_OK;
     if (file_exists(path))
-        status = mae_options_load(before, r->task->command, path, &e);
+        status = mae_options_load(before, r->task->command, path, err);
     else if (comm_is_root(r->comm))
         log_line(LOG_WARNING,
                  "%s: missing; the options of this run are those given now and their defaults",
                  path);
     mem_free(path);
-    return status == MAE_OK ? STATUS_OK : fail(err, (Status)e.status, "%s", e.message);
+    return status;
 }
 
 Status run_take_up(Run *r, const MaeOptions *given, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaeOptions *before = &r->before;
     TRY(load_before(r, given, before, err));
     TRY(runfolder_merge_options(given, r->task->command, &r->options, err));
@@ -172,7 +171,7 @@ static void say(const Run *r) {
 }
 
 Status run_check_folder(Run *r, const MaeOptions *given, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     CheckpointFile *there = NULL;
     char *path = NULL;
     TRY(run_file(r, "last.safetensors", &path, err));

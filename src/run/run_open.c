@@ -21,10 +21,10 @@ Status run_file(const Run *r, const char *name, char **out, Error *err) {
 /* What was given stays as it was written. */
 static Status resolve_list(char **out, const float *v, int64_t channels, Error *err) {
     char text[STATISTICS_TEXT_BYTES];
-    if (*out) return STATUS_OK;
+    if (*out) return MAE_OK;
     statistics_print(v, channels, text);
     *out = mem_strdup(text);
-    return *out ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for pixel statistics");
+    return *out ? MAE_OK : fail(err, MAE_MEMORY, "no memory for pixel statistics");
 }
 
 Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err) {
@@ -42,20 +42,20 @@ Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err) {
         o->decoder_heads = c->decoder_heads;
     }
     Status status = resolve_list(&o->pixel_mean, c->mean, c->channels, err);
-    return status == STATUS_OK ? resolve_list(&o->pixel_std, c->std, c->channels, err) : status;
+    return status == MAE_OK ? resolve_list(&o->pixel_std, c->std, c->channels, err) : status;
 }
 
 /* --- pieces ----------------------------------------------------------------------------------- */
 
 /* Averages start as a copy of the first weights; those of a resumed run are read over them. */
 static Status open_ema(Run *r, Error *err) {
-    if (!(r->options.ema > 0)) return STATUS_OK;
+    if (!(r->options.ema > 0)) return MAE_OK;
     return ema_new(r->device, r->model->params, r->options.ema, &r->ema, err);
 }
 
 /* A resumed run reads into everything, so that everything is there first. */
 static Status open_weights(Run *r, bool accepted, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     r->progress = (Progress){.seed = (uint64_t)r->options.seed,
                              .best_top1 = -1,
                              .top1 = -1,
@@ -76,26 +76,26 @@ static Status open_loader(Run *r, Error *err) {
     r->loader_options.start_epoch = r->progress.epoch;
     r->loader_options.start_batch = r->progress.batch;
     Status status = loader_open(r->dataset, r->loader_options, &r->loader, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     r->batches_per_epoch = loader_batches_per_epoch(r->loader);
     r->next_batch = r->progress.batch;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* What will be done, and the peak that progress is compared with, for who listens. */
 static Status announce(Run *r, Error *err) {
     MaePlan plan;
-    if (!r->events || !comm_is_root(r->comm)) return STATUS_OK;
+    if (!r->events || !comm_is_root(r->comm)) return MAE_OK;
     if (r->events->progress) (void)run_peak_gflops(r);
-    if (!r->events->plan) return STATUS_OK;
+    if (!r->events->plan) return MAE_OK;
     Status status = run_fill_plan(r, &plan, err);
-    if (status == STATUS_OK) r->events->plan(r->events->user, &plan);
+    if (status == MAE_OK) r->events->plan(r->events->user, &plan);
     return status;
 }
 
 /* Everything up to the weights. */
 static Status open_pieces(Run *r, const MaeOptions *o, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaeCommand command = r->task->command;
     TRY(r->resumed ? run_take_up(r, o, err) : runfolder_copy_options(o, command, &r->options, err));
     if (r->complete) goto done;
@@ -119,7 +119,7 @@ done:
 
 /* A resumed run's log goes back to its checkpoint, and tells what is otherwise from there on. */
 static Status open_log(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *log = NULL;
     const Progress *p = &r->progress;
     int64_t closed = p->epoch - (p->epoch_open ? 1 : 0);
@@ -133,11 +133,9 @@ done:
 }
 
 static Status save_config(const Run *r, Error *err) {
-    MaeError e = {0};
     char *path = NULL;
     Status status = run_file(r, "config.json", &path, err);
-    if (status == STATUS_OK && mae_options_save(&r->options, r->task->command, path, &e) != MAE_OK)
-        status = fail(err, (Status)e.status, "%s", e.message);
+    if (status == MAE_OK) status = mae_options_save(&r->options, r->task->command, path, err);
     mem_free(path);
     return status;
 }
@@ -145,7 +143,7 @@ static Status save_config(const Run *r, Error *err) {
 /* config.json makes a folder a run's, so that a new run begins with it; one that goes on otherwise
  * has told its log before. */
 static Status open_folder(Run *r, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *summary = NULL;
     TRY(run_file(r, "summary.json", &summary, err));
     TRY(file_make_directories(r->options.out, err));
@@ -167,22 +165,21 @@ static Status open_writer(Run *r, Error *err) {
                        .keep = r->options.keep,
                        .shards = shards ? r->comm : NULL};
     r->unsaved = !r->resumed;
-    if (!root && !shards) return STATUS_OK;
+    if (!root && !shards) return MAE_OK;
     Status status =
-        r->resumed && root ? runfolder_prune(r->options.out, r->options.keep, err) : STATUS_OK;
-    if (status != STATUS_OK) return status;
+        r->resumed && root ? runfolder_prune(r->options.out, r->options.keep, err) : MAE_OK;
+    if (status != MAE_OK) return status;
     return writer_new(r->options.out, &s, o, &r->writer, err);
 }
 
 /* Rank 0 looks after the folder; others would clear or repair it at the same time. */
 static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
-    Status status = STATUS_OK;
-    if (!o->out || !*o->out)
-        return fail(err, STATUS_USAGE, "no run folder; name one with --out RUN");
+    Status status = MAE_OK;
+    if (!o->out || !*o->out) return fail(err, MAE_USAGE, "no run folder; name one with --out RUN");
     if (comm_is_root(r->comm)) {
         status = runfolder_check(o->out, r->task->command, err);
-        if (status == STATUS_OK) status = runfolder_lock(o->out, &r->lock, err);
-        if (status == STATUS_OK && !o->restart) status = run_state_open(o->out, &r->resumed, err);
+        if (status == MAE_OK) status = runfolder_lock(o->out, &r->lock, err);
+        if (status == MAE_OK && !o->restart) status = run_state_open(o->out, &r->resumed, err);
     }
     TRY(comm_agree(r->comm, status, err));
     comm_broadcast(r->comm, &r->resumed, sizeof r->resumed);
@@ -201,23 +198,23 @@ static void warn_of_warmup(const Run *r) {
 
 /* The old run goes when all that the new one needs is there. */
 static Status clear_for_restart(const Run *r, const MaeOptions *o, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     if (o->restart && comm_is_root(r->comm)) status = runfolder_clear(o->out, err);
     return comm_agree(r->comm, status, err);
 }
 
 Status run_open(Run *r, const MaeOptions *o, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     TRY(comm_world(&r->comm, err));
     TRY(comm_watch(r->comm, o->peer_timeout, err));
     TRY(open_run_folder(r, o, err));
     TRY(comm_agree(r->comm, open_pieces(r, o, err), err));
-    if (r->complete) return STATUS_OK;
+    if (r->complete) return MAE_OK;
     TRY(comm_watch(r->comm, r->options.peer_timeout, err));
     TRY(clear_for_restart(r, o, err));
     run_share_state(r);
     TRY(r->task->open(r, err));
-    TRY(comm_agree(r->comm, comm_is_root(r->comm) ? open_folder(r, err) : STATUS_OK, err));
+    TRY(comm_agree(r->comm, comm_is_root(r->comm) ? open_folder(r, err) : MAE_OK, err));
     TRY(comm_agree(r->comm, open_writer(r, err), err));
     r->lr_peak = run_peak_lr(&r->options, r->comm);
     warn_of_warmup(r);

@@ -31,8 +31,8 @@ void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaeP
 Status run_check_schedule(const Run *r, Error *err) {
     const MaeOptions *o = &r->options;
     int64_t samples = dataset_count(r->dataset) * o->repeat, update = run_update_images(o, r->comm);
-    if (samples >= update) return STATUS_OK;
-    return fail(err, STATUS_EMPTY,
+    if (samples >= update) return MAE_OK;
+    return fail(err, MAE_EMPTY,
                 "0 updates an epoch: it has %" PRId64 " samples, an update takes %" PRId64
                 " (--batch %" PRId64 " --accumulate %" PRId64 " in %d process%s); use a smaller "
                 "--batch or --accumulate, or --repeat %" PRId64,
@@ -61,15 +61,15 @@ Status run_fill_plan(Run *r, MaePlan *out, Error *err) {
     *out = (MaePlan){.resumes = r->resumed};
     plan_schedule(r, out);
     Status status = r->task->describe(r, out, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     out->peak_gflops = run_peak_gflops(r);
     out->seconds = (double)(out->total_steps * out->effective_batch) * out->gflop_per_image /
                    (0.5 * out->peak_gflops * comm_size(r->comm));
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Run r = {.task = task};
     r.resumed = o->out && !o->restart && run_state_exists(o->out);
     TRY(r.resumed ? run_take_up(&r, o, err)

@@ -12,11 +12,11 @@ RunState run_state(Run *r) {
 }
 
 Status run_resume(Run *r, bool accepted, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     RunState s = run_state(r);
     TRY(run_state_load(r->options.out, &s, err));
     if (r->progress.seed != (uint64_t)r->options.seed && !accepted)
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "%s was trained with --seed %" PRIu64 ", not %" PRId64
                     "; leave the option out to go on, or add --accept-changes",
                     r->options.out, r->progress.seed, r->options.seed);
@@ -32,13 +32,13 @@ done:
 Status run_roll_back(Run *r, Error *err) {
     Progress now = r->progress, saved;
     RunState s = run_state(r);
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     bool there = false;
     TRY(run_wait_for_writer(r, err));
     if (comm_is_root(r->comm)) status = run_state_open(r->options.out, &there, err);
     TRY(comm_agree(r->comm, status, err));
     comm_broadcast(r->comm, &there, sizeof there);
-    if (!there) return STATUS_OK;
+    if (!there) return MAE_OK;
     s.progress = &saved;
     TRY(comm_agree(r->comm, run_state_load(r->options.out, &s, err), err));
     run_share_state(r);

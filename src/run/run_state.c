@@ -23,17 +23,17 @@ static Status step_of(const char *path, int64_t *step, Error *err) {
     TensorFile *f = NULL;
     Error reason = {0};
     *step = -1;
-    if (!file_exists(path)) return STATUS_OK;
+    if (!file_exists(path)) return MAE_OK;
     Status status = tensorfile_open(path, &f, &reason);
-    if (status == STATUS_OK && meta_get_int(f, "step", step, &reason) != STATUS_OK) *step = -1;
+    if (status == MAE_OK && meta_get_int(f, "step", step, &reason) != MAE_OK) *step = -1;
     tensorfile_close(f);
-    return status == STATUS_MEMORY ? fail(err, status, "%s", reason.message) : STATUS_OK;
+    return status == MAE_MEMORY ? fail(err, status, "%s", reason.message) : MAE_OK;
 }
 
 /* Of runs before there were manifests: a crash between the renames leaves new weights beside old
  * state, the new state still under its first name; finishing the replacement makes them a pair. */
 static Status repair_pair(const char *run, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *last = NULL, *state = NULL, *next = NULL;
     int64_t weights_step, state_step, next_step;
     TRY(file_path(run, WEIGHTS_NAME, &last, err));
@@ -54,7 +54,7 @@ done:
 }
 
 Status run_state_open(const char *run, bool *there, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     bool listed, weights, last, next;
     *there = false;
     TRY(file_is_in(run, MANIFEST_FILE, &last, err));
@@ -82,17 +82,17 @@ static void close_states(States *s) {
 }
 
 static Status open_states(const char *run, States *s, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Manifest names = {0};
     char *path = NULL;
     TRY(manifest_find_states(run, &names, err));
     if (names.n == 0) {
-        status = fail(err, STATUS_IO, "%s: there is no " STATE_NAME "; use --restart", run);
+        status = fail(err, MAE_IO, "%s: there is no " STATE_NAME "; use --restart", run);
         goto done;
     }
     s->file = mem_alloc_array(names.n, sizeof *s->file);
     if (!s->file) {
-        status = fail(err, STATUS_MEMORY, "no memory to read %s", run);
+        status = fail(err, MAE_MEMORY, "no memory to read %s", run);
         goto done;
     }
     for (s->n = 0; s->n < names.n; s->n++) {
@@ -122,16 +122,16 @@ static Status read_state(const States *states, const RunState *s, const char *pr
     named.name = name;
     DialectFile d = {.file = file_of(states, name), .dialect = DIALECT_OFFICIAL};
     float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
-    if (!host) return fail(err, STATUS_MEMORY, "no memory to read %s", name);
+    if (!host) return fail(err, MAE_MEMORY, "no memory to read %s", name);
     Status status = dialect_read(&d, &named, host, err);
-    if (status == STATUS_OK) device_upload_real(s->model->device, address, host, p->numel);
+    if (status == MAE_OK) device_upload_real(s->model->device, address, host, p->numel);
     mem_free(host);
     return status;
 }
 
 /* Moments that another process keeps have no place here. */
 static Status read_states(const States *states, const RunState *s, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Optimizer *o = s->optimizer;
     for (int64_t i = 0; i < params_count(s->model->params); i++) {
         const Param *p = params_at(s->model->params, i);
@@ -147,7 +147,7 @@ done:
 
 /* What the manifest knows; folders of older versions have none. */
 static Status read_seconds(const char *run, Progress *p, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Manifest m = {0};
     char *path = NULL;
     TRY(file_path(run, MANIFEST_FILE, &path, err));
@@ -162,27 +162,27 @@ done:
 static Status read_progress(const char *run, const States *states, Progress *p, int64_t *updates,
                             Error *err) {
     Status status = progress_get(states->file[0], p, updates, err);
-    return status == STATUS_OK ? read_seconds(run, p, err) : status;
+    return status == MAE_OK ? read_seconds(run, p, err) : status;
 }
 
 Status run_state_progress(const char *run, Progress *out, Error *err) {
     States states = {0};
     int64_t updates;
     Status status = open_states(run, &states, err);
-    if (status == STATUS_OK) status = read_progress(run, &states, out, &updates, err);
+    if (status == MAE_OK) status = read_progress(run, &states, out, &updates, err);
     close_states(&states);
     return status;
 }
 
 /* Weights and all parts of the state are of one step. */
 static Status check_steps(const CheckpointFile *weights, const States *states, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t step = 0, other = 0;
     TRY(meta_get_int(weights->file, "step", &step, err));
     for (size_t i = 0; i < states->n; i++) {
         TRY(meta_get_int(states->file[i], "step", &other, err));
         if (step != other)
-            return fail(err, STATUS_FORMAT,
+            return fail(err, MAE_FORMAT,
                         "%s is of step %" PRId64 " but %s of step %" PRId64
                         "; put a matching pair there, or use --restart",
                         tensorfile_path(weights->file), step, tensorfile_path(states->file[i]),
@@ -193,7 +193,7 @@ done:
 }
 
 Status run_state_load(const char *run, const RunState *s, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *last = NULL;
     CheckpointFile *weights = NULL;
     States states = {0};

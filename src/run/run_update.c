@@ -74,7 +74,7 @@ static void report(const Run *r) {
 
 static Status log_step(Run *r, Error *err) {
     Progress *p = &r->progress;
-    if (p->log_count < r->options.log_every) return STATUS_OK;
+    if (p->log_count < r->options.log_every) return MAE_OK;
     double now = clock_seconds(), elapsed = now - r->last_log_time;
     double images = r->images - r->last_log_images;
     LogLine line = {.step = p->step,
@@ -87,7 +87,7 @@ static Status log_step(Run *r, Error *err) {
     p->log_count = 0;
     r->last_log_time = now;
     r->last_log_images = r->images;
-    return r->log ? runlog_write(r->log, &line, err) : STATUS_OK;
+    return r->log ? runlog_write(r->log, &line, err) : MAE_OK;
 }
 
 static void count_update(Run *r, double loss) {
@@ -109,18 +109,18 @@ static void count_update(Run *r, double loss) {
 /* --- leaving it out --------------------------------------------------------------------------- */
 
 static Status note_skipped(Run *r, const Error *reason, Error *err) {
-    if (!comm_is_root(r->comm)) return STATUS_OK;
+    if (!comm_is_root(r->comm)) return MAE_OK;
     log_line(LOG_WARNING, "step %" PRId64 " skipped: %s", r->progress.step + 1, reason->message);
     return runlog_event(r->log, r->progress.step, reason->message, err);
 }
 
 static Status skip_update(Run *r, Error *reason, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     r->progress.skipped++;
     r->failures++;
     TRY(comm_agree(r->comm, note_skipped(r, reason, err), err));
     if (r->failures >= GIVE_UP_AFTER)
-        return fail(err, STATUS_NONFINITE,
+        return fail(err, MAE_NONFINITE,
                     "%d updates in a row were left out (%s); training stopped, the last good "
                     "checkpoint is in %s. Lower --base-lr or --lr, or use --clip-grad 1",
                     r->failures, reason->message, r->options.out);
@@ -134,9 +134,9 @@ done:
 Status run_update(Run *r, Error *err) {
     double loss;
     Error reason = r->fault;
-    bool bad = reason.status == STATUS_NONFINITE;
+    bool bad = reason.status == MAE_NONFINITE;
     StepVotes votes = {.bad = bad,
-                       .fault = reason.status != STATUS_OK && !bad,
+                       .fault = reason.status != MAE_OK && !bad,
                        .stop = events_stop(r->events),
                        .written = writer_has_written(r->writer)};
     step_gather(r->step, &votes);
@@ -148,11 +148,11 @@ Status run_update(Run *r, Error *err) {
     if (votes.fault > 0 || votes.bad > 0) {
         Status status = comm_agree(r->comm, reason.status, &reason);
         step_discard(r->step);
-        if (status == STATUS_NONFINITE && votes.fault == 0) return skip_update(r, &reason, err);
+        if (status == MAE_NONFINITE && votes.fault == 0) return skip_update(r, &reason, err);
         return fail(err, status, "%s", reason.message);
     }
     Status status = step_update(r->step, r->lr, &loss, &reason);
-    if (status != STATUS_OK) return skip_update(r, &reason, err);
+    if (status != MAE_OK) return skip_update(r, &reason, err);
     count_update(r, loss);
-    return votes.written == comm_size(r->comm) ? run_wait_for_writer(r, err) : STATUS_OK;
+    return votes.written == comm_size(r->comm) ? run_wait_for_writer(r, err) : MAE_OK;
 }

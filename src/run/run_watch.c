@@ -45,7 +45,7 @@ static bool is_at_start(const Run *r) {
 
 static Status save_last(Run *r, Error *err) {
     Status status = run_agree_on_fault(r, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (r->given_up && r->unsaved)
         log_line(LOG_INFO, "update %" PRId64 " is given up; step %" PRId64 " is being saved",
                  r->progress.step + 1, r->progress.step);
@@ -55,16 +55,16 @@ static Status save_last(Run *r, Error *err) {
 
 Status run_interrupted(Run *r, Error *err) {
     if (r->given_up && is_at_start(r))
-        return fail(err, STATUS_INTERRUPTED,
+        return fail(err, MAE_INTERRUPTED,
                     "stopped within the first update, which was given up; nothing is saved in %s, "
                     "and the same command starts anew",
                     r->options.out);
     Status status = save_last(r, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     char what[64] = "";
     if (r->given_up)
         snprintf(what, sizeof what, ", update %" PRId64 " was given up", r->progress.step + 1);
-    return fail(err, STATUS_INTERRUPTED,
+    return fail(err, MAE_INTERRUPTED,
                 "stopped at step %" PRId64 " and saved in %s%s; the same command continues",
                 r->progress.step, r->options.out, what);
 }
@@ -80,8 +80,8 @@ static Error take(Error *err) {
 Status run_interrupted_measuring(Run *r, Error *err) {
     Error why = take(err);
     Status status = run_wait_for_writer(r, err);
-    if (status != STATUS_OK) return status;
-    return fail(err, STATUS_INTERRUPTED,
+    if (status != MAE_OK) return status;
+    return fail(err, MAE_INTERRUPTED,
                 "%s, measuring epoch %" PRId64 "; %s %s; the same command continues", why.message,
                 r->progress.epoch, r->unsaved ? "the last checkpoint is in" : "the run is saved in",
                 r->options.out);
@@ -89,7 +89,7 @@ Status run_interrupted_measuring(Run *r, Error *err) {
 
 Status run_interrupted_opening(const Run *r, Error *err) {
     Error why = take(err);
-    return fail(err, STATUS_INTERRUPTED, "%s; no update was begun, and %s; the same command %s",
+    return fail(err, MAE_INTERRUPTED, "%s; no update was begun, and %s; the same command %s",
                 why.message, r->resumed ? "the checkpoint is as it was" : "nothing is saved",
                 r->resumed ? "continues" : "starts anew");
 }

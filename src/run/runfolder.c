@@ -19,34 +19,28 @@
 
 #define MAX_SUMMARY_BYTES ((size_t)1 << 20)
 
-static Status lift(MaeStatus status, const MaeError *e, Error *err) {
-    return status == MAE_OK ? STATUS_OK : fail(err, (Status)status, "%s", e->message);
-}
-
 Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out,
                               Error *err) {
     size_t count;
     const MaeOption *table = mae_option_table(&count);
-    MaeError e = {0};
     char text[4096];
     mae_options_default(command, out);
     for (size_t i = 0; i < count; i++) {
         if (!(table[i].commands & (unsigned)command) || !in->given[i]) continue;
         mae_option_get(in, &table[i], text, sizeof text);
-        MaeStatus status = mae_option_set(out, command, table[i].name, text, &e);
-        if (status != MAE_OK) return lift(status, &e, err);
+        Status status = mae_option_set(out, command, table[i].name, text, err);
+        if (status != MAE_OK) return status;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeOptions *out,
                                Error *err) {
-    MaeError e = {0};
     Status status = runfolder_copy_options(given, command, out, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     char *path = mem_printf("%s/config.json", given->out);
-    if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
-    if (file_exists(path)) status = lift(mae_options_load(out, command, path, &e), &e, err);
+    if (!path) return fail(err, MAE_MEMORY, "no memory for a path");
+    if (file_exists(path)) status = mae_options_load(out, command, path, err);
     mem_free(path);
     return status;
 }
@@ -63,7 +57,7 @@ static int64_t checkpoint_number(const char *name) {
 
 static Status remove_numbered(const char *run, int64_t n, Error *err) {
     char *path = mem_printf("%s/checkpoint-%" PRId64 ".safetensors", run, n);
-    if (!path) return fail(err, STATUS_MEMORY, "no memory for a path");
+    if (!path) return fail(err, MAE_MEMORY, "no memory for a path");
     Status status = file_remove(path, err);
     mem_free(path);
     return status;
@@ -73,8 +67,8 @@ Status runfolder_prune(const char *run, int64_t keep, Error *err) {
     for (;;) {
         int64_t oldest = -1, count = 0;
         DIR *dir = opendir(run);
-        if (!dir && errno == ENOENT) return STATUS_OK; /* nothing there yet */
-        if (!dir) return fail(err, STATUS_IO, "%s: cannot be read: %s", run, strerror(errno));
+        if (!dir && errno == ENOENT) return MAE_OK; /* nothing there yet */
+        if (!dir) return fail(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
         for (const struct dirent *e; (e = readdir(dir));) {
             int64_t n = checkpoint_number(e->d_name);
             if (n < 0) continue;
@@ -82,16 +76,16 @@ Status runfolder_prune(const char *run, int64_t keep, Error *err) {
             if (oldest < 0 || n < oldest) oldest = n;
         }
         closedir(dir);
-        if (count <= keep) return STATUS_OK;
+        if (count <= keep) return MAE_OK;
         Status status = remove_numbered(run, oldest, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
 }
 
 static Status remove_file(const char *folder, const char *name, Error *err) {
     char *path = NULL;
     Status status = file_path(folder, name, &path, err);
-    if (status == STATUS_OK) status = file_remove(path, err);
+    if (status == MAE_OK) status = file_remove(path, err);
     mem_free(path);
     return status;
 }
@@ -103,10 +97,10 @@ static bool is_picture(const char *name) {
 
 /* RUN/reconstructions/EPOCH.png, and the folder when nothing else is in it. */
 static Status clear_pictures(const char *run, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *folder = mem_printf("%s/reconstructions", run);
     DIR *dir = folder ? opendir(folder) : NULL;
-    if (!folder) return fail(err, STATUS_MEMORY, "no memory for a path in %s", run);
+    if (!folder) return fail(err, MAE_MEMORY, "no memory for a path in %s", run);
     for (const struct dirent *e; dir && (e = readdir(dir));)
         if (is_picture(e->d_name)) TRY(remove_file(folder, e->d_name, err));
     if (dir) (void)rmdir(folder);
@@ -119,7 +113,7 @@ done:
 Status runfolder_clear(const char *run, Error *err) {
     static const char *const files[] = {"log.jsonl", "summary.json", "best.safetensors",
                                         "curves.svg"};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     TRY(manifest_clear(run, err));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) TRY(remove_file(run, files[i], err));
     TRY(clear_pictures(run, err));
@@ -131,12 +125,12 @@ done:
 
 Status runfolder_lock(const char *run, int *lock, Error *err) {
     *lock = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0) return STATUS_OK;
+    if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0) return MAE_OK;
     bool taken = errno == EWOULDBLOCK;
     runfolder_unlock(*lock);
     *lock = -1;
-    if (!taken) return STATUS_OK;
-    return fail(err, STATUS_IO,
+    if (!taken) return MAE_OK;
+    return fail(err, MAE_IO,
                 "%s: another process is training in this folder; wait for it, stop it, or use "
                 "another --out",
                 run);
@@ -185,7 +179,7 @@ Status runfolder_write_summary(const char *run, MaeCommand command, const MaeSum
     json_t *object = summary_json(command, s);
     char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
     Status status = path && text ? file_write_all(path, text, strlen(text), err)
-                                 : fail(err, STATUS_MEMORY, "no memory for summary.json");
+                                 : fail(err, MAE_MEMORY, "no memory for summary.json");
     json_decref(object);
     free(text);
     mem_free(path);
@@ -211,8 +205,8 @@ bool runfolder_read_summary(const char *run, MaeSummary *out) {
     size_t bytes = 0;
     char *path = mem_printf("%s/summary.json", run);
     Status status =
-        path ? file_read_regular(path, MAX_SUMMARY_BYTES, &data, &bytes, NULL) : STATUS_MEMORY;
-    json_t *o = status == STATUS_OK ? json_parse(data, bytes, NULL) : NULL;
+        path ? file_read_regular(path, MAX_SUMMARY_BYTES, &data, &bytes, NULL) : MAE_MEMORY;
+    json_t *o = status == MAE_OK ? json_parse(data, bytes, NULL) : NULL;
     *out = (MaeSummary){.steps = read_count(o, "steps"),
                         .epochs = read_count(o, "epochs"),
                         .images = read_count(o, "images"),

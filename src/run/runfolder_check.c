@@ -88,14 +88,14 @@ static bool is_first_of_run(const char *path, const char *name) {
 static Status counts(const char *run, const char *name, bool *out, Error *err) {
     struct stat info;
     *out = name[0] != '.' && strcmp(name, "lost+found") != 0;
-    if (!*out) return STATUS_OK;
+    if (!*out) return MAE_OK;
     char *path = NULL;
     Status status = file_path(run, name, &path, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (is_first_of_run(path, name) || (stat(path, &info) == 0 && is_our_output(&info)))
         *out = false;
     mem_free(path);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static bool is_part_of_run(const char *name) {
@@ -111,12 +111,12 @@ static Status look(const char *run, char stranger[256], bool *part, Error *err) 
     DIR *dir = opendir(run);
     *stranger = '\0';
     *part = false;
-    if (!dir) return fail(err, STATUS_IO, "%s: cannot be read: %s", run, strerror(errno));
-    Status status = STATUS_OK;
-    for (const struct dirent *e; status == STATUS_OK && (e = readdir(dir));) {
+    if (!dir) return fail(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
+    Status status = MAE_OK;
+    for (const struct dirent *e; status == MAE_OK && (e = readdir(dir));) {
         bool counted;
         status = counts(run, e->d_name, &counted, err);
-        if (status != STATUS_OK || !counted) continue;
+        if (status != MAE_OK || !counted) continue;
         if (is_part_of_run(e->d_name)) *part = true;
         if (!*stranger || strcmp(e->d_name, stranger) < 0)
             memcpy(stranger, e->d_name, strlen(e->d_name) + 1);
@@ -132,7 +132,7 @@ static Status refuse_other(const char *run, int command, MaeCommand wanted, Erro
     const char *here = "";
     for (int i = 0; i < N_COMMANDS; i++)
         if (commands[i].command == wanted) here = commands[i].name;
-    return fail(err, STATUS_USAGE,
+    return fail(err, MAE_USAGE,
                 "%s: holds a run of mae %s, which mae %s does not go on with; name another folder "
                 "with --out%s%s%s",
                 run, commands[command].name, here,
@@ -143,19 +143,19 @@ static Status refuse_other(const char *run, int command, MaeCommand wanted, Erro
 Status runfolder_check(const char *run, MaeCommand command, Error *err) {
     char stranger[256];
     bool part;
-    if (!file_exists(run) && !file_is_standard_output(run)) return STATUS_OK;
+    if (!file_exists(run) && !file_is_standard_output(run)) return MAE_OK;
     if (!file_is_directory(run))
-        return fail(err, STATUS_USAGE,
-                    "%s: is no folder; a run writes a folder, name one with --out", run);
+        return fail(err, MAE_USAGE, "%s: is no folder; a run writes a folder, name one with --out",
+                    run);
     json_t *config;
     Status status = json_find_object(run, "config.json", &config, err);
     int owner = config ? command_of(config, command) : -1;
     json_decref(config);
     if (owner >= 0 && commands[owner].command != command)
         return refuse_other(run, owner, command, err);
-    if (status == STATUS_OK) status = look(run, stranger, &part, err);
-    if (status != STATUS_OK || owner >= 0 || part || !*stranger) return status;
-    return fail(err, STATUS_USAGE,
+    if (status == MAE_OK) status = look(run, stranger, &part, err);
+    if (status != MAE_OK || owner >= 0 || part || !*stranger) return status;
+    return fail(err, MAE_USAGE,
                 "%s: is not empty and holds no run (it has %s); a run would mix its files with "
                 "these, so name a new or empty folder with --out",
                 run, stranger);

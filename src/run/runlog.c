@@ -31,11 +31,11 @@ static bool keep_line(const char *line, size_t n, int64_t keep_step, int64_t kee
 }
 
 static Status rewrite(const char *path, int64_t keep_step, int64_t keep_epoch, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     uint8_t *data = NULL;
     size_t bytes = 0, kept = 0;
     if (keep_step < 0) return file_write_all(path, "", 0, err);
-    if (!file_exists(path)) return STATUS_OK;
+    if (!file_exists(path)) return MAE_OK;
     TRY(file_read(path, SIZE_MAX - 1, &data, &bytes, err));
     while (kept < bytes) {
         const uint8_t *end = memchr(data + kept, '\n', bytes - kept);
@@ -55,40 +55,39 @@ Status runlog_open(const char *path, int64_t keep_step, int64_t keep_epoch, RunL
     RunLog *l = NULL;
     *out = NULL;
     Status status = rewrite(path, keep_step, keep_epoch, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     l = mem_alloc(sizeof *l);
     if (l) l->path = mem_strdup(path);
     if (!l || !l->path) {
         runlog_close(l);
-        return fail(err, STATUS_MEMORY, "no memory for %s", path);
+        return fail(err, MAE_MEMORY, "no memory for %s", path);
     }
     l->file = fopen(path, "a");
     if (!l->file) {
-        status =
-            fail(err, STATUS_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
+        status = fail(err, MAE_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
         runlog_close(l);
         return status;
     }
     *out = l;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status append(RunLog *l, json_t *object, Error *err) {
-    if (!object) return fail(err, STATUS_MEMORY, "no memory for a line of %s", l->path);
+    if (!object) return fail(err, MAE_MEMORY, "no memory for a line of %s", l->path);
     char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);
-    if (!text) return fail(err, STATUS_MEMORY, "no memory for a line of %s", l->path);
+    if (!text) return fail(err, MAE_MEMORY, "no memory for a line of %s", l->path);
     bool ok = fprintf(l->file, "%s\n", text) > 0 && fflush(l->file) == 0;
     int reason = errno;
     free(text);
-    if (ok) return STATUS_OK;
-    return fail(err, STATUS_IO, "%s: cannot be written: %s", l->path, strerror(reason));
+    if (ok) return MAE_OK;
+    return fail(err, MAE_IO, "%s: cannot be written: %s", l->path, strerror(reason));
 }
 
 /* Some file systems and pipes cannot be flushed; theirs to answer for. */
 Status runlog_flush(RunLog *l, Error *err) {
-    if (fsync(fileno(l->file)) == 0 || errno == EINVAL || errno == ENOTSUP) return STATUS_OK;
-    return fail(err, STATUS_IO, "%s: cannot flush to disk: %s", l->path, strerror(errno));
+    if (fsync(fileno(l->file)) == 0 || errno == EINVAL || errno == ENOTSUP) return MAE_OK;
+    return fail(err, MAE_IO, "%s: cannot flush to disk: %s", l->path, strerror(errno));
 }
 
 /* JSON has no NaN: null. */

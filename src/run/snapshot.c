@@ -29,7 +29,7 @@ struct Snapshot {
 /* --- what belongs to a checkpoint ------------------------------------------------------------- */
 
 static Status list_weights(TensorList *l, const Vit *v, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     TRY(tensor_list_new(l, v->device, (size_t)params_count(v->params), err));
     for (int64_t i = 0; i < params_count(v->params); i++) {
         const Param *p = params_at(v->params, i);
@@ -40,7 +40,7 @@ done:
 }
 
 static Status list_state(TensorList *l, const RunState *s, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Optimizer *o = s->optimizer;
     size_t per_param = (size_t)optimizer_n_moments(o) + (s->ema ? 1 : 0);
     TRY(tensor_list_new(l, s->model->device, per_param * (size_t)params_count(s->model->params),
@@ -57,10 +57,10 @@ done:
 }
 
 Status snapshot_new(const RunState *run, int rank, int size, Snapshot **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Snapshot *s = mem_alloc(sizeof *s);
     *out = NULL;
-    if (!s) return fail(err, STATUS_MEMORY, "no memory to write checkpoints");
+    if (!s) return fail(err, MAE_MEMORY, "no memory to write checkpoints");
     s->run = *run;
     s->rank = rank;
     s->size = size;
@@ -109,7 +109,7 @@ Status snapshot_take(Snapshot *s, const Progress *p, const CheckpointNotes *note
                      const char *numbered, Error *err) {
     arena_free(s->arena);
     s->arena = arena_new();
-    if (!s->arena) return fail(err, STATUS_MEMORY, "no memory for the metadata of a checkpoint");
+    if (!s->arena) return fail(err, MAE_MEMORY, "no memory for the metadata of a checkpoint");
     for (int i = 0; i < N_FILES; i++) s->meta[i] = (Meta){.arena = s->arena, .ok = true};
     meta_put_model(&s->meta[WEIGHTS], &s->run.model->config, notes);
     progress_put(&s->meta[STATE], p, optimizer_updates(s->run.optimizer));
@@ -118,7 +118,7 @@ Status snapshot_take(Snapshot *s, const Progress *p, const CheckpointNotes *note
     s->seconds = p->seconds;
     snprintf(s->numbered, sizeof s->numbered, "%s", numbered ? numbered : "");
     for (int i = 0; i < N_FILES && s->copy; i++) tensor_list_copy(&s->list[i]);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Of the state of a process: the only one, or one of several. */
@@ -132,14 +132,14 @@ static void state_name(int rank, int size, char name[MANIFEST_NAME]) {
 static Status write_file(Snapshot *s, const char *run, const char *name, int i, Error *err) {
     char *path = NULL;
     Status status = manifest_next_path(run, name, &path, err);
-    if (status == STATUS_OK)
+    if (status == MAE_OK)
         status = tensor_list_write(&s->list[i], path, &s->meta[i], &s->digest[i], err);
     mem_free(path);
     return status;
 }
 
 Status snapshot_write_files(Snapshot *s, const char *run, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char name[MANIFEST_NAME];
     state_name(s->rank, s->size, name);
     if (s->rank == 0) TRY(write_file(s, run, WEIGHTS_NAME, WEIGHTS, err));
@@ -153,7 +153,7 @@ FileDigest snapshot_state_digest(const Snapshot *s) {
 }
 
 Status snapshot_commit(const Snapshot *s, const char *run, const FileDigest *states, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Manifest m = {.step = s->step, .epoch = s->epoch, .seconds = s->seconds};
     snprintf(m.numbered, sizeof m.numbered, "%s", s->numbered);
     TRY(manifest_add(&m, WEIGHTS_NAME, s->digest[WEIGHTS], err));
@@ -170,12 +170,12 @@ done:
 
 /* After a failure the disk may be full: what was written goes, or is completed. */
 Status snapshot_write(Snapshot *s, const char *run, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     ASSERT(s->size == 1, "one of %d parts", s->size);
     TRY(manifest_recover(run, err));
     TRY(snapshot_write_files(s, run, err));
     TRY(snapshot_commit(s, run, &s->digest[STATE], err));
 done:
-    if (status != STATUS_OK) (void)manifest_recover(run, NULL);
+    if (status != MAE_OK) (void)manifest_recover(run, NULL);
     return status;
 }

@@ -64,7 +64,7 @@ static bool fast_decode(const MaeOptions *o) {
 static bool other_model(const MaeOptions *o) {
     ModelConfig c;
     if (!o->init || strcmp(o->init, "none") == 0 || o->embed_dim == 0) return false;
-    return model_preset(model_preset_name(o->model), &c, NULL) == STATUS_OK &&
+    return model_preset(model_preset_name(o->model), &c, NULL) == MAE_OK &&
            (c.embed_dim != o->embed_dim || c.depth != o->depth || c.heads != o->heads);
 }
 

@@ -14,13 +14,13 @@ struct Ema {
 Status ema_new(Device *d, Params *p, double decay, Ema **out, Error *err) {
     Ema *e = mem_alloc(sizeof *e);
     *out = NULL;
-    if (!e) return fail(err, STATUS_MEMORY, "no memory for averaged weights");
+    if (!e) return fail(err, MAE_MEMORY, "no memory for averaged weights");
     *e = (Ema){.device = d, .params = p, .decay = decay, .bytes = params_trained_bytes(p)};
     e->average = device_alloc(d, e->bytes);
     if (!e->average) {
         double megabytes = 1e-6 * (double)e->bytes;
         ema_free(e);
-        return fail(err, STATUS_MEMORY, "no memory for %.1f MB of averaged weights; use --ema 0",
+        return fail(err, MAE_MEMORY, "no memory for %.1f MB of averaged weights; use --ema 0",
                     megabytes);
     }
     for (int64_t i = 0; i < params_count(p); i++) {
@@ -29,7 +29,7 @@ Status ema_new(Device *d, Params *p, double decay, Ema **out, Error *err) {
             device_copy(d, ema_average(e, q), q->data, (size_t)q->numel * d->kernels.real_bytes);
     }
     *out = e;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 void ema_free(Ema *e) {

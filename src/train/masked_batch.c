@@ -4,10 +4,10 @@
 #include "base/memory.h"
 
 Status masked_batch_new(Vit *v, MaskedOptions options, MaskedBatch **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     MaskedBatch *m = mem_alloc(sizeof *m);
     *out = NULL;
-    if (!m) return fail(err, STATUS_MEMORY, "no memory for a batch");
+    if (!m) return fail(err, MAE_MEMORY, "no memory for a batch");
     m->model = v;
     m->options = options;
     int64_t n_keep = mask_n_keep(options.mask, &v->config, options.mask_ratio);
@@ -21,7 +21,7 @@ Status masked_batch_new(Vit *v, MaskedOptions options, MaskedBatch **out, Error 
     m->mask = mem_alloc_array(B * P, sizeof *m->mask);
     m->scratch = mem_alloc_array(P, sizeof *m->scratch);
     if (!m->ids_keep || !m->ids_restore || !m->ids_pred || !m->mask || !m->scratch) {
-        status = fail(err, STATUS_MEMORY, "no memory for the masks of %zu images", B);
+        status = fail(err, MAE_MEMORY, "no memory for the masks of %zu images", B);
         goto done;
     }
     *out = m;

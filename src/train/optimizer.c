@@ -44,7 +44,7 @@ static bool place_moments(Optimizer *o) {
 Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err) {
     Optimizer *o = mem_alloc(sizeof *o);
     *out = NULL;
-    if (!o) return fail(err, STATUS_MEMORY, "no memory for an optimiser");
+    if (!o) return fail(err, MAE_MEMORY, "no memory for an optimiser");
     o->device = d;
     o->params = p;
     o->options = options;
@@ -53,10 +53,10 @@ Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer *
         ok = (o->moment[i] = device_alloc(d, o->bytes)) != NULL;
     if (ok) {
         *out = o;
-        return STATUS_OK;
+        return MAE_OK;
     }
     optimizer_free(o);
-    return fail(err, STATUS_MEMORY, "no memory for %.1f MB of optimiser state",
+    return fail(err, MAE_MEMORY, "no memory for %.1f MB of optimiser state",
                 1e-6 * (double)optimizer_bytes(p, options.kind));
 }
 

@@ -56,8 +56,7 @@ static Status moments_new(Moments *m, Error *err) {
     for (int64_t i = 0; ok && i < rows; i++) ids[i] = (int32_t)(i % m->patches);
     if (ok) device_upload(m->device, m->ids, ids, (size_t)rows * sizeof *ids);
     mem_free(ids);
-    return ok ? STATUS_OK
-              : fail(err, STATUS_MEMORY, "no memory for a PCA of %lld values", (long long)n);
+    return ok ? MAE_OK : fail(err, MAE_MEMORY, "no memory for a PCA of %lld values", (long long)n);
 }
 
 static void moments_add(Moments *m, const ModelConfig *c, const Batch *b) {
@@ -107,7 +106,7 @@ static void store(const Moments *m, Vit *a) {
 
 Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, const MaeEvents *events,
                Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const ModelConfig *c = &a->config;
     Loader *loader = NULL;
     Batch b;

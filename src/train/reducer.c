@@ -76,7 +76,7 @@ static bool choose_owners(Reducer *r) {
 
 Status reducer_new(Comm *c, Params *p, size_t real_bytes, bool shard, Reducer **out, Error *err) {
     *out = NULL;
-    if (!c) return STATUS_OK;
+    if (!c) return MAE_OK;
     Reducer *r = mem_alloc(sizeof *r);
     if (r) r->bucket = mem_alloc_array((size_t)params_count(p), sizeof *r->bucket);
     if (r && r->bucket) {
@@ -85,11 +85,11 @@ Status reducer_new(Comm *c, Params *p, size_t real_bytes, bool shard, Reducer **
         cut(r);
         if (choose_owners(r)) {
             *out = r;
-            return STATUS_OK;
+            return MAE_OK;
         }
     }
     reducer_free(r);
-    return fail(err, STATUS_MEMORY, "no memory to exchange gradients");
+    return fail(err, MAE_MEMORY, "no memory to exchange gradients");
 }
 
 void reducer_free(Reducer *r) {

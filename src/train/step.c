@@ -16,16 +16,16 @@ Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions opt
            "%lld passes over gradients that live through one", (long long)options.accumulate);
     TrainStep *s = mem_alloc(sizeof *s);
     *out = s;
-    if (!s) return fail(err, STATUS_MEMORY, "no memory for a training step");
+    if (!s) return fail(err, MAE_MEMORY, "no memory for a training step");
     *s = (TrainStep){.model = v, .graph = graph, .loss = loss, .optimizer = o, .options = options};
     params_zero_grad(v->params);
     s->statistics_bytes = graph_statistics_bytes(graph);
-    if (s->statistics_bytes == 0) return STATUS_OK;
+    if (s->statistics_bytes == 0) return MAE_OK;
     s->statistics = device_alloc(v->device, s->statistics_bytes);
-    if (s->statistics) return STATUS_OK;
+    if (s->statistics) return MAE_OK;
     step_free(s);
     *out = NULL;
-    return fail(err, STATUS_MEMORY, "no memory for a copy of running statistics");
+    return fail(err, MAE_MEMORY, "no memory for a copy of running statistics");
 }
 
 void step_free(TrainStep *s) {
@@ -84,11 +84,11 @@ static void find_gradient_culprit(TrainStep *s) {
 
 static Status not_finite(TrainStep *s, Error *err) {
     step_discard(s);
-    return fail(err, STATUS_NONFINITE, "not finite: %s", s->culprit);
+    return fail(err, MAE_NONFINITE, "not finite: %s", s->culprit);
 }
 
 static Status given_up(Error *err) {
-    return fail(err, STATUS_INTERRUPTED, "the update was given up");
+    return fail(err, MAE_INTERRUPTED, "the update was given up");
 }
 
 Status step_micro_batch(TrainStep *s, double *loss, Error *err) {
@@ -108,7 +108,7 @@ Status step_micro_batch(TrainStep *s, double *loss, Error *err) {
         return given_up(err);
     s->micro_batches++;
     s->loss_sum += *loss;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 bool step_is_due(const TrainStep *s) {
@@ -144,7 +144,7 @@ Status step_update(TrainStep *s, double lr, double *loss, Error *err) {
     if (clip > 0 && s->last_norm > clip) scale *= clip / (s->last_norm + 1e-6);
     optimizer_step(s->optimizer, lr, scale);
     step_discard(s);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 double step_flops_per_image(const TrainStep *s) {

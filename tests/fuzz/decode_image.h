@@ -22,9 +22,9 @@ static inline Rng fuzz_rng(const uint8_t *data, size_t bytes) {
 
 static inline void fuzz_check_image(Status status, const Image *im, int channels,
                                     const Error *err) {
-    ASSERT((status == STATUS_OK) == (im->pixels != NULL), "status %d", status);
-    ASSERT((status == STATUS_OK) == (err->message[0] == 0), "%s", err->message);
-    if (status != STATUS_OK) return;
+    ASSERT((status == MAE_OK) == (im->pixels != NULL), "status %d", status);
+    ASSERT((status == MAE_OK) == (err->message[0] == 0), "%s", err->message);
+    if (status != MAE_OK) return;
     ASSERT(im->width >= 1 && im->height >= 1 && im->width * im->height <= FUZZ_MAX_PIXELS,
            "%lld x %lld", (long long)im->width, (long long)im->height);
     ASSERT(im->channels == channels, "%lld channels", (long long)im->channels);
@@ -77,8 +77,8 @@ static inline void fuzz_check_grey(const uint8_t *data, size_t bytes, const Imag
     Error err = {0};
     Status status = image_decode_crop("fuzz", data, bytes, 1, FUZZ_MAX_PIXELS, NULL, &grey, &err);
     fuzz_check_image(status, &grey, 1, &err);
-    ASSERT((status == STATUS_OK) == (rgb->pixels != NULL), "%s", err.message);
-    if (status != STATUS_OK) return;
+    ASSERT((status == MAE_OK) == (rgb->pixels != NULL), "%s", err.message);
+    if (status != MAE_OK) return;
     ASSERT(grey.width == rgb->width && grey.height == rgb->height, "another size");
     for (int64_t i = 0; i < grey.width * grey.height; i++)
         ASSERT(grey.pixels[i] == image_grey(rgb->pixels + 3 * i), "pixel %lld", (long long)i);
@@ -95,9 +95,9 @@ static inline void fuzz_check_crop(const uint8_t *data, size_t bytes, const Imag
     Status status = image_decode_crop("fuzz", data, bytes, 3, FUZZ_MAX_PIXELS, &crop, &part, &err);
     fuzz_check_image(status, &part, 3, &err);
     if (to_the_end)
-        ASSERT((status == STATUS_OK) == (whole->pixels != NULL), "%s", err.message);
+        ASSERT((status == MAE_OK) == (whole->pixels != NULL), "%s", err.message);
     else
-        ASSERT(status == STATUS_OK || !whole->pixels, "%s", err.message);
+        ASSERT(status == MAE_OK || !whole->pixels, "%s", err.message);
     if (whole->pixels) fuzz_check_pixels(&part, crop.box, whole, wish.box);
     image_free(&part);
 }
@@ -115,8 +115,8 @@ static inline void fuzz_check_fraction(const uint8_t *data, size_t bytes, const 
                       .to_the_end = true};
     Status status = image_decode_crop("fuzz", data, bytes, 3, FUZZ_MAX_PIXELS, &crop, &part, &err);
     fuzz_check_image(status, &part, 3, &err);
-    ASSERT((status == STATUS_OK) == (whole->pixels != NULL), "%s", err.message);
-    if (status != STATUS_OK) return;
+    ASSERT((status == MAE_OK) == (whole->pixels != NULL), "%s", err.message);
+    if (status != MAE_OK) return;
     fuzz_check_inside(crop.box, &part);
     ASSERT(crop.box.width >= crop.min_width || crop.box.width == wish.box.width, "too narrow");
     ASSERT(crop.box.height >= crop.min_height || crop.box.height == wish.box.height, "too low");
@@ -136,7 +136,7 @@ static inline void fuzz_check_sample(const uint8_t *data, size_t bytes, const Im
                               .limits = {.max_pixels = FUZZ_MAX_PIXELS}};
     fuzz_write(path, data, bytes);
     fuzz_write(fuzz_path("list.txt"), "image.png\n", 10);
-    ASSERT(dataset_open(fuzz_path("list.txt"), options, &d, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(dataset_open(fuzz_path("list.txt"), options, &d, &err) == MAE_OK, "%s", err.message);
     for (int i = 0; i < 2; i++) { /* the second time it is known to be sound, or in the cache */
         Sample s;
         FuzzWish wish = {.rng = rng};
@@ -144,8 +144,8 @@ static inline void fuzz_check_sample(const uint8_t *data, size_t bytes, const Im
         err = (Error){0};
         Status status = dataset_fetch_crop(d, 0, &crop, &s, &err);
         fuzz_check_image(status, &s.image, 3, &err);
-        ASSERT((status == STATUS_OK) == (whole->pixels != NULL), "%s", err.message);
-        if (status != STATUS_OK) continue;
+        ASSERT((status == MAE_OK) == (whole->pixels != NULL), "%s", err.message);
+        if (status != MAE_OK) continue;
         if (options.max_side == 0)
             fuzz_check_pixels(&s.image, crop.box, whole, wish.box);
         else

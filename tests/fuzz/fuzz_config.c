@@ -27,7 +27,7 @@ static void load_baseline(const char *path) {
     MaeOptions o = {.corruptions = "fog,snow", .baseline = (char *)path};
     MaeEvaluation out;
     Error err = {0};
-    ASSERT(eval_run(&model, &o, NULL, &out, &err) != STATUS_OK, "no images");
+    ASSERT(eval_run(&model, &o, NULL, &out, &err) != MAE_OK, "no images");
     ASSERT(err.message[0] != 0, "a failure without a message");
 }
 

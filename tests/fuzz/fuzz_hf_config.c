@@ -43,18 +43,18 @@ static void make_hf_folder(Device *d, int which) {
     MaeConversion result;
     Error err = {0};
     const char *native = fuzz_path("native.safetensors"), *out = fuzz_path("hf%d", which);
-    ASSERT(vit_new(d, &c, GRADIENTS_NONE, TUNE_ALL, &v, &err) == STATUS_OK, "%s", err.message);
-    ASSERT(vit_init(v, 1, &err) == STATUS_OK, "%s", err.message);
-    ASSERT(checkpoint_write(native, v, &notes, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(vit_new(d, &c, GRADIENTS_NONE, TUNE_ALL, &v, &err) == MAE_OK, "%s", err.message);
+    ASSERT(vit_init(v, 1, &err) == MAE_OK, "%s", err.message);
+    ASSERT(checkpoint_write(native, v, &notes, &err) == MAE_OK, "%s", err.message);
     if (which == TIMM) {
-        ASSERT(file_make_directories(out, &err) == STATUS_OK, "%s", err.message);
+        ASSERT(file_make_directories(out, &err) == MAE_OK, "%s", err.message);
         out = fuzz_path("hf%d/model.safetensors", which);
     }
     mae_options_default(MAE_COMMAND_CONVERT, &o);
     ASSERT(mae_option_set(&o, MAE_COMMAND_CONVERT, "to", which == TIMM ? "timm" : "hf", NULL) ==
                MAE_OK,
            "--to");
-    ASSERT(convert_file(native, out, &o, &result, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(convert_file(native, out, &o, &result, &err) == MAE_OK, "%s", err.message);
     mae_options_free(&o);
     vit_free(v);
 }
@@ -71,7 +71,7 @@ static void read_class_names(const uint8_t *data, size_t bytes) {
     char *text = mem_alloc(bytes + 1);
     ASSERT(text != NULL, "no memory");
     if (bytes) memcpy(text, data, bytes);
-    if (classes_from_json(text, "fuzz", &names, &err) == STATUS_OK) {
+    if (classes_from_json(text, "fuzz", &names, &err) == MAE_OK) {
         char *json = classes_to_json(names);
         ASSERT(json != NULL, "%lld names", (long long)names->n);
         ASSERT(classes_find(names, names->name[0]) == 0, "%s", names->name[0]);
@@ -91,7 +91,7 @@ static void read_statistics(const uint8_t *data, size_t bytes) {
     (void)statistics_set(text, text, &c, NULL);
     ModelConfig again = c;
     statistics_print(c.mean, 3, back);
-    ASSERT(statistics_set(back, NULL, &again, NULL) == STATUS_OK, "%s", back);
+    ASSERT(statistics_set(back, NULL, &again, NULL) == MAE_OK, "%s", back);
     ASSERT(statistics_equal(&c, &again), "%s", back);
     mem_free(text);
 }

@@ -86,7 +86,7 @@ static void fetch_own(Dataset *d) {
             continue;
         Status status = dataset_fetch(d, i, &s, &err);
         fuzz_check_image(status, &s.image, 3, &err);
-        if (status == STATUS_OK) dataset_release(&s);
+        if (status == MAE_OK) dataset_release(&s);
     }
 }
 
@@ -96,8 +96,8 @@ static void make_image(void) {
     Image im;
     Error err = {0};
     if (made) return;
-    ASSERT(image_new(&im, 3, 2, 3, &err) == STATUS_OK, "%s", err.message);
-    ASSERT(image_write_png(fuzz_path("a.png"), &im, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(image_new(&im, 3, 2, 3, &err) == MAE_OK, "%s", err.message);
+    ASSERT(image_write_png(fuzz_path("a.png"), &im, &err) == MAE_OK, "%s", err.message);
     image_free(&im);
     made = true;
 }
@@ -107,7 +107,7 @@ static void read_list(const char *path, char *text) {
                                     .limits = {FUZZ_MAX_PIXELS, .max_entries = LIST_ENTRIES}};
     Error err = {0};
     Dataset *d;
-    if (dataset_open(path, options, &d, &err) != STATUS_OK) {
+    if (dataset_open(path, options, &d, &err) != MAE_OK) {
         ASSERT(err.message[0] != 0, "a failure without a message");
         return;
     }
@@ -125,9 +125,9 @@ static void read_classes(const char *path) {
     uint8_t allowed[N_MODEL_CLASSES];
     if (!d)
         ASSERT(dataset_open("synthetic:10x4x4", (DatasetOptions){.channels = 3}, &d, &err) ==
-                   STATUS_OK,
+                   MAE_OK,
                "%s", err.message);
-    if (classes_map_file(path, NULL, N_MODEL_CLASSES, d, &map, allowed, &err) != STATUS_OK) {
+    if (classes_map_file(path, NULL, N_MODEL_CLASSES, d, &map, allowed, &err) != MAE_OK) {
         ASSERT(err.message[0] != 0 && !map, "a failure without a message");
         return;
     }

@@ -233,7 +233,7 @@ static void end_entry(Walk *walk, Stored *t, Wire key, Wire value) {
     if (strcmp(name, "length") == 0) t->length = strtoull(text, NULL, 10);
     if (strcmp(name, "class_names") == 0) {
         ClassNames *c = NULL;
-        ASSERT(classes_from_json(text, "class_names", &c, NULL) == STATUS_OK, "%s", text);
+        ASSERT(classes_from_json(text, "class_names", &c, NULL) == MAE_OK, "%s", text);
         walk->class_names = c->n;
         classes_free(c);
     }
@@ -308,9 +308,9 @@ static void walk_file(const char *path, const Vit *v, const CheckpointNotes *not
     Walk walk = {0};
     Stored none = {0};
     const char *data_path = fuzz_path("model.onnx.data");
-    ASSERT(file_read(path, SIZE_MAX - 1, &file, &bytes, NULL) == STATUS_OK, "%s", path);
+    ASSERT(file_read(path, SIZE_MAX - 1, &file, &bytes, NULL) == MAE_OK, "%s", path);
     if (file_exists(data_path))
-        ASSERT(file_read(data_path, SIZE_MAX - 1, &data, &data_bytes, NULL) == STATUS_OK, "data");
+        ASSERT(file_read(data_path, SIZE_MAX - 1, &data, &data_bytes, NULL) == MAE_OK, "data");
     walk_message(&walk, MODEL, (Wire){file, bytes}, &none);
     ASSERT(walk.tensors > 0 && walk.nodes > 0, "an empty graph");
     ASSERT(walk.data_end == data_bytes, "%zu bytes in the second file", data_bytes);
@@ -328,17 +328,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.75, .top1 = -1};
     Error err = {0};
     Vit *v;
-    ASSERT(vit_new(fuzz_device(), &c, GRADIENTS_NONE, TUNE_ALL, &v, &err) == STATUS_OK, "%s",
+    ASSERT(vit_new(fuzz_device(), &c, GRADIENTS_NONE, TUNE_ALL, &v, &err) == MAE_OK, "%s",
            err.message);
-    ASSERT(vit_init(v, bytes, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(vit_init(v, bytes, &err) == MAE_OK, "%s", err.message);
     set_weights(&b, v);
     if (c.head != HEAD_NONE) notes.classes = choose_names(&b, c.classes);
     const char *path = fuzz_path("model.onnx");
     Status status = export_onnx(v, &notes, &o, path, &err);
-    if (status == STATUS_OK) {
+    if (status == MAE_OK) {
         walk_file(path, v, &notes);
     } else {
-        ASSERT(status == STATUS_USAGE || status == STATUS_UNSUPPORTED, "%s", err.message);
+        ASSERT(status == MAE_USAGE || status == MAE_UNSUPPORTED, "%s", err.message);
         ASSERT(err.message[0] != 0, "a failure without a message");
         ASSERT(!file_exists(path), "a failure leaves a file");
     }

@@ -23,7 +23,7 @@ static void read_source(const char *text) {
     for (size_t i = 0; i < sizeof FREE / sizeof *FREE; i++)
         known = known || strncmp(text, FREE[i], strlen(FREE[i])) == 0;
     if (!known || digits > 5 || strpbrk(text, "/,")) return;
-    if (dataset_open(text, options, &d, &err) == STATUS_OK) {
+    if (dataset_open(text, options, &d, &err) == MAE_OK) {
         ASSERT(dataset_count(d) >= 1, "%s: no images", text);
         dataset_close(d);
     } else {
@@ -34,7 +34,7 @@ static void read_source(const char *text) {
 static void read_randaugment(const char *text) {
     RandAugment r;
     Error err = {0};
-    if (randaugment_parse(text, &r, &err) == STATUS_OK)
+    if (randaugment_parse(text, &r, &err) == MAE_OK)
         ASSERT(r.n_ops >= 0 && r.n_ops <= 100 && r.magnitude >= 0 && r.magnitude <= 10 &&
                    r.magnitude_std >= 0,
                "%s", text);
@@ -57,9 +57,9 @@ static MaeModel *small_model(void) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         ASSERT(mae_option_set(&o, MAE_COMMAND_PRETRAIN, sizes[i][0], sizes[i][1], NULL) == MAE_OK,
                "--%s", sizes[i][0]);
-    ASSERT(model_new(&o, &m, &err) == STATUS_OK, "%s", err.message);
-    ASSERT(image_new(&im, 8, 8, 3, &err) == STATUS_OK, "%s", err.message);
-    ASSERT(image_write_png(fuzz_path("small.png"), &im, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(model_new(&o, &m, &err) == MAE_OK, "%s", err.message);
+    ASSERT(image_new(&im, 8, 8, 3, &err) == MAE_OK, "%s", err.message);
+    ASSERT(image_write_png(fuzz_path("small.png"), &im, &err) == MAE_OK, "%s", err.message);
     image_free(&im);
     mae_options_free(&o);
     return m;
@@ -70,7 +70,7 @@ static void read_mask(const MaeOptions *o) {
     MaeReconstruction r;
     Error err = {0};
     MaeModel *m = small_model();
-    if (reconstruct_image(m, fuzz_path("small.png"), o, &r, &err) == STATUS_OK) {
+    if (reconstruct_image(m, fuzz_path("small.png"), o, &r, &err) == MAE_OK) {
         ASSERT(r.kept >= 0 && r.kept <= 16 && r.picture, "%lld patches", (long long)r.kept);
         mae_reconstruction_free(&r);
     } else {
@@ -85,7 +85,7 @@ static void read_corruptions(char *text) {
     MaeOptions o = {.corruptions = text, .baseline = "none"};
     MaeEvaluation out;
     Error err = {0};
-    ASSERT(eval_run(&model, &o, NULL, &out, &err) == STATUS_USAGE, "%s", err.message);
+    ASSERT(eval_run(&model, &o, NULL, &out, &err) == MAE_USAGE, "%s", err.message);
 }
 
 /* Sizes that pass the check can be added up. */
@@ -94,13 +94,13 @@ static void read_model(const MaeOptions *o) {
     ModelConfig c;
     Vit *v;
     Error err = {0};
-    if (setup_model_config(o, &c, &err) != STATUS_OK) {
+    if (setup_model_config(o, &c, &err) != MAE_OK) {
         ASSERT(err.message[0] != 0, "a failure without a message");
         return;
     }
     if (c.depth > 4 || c.decoder_depth > 4) return; /* only slower */
-    if (!device) ASSERT(device_open("ref", 1, NULL, &device, NULL) == STATUS_OK, "no device");
-    if (vit_describe(device, &c, GRADIENTS_SUMMED, TUNE_ALL, &v, &err) != STATUS_OK) return;
+    if (!device) ASSERT(device_open("ref", 1, NULL, &device, NULL) == MAE_OK, "no device");
+    if (vit_describe(device, &c, GRADIENTS_SUMMED, TUNE_ALL, &v, &err) != MAE_OK) return;
     ASSERT(vit_parameters(v) > 0, "%lld parameters", (long long)vit_parameters(v));
     vit_free(v);
 }

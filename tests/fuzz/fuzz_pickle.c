@@ -12,8 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     PickleLeaves leaves = {0};
     Arena *arena = arena_new();
     ByteSource source = byte_source_of("fuzz", data, bytes);
-    if (arena != NULL && pickle_parse(&source, 0, bytes, arena, &pickle, &err) == STATUS_OK &&
-        pickle_flatten("fuzz", &pickle, arena, &leaves, &err) == STATUS_OK)
+    if (arena != NULL && pickle_parse(&source, 0, bytes, arena, &pickle, &err) == MAE_OK &&
+        pickle_flatten("fuzz", &pickle, arena, &leaves, &err) == MAE_OK)
         for (size_t i = 0; i < leaves.n; i++) {
             const PickleLeaf *l = &leaves.leaf[i];
             ASSERT(l->name != NULL && (l->tensor != NULL) != (l->text != NULL), "leaf %zu", i);

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     Error err = {0};
     TensorTable table;
     ByteSource source = byte_source_of("fuzz", data, bytes);
-    if (safetensors_parse(&source, &table, &err) != STATUS_OK) {
+    if (safetensors_parse(&source, &table, &err) != MAE_OK) {
         ASSERT(err.message[0] != 0, "a failure without a message");
         return 0;
     }

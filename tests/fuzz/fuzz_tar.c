@@ -37,8 +37,8 @@ static Dataset *open_shards(const char *source, Error *err) {
         .channels = 3, .limits = {.max_pixels = FUZZ_MAX_PIXELS, .max_entries = FUZZ_MAX_ENTRIES}};
     Dataset *d;
     Status status = dataset_open(source, options, &d, err);
-    ASSERT((status == STATUS_OK) == (d != NULL), "status %d", status);
-    ASSERT((status == STATUS_OK) == (err->message[0] == 0), "%s", err->message);
+    ASSERT((status == MAE_OK) == (d != NULL), "status %d", status);
+    ASSERT((status == MAE_OK) == (err->message[0] == 0), "%s", err->message);
     return d;
 }
 
@@ -61,7 +61,7 @@ static void fetch_images(Dataset *d) {
         Error err = {0};
         Status status = dataset_fetch(d, i, &s, &err);
         fuzz_check_image(status, &s.image, 3, &err);
-        if (status == STATUS_OK) dataset_release(&s);
+        if (status == MAE_OK) dataset_release(&s);
     }
 }
 

@@ -11,7 +11,7 @@ static void read_tensor(const TensorFile *f, const TensorEntry *t) {
     float *reals = mem_alloc_array((size_t)n, sizeof *reals);
     void *raw = mem_alloc_array((size_t)n, dtype_bytes(t->dtype));
     ASSERT(reals != NULL && raw != NULL, "no memory for %lld elements", (long long)n);
-    Status wanted = t->refusal == NULL ? STATUS_OK : STATUS_UNSUPPORTED;
+    Status wanted = t->refusal == NULL ? MAE_OK : MAE_UNSUPPORTED;
     ASSERT(tensorfile_read(f, t, reals, NULL) == wanted, "%s", t->name);
     ASSERT(tensorfile_read_raw(f, t, raw, NULL) == wanted, "%s", t->name);
     mem_free(reals);
@@ -21,7 +21,7 @@ static void read_tensor(const TensorFile *f, const TensorEntry *t) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     Error err = {0};
     TensorFile *f;
-    if (tensorfile_parse("fuzz", data, bytes, &f, &err) != STATUS_OK) {
+    if (tensorfile_parse("fuzz", data, bytes, &f, &err) != MAE_OK) {
         ASSERT(err.message[0] != 0, "a failure without a message");
         return 0;
     }

@@ -8,7 +8,7 @@ static void read_entry(const Zip *z, const ZipEntry *e) {
     uint64_t at, bytes = z->source->bytes;
     ASSERT(zip_find(z, e->name, e->name_bytes) == e, "%.*s", (int)e->name_bytes, e->name);
     touch(e->name, e->name_bytes);
-    if (zip_locate(z, e, &at, &err) != STATUS_OK) {
+    if (zip_locate(z, e, &at, &err) != MAE_OK) {
         ASSERT(err.message[0] != 0, "a failure without a message");
         return;
     }
@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     Error err = {0};
     Zip zip;
     ByteSource source = byte_source_of("fuzz", data, bytes);
-    if (zip_open(&source, &zip, &err) != STATUS_OK) {
+    if (zip_open(&source, &zip, &err) != MAE_OK) {
         ASSERT(err.message[0] != 0, "a failure without a message");
         return 0;
     }

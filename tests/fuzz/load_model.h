@@ -6,21 +6,21 @@
 
 static inline Device *fuzz_device(void) {
     static Device *d;
-    if (!d) ASSERT(device_open("ref", 1, NULL, &d, NULL) == STATUS_OK, "no device");
+    if (!d) ASSERT(device_open("ref", 1, NULL, &d, NULL) == MAE_OK, "no device");
     return d;
 }
 
 static inline void fuzz_load_model(const CheckpointFile *c) {
     Error err = {0};
     Vit *v;
-    if (vit_describe(fuzz_device(), &c->config, true, TUNE_ALL, &v, &err) != STATUS_OK) return;
+    if (vit_describe(fuzz_device(), &c->config, true, TUNE_ALL, &v, &err) != MAE_OK) return;
     int64_t n = vit_parameters(v);
     ASSERT(n > 0 && vit_encoder_parameters(v) <= n, "%lld parameters", (long long)n);
     vit_free(v);
     if (n > 10000) return;
-    ASSERT(vit_new(fuzz_device(), &c->config, false, TUNE_ALL, &v, &err) == STATUS_OK, "%s",
+    ASSERT(vit_new(fuzz_device(), &c->config, false, TUNE_ALL, &v, &err) == MAE_OK, "%s",
            err.message);
-    if (checkpoint_read(c, v, &err) != STATUS_OK)
+    if (checkpoint_read(c, v, &err) != MAE_OK)
         ASSERT(err.message[0] != 0, "a failure without a message");
     vit_free(v);
 }
@@ -31,14 +31,14 @@ static inline void fuzz_open_checkpoint(const char *path) {
     static const CheckpointHints teacher = {.target = -1, .heads = 2, .prefix = "teacher"};
     Error err = {0};
     CheckpointFile *c;
-    if (checkpoint_open(path, NULL, &c, &err) == STATUS_OK) {
+    if (checkpoint_open(path, NULL, &c, &err) == MAE_OK) {
         fuzz_load_model(c);
         checkpoint_close(c);
     } else {
         ASSERT(err.message[0] != 0, "a failure without a message");
     }
-    if (checkpoint_open(path, &describe, &c, NULL) == STATUS_OK) checkpoint_close(c);
-    if (checkpoint_open(path, &teacher, &c, NULL) == STATUS_OK) checkpoint_close(c);
+    if (checkpoint_open(path, &describe, &c, NULL) == MAE_OK) checkpoint_close(c);
+    if (checkpoint_open(path, &teacher, &c, NULL) == MAE_OK) checkpoint_close(c);
 }
 
 #endif

@@ -79,8 +79,8 @@ static inline void fuzz_save_and_load(const MaeOptions *o, MaeCommand command) {
     fuzz_check_same(o, &back, command);
     ASSERT(mae_options_save(&back, command, second, &err) == MAE_OK, "%s", err.message);
     mae_options_free(&back);
-    ASSERT(file_read(first, SIZE_MAX - 1, &one, &n_one, NULL) == STATUS_OK &&
-               file_read(second, SIZE_MAX - 1, &two, &n_two, NULL) == STATUS_OK,
+    ASSERT(file_read(first, SIZE_MAX - 1, &one, &n_one, NULL) == MAE_OK &&
+               file_read(second, SIZE_MAX - 1, &two, &n_two, NULL) == MAE_OK,
            "saved files");
     ASSERT(n_one == n_two && memcmp(one, two, n_one) == 0, "other bytes");
     mem_free(one);

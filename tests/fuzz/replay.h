@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
         Error err = {0};
         uint8_t *data;
         size_t bytes;
-        if (file_read(argv[i], (size_t)1 << 30, &data, &bytes, &err) != STATUS_OK) {
+        if (file_read(argv[i], (size_t)1 << 30, &data, &bytes, &err) != MAE_OK) {
             fprintf(stderr, "%s\n", err.message);
             return 1;
         }

@@ -50,7 +50,7 @@ TensorFile *golden_tensors(Golden *g, const char *path) {
     Error err = {0};
     TensorFile *s = NULL;
     ASSERT(g->n_tensors < MAX_OPEN, "too many files for %s", g->path);
-    if (tensorfile_open(full_path(g, path), &s, &err) == STATUS_OK)
+    if (tensorfile_open(full_path(g, path), &s, &err) == MAE_OK)
         return g->tensors[g->n_tensors++] = s;
     golden_problem(g, "%s", err.message);
     return NULL;
@@ -85,7 +85,7 @@ const json_t *golden_entry(Golden *g, const char *path) {
 const void *golden_bytes(Golden *g, const TensorFile *f, const TensorEntry *t) {
     Error err = {0};
     void *out = golden_memory(g, shape_numel(t->shape), dtype_bytes(t->dtype));
-    if (tensorfile_read_raw(f, t, out, &err) != STATUS_OK) golden_problem(g, "%s", err.message);
+    if (tensorfile_read_raw(f, t, out, &err) != MAE_OK) golden_problem(g, "%s", err.message);
     return out;
 }
 
@@ -103,7 +103,7 @@ float *golden_reals(Golden *g, const TensorFile *s, const char *name, Shape *sha
     if (!t) return NULL;
     Error err = {0};
     float *out = golden_memory(g, shape_numel(t->shape), sizeof *out);
-    if (tensorfile_read(s, t, out, &err) == STATUS_OK) return out;
+    if (tensorfile_read(s, t, out, &err) == MAE_OK) return out;
     golden_problem(g, "%s", err.message);
     return NULL;
 }

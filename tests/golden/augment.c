@@ -68,7 +68,7 @@ static void apply_op(Golden *g, const char *name, double level, bool negate, Ima
     if (op == RANDAUGMENT_N_OPS)
         golden_problem(g, "unknown operation %s", name);
     else if (randaugment_op(op, randaugment_argument(op, level, increasing, negate), im, scratch,
-                            &err) != STATUS_OK)
+                            &err) != MAE_OK)
         golden_problem(g, "%s: %s", name, err.message);
 }
 

@@ -12,7 +12,7 @@
 static TensorFile *open_checkpoint(Golden *g, const char *path) {
     Error err = {0};
     TensorFile *f;
-    if (tensorfile_open(golden_text(g, "%s/%s", g->dir, path), &f, &err) == STATUS_OK) return f;
+    if (tensorfile_open(golden_text(g, "%s/%s", g->dir, path), &f, &err) == MAE_OK) return f;
     golden_problem(g, "%s", err.message);
     return NULL;
 }
@@ -44,8 +44,8 @@ static void compare_tensor(Golden *g, const TensorFile *f, const char *name,
     void *raw = golden_memory(g, (int64_t)want->bytes + 1, 1);
     float *reals = golden_memory(g, n + 1, sizeof *reals);
     float *wanted = golden_memory(g, n + 1, sizeof *wanted);
-    bool read = tensorfile_read_raw(f, t, raw, &err) == STATUS_OK &&
-                tensorfile_read(f, t, reals, &err) == STATUS_OK;
+    bool read = tensorfile_read_raw(f, t, raw, &err) == MAE_OK &&
+                tensorfile_read(f, t, reals, &err) == MAE_OK;
     dtype_to_f32(wanted, want->data, want->dtype, n);
     size_t bytes = (size_t)n * sizeof(float);
     verdict(g, read, name, err.message);
@@ -185,7 +185,7 @@ static void compare_step(Golden *g, const TensorFile *f, const char *name, const
     const TensorEntry *t = tensorfile_find(f, name);
     if (t == NULL) {
         compare_text(g, f, name, want);
-    } else if (t->shape.n_dims != 0 || tensorfile_read(f, t, &step, NULL) != STATUS_OK) {
+    } else if (t->shape.n_dims != 0 || tensorfile_read(f, t, &step, NULL) != MAE_OK) {
         golden_problem(g, "%s is no number", name);
     } else {
         compare_number(g, name, (double)step, json_number_value(want), 0);
@@ -198,7 +198,7 @@ static double sum_of(Golden *g, const TensorFile *f, const char *name) {
     if (t == NULL) return (double)NAN;
     int64_t n = shape_numel(t->shape);
     float *v = golden_memory(g, n, sizeof *v);
-    if (tensorfile_read(f, t, v, NULL) != STATUS_OK) return (double)NAN;
+    if (tensorfile_read(f, t, v, NULL) != MAE_OK) return (double)NAN;
     for (int64_t i = 0; i < n; i++) sum += (double)v[i];
     return sum;
 }
@@ -267,7 +267,7 @@ static void compare_odd(Golden *g, const TensorFile *f, const NamedTensor *want)
     float *got = golden_memory(g, n + 1, sizeof *got),
           *wanted = golden_memory(g, n + 1, sizeof *got);
     dtype_to_f32(wanted, want->data, want->dtype, n);
-    bool read = tensorfile_read(f, t, got, NULL) == STATUS_OK;
+    bool read = tensorfile_read(f, t, got, NULL) == MAE_OK;
     verdict(g, read && memcmp(got, wanted, (size_t)n * sizeof *got) == 0, want->name,
             "other values");
 }

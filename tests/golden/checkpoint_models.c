@@ -37,10 +37,10 @@ static Vit *open_model(Golden *g, const char *file, bool gradients, CheckpointFi
     Vit *v = NULL;
     if (!hints_of(g, &hints)) return NULL;
     const char *path = golden_text(g, "%s/checkpoint/%s", g->dir, file);
-    if (checkpoint_open(path, &hints, out, &err) == STATUS_OK) {
+    if (checkpoint_open(path, &hints, out, &err) == MAE_OK) {
         (*out)->config.norm_eps = 1e-6;
         v = golden_model(g, &(*out)->config, gradients);
-        if (v && checkpoint_read(*out, v, &err) == STATUS_OK) return v;
+        if (v && checkpoint_read(*out, v, &err) == MAE_OK) return v;
     }
     golden_problem(g, "%s: %s", file, err.message);
     vit_free(v);
@@ -58,9 +58,9 @@ static void compare_model(Golden *g, const TensorFile *s, const json_t *entry, V
     int64_t P = noise.dim[1], keep = mask_keep_count(P, 0.75);
     MaskSet masks = golden_masks(g, draws, noise.dim[0], P, keep);
     Status status = autoencoder_graph(v, FORWARD_FULL, noise.dim[0], keep, true, &graph, &err);
-    if (status == STATUS_OK) graph_keep(graph.graph, graph.pred);
-    if (status == STATUS_OK) status = graph_plan(graph.graph, GRAPH_INFER, &err);
-    if (status != STATUS_OK) {
+    if (status == MAE_OK) graph_keep(graph.graph, graph.pred);
+    if (status == MAE_OK) status = graph_plan(graph.graph, GRAPH_INFER, &err);
+    if (status != MAE_OK) {
         golden_problem(g, "%s: %s", file, err.message);
     } else {
         const char *pred = golden_text(g, "%s.pred", weights);
@@ -105,7 +105,7 @@ typedef struct Resumed {
 } Resumed;
 
 static Status open_run(Golden *g, Resumed *r, int64_t images, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Progress progress = {0};
     /* The numbers of the fixture's description. */
     OptimizerOptions o = {.kind = OPTIMIZER_ADAMW,
@@ -149,12 +149,12 @@ static void resume(Golden *g, Resumed *r, const char *file, const TensorFile *s,
     r->model = open_model(g, file, true, &r->file);
     if (!pixels || !noise || !want || !r->model) return;
     Status status = open_run(g, r, images.dim[0], &err);
-    if (status == STATUS_OK) {
+    if (status == MAE_OK) {
         masked_batch_set_float(r->batch, pixels, noise);
         status = step_micro_batch(r->step, &loss, &err);
     }
-    if (status == STATUS_OK) status = step_update(r->step, 7e-4, &mean, &err);
-    if (status != STATUS_OK) {
+    if (status == MAE_OK) status = step_update(r->step, 7e-4, &mean, &err);
+    if (status != MAE_OK) {
         golden_problem(g, "%s: %s", file, err.message);
         return;
     }

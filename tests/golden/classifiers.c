@@ -21,7 +21,7 @@ bool golden_preset(Golden *g, const char *arch, ModelConfig *c) {
     int patch = 0;
     if (arch && strncmp(arch, "mae_", 4) == 0) arch += 4;
     if (!arch || sscanf(arch, "vit_%31[a-z]_patch%d", size, &patch) != 2 ||
-        model_preset(golden_text(g, "vit_%s", size), c, &err) != STATUS_OK) {
+        model_preset(golden_text(g, "vit_%s", size), c, &err) != MAE_OK) {
         golden_problem(g, "unknown architecture %s %s", arch ? arch : "", err.message);
         return false;
     }
@@ -147,8 +147,8 @@ bool golden_classifier_graph(Golden *g, Vit *v, ClassifierOptions o, ClassifierG
     Error err = {0};
     GraphMode mode = o.train ? GRAPH_TRAIN : GRAPH_INFER;
     Status status = classifier_graph(v, o, out, &err);
-    if (status == STATUS_OK) status = classifier_plan(out, mode, &err);
-    if (status == STATUS_OK) return true;
+    if (status == MAE_OK) status = classifier_plan(out, mode, &err);
+    if (status == MAE_OK) return true;
     golden_problem(g, "%s", err.message);
     return false;
 }

@@ -227,7 +227,7 @@ void check_layer_groups(Golden *g, const char *path, const json_t *entry) {
     if (!j || !golden_preset(g, json_string_value(json_object_get(j, "arch")), &c)) return;
     golden_make_classifier(&c, HEAD_LINEAR, golden_integer(j, "global_pool") == 1,
                            json_integer_value(json_array_get(head, 0)));
-    if (vit_describe(g->device, &c, GRADIENTS_SUMMED, TUNE_ALL, &v, &err) != STATUS_OK) {
+    if (vit_describe(g->device, &c, GRADIENTS_SUMMED, TUNE_ALL, &v, &err) != MAE_OK) {
         golden_problem(g, "%s", err.message);
         return;
     }

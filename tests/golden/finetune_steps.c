@@ -79,12 +79,12 @@ static bool make_step(Golden *g, Run *r) {
     if (json_is_number(json_object_get(r->json, "clip_grad")))
         s.clip_grad = golden_number(r->json, "clip_grad");
     Status status = optimizer_new(g->device, r->model->params, o, &r->optimizer, &err);
-    if (status == STATUS_OK) status = labelled_batch_new(r->model, l, &r->inputs, &err);
-    if (status == STATUS_OK)
+    if (status == MAE_OK) status = labelled_batch_new(r->model, l, &r->inputs, &err);
+    if (status == MAE_OK)
         status = step_new(r->model, r->inputs->graph.graph, r->inputs->graph.loss, r->optimizer, s,
                           &r->step, &err);
-    if (status != STATUS_OK) golden_problem(g, "%s", err.message);
-    return status == STATUS_OK;
+    if (status != MAE_OK) golden_problem(g, "%s", err.message);
+    return status == MAE_OK;
 }
 
 /* --- comparisons ------------------------------------------------------------------------------ */
@@ -193,8 +193,8 @@ static bool take_step(Golden *g, Run *r, int64_t i, double lr) {
     Batch b = golden_batch(g, &r->pool, r->batch_index + i * r->batch, r->batch);
     labelled_batch_set(r->inputs, &b, golden_same_classes(g, r->config.classes), NULL);
     Status status = step_micro_batch(r->step, &loss, &err);
-    if (status == STATUS_OK) status = step_update(r->step, lr, &mean, &err);
-    if (status != STATUS_OK) {
+    if (status == MAE_OK) status = step_update(r->step, lr, &mean, &err);
+    if (status != MAE_OK) {
         golden_problem(g, "step %lld: %s", (long long)i, err.message);
         return false;
     }

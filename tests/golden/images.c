@@ -22,7 +22,7 @@ static bool load(Golden *g, const char *folder, const char *name, Image *out) {
     Error err = {0};
     *out = (Image){0};
     if (image_load(golden_text(g, "%s/%s/%s", g->dir, folder, name ? name : ""), 3, out, &err) ==
-        STATUS_OK)
+        MAE_OK)
         return true;
     golden_problem(g, "%s", err.message);
     return false;
@@ -111,7 +111,7 @@ static void check_normalized(Golden *g, const TensorFile *s, const char *name, c
     Value *in = graph_input(graph, "pixels", DTYPE_U8, SHAPE(1, im->height, im->width, 3));
     Value *out = op_image_normalize(graph, "images", in, mean, std);
     graph_keep(graph, out);
-    if (graph_plan(graph, GRAPH_INFER, &err) == STATUS_OK) {
+    if (graph_plan(graph, GRAPH_INFER, &err) == MAE_OK) {
         float *got = golden_memory(g, n, sizeof *got);
         double worst = 0;
         graph_set(graph, in, im->pixels);
@@ -138,7 +138,7 @@ static void check_crop(Golden *g, const TensorFile *s, const json_t *j, const js
                .height = golden_integer(row, "height")};
     const uint8_t *want = pixels(g, s, name, n);
     if (!want || !load(g, "augment/photos", string_of(row, "photo"), &in)) return;
-    if (resample_crop(&in, box, size, size, &out, &err) == STATUS_OK) {
+    if (resample_crop(&in, box, size, size, &out, &err) == MAE_OK) {
         if (golden_integer(row, "hflip") == 1) flip(&out);
         compare_bytes(g, name, out.pixels, want, n);
         compare_crc(g, name, out.pixels, n, golden_number(row, "crc32"));
@@ -209,7 +209,7 @@ static void check_eval_row(Golden *g, const TensorFile *s, const json_t *row) {
     compare_number(g, golden_text(g, "%s: height", name), (double)height,
                    json_number_value(json_array_get(resized, 1)), 0);
     uint8_t *got = golden_memory(g, n, 1);
-    if (augment_apply(&a, &in, 1, 0, 0, got, &scratch, &err) == STATUS_OK)
+    if (augment_apply(&a, &in, 1, 0, 0, got, &scratch, &err) == MAE_OK)
         compare_bytes(g, name, got, want, n);
     else
         golden_problem(g, "%s: %s", name, err.message);
@@ -244,7 +244,7 @@ static void check_color_row(Golden *g, const TensorFile *s, const TensorEntry *i
     int64_t n = shape_numel(input->shape);
     const uint8_t *want = pixels(g, s, name, n), *from = pixels(g, s, "input", n);
     if (!want || !from) return;
-    if (image_new(&im, input->shape.dim[1], input->shape.dim[0], 3, &err) != STATUS_OK) {
+    if (image_new(&im, input->shape.dim[1], input->shape.dim[0], 3, &err) != MAE_OK) {
         golden_problem(g, "%s", err.message);
         return;
     }

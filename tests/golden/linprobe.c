@@ -81,12 +81,12 @@ static bool make_step(Golden *g, Probe *p) {
         .batch = p->batch, .float_images = true, .from_features = p->from_features};
     StepOptions s = {.batch = p->batch, .accumulate = 1};
     Status status = optimizer_new(g->device, p->model->params, o, &p->optimizer, &err);
-    if (status == STATUS_OK) status = labelled_batch_new(p->model, l, &p->inputs, &err);
-    if (status == STATUS_OK)
+    if (status == MAE_OK) status = labelled_batch_new(p->model, l, &p->inputs, &err);
+    if (status == MAE_OK)
         status = step_new(p->model, p->inputs->graph.graph, p->inputs->graph.loss, p->optimizer, s,
                           &p->step, &err);
-    if (status != STATUS_OK) golden_problem(g, "%s", err.message);
-    return status == STATUS_OK;
+    if (status != MAE_OK) golden_problem(g, "%s", err.message);
+    return status == MAE_OK;
 }
 
 static void free_step(Probe *p) {
@@ -163,8 +163,8 @@ static bool take_step(Golden *g, Probe *p, int64_t i, double lr) {
         memcpy(features + n * D, p->features + index[n] * D, (size_t)D * sizeof *features);
     labelled_batch_set(p->inputs, &b, golden_same_classes(g, p->config.classes), features);
     Status status = step_micro_batch(p->step, &loss, &err);
-    if (status == STATUS_OK) status = step_update(p->step, lr, &mean, &err);
-    if (status != STATUS_OK) {
+    if (status == MAE_OK) status = step_update(p->step, lr, &mean, &err);
+    if (status != MAE_OK) {
         golden_problem(g, "step %lld: %s", (long long)i, err.message);
         return false;
     }

@@ -131,7 +131,7 @@ static void run_pass(Golden *g, bool first) {
 
 static bool run_device(Golden *g, const char *device, const char *isa, bool first) {
     Error err = {0};
-    if (device_open(device, 0, isa, &g->device, &err) != STATUS_OK) {
+    if (device_open(device, 0, isa, &g->device, &err) != MAE_OK) {
         fprintf(stderr, "golden: %s\n", err.message);
         return false;
     }

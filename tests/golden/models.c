@@ -29,7 +29,7 @@ Vit *golden_model(Golden *g, const ModelConfig *c, bool with_gradients) {
     Error err = {0};
     Vit *a = NULL;
     if (vit_new(g->device, c, with_gradients ? GRADIENTS_SUMMED : GRADIENTS_NONE, TUNE_ALL, &a,
-                &err) != STATUS_OK)
+                &err) != MAE_OK)
         golden_problem(g, "%s", err.message);
     return a;
 }
@@ -168,7 +168,7 @@ void check_initial(Golden *g, const char *path, const json_t *entry) {
     ModelConfig c = golden_config(json_object_get(j, "config"));
     Vit *a = j ? golden_model(g, &c, false) : NULL;
     if (!a) return;
-    if (vit_init(a, 1, &err) != STATUS_OK) golden_problem(g, "%s", err.message);
+    if (vit_init(a, 1, &err) != MAE_OK) golden_problem(g, "%s", err.message);
     compare_number(g, "number of parameters", (double)params_count(a->params),
                    (double)json_object_size(model), 0);
     for (int64_t i = 0; i < params_count(a->params); i++) {

@@ -194,15 +194,14 @@ static void compare_outputs(Golden *g, Big *b, AutoencoderGraph *graph) {
 
 static bool build(Golden *g, Big *b, ForwardKind kind, int64_t keep, AutoencoderGraph *graph) {
     Error err = {0};
-    if (autoencoder_graph(b->model, kind, b->batch, keep, true, graph, &err) == STATUS_OK)
-        return true;
+    if (autoencoder_graph(b->model, kind, b->batch, keep, true, graph, &err) == MAE_OK) return true;
     golden_problem(g, "%s", err.message);
     return false;
 }
 
 static bool run(Golden *g, Big *b, AutoencoderGraph *graph, GraphMode mode) {
     Error err = {0};
-    if (graph_plan(graph->graph, mode, &err) != STATUS_OK) {
+    if (graph_plan(graph->graph, mode, &err) != MAE_OK) {
         golden_problem(g, "%s", err.message);
         return false;
     }

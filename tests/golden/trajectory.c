@@ -58,12 +58,12 @@ static bool make_step(Golden *g, Run *r) {
                        .float_images = true};
     StepOptions s = {.batch = r->batch, .accumulate = r->accumulate};
     Status status = optimizer_new(g->device, r->model->params, o, &r->optimizer, &err);
-    if (status == STATUS_OK) status = masked_batch_new(r->model, m, &r->inputs, &err);
-    if (status == STATUS_OK)
+    if (status == MAE_OK) status = masked_batch_new(r->model, m, &r->inputs, &err);
+    if (status == MAE_OK)
         status = step_new(r->model, r->inputs->graph.graph, r->inputs->graph.loss, r->optimizer, s,
                           &r->step, &err);
-    if (status != STATUS_OK) golden_problem(g, "%s", err.message);
-    return status == STATUS_OK;
+    if (status != MAE_OK) golden_problem(g, "%s", err.message);
+    return status == MAE_OK;
 }
 
 /* Every trained parameter is in one group, with the weight decay of that group. */
@@ -120,7 +120,7 @@ static void set_batch(Run *r, int64_t iteration) {
 static bool update(Golden *g, Run *r, int64_t n, double lr) {
     Error err = {0};
     double mean, want = listed(r, "grad_norm_per_step_f64", n);
-    if (step_update(r->step, lr, &mean, &err) != STATUS_OK) {
+    if (step_update(r->step, lr, &mean, &err) != MAE_OK) {
         golden_problem(g, "update %lld: %s", (long long)n + 1, err.message);
         return false;
     }
@@ -148,7 +148,7 @@ static void train(Golden *g, Run *r) {
                            1e-12 * rate);
         }
         set_batch(r, i);
-        if (step_micro_batch(r->step, &loss, &err) != STATUS_OK) {
+        if (step_micro_batch(r->step, &loss, &err) != MAE_OK) {
             golden_problem(g, "iteration %lld: %s", (long long)i, err.message);
             return;
         }

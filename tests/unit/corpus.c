@@ -14,7 +14,7 @@ static void replay_file(FuzzTarget *target, const char *path) {
     Error err = {0};
     uint8_t *read;
     size_t bytes;
-    ck_assert_msg(file_read(path, 1 << 20, &read, &bytes, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(file_read(path, 1 << 20, &read, &bytes, &err) == MAE_OK, "%s", err.message);
     uint8_t *data = malloc(bytes ? bytes : 1);
     ck_assert_ptr_nonnull(data);
     memcpy(data, read, bytes);

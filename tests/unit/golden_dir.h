@@ -23,7 +23,7 @@ static inline bool golden_path(char *buf, size_t bytes, const char *name) {
 static inline TensorFile *golden_open(const char *path) {
     Error err = {0};
     TensorFile *f = NULL;
-    ASSERT(tensorfile_open(path, &f, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(tensorfile_open(path, &f, &err) == MAE_OK, "%s", err.message);
     return f;
 }
 
@@ -33,7 +33,7 @@ static inline uint8_t *golden_pixels(const TensorFile *f, const char *name, int6
     const TensorEntry *t = tensorfile_find(f, name);
     ASSERT(t && t->dtype == DTYPE_U8 && shape_numel(t->shape) == n, "%s", name);
     uint8_t *pixels = malloc((size_t)n);
-    ASSERT(pixels && tensorfile_read_raw(f, t, pixels, &err) == STATUS_OK, "%s", err.message);
+    ASSERT(pixels && tensorfile_read_raw(f, t, pixels, &err) == MAE_OK, "%s", err.message);
     return pixels;
 }
 

@@ -14,7 +14,7 @@ typedef struct Results {
 Device *open_device(const char *name, int n_threads, const char *isa) {
     Device *d = NULL;
     Error err = {0};
-    ck_assert_msg(device_open(name, n_threads, isa, &d, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(device_open(name, n_threads, isa, &d, &err) == MAE_OK, "%s", err.message);
     return d;
 }
 

@@ -49,7 +49,7 @@ char *scratch_path(const char *format, ...) {
 
 void scratch_make_folder(const char *name) {
     Error err = {0};
-    ck_assert_msg(file_make_directories(scratch_path("%s", name), &err) == STATUS_OK, "%s",
+    ck_assert_msg(file_make_directories(scratch_path("%s", name), &err) == MAE_OK, "%s",
                   err.message);
 }
 
@@ -72,8 +72,7 @@ static void copy_file(const char *from, const char *to) {
     Error err = {0};
     uint8_t *data;
     size_t bytes;
-    ck_assert_msg(file_read(from, SIZE_MAX - 1, &data, &bytes, &err) == STATUS_OK, "%s",
-                  err.message);
+    ck_assert_msg(file_read(from, SIZE_MAX - 1, &data, &bytes, &err) == MAE_OK, "%s", err.message);
     scratch_write(to, data, bytes);
     mem_free(data);
 }
@@ -103,13 +102,13 @@ static void make_folder_of(const char *path) {
     Error err = {0};
     snprintf(folder, sizeof folder, "%s", path);
     *strrchr(folder, '/') = '\0';
-    ck_assert_msg(file_make_directories(folder, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(file_make_directories(folder, &err) == MAE_OK, "%s", err.message);
 }
 
 void scratch_write(const char *path, const void *data, size_t bytes) {
     Error err = {0};
     make_folder_of(path);
-    ck_assert_msg(file_write_all(path, data, bytes, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(file_write_all(path, data, bytes, &err) == MAE_OK, "%s", err.message);
 }
 
 void scratch_text(const char *path, const char *text) {
@@ -124,9 +123,9 @@ void scratch_png(const char *path, int number, int64_t width, int64_t height) {
     Error err = {0};
     Image im = {0};
     make_folder_of(path);
-    ck_assert_msg(image_new(&im, width, height, 3, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(image_new(&im, width, height, 3, &err) == MAE_OK, "%s", err.message);
     for (int64_t i = 0; i < width * height * 3; i++)
         im.pixels[i] = scratch_pixel(number, i / 3 % width, i / 3 / width, (int)(i % 3));
-    ck_assert_msg(image_write_png(path, &im, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(image_write_png(path, &im, &err) == MAE_OK, "%s", err.message);
     image_free(&im);
 }

@@ -50,8 +50,8 @@ Vit *small_vit(Device *d, const ModelConfig *c, ParamGradients gradients) {
     Vit *a = NULL;
     Rng rng = rng_make(7, RNG_INIT, 1, 0);
     Status status = vit_new(d, c, gradients, TUNE_ALL, &a, &err);
-    if (status == STATUS_OK) status = vit_init(a, 1, &err);
-    ASSERT(status == STATUS_OK, "%s", err.message);
+    if (status == MAE_OK) status = vit_init(a, 1, &err);
+    ASSERT(status == MAE_OK, "%s", err.message);
     for (int64_t i = 0; i < params_count(a->params); i++)
         shake(a->params, params_at(a->params, i), &rng);
     return a;
@@ -66,7 +66,7 @@ AutoencoderGraph small_graph(Vit *a, ForwardKind kind, int64_t batch) {
     AutoencoderGraph g;
     int64_t keep = model_patches(&a->config) / 2;
     Status status = autoencoder_graph(a, kind, batch, keep, true, &g, &err);
-    ASSERT(status == STATUS_OK, "%s", err.message);
+    ASSERT(status == MAE_OK, "%s", err.message);
     return g;
 }
 

@@ -11,7 +11,7 @@
 #define WEIGHTS 2000
 
 static void need(Status status, const Error *err) {
-    ASSERT(status == STATUS_OK, "%s", err->message);
+    ASSERT(status == MAE_OK, "%s", err->message);
 }
 
 void small_run_make(SmallRun *r) {
@@ -106,5 +106,5 @@ CheckpointWriter *small_run_writer(const SmallRun *r, const char *folder, bool a
 Status small_run_save(SmallRun *r, CheckpointWriter *w, int64_t step, Error *err) {
     small_run_set(r, step);
     Status status = writer_submit(w, &r->notes, step, err);
-    return status == STATUS_OK ? writer_wait(w, err) : status;
+    return status == MAE_OK ? writer_wait(w, err) : status;
 }

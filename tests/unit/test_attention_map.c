@@ -71,7 +71,7 @@ END_TEST
 
 static Image flat_image(int64_t width, int64_t height, int64_t channels, uint8_t value) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), STATUS_OK);
+    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
     memset(im.pixels, value, (size_t)(width * height * channels));
     return im;
 }
@@ -90,7 +90,7 @@ START_TEST(panels_and_gaps) {
     for (int64_t channels = 1; channels <= 3; channels += 2) {
         Image im = flat_image(10, 6, channels, 40), out;
         im.pixels[0] = 250;
-        ck_assert_int_eq(attention_picture(&im, maps, 2, 2, 2, &out, NULL), STATUS_OK);
+        ck_assert_int_eq(attention_picture(&im, maps, 2, 2, 2, &out, NULL), MAE_OK);
         ck_assert_int_eq(out.width, 4 * 10 + 3 * ATTENTION_GAP);
         ck_assert_int_eq(out.height, 6);
         ck_assert_int_eq(out.channels, 3);
@@ -118,8 +118,8 @@ END_TEST
 START_TEST(colours_rise_and_scale_to_each_map) {
     const float low[2] = {-5, 1}, high[2] = {100, 250};
     Image im = flat_image(128, 3, 1, 0), a, b;
-    ck_assert_int_eq(attention_picture(&im, low, 1, 1, 2, &a, NULL), STATUS_OK);
-    ck_assert_int_eq(attention_picture(&im, high, 1, 1, 2, &b, NULL), STATUS_OK);
+    ck_assert_int_eq(attention_picture(&im, low, 1, 1, 2, &a, NULL), MAE_OK);
+    ck_assert_int_eq(attention_picture(&im, high, 1, 1, 2, &b, NULL), MAE_OK);
     ck_assert(memcmp(a.pixels, b.pixels, (size_t)(a.width * a.height * 3)) == 0);
     int64_t left = 2 * (128 + ATTENTION_GAP);
     for (int64_t x = 0; x < 127; x++)
@@ -139,20 +139,20 @@ END_TEST
 START_TEST(one_cell_not_a_number_too_large_no_memory) {
     float maps[4] = {0.5f, NAN, 0.25f, 1};
     Image im = flat_image(5, 5, 3, 9), out;
-    ck_assert_int_eq(attention_picture(&im, maps, 1, 1, 1, &out, NULL), STATUS_OK);
+    ck_assert_int_eq(attention_picture(&im, maps, 1, 1, 1, &out, NULL), MAE_OK);
     image_free(&out);
-    ck_assert_int_eq(attention_picture(&im, maps, 1, 2, 2, &out, NULL), STATUS_OK);
+    ck_assert_int_eq(attention_picture(&im, maps, 1, 2, 2, &out, NULL), MAE_OK);
     image_free(&out);
     for (int n = 1; n <= 2; n++) {
         mem_fail_after(n);
         Status status = attention_picture(&im, maps, 1, 1, 1, &out, NULL);
         mem_fail_after(0);
-        ck_assert_int_eq(status, STATUS_MEMORY);
+        ck_assert_int_eq(status, MAE_MEMORY);
         ck_assert_ptr_null(out.pixels);
     }
     image_free(&im);
     Image huge = {.width = IMAGE_MAX_PIXELS / 2, .height = 1, .channels = 1};
-    ck_assert_int_eq(attention_picture(&huge, maps, 1, 1, 1, &out, NULL), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(attention_picture(&huge, maps, 1, 1, 1, &out, NULL), MAE_UNSUPPORTED);
 }
 END_TEST
 

@@ -107,7 +107,7 @@ static Image photo(const json_t *row) {
     Error err = {0};
     snprintf(name, sizeof name, "augment/photos/%s", string(row, "photo"));
     ck_assert(golden_path(path, sizeof path, name));
-    ck_assert_msg(image_load(path, 3, &im, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(image_load(path, 3, &im, &err) == MAE_OK, "%s", err.message);
     return im;
 }
 
@@ -117,7 +117,7 @@ static void check_resized_crop(const json_t *row, const TensorFile *s) {
     Image in = photo(row), out;
     Box box = {integer(row, "left"), integer(row, "top"), integer(row, "width"),
                integer(row, "height")};
-    ck_assert_int_eq(resample_crop(&in, box, size, size, &out, NULL), STATUS_OK);
+    ck_assert_int_eq(resample_crop(&in, box, size, size, &out, NULL), MAE_OK);
     for (int64_t y = 0; y < size; y++)
         for (int64_t x = 0; x < size; x++) {
             int64_t from = integer(row, "hflip") ? size - 1 - x : x;
@@ -148,7 +148,7 @@ static void check_eval(const json_t *row, const TensorFile *s) {
     Augment a = make_augment(AUGMENT_EVAL, size);
     ResampleScratch scratch = {0};
     uint8_t *dst = malloc((size_t)(size * size * 3));
-    ck_assert_int_eq(augment_apply(&a, &in, 1, 2, 3, dst, &scratch, NULL), STATUS_OK);
+    ck_assert_int_eq(augment_apply(&a, &in, 1, 2, 3, dst, &scratch, NULL), MAE_OK);
     ck_assert_mem_eq(dst, expected, size * size * 3);
     free(expected);
     free(dst);
@@ -178,7 +178,7 @@ static void check_colour(const char *name, const uint8_t *want, const uint8_t *i
                {"saturation_", augment_saturation},
                {"hue_", augment_hue}};
     Image im;
-    ck_assert_int_eq(image_new(&im, 64, 64, 3, NULL), STATUS_OK);
+    ck_assert_int_eq(image_new(&im, 64, 64, 3, NULL), MAE_OK);
     memcpy(im.pixels, input, 64 * 64 * 3);
     bool found = false;
     for (size_t i = 0; i < 4; i++) {
@@ -209,7 +209,7 @@ END_TEST
 
 static Image ramp(int64_t width, int64_t height, int64_t channels) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), STATUS_OK);
+    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
     for (int64_t i = 0; i < width * height * channels; i++)
         im.pixels[i] = (uint8_t)(i * 37 + i / 11);
     return im;
@@ -224,7 +224,7 @@ START_TEST(flip_mirrors) {
     uint8_t *dst = malloc(N);
     for (int f = 0; f < 2; f++) {
         a.flip = f;
-        ck_assert_int_eq(augment_apply(&a, &in, 1, 1, 1, dst, &scratch, NULL), STATUS_OK);
+        ck_assert_int_eq(augment_apply(&a, &in, 1, 1, 1, dst, &scratch, NULL), MAE_OK);
         for (int y = 0; y < S; y++)
             for (int x = 0; x < S; x++)
                 ck_assert_mem_eq(dst + (y * S + x) * 3,
@@ -267,9 +267,9 @@ START_TEST(same_key_same_pixels) {
             Image in = ramp(61, 47, channels);
             Augment a = make_augment(kinds[k], S);
             size_t n = (size_t)(S * S * channels);
-            ck_assert_int_eq(augment_apply(&a, &in, 5, 1, 8, first, &scratch, NULL), STATUS_OK);
-            ck_assert_int_eq(augment_apply(&a, &in, 5, 2, 8, other, &scratch, NULL), STATUS_OK);
-            ck_assert_int_eq(augment_apply(&a, &in, 5, 1, 8, again, &scratch, NULL), STATUS_OK);
+            ck_assert_int_eq(augment_apply(&a, &in, 5, 1, 8, first, &scratch, NULL), MAE_OK);
+            ck_assert_int_eq(augment_apply(&a, &in, 5, 2, 8, other, &scratch, NULL), MAE_OK);
+            ck_assert_int_eq(augment_apply(&a, &in, 5, 1, 8, again, &scratch, NULL), MAE_OK);
             ck_assert_mem_eq(first, again, n);
             bool random = kinds[k] != AUGMENT_EVAL && kinds[k] != AUGMENT_NONE;
             ck_assert((memcmp(first, other, n) != 0) == random);
@@ -281,7 +281,7 @@ END_TEST
 
 static void apply(const Augment *a, const Image *in, uint8_t *dst) {
     ResampleScratch scratch = {0};
-    ck_assert_int_eq(augment_apply(a, in, 5, 1, 8, dst, &scratch, NULL), STATUS_OK);
+    ck_assert_int_eq(augment_apply(a, in, 5, 1, 8, dst, &scratch, NULL), MAE_OK);
     resample_scratch_free(&scratch);
 }
 
@@ -317,7 +317,7 @@ START_TEST(randaugment_comes_last) {
     apply(&a, &in, got);
     ck_assert_mem_ne(got, want, N);
     Rng rng = rng_make(5, RNG_RANDAUGMENT, 1, 8);
-    ck_assert_int_eq(randaugment_apply(&a.randaugment, &crop, &rng, &scratch, NULL), STATUS_OK);
+    ck_assert_int_eq(randaugment_apply(&a.randaugment, &crop, &rng, &scratch, NULL), MAE_OK);
     ck_assert_mem_eq(got, want, N);
     resample_scratch_free(&scratch);
     image_free(&in);

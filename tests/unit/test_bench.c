@@ -48,10 +48,10 @@ START_TEST(observer_sees_every_op_once) {
     Seen seen = {0};
     int64_t n;
     ModelConfig c = small_config(3, TARGET_NORM_PIX, false);
-    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, &err), STATUS_OK);
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, &err), MAE_OK);
     Vit *v = small_model(d, &c);
     AutoencoderGraph g = small_graph(v, FORWARD_TRAIN, 2);
-    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, &err), STATUS_OK);
+    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, &err), MAE_OK);
     small_feed(v, &g, 3);
     graph_observe(g.graph, see, &seen);
     small_step(v, &g);
@@ -114,7 +114,7 @@ START_TEST(lines_add_up_to_the_step) {
     Error err = {0};
     double ms = 0, flops = 0, shape_ms = 0, shape_flops = 0;
     int64_t calls = 0, shape_calls = 0, optimizers = 0, with_shape = 0;
-    ck_assert_msg(bench_kernels(&o, b, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(bench_kernels(&o, b, &err) == MAE_OK, "%s", err.message);
     ck_assert_str_eq(b->step.task, tasks[_i]);
     for (int i = 0; i < b->n; i++) {
         const MaeBenchKernel *k = &b->lines[i];
@@ -145,7 +145,7 @@ START_TEST(step_counts_what_its_task_computes) {
     Error err = {0};
     for (int i = 0; i < 3; i++) {
         MaeOptions o = small_options(tasks[i]);
-        ck_assert_msg(bench_step(&o, &b[i], &err) == STATUS_OK, "%s", err.message);
+        ck_assert_msg(bench_step(&o, &b[i], &err) == MAE_OK, "%s", err.message);
         ck_assert_str_eq(b[i].task, tasks[i]);
         ck_assert_int_eq(b[i].steps, 4);
         ck_assert(b[i].images_per_s_best >= b[i].images_per_s_median);
@@ -163,7 +163,7 @@ START_TEST(mixing_needs_an_even_batch) {
     MaeBenchStep b;
     Error err = {0};
     o.batch = 3;
-    ck_assert_int_eq(bench_step(&o, &b, &err), STATUS_USAGE);
+    ck_assert_int_eq(bench_step(&o, &b, &err), MAE_USAGE);
     ck_assert(strstr(err.message, "--batch 3") != NULL);
     mae_options_free(&o);
 }

@@ -75,7 +75,7 @@ static const char *make(const char *name, Foreign f) {
         tensors[i] = (NamedTensor){names[i], DTYPE_F32, rows[i].shape, i == 1 ? pos : zeros,
                                    (size_t)shape_numel(rows[i].shape) * sizeof(float)};
     }
-    ck_assert_msg(safetensors_write(path, tensors, N, &meta, f.meta[0] != NULL, &err) == STATUS_OK,
+    ck_assert_msg(safetensors_write(path, tensors, N, &meta, f.meta[0] != NULL, &err) == MAE_OK,
                   "%s", err.message);
     free(zeros);
     free(pos);
@@ -100,7 +100,7 @@ static ModelConfig open_with(const char *path, CheckpointHints hints) {
     *heard = '\0';
     warnings = lines = 0;
     log_set_sink(listen, NULL);
-    ck_assert_msg(checkpoint_open(path, &hints, &c, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_open(path, &hints, &c, &err) == MAE_OK, "%s", err.message);
     log_set_sink(NULL, NULL);
     ModelConfig config = c->config;
     checkpoint_close(c);
@@ -244,7 +244,7 @@ START_TEST(given_statistics) {
     same = c;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         Error err = {0};
-        ck_assert_int_eq(statistics_set(wrong[i].mean, wrong[i].std, &c, &err), STATUS_USAGE);
+        ck_assert_int_eq(statistics_set(wrong[i].mean, wrong[i].std, &c, &err), MAE_USAGE);
         ck_assert_msg(strstr(err.message, wrong[i].says), "%s", err.message);
         ck_assert(statistics_equal(&c, &same));
     }
@@ -252,7 +252,7 @@ START_TEST(given_statistics) {
     Error err = {0};
     statistics_print(c.mean, 3, text);
     ck_assert_str_eq(text, "0.485,0.456,0.406");
-    ck_assert_int_eq(statistics_set("0.5", "0.1,0.2,0.3", &c, &err), STATUS_OK);
+    ck_assert_int_eq(statistics_set("0.5", "0.1,0.2,0.3", &c, &err), MAE_OK);
     ck_assert(c.mean[2] == 0.5f && c.std[1] == 0.2f);
     const char *path = make("model.safetensors", (Foreign){.width = 192});
     ModelConfig given = open_with(

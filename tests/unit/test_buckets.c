@@ -17,10 +17,10 @@ static Vit *model;
 static void describe(const char *name) {
     Error err = {0};
     ModelConfig config;
-    ck_assert(device_open("cpu", 1, NULL, &device, &err) == STATUS_OK);
-    ck_assert(model_preset(name, &config, &err) == STATUS_OK);
-    ck_assert_msg(vit_describe(device, &config, GRADIENTS_SUMMED, -1, &model, &err) == STATUS_OK,
-                  "%s", err.message);
+    ck_assert(device_open("cpu", 1, NULL, &device, &err) == MAE_OK);
+    ck_assert(model_preset(name, &config, &err) == MAE_OK);
+    ck_assert_msg(vit_describe(device, &config, GRADIENTS_SUMMED, -1, &model, &err) == MAE_OK, "%s",
+                  err.message);
 }
 
 static void forget(void) {
@@ -45,7 +45,7 @@ static void check_cut(int size, int64_t n_buckets, int64_t most_wanted, int none
     Reducer *r;
     int64_t most = 0, all = 0;
     int none = 0;
-    ck_assert(reducer_new(&comm, model->params, sizeof(float), true, &r, &err) == STATUS_OK);
+    ck_assert(reducer_new(&comm, model->params, sizeof(float), true, &r, &err) == MAE_OK);
     ck_assert_int_eq(reducer_buckets(r), n_buckets);
     for (int rank = 0; rank < size; rank++) {
         int64_t n = owned_by(&comm, r, rank);

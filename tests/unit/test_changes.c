@@ -50,8 +50,8 @@ START_TEST(only_what_was_given_and_differs) {
     c = differences(MAE_COMMAND_FINETUNE, &before, &now);
     ck_assert_int_eq(c.n, 3);
     ck_assert(changes_have(&c, CHANGE_FREE) && changes_have(&c, CHANGE_MARKED));
-    ck_assert_int_eq(changes_check(&c, "run", true, &err), STATUS_OK);
-    ck_assert_int_eq(changes_check(&c, "run", false, &err), STATUS_USAGE);
+    ck_assert_int_eq(changes_check(&c, "run", true, &err), MAE_OK);
+    ck_assert_int_eq(changes_check(&c, "run", false, &err), MAE_USAGE);
     ck_assert_msg(strstr(err.message, "--lr not set -> 0.5"), "%s", err.message);
     ck_assert_msg(!strstr(err.message, "--threads"), "%s", err.message);
     mae_options_free(&before);
@@ -84,7 +84,7 @@ START_TEST(long_lists) {
         snprintf(name, sizeof name, "--option-%d", i);
         changes_add(&c, CHANGE_MARKED, name, path, i % 2 ? path : "x", NULL);
     }
-    ck_assert_int_eq(changes_check(&c, path, false, &err), STATUS_USAGE);
+    ck_assert_int_eq(changes_check(&c, path, false, &err), MAE_USAGE);
     ck_assert_msg(strstr(err.message, "more\n"), "%s", err.message);
     ck_assert_msg(strstr(err.message, "--restart"), "%s", err.message);
     changes_describe(&c, text, sizeof text);

@@ -45,7 +45,7 @@ static void save(const char *folder, int64_t step) {
     Error err = {0};
     scratch_text(scratch_path("%s/log.jsonl", folder), "");
     CheckpointWriter *w = small_run_writer(&run, scratch_path("%s", folder), false);
-    ck_assert_msg(small_run_save(&run, w, step, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(small_run_save(&run, w, step, &err) == MAE_OK, "%s", err.message);
     writer_free(w);
 }
 
@@ -53,8 +53,7 @@ static void save(const char *folder, int64_t step) {
 static void begin(const char *folder, int64_t before) {
     Error err = {0};
     scratch_text(scratch_path("%s/log.jsonl", folder), "");
-    ck_assert_msg(runfolder_clear(scratch_path("%s", folder), &err) == STATUS_OK, "%s",
-                  err.message);
+    ck_assert_msg(runfolder_clear(scratch_path("%s", folder), &err) == MAE_OK, "%s", err.message);
     if (before) save(folder, before);
 }
 
@@ -97,8 +96,8 @@ static void expect_numbered(const char *folder, int64_t step, bool there) {
     char *path = scratch_path("%s/checkpoint-%lld.safetensors", folder, (long long)step);
     ck_assert_int_eq(file_exists(path), there);
     if (!there) return;
-    ck_assert(file_digest(path, &a, &err) == STATUS_OK);
-    ck_assert(file_digest(scratch_path("%s/last.safetensors", folder), &b, &err) == STATUS_OK);
+    ck_assert(file_digest(path, &a, &err) == MAE_OK);
+    ck_assert(file_digest(scratch_path("%s/last.safetensors", folder), &b, &err) == MAE_OK);
     ck_assert_uint_eq(a.crc32, b.crc32);
     ck_assert_int_eq(a.bytes, b.bytes);
 }
@@ -194,16 +193,16 @@ START_TEST(a_failure_is_reported_and_leaves_a_whole_checkpoint) {
         Status status = small_run_save(&run, w, AFTER, &err);
         reached = !faults_pending();
         faults_fail_at(0, 0);
-        if (status != STATUS_OK) {
+        if (status != MAE_OK) {
             failed++;
-            ck_assert_int_eq(status, STATUS_IO);
+            ck_assert_int_eq(status, MAE_IO);
             ck_assert_msg(strstr(err.message, scratch_path("run")) != NULL, "%s", err.message);
             ck_assert_msg(strstr(err.message, "No space left") != NULL, "%s", err.message);
         }
-        ck_assert(writer_poll(w, &later) == STATUS_OK);
+        ck_assert(writer_poll(w, &later) == MAE_OK);
         int64_t step = expect_whole("run", BEFORE);
-        ck_assert(status != STATUS_OK || step == AFTER);
-        ck_assert_msg(small_run_save(&run, w, 12, &later) == STATUS_OK, "%s", later.message);
+        ck_assert(status != MAE_OK || step == AFTER);
+        ck_assert_msg(small_run_save(&run, w, 12, &later) == MAE_OK, "%s", later.message);
         ck_assert_int_eq(small_run_on_disk(scratch_path("run")), 12);
         writer_free(w);
     }
@@ -235,9 +234,9 @@ START_TEST(a_numbered_checkpoint_stays_what_it_was) {
     Error err = {0};
     char *path = scratch_path("run/checkpoint-3.safetensors");
     save("run", 3);
-    ck_assert(file_digest(path, &before, &err) == STATUS_OK);
+    ck_assert(file_digest(path, &before, &err) == MAE_OK);
     save("run", 4);
-    ck_assert(file_digest(path, &after, &err) == STATUS_OK);
+    ck_assert(file_digest(path, &after, &err) == MAE_OK);
     ck_assert_uint_eq(before.crc32, after.crc32);
     expect_numbered("run", 4, true);
 }
@@ -249,7 +248,7 @@ static void flip_byte(const char *path, size_t at) {
     uint8_t *data;
     size_t bytes;
     Error err = {0};
-    ck_assert(file_read(path, 1 << 24, &data, &bytes, &err) == STATUS_OK);
+    ck_assert(file_read(path, 1 << 24, &data, &bytes, &err) == MAE_OK);
     data[at < bytes ? at : bytes - 1] ^= 1;
     scratch_write(path, data, bytes);
     mem_free(data);
@@ -258,7 +257,7 @@ static void flip_byte(const char *path, size_t at) {
 static void expect_refused(const char *folder, const char *name, const char *why) {
     Error err = {0};
     bool there;
-    ck_assert_int_eq(run_state_open(scratch_path("%s", folder), &there, &err), STATUS_FORMAT);
+    ck_assert_int_eq(run_state_open(scratch_path("%s", folder), &there, &err), MAE_FORMAT);
     ck_assert_msg(strstr(err.message, name) != NULL, "%s", err.message);
     ck_assert_msg(strstr(err.message, why) != NULL, "%s", err.message);
     ck_assert_msg(strstr(err.message, "--restart") != NULL, "%s", err.message);
@@ -272,10 +271,10 @@ START_TEST(a_damaged_file_is_named_with_both_checksums) {
     Error err = {0};
     char *path = scratch_path("run/%s", names[_i]);
     save("run", BEFORE);
-    ck_assert(file_digest(path, &d, &err) == STATUS_OK);
+    ck_assert(file_digest(path, &d, &err) == MAE_OK);
     snprintf(was, sizeof was, "%08x", d.crc32);
     flip_byte(path, 20000);
-    ck_assert(file_digest(path, &d, &err) == STATUS_OK);
+    ck_assert(file_digest(path, &d, &err) == MAE_OK);
     snprintf(is, sizeof is, "%08x", d.crc32);
     expect_refused("run", names[_i], was);
     expect_refused("run", names[_i], is);
@@ -343,7 +342,7 @@ START_TEST(hostile_manifests) {
         Manifest m;
         char *path = scratch_path("m.json");
         scratch_text(path, texts[i]);
-        ck_assert_msg(manifest_read(path, &m, &err) == STATUS_FORMAT, "%s", texts[i]);
+        ck_assert_msg(manifest_read(path, &m, &err) == MAE_FORMAT, "%s", texts[i]);
         ck_assert_ptr_nonnull(strstr(err.message, path));
         scratch_text(scratch_path("run/last.manifest.json"), texts[i]);
         expect_refused("run", MANIFEST_FILE, "delete last.manifest.json");
@@ -374,8 +373,8 @@ START_TEST(a_folder_without_a_manifest) {
     ck_assert_int_eq(small_run_on_disk(scratch_path("run")), AFTER);
     /* No pair at all. */
     rename_in_run("old.weights", WEIGHTS_NAME);
-    ck_assert(run_state_open(scratch_path("run"), &there, &err) == STATUS_OK && there);
-    ck_assert_int_eq(run_state_load(scratch_path("run"), &run.state, &err), STATUS_FORMAT);
+    ck_assert(run_state_open(scratch_path("run"), &there, &err) == MAE_OK && there);
+    ck_assert_int_eq(run_state_load(scratch_path("run"), &run.state, &err), MAE_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.message, "step 10"));
 }
 END_TEST
@@ -393,21 +392,21 @@ START_TEST(states_of_several_processes) {
     scratch_text(scratch_path("run/last.state.notes"), "not ours");
     for (int i = 0; i < 3; i++) {
         char *path;
-        ck_assert(manifest_next_path(scratch_path("run"), names[i], &path, &err) == STATUS_OK);
+        ck_assert(manifest_next_path(scratch_path("run"), names[i], &path, &err) == MAE_OK);
         scratch_text(path, names[i]);
-        ck_assert(file_digest(path, &d, &err) == STATUS_OK);
-        ck_assert(manifest_add(&m, names[i], d, &err) == STATUS_OK);
+        ck_assert(file_digest(path, &d, &err) == MAE_OK);
+        ck_assert(manifest_add(&m, names[i], d, &err) == MAE_OK);
         mem_free(path);
     }
-    ck_assert(manifest_commit(scratch_path("run"), &m, &err) == STATUS_OK);
+    ck_assert(manifest_commit(scratch_path("run"), &m, &err) == MAE_OK);
     manifest_free(&m);
     for (int i = 0; i < 3; i++) ck_assert(is_there("run", names[i]));
     ck_assert(!is_there("run", STATE_NAME));
     ck_assert(is_there("run", "last.state.notes"));
-    ck_assert(run_state_open(scratch_path("run"), &there, &err) == STATUS_OK && there);
+    ck_assert(run_state_open(scratch_path("run"), &there, &err) == MAE_OK && there);
     flip_byte(scratch_path("run/last.state-2-of-2.safetensors"), 0);
     expect_refused("run", "last.state-2-of-2.safetensors", "damaged");
-    ck_assert(runfolder_clear(scratch_path("run"), &err) == STATUS_OK);
+    ck_assert(runfolder_clear(scratch_path("run"), &err) == MAE_OK);
     for (int i = 0; i < 3; i++) ck_assert(!is_there("run", names[i]));
     ck_assert(!is_there("run", MANIFEST_FILE) && !run_state_exists(scratch_path("run")));
 }

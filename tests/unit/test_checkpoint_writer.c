@@ -44,14 +44,14 @@ static void leave(void) {
 static uint32_t crc_of(const char *path) {
     FileDigest d;
     Error err = {0};
-    ck_assert_msg(file_digest(path, &d, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(file_digest(path, &d, &err) == MAE_OK, "%s", err.message);
     return d.crc32;
 }
 
 static void submit(CheckpointWriter *w, int64_t step) {
     Error err = {0};
     small_run_set(&run, step);
-    ck_assert_msg(writer_submit(w, &run.notes, -1, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(writer_submit(w, &run.notes, -1, &err) == MAE_OK, "%s", err.message);
 }
 
 static void expect_same_files(const char *a, const char *b) {
@@ -68,14 +68,14 @@ START_TEST(the_same_bytes_with_a_thread_and_without) {
     for (int64_t step = 1; step <= 3; step++) {
         CheckpointWriter *a = small_run_writer(&run, scratch_path("run"), true);
         CheckpointWriter *b = small_run_writer(&run, scratch_path("plain"), false);
-        ck_assert(small_run_save(&run, a, step, &err) == STATUS_OK);
-        ck_assert(small_run_save(&run, b, step, &err) == STATUS_OK);
+        ck_assert(small_run_save(&run, a, step, &err) == MAE_OK);
+        ck_assert(small_run_save(&run, b, step, &err) == MAE_OK);
         writer_free(a);
         writer_free(b);
         expect_same_files("run", "plain");
     }
     ck_assert(checkpoint_write(scratch_path("weights"), run.state.model, &run.notes, &err) ==
-              STATUS_OK);
+              MAE_OK);
     ck_assert_uint_eq(crc_of(scratch_path("weights")), crc_of(scratch_path("run/" WEIGHTS_NAME)));
     ck_assert_int_eq(warnings, 0);
 }
@@ -88,10 +88,10 @@ START_TEST(what_is_written_is_the_moment_of_submission) {
     faults_gate(true);
     submit(w, 5);
     small_run_set(&run, 6);
-    ck_assert(writer_poll(w, &err) == STATUS_OK);
+    ck_assert(writer_poll(w, &err) == MAE_OK);
     ck_assert(!file_exists(scratch_path("run/" WEIGHTS_NAME)));
     faults_gate(false);
-    ck_assert(writer_wait(w, &err) == STATUS_OK);
+    ck_assert(writer_wait(w, &err) == MAE_OK);
     ck_assert_int_eq(small_run_on_disk(scratch_path("run")), 5);
     writer_free(w);
 }
@@ -126,17 +126,17 @@ START_TEST(a_failure_in_the_thread) {
     Error err = {0};
     CheckpointWriter *w = small_run_writer(&run, scratch_path("run"), true);
     submit(w, 4);
-    ck_assert(writer_wait(w, &err) == STATUS_OK);
+    ck_assert(writer_wait(w, &err) == MAE_OK);
     faults_fail_at(1, EIO);
     submit(w, 5);
-    while (writer_poll(w, &err) == STATUS_OK) usleep(1000);
-    ck_assert_int_eq(err.status, STATUS_IO);
+    while (writer_poll(w, &err) == MAE_OK) usleep(1000);
+    ck_assert_int_eq(err.status, MAE_IO);
     ck_assert_ptr_nonnull(strstr(err.message, "next.safetensors"));
     ck_assert_ptr_nonnull(strstr(err.message, "what was saved before is whole"));
-    ck_assert(writer_poll(w, NULL) == STATUS_OK);
+    ck_assert(writer_poll(w, NULL) == MAE_OK);
     faults_fail_at(1, EIO);
     submit(w, 6);
-    ck_assert_int_eq(writer_wait(w, NULL), STATUS_IO);
+    ck_assert_int_eq(writer_wait(w, NULL), MAE_IO);
     faults_fail_at(1, EIO);
     submit(w, 7);
     writer_free(w);
@@ -179,9 +179,9 @@ START_TEST(every_allocation_fails_once) {
         bool reached = mem_allocations() - before >= n;
         mem_fail_after(0);
         if (!reached) break;
-        if (status != STATUS_OK) failures++;
+        if (status != MAE_OK) failures++;
         int64_t step = small_run_on_disk(scratch_path("run"));
-        ck_assert(step == 5 + n || (step == 4 && status != STATUS_OK));
+        ck_assert(step == 5 + n || (step == 4 && status != MAE_OK));
         submit(w, 4);
     }
     ck_assert_int_gt(failures, 20);

@@ -28,7 +28,7 @@ static int64_t n_bytes(const Image *im) {
 
 static Image blank(int64_t width, int64_t height, int64_t channels, int value) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), STATUS_OK);
+    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
     memset(im.pixels, value, (size_t)n_bytes(&im));
     return im;
 }
@@ -57,7 +57,7 @@ static void apply(Corruption kind, int severity, Image *im, uint64_t sample) {
     Rng rng = rng_make(11, RNG_CORRUPT, 0, sample);
     Error err = {0};
     Status status = corrupt_apply(kind, severity, im, &rng, &err);
-    ck_assert_msg(status == STATUS_OK, "%s %d: %s", corruption_name(kind), severity, err.message);
+    ck_assert_msg(status == MAE_OK, "%s %d: %s", corruption_name(kind), severity, err.message);
 }
 
 static Image corrupted(const Image *im, Corruption kind, int severity, uint64_t sample) {
@@ -317,8 +317,8 @@ START_TEST(frost_is_neither_bare_nor_white) {
         for (uint64_t key = 0; key < 5; key++) {
             Plane p;
             Rng rng = rng_make(2, RNG_CORRUPT, 0, key);
-            ck_assert_int_eq(plane_new(&p, sizes[i][0], sizes[i][1], NULL), STATUS_OK);
-            ck_assert_int_eq(frost_texture(&p, &rng, NULL), STATUS_OK);
+            ck_assert_int_eq(plane_new(&p, sizes[i][0], sizes[i][1], NULL), MAE_OK);
+            ck_assert_int_eq(frost_texture(&p, &rng, NULL), MAE_OK);
             double sum = 0;
             int64_t n = p.width * p.height;
             for (int64_t j = 0; j < n; j++) {
@@ -350,9 +350,9 @@ START_TEST(refuses) {
     Rng rng = rng_make(1, RNG_CORRUPT, 0, 0);
     Image two = blank(8, 8, 2, 9), three = blank(8, 8, 3, 9);
     for (int k = 0; k < CORRUPTION_COUNT; k++) {
-        ck_assert_int_eq(corrupt_apply(k, 1, &two, &rng, NULL), STATUS_UNSUPPORTED);
-        ck_assert_int_eq(corrupt_apply(k, 0, &three, &rng, NULL), STATUS_UNSUPPORTED);
-        ck_assert_int_eq(corrupt_apply(k, 6, &three, &rng, NULL), STATUS_UNSUPPORTED);
+        ck_assert_int_eq(corrupt_apply(k, 1, &two, &rng, NULL), MAE_UNSUPPORTED);
+        ck_assert_int_eq(corrupt_apply(k, 0, &three, &rng, NULL), MAE_UNSUPPORTED);
+        ck_assert_int_eq(corrupt_apply(k, 6, &three, &rng, NULL), MAE_UNSUPPORTED);
     }
     image_free(&two);
     image_free(&three);
@@ -362,15 +362,15 @@ END_TEST
 /* Each allocation of each kind fails once; leaks are the address sanitizer's to see. */
 START_TEST(memory_runs_out) {
     for (int k = 0; k < CORRUPTION_COUNT; k++) {
-        Status status = STATUS_MEMORY;
-        for (int64_t n = 1; status != STATUS_OK; n++) {
+        Status status = MAE_MEMORY;
+        for (int64_t n = 1; status != MAE_OK; n++) {
             Image im = scene(64, 64, 3);
             Rng rng = rng_make(1, RNG_CORRUPT, 0, 0);
             mem_fail_after(n);
             status = corrupt_apply(k, 5, &im, &rng, NULL);
             mem_fail_after(0);
-            ck_assert_msg(status == STATUS_OK || status == STATUS_MEMORY, "%s, allocation %d: %s",
-                          corruption_name(k), (int)n, status_name(status));
+            ck_assert_msg(status == MAE_OK || status == MAE_MEMORY, "%s, allocation %d: %s",
+                          corruption_name(k), (int)n, mae_status_name(status));
             ck_assert_int_lt(n, 100);
             image_free(&im);
         }

@@ -53,9 +53,9 @@ static void expect_xml(const char *text) {
 static char *picture(const char *run, size_t *bytes) {
     Error err = {0};
     uint8_t *text;
-    ck_assert_msg(curves_write(scratch_path("%s", run), &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(curves_write(scratch_path("%s", run), &err) == MAE_OK, "%s", err.message);
     Status status = file_read(scratch_path("%s/curves.svg", run), 1 << 20, &text, bytes, &err);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    ck_assert_msg(status == MAE_OK, "%s", err.message);
     ck_assert_ptr_nonnull(strstr((char *)text, "<svg "));
     expect_xml((char *)text);
     return (char *)text;
@@ -163,7 +163,7 @@ END_TEST
 
 START_TEST(failures) {
     Error err = {0};
-    ck_assert_int_eq(curves_write(scratch_path("missing"), &err), STATUS_IO);
+    ck_assert_int_eq(curves_write(scratch_path("missing"), &err), MAE_IO);
     ck_assert_ptr_nonnull(strstr(err.message, "missing"));
     scratch_text(scratch_path("run/log.jsonl"),
                  "{\"kind\":\"step\",\"step\":1,\"epoch\":1,\"loss\":2,\"lr\":0.1}\n");
@@ -171,8 +171,8 @@ START_TEST(failures) {
         mem_fail_after(n);
         Status status = curves_write(scratch_path("run"), NULL);
         mem_fail_after(0);
-        if (status == STATUS_OK) break;
-        ck_assert_int_eq(status, STATUS_MEMORY);
+        if (status == MAE_OK) break;
+        ck_assert_int_eq(status, MAE_MEMORY);
         ck_assert_int_lt(n, 60);
     }
     ck_assert(file_exists(scratch_path("run/curves.svg")));

@@ -21,7 +21,7 @@ static const DatasetOptions rgb = {.channels = 3};
 static Dataset *open_source(const char *source, DatasetOptions options) {
     Error err = {0};
     Dataset *d = NULL;
-    ck_assert_msg(dataset_open(source, options, &d, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(dataset_open(source, options, &d, &err) == MAE_OK, "%s", err.message);
     return d;
 }
 
@@ -36,7 +36,7 @@ static void refuse(const char *source, Status expected, const char *part) {
 static Sample fetch(Dataset *d, int64_t index) {
     Error err = {0};
     Sample s = {0};
-    ck_assert_msg(dataset_fetch(d, index, &s, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(dataset_fetch(d, index, &s, &err) == MAE_OK, "%s", err.message);
     return s;
 }
 
@@ -114,16 +114,16 @@ END_TEST
 
 START_TEST(nothing_found) {
     scratch_text(scratch_path("empty/readme.txt"), "x");
-    refuse(scratch_path("empty"), STATUS_EMPTY, ".webp");
-    refuse(scratch_path("empty"), STATUS_EMPTY, scratch_path("empty"));
-    refuse(scratch_path("missing"), STATUS_IO, "no such file");
-    refuse(scratch_path("empty/readme.md"), STATUS_IO, "readme.md");
+    refuse(scratch_path("empty"), MAE_EMPTY, ".webp");
+    refuse(scratch_path("empty"), MAE_EMPTY, scratch_path("empty"));
+    refuse(scratch_path("missing"), MAE_IO, "no such file");
+    refuse(scratch_path("empty/readme.md"), MAE_IO, "readme.md");
     scratch_text(scratch_path("photo.bin"), "x");
-    refuse(scratch_path("photo.bin"), STATUS_UNSUPPORTED, "prefix");
-    refuse("folder:", STATUS_USAGE, "colon");
-    refuse("", STATUS_USAGE, "empty source");
+    refuse(scratch_path("photo.bin"), MAE_UNSUPPORTED, "prefix");
+    refuse("folder:", MAE_USAGE, "colon");
+    refuse("", MAE_USAGE, "empty source");
     scratch_text(scratch_path("empty.txt"), "\n\n");
-    refuse(scratch_path("empty.txt"), STATUS_EMPTY, "path<TAB>label");
+    refuse(scratch_path("empty.txt"), MAE_EMPTY, "path<TAB>label");
 }
 END_TEST
 
@@ -152,7 +152,7 @@ START_TEST(list_with_numbers_and_names) {
     ck_assert_int_eq(dataset_n_classes(d), 0);
     dataset_close(d);
     scratch_text(scratch_path("l/some.txt"), "x/1.png\t1\n2.png\n");
-    refuse(scratch_path("l/some.txt"), STATUS_FORMAT, "label all or none");
+    refuse(scratch_path("l/some.txt"), MAE_FORMAT, "label all or none");
 }
 END_TEST
 
@@ -182,7 +182,7 @@ static void tar_add_png(struct archive *a, const char *name, int number) {
     size_t bytes;
     Error err = {0};
     scratch_png(scratch_path("tmp.png"), number, 5, 4);
-    ck_assert_int_eq(file_read(scratch_path("tmp.png"), 1 << 20, &data, &bytes, &err), STATUS_OK);
+    ck_assert_int_eq(file_read(scratch_path("tmp.png"), 1 << 20, &data, &bytes, &err), MAE_OK);
     tar_add(a, name, data, bytes);
     mem_free(data);
 }
@@ -221,9 +221,9 @@ START_TEST(tar_shards) {
     }
     expect_end(dataset_name(d, 0), "s-08.tar:d.x/0001.png");
     dataset_close(d);
-    refuse(scratch_path("s-{08..11}.tar"), STATUS_IO, "s-11.tar");
-    refuse(scratch_path("s-{8,9}.tar"), STATUS_IO, "s-{8");
-    refuse(scratch_path("s-10.tar"), STATUS_EMPTY, ".jfif");
+    refuse(scratch_path("s-{08..11}.tar"), MAE_IO, "s-11.tar");
+    refuse(scratch_path("s-{8,9}.tar"), MAE_IO, "s-{8");
+    refuse(scratch_path("s-10.tar"), MAE_EMPTY, ".jfif");
 }
 END_TEST
 
@@ -231,15 +231,15 @@ START_TEST(tar_refused) {
     struct archive *a = tar_create(scratch_path("z.tar"), true);
     tar_add_png(a, "1.png", 1);
     tar_finish(a);
-    refuse(scratch_path("z.tar"), STATUS_UNSUPPORTED, "gzip");
+    refuse(scratch_path("z.tar"), MAE_UNSUPPORTED, "gzip");
     scratch_text(scratch_path("junk.tar"), "this is no archive at all");
-    refuse(scratch_path("junk.tar"), STATUS_FORMAT, "junk.tar");
+    refuse(scratch_path("junk.tar"), MAE_FORMAT, "junk.tar");
     a = tar_create(scratch_path("half.tar"), false);
     tar_add_png(a, "1.png", 1);
     tar_add(a, "1.cls", "1", 1);
     tar_add_png(a, "2.png", 1);
     tar_finish(a);
-    refuse(scratch_path("half.tar"), STATUS_FORMAT, "has no label");
+    refuse(scratch_path("half.tar"), MAE_FORMAT, "has no label");
 }
 END_TEST
 
@@ -251,7 +251,7 @@ START_TEST(tar_changed_while_open) {
     ck_assert_int_eq(truncate(scratch_path("c.tar"), 520), 0);
     Error err = {0};
     Sample s = {0};
-    ck_assert_int_eq(dataset_fetch(d, 0, &s, &err), STATUS_IO);
+    ck_assert_int_eq(dataset_fetch(d, 0, &s, &err), MAE_IO);
     ck_assert_ptr_nonnull(strstr(err.message, "c.tar:1.png"));
     dataset_close(d);
 }
@@ -290,9 +290,9 @@ START_TEST(cifar_ten) {
     ck_assert_ptr_nonnull(strstr(dataset_describe(d), "(test)"));
     dataset_close(d);
     ck_assert_int_eq(truncate(scratch_path("c10/data_batch_3.bin"), 3000), 0);
-    refuse(scratch_path("c10:train"), STATUS_FORMAT, "data_batch_3.bin");
+    refuse(scratch_path("c10:train"), MAE_FORMAT, "data_batch_3.bin");
     ck_assert_int_eq(unlink(scratch_path("c10/data_batch_3.bin")), 0);
-    refuse(scratch_path("c10:train"), STATUS_IO, "data_batch_3.bin");
+    refuse(scratch_path("c10:train"), MAE_IO, "data_batch_3.bin");
 }
 END_TEST
 
@@ -322,7 +322,7 @@ START_TEST(cifar_cut_short_under_way) {
         Error err = {0};
         Sample s = {0};
         Status status = dataset_fetch(d, i, &s, &err);
-        ck_assert_int_eq(status, i < 2 ? STATUS_OK : STATUS_IO);
+        ck_assert_int_eq(status, i < 2 ? MAE_OK : MAE_IO);
         if (i >= 2) ck_assert_ptr_nonnull(strstr(err.message, "test_batch.bin#"));
         dataset_release(&s);
     }
@@ -352,9 +352,9 @@ START_TEST(synthetic_images) {
     a = fetch(d, 0);
     dataset_release(&a);
     dataset_close(d);
-    refuse("synthetic:0", STATUS_USAGE, "synthetic:NxHEIGHTxWIDTH");
-    refuse("synthetic:5x3", STATUS_USAGE, "synthetic:5x3");
-    refuse("synthetic:99999999999999999999", STATUS_USAGE, "expected");
+    refuse("synthetic:0", MAE_USAGE, "synthetic:NxHEIGHTxWIDTH");
+    refuse("synthetic:5x3", MAE_USAGE, "synthetic:5x3");
+    refuse("synthetic:99999999999999999999", MAE_USAGE, "expected");
 }
 END_TEST
 
@@ -388,7 +388,7 @@ START_TEST(tiles_of_photos) {
         dataset_close(d);
     }
     scratch_png(scratch_path("p/c.png"), 3, 7, 7);
-    refuse(source, STATUS_SHAPE, "c.png");
+    refuse(source, MAE_SHAPE, "c.png");
 }
 END_TEST
 
@@ -416,7 +416,7 @@ START_TEST(joined_sources) {
     expect_png(d, 0, 4, 4, 4);
     dataset_close(d);
     snprintf(source, sizeof source, "%s,%s", scratch_path("a"), scratch_path("nowhere"));
-    refuse(source, STATUS_IO, "nowhere");
+    refuse(source, MAE_IO, "nowhere");
 }
 END_TEST
 
@@ -502,14 +502,14 @@ START_TEST(memory_runs_out) {
         mem_fail_after(n);
         Status status =
             dataset_open(source, (DatasetOptions){.channels = 3, .cache_bytes = 1 << 20}, &d, &err);
-        for (int i = 0; i < 5 && status == STATUS_OK; i++) {
+        for (int i = 0; i < 5 && status == MAE_OK; i++) {
             status = dataset_fetch(d, i, &s, &err);
             dataset_release(&s);
         }
         mem_fail_after(0);
         dataset_close(d);
-        if (status == STATUS_OK) return;
-        ck_assert_msg(status == STATUS_MEMORY, "allocation %d: %s", n, err.message);
+        if (status == MAE_OK) return;
+        ck_assert_msg(status == MAE_MEMORY, "allocation %d: %s", n, err.message);
     }
     ck_abort_msg("never succeeded");
 }

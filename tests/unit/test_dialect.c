@@ -19,7 +19,7 @@ static Device *device;
 
 static void open_device(void) {
     Error err = {0};
-    ck_assert_msg(device_open("cpu", 1, NULL, &device, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(device_open("cpu", 1, NULL, &device, &err) == MAE_OK, "%s", err.message);
 }
 
 static void close_device(void) {
@@ -89,7 +89,7 @@ static void convert(const char *in, const char *out, const char *to, const char 
     Error err = {0};
     MaeConversion r;
     MaeOptions o = options_of(to, names);
-    ck_assert_msg(convert_file(in, out, &o, &r, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(convert_file(in, out, &o, &r, &err) == MAE_OK, "%s", err.message);
     ck_assert_double_eq(r.weight_change, 0);
     mae_options_free(&o);
 }
@@ -97,11 +97,10 @@ static void convert(const char *in, const char *out, const char *to, const char 
 static Vit *load(const char *path, CheckpointFile **file) {
     Error err = {0};
     Vit *v = NULL;
-    ck_assert_msg(checkpoint_open(path, NULL, file, &err) == STATUS_OK, "%s", err.message);
-    ck_assert_msg(vit_new(device, &(*file)->config, GRADIENTS_NONE, TUNE_ALL, &v, &err) ==
-                      STATUS_OK,
+    ck_assert_msg(checkpoint_open(path, NULL, file, &err) == MAE_OK, "%s", err.message);
+    ck_assert_msg(vit_new(device, &(*file)->config, GRADIENTS_NONE, TUNE_ALL, &v, &err) == MAE_OK,
                   "%s", err.message);
-    ck_assert_msg(checkpoint_read(*file, v, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_read(*file, v, &err) == MAE_OK, "%s", err.message);
     return v;
 }
 
@@ -117,7 +116,7 @@ START_TEST(there_and_back) {
     Vit *v = small_model(device, &c);
     CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5, .top1 = -1};
     char *native = strdup(scratch_path("native.safetensors"));
-    ck_assert_msg(checkpoint_write(native, v, &notes, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_write(native, v, &notes, &err) == MAE_OK, "%s", err.message);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         CheckpointFile *file = NULL;
         char *out = strdup(scratch_path("%s", ways[i][1]));
@@ -149,7 +148,7 @@ START_TEST(a_mask_token_in_the_encoder_comes_back) {
     char *native = strdup(scratch_path("native.safetensors"));
     char *out = strdup(scratch_path("official.pth"));
     CheckpointFile *file = NULL;
-    ck_assert_msg(checkpoint_write(native, v, &notes, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_write(native, v, &notes, &err) == MAE_OK, "%s", err.message);
     convert(native, out, "official", "v4");
     Vit *back = load(out, &file);
     expect_same(v, back);
@@ -173,7 +172,7 @@ static Status give(void *user, size_t i, void *out, Error *err) {
     const Renamed *r = user;
     (void)err;
     params_get(r->vit->params, r->params[i], out);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void write_renamed(const Vit *v, Dialect d, const char *prefix, const char *path) {
@@ -192,7 +191,7 @@ static void write_renamed(const Vit *v, Dialect d, const char *prefix, const cha
                                          (size_t)p->numel * sizeof(float)};
     }
     ck_assert_msg(safetensors_write_filled(path, r.tensors, r.n, NULL, 0, give, &r, NULL, &err) ==
-                      STATUS_OK,
+                      MAE_OK,
                   "%s", err.message);
     for (size_t i = 0; i < r.n; i++) free((void *)(uintptr_t)r.tensors[i].name);
     free(r.tensors);
@@ -217,17 +216,16 @@ START_TEST(prefixes_and_mmpretrain) {
         CheckpointHints hints = {.heads = c.heads, .decoder_heads = c.decoder_heads, .target = -1};
         char *path = scratch_path("renamed.safetensors");
         write_renamed(v, cases[i].dialect, cases[i].prefix, path);
-        ck_assert_int_eq(checkpoint_open(path, NULL, &file, &err), STATUS_FORMAT);
+        ck_assert_int_eq(checkpoint_open(path, NULL, &file, &err), MAE_FORMAT);
         ck_assert_ptr_nonnull(strstr(err.message, "--heads"));
         err = (Error){0};
-        ck_assert_msg(checkpoint_open(path, &hints, &file, &err) == STATUS_OK, "%s", err.message);
+        ck_assert_msg(checkpoint_open(path, &hints, &file, &err) == MAE_OK, "%s", err.message);
         ck_assert_int_eq(file->dialect.dialect, cases[i].dialect);
         ck_assert_str_eq(file->dialect.prefix, cases[i].prefix);
         ck_assert_ptr_nonnull(strstr(file->unknown, "target not said"));
         Vit *back = NULL;
-        ck_assert(vit_new(device, &file->config, GRADIENTS_NONE, TUNE_ALL, &back, &err) ==
-                  STATUS_OK);
-        ck_assert_msg(checkpoint_read(file, back, &err) == STATUS_OK, "%s", err.message);
+        ck_assert(vit_new(device, &file->config, GRADIENTS_NONE, TUNE_ALL, &back, &err) == MAE_OK);
+        ck_assert_msg(checkpoint_read(file, back, &err) == MAE_OK, "%s", err.message);
         expect_same(v, back);
         vit_free(back);
         checkpoint_close(file);
@@ -247,9 +245,9 @@ START_TEST(what_has_no_place_there) {
     Vit *v = small_model(device, &c);
     char *path = strdup(scratch_path("mean.safetensors"));
     CheckpointNotes notes = {.preset = "custom", .top1 = -1};
-    ck_assert_msg(checkpoint_write(path, v, &notes, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_write(path, v, &notes, &err) == MAE_OK, "%s", err.message);
     MaeOptions o = options_of("hf", "v4");
-    ck_assert_int_eq(convert_file(path, scratch_path("out"), &o, &r, &err), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(convert_file(path, scratch_path("out"), &o, &r, &err), MAE_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(err.message, "mean of the patches"));
     mae_options_free(&o);
     free(path);

@@ -22,8 +22,8 @@ static void expect_shares(const int *size, int n_classes, int64_t wanted, const 
             if (round < size[c]) label[n++] = c;
     for (uint64_t seed = 0; seed < 5; seed++) {
         memset(got, 0, sizeof got);
-        ck_assert_msg(draw_by_class(label, n, n_classes, wanted, seed, taken, &err) == STATUS_OK,
-                      "%s", err.message);
+        ck_assert_msg(draw_by_class(label, n, n_classes, wanted, seed, taken, &err) == MAE_OK, "%s",
+                      err.message);
         for (int i = 0; i < n; i++) got[label[i]] += taken[i];
         for (int c = 0; c < n_classes; c++)
             ck_assert_msg(got[c] == expected[c], "seed %d, class %d: %d instead of %d", (int)seed,
@@ -48,7 +48,7 @@ START_TEST(equal_remainders_are_drawn) {
     uint8_t taken[40];
     for (int i = 0; i < 40; i++) label[i] = i % 4;
     for (uint64_t seed = 0; seed < 20; seed++) {
-        ck_assert_int_eq(draw_by_class(label, 40, 4, 1, seed, taken, NULL), STATUS_OK);
+        ck_assert_int_eq(draw_by_class(label, 40, 4, 1, seed, taken, NULL), MAE_OK);
         for (int i = 0; i < 40; i++) which |= taken[i] << label[i];
     }
     ck_assert_int_eq(which, 15);
@@ -59,7 +59,7 @@ static Dataset *open_limited(const char *source, int64_t limit, uint64_t seed) {
     Error err = {0};
     Dataset *d = NULL;
     DatasetOptions o = {.channels = 3, .limit = limit, .seed = seed};
-    ck_assert_msg(dataset_open(source, o, &d, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(dataset_open(source, o, &d, &err) == MAE_OK, "%s", err.message);
     return d;
 }
 
@@ -110,8 +110,8 @@ START_TEST(a_limit_of_what_a_split_leaves) {
     DatasetOptions o = {.channels = 3, .split_share = 0.25, .limit = 20, .seed = 7}, h = o;
     h.held_out = true;
     h.limit = -4;
-    ck_assert_int_eq(dataset_open("synthetic:80x4x4", o, &kept, NULL), STATUS_OK);
-    ck_assert_int_eq(dataset_open("synthetic:80x4x4", h, &held, NULL), STATUS_OK);
+    ck_assert_int_eq(dataset_open("synthetic:80x4x4", o, &kept, NULL), MAE_OK);
+    ck_assert_int_eq(dataset_open("synthetic:80x4x4", h, &held, NULL), MAE_OK);
     ck_assert_int_eq(dataset_count(kept), 20);
     ck_assert_int_eq(dataset_count(held), 4);
     for (int i = 0; i < 20; i++)
@@ -139,8 +139,8 @@ START_TEST(memory_runs_out) {
         Status status = dataset_open("synthetic:12x4x4", o, &d, &err);
         mem_fail_after(0);
         dataset_close(d);
-        if (status == STATUS_OK) return;
-        ck_assert_int_eq(status, STATUS_MEMORY);
+        if (status == MAE_OK) return;
+        ck_assert_int_eq(status, MAE_MEMORY);
     }
     ck_abort_msg("never succeeded");
 }

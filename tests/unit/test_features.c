@@ -24,7 +24,7 @@ static uint8_t pixels[B * IMAGE];
 static void setup(void) {
     Error err = {0};
     Rng rng = rng_make(3, RNG_SYNTHETIC, 0, 0);
-    ck_assert_msg(device_open("cpu", 1, NULL, &device, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(device_open("cpu", 1, NULL, &device, &err) == MAE_OK, "%s", err.message);
     for (int i = 0; i < B * IMAGE; i++) pixels[i] = (uint8_t)rng_range(&rng, 0, 256);
 }
 
@@ -51,7 +51,7 @@ static void features_of(Vit *v, FeaturePool pool, int64_t block, int64_t n, floa
     Error err = {0};
     Encoder *e = NULL;
     EncoderOptions o = {.batch = B, .pool = pool, .block = block};
-    ck_assert_msg(encoder_new(v, o, &e, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(encoder_new(v, o, &e, &err) == MAE_OK, "%s", err.message);
     ck_assert_int_eq(encoder_values(e), pool == FEATURES_ALL ? T * D : D);
     encoder_run(e, pixels, n, out);
     encoder_free(e);
@@ -133,10 +133,10 @@ START_TEST(the_default_is_the_encoder_of_the_autoencoder) {
     AutoencoderGraph g;
     float mean[B * D], cls[B * D], pooled[B * D], latent[B * T * D];
     int32_t ids[B * P];
-    ck_assert(autoencoder_graph(v, FORWARD_ENCODE, B, P, false, &g, &err) == STATUS_OK);
+    ck_assert(autoencoder_graph(v, FORWARD_ENCODE, B, P, false, &g, &err) == MAE_OK);
     graph_keep(g.graph, g.latent);
     graph_keep(g.graph, g.pooled);
-    ck_assert(graph_plan(g.graph, GRAPH_INFER, &err) == STATUS_OK);
+    ck_assert(graph_plan(g.graph, GRAPH_INFER, &err) == MAE_OK);
     for (int i = 0; i < B * P; i++) ids[i] = i % P;
     graph_set(g.graph, g.ids_keep, ids);
     graph_set(g.graph, g.pixels, pixels);
@@ -173,7 +173,7 @@ START_TEST(a_classifier_has_its_own_features) {
     Vit *v = classifier(head, pool);
     Evaluator *e = NULL;
     float got[B * D], want[B * D], raw[B * D];
-    ck_assert_msg(evaluator_new(v, B, &e, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(evaluator_new(v, B, &e, &err) == MAE_OK, "%s", err.message);
     evaluator_logits(e, pixels, B, NULL, want);
     features_of(v, own, 0, B, got);
     ck_assert_mem_eq(got, want, sizeof got);
@@ -189,7 +189,7 @@ static void assert_refused(Vit *v, FeaturePool pool, int64_t block, const char *
     Error err = {0};
     Encoder *e = NULL;
     EncoderOptions o = {.batch = 1, .pool = pool, .block = block};
-    ck_assert(encoder_new(v, o, &e, &err) == STATUS_USAGE);
+    ck_assert(encoder_new(v, o, &e, &err) == MAE_USAGE);
     ck_assert_ptr_null(e);
     ck_assert_msg(strstr(err.message, says) != NULL, "%s", err.message);
 }
@@ -216,7 +216,7 @@ static void attention_of(Vit *v, int64_t block, int64_t image, float *out) {
     Error err = {0};
     Encoder *e = NULL;
     EncoderOptions o = {.batch = B, .pool = FEATURES_CLS, .block = block, .attention = true};
-    ck_assert_msg(encoder_new(v, o, &e, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(encoder_new(v, o, &e, &err) == MAE_OK, "%s", err.message);
     encoder_run(e, pixels, B, NULL);
     encoder_attention(e, image, out);
     encoder_free(e);

@@ -35,7 +35,7 @@ static void expect_content(const char *expected) {
     uint8_t *data;
     size_t bytes;
     Error err = {0};
-    ck_assert_msg(file_read(path, 1000, &data, &bytes, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(file_read(path, 1000, &data, &bytes, &err) == MAE_OK, "%s", err.message);
     ck_assert_uint_eq(bytes, strlen(expected));
     ck_assert_str_eq((char *)data, expected);
     mem_free(data);
@@ -45,16 +45,16 @@ START_TEST(write_and_read) {
     Error err = {0};
     ByteSource s;
     char part[3];
-    ck_assert_int_eq(file_write_all(path, "tokens", 6, &err), STATUS_OK);
+    ck_assert_int_eq(file_write_all(path, "tokens", 6, &err), MAE_OK);
     expect_content("tokens");
     ck_assert(!file_exists(temporary));
-    ck_assert_int_eq(byte_source_open(path, &s, &err), STATUS_OK);
+    ck_assert_int_eq(byte_source_open(path, &s, &err), MAE_OK);
     ck_assert_uint_eq(s.bytes, 6);
-    ck_assert_int_eq(byte_source_read(&s, 2, part, 3, "part", &err), STATUS_OK);
+    ck_assert_int_eq(byte_source_read(&s, 2, part, 3, "part", &err), MAE_OK);
     ck_assert_mem_eq(part, "ken", 3);
     byte_source_close(&s);
     byte_source_close(&s);
-    ck_assert_int_eq(file_write_all(path, "", 0, &err), STATUS_OK);
+    ck_assert_int_eq(file_write_all(path, "", 0, &err), MAE_OK);
     expect_content("");
 }
 END_TEST
@@ -62,9 +62,9 @@ END_TEST
 START_TEST(memory_is_read_like_a_file) {
     char part[3];
     ByteSource s = byte_source_of("x", "tokens", 6);
-    ck_assert_int_eq(byte_source_read(&s, 3, part, 3, "part", NULL), STATUS_OK);
+    ck_assert_int_eq(byte_source_read(&s, 3, part, 3, "part", NULL), MAE_OK);
     ck_assert_mem_eq(part, "ens", 3);
-    ck_assert_int_eq(byte_source_read(&s, 6, part, 0, "nothing", NULL), STATUS_OK);
+    ck_assert_int_eq(byte_source_read(&s, 6, part, 0, "nothing", NULL), MAE_OK);
     byte_source_close(&s);
 }
 END_TEST
@@ -74,11 +74,11 @@ START_TEST(file_cut_while_open) {
     Error err = {0};
     ByteSource s;
     char all[6];
-    ck_assert_int_eq(file_write_all(path, "tokens", 6, NULL), STATUS_OK);
-    ck_assert_int_eq(byte_source_open(path, &s, NULL), STATUS_OK);
+    ck_assert_int_eq(file_write_all(path, "tokens", 6, NULL), MAE_OK);
+    ck_assert_int_eq(byte_source_open(path, &s, NULL), MAE_OK);
     ck_assert_int_eq(truncate(path, 4), 0);
-    ck_assert_int_eq(byte_source_read(&s, 0, all, 4, "the start", &err), STATUS_OK);
-    ck_assert_int_eq(byte_source_read(&s, 0, all, 6, "the words", &err), STATUS_IO);
+    ck_assert_int_eq(byte_source_read(&s, 0, all, 4, "the start", &err), MAE_OK);
+    ck_assert_int_eq(byte_source_read(&s, 0, all, 6, "the words", &err), MAE_IO);
     ck_assert_ptr_nonnull(strstr(err.message, path));
     ck_assert_ptr_nonnull(strstr(err.message, "the words: the file became shorter"));
     byte_source_close(&s);
@@ -88,9 +88,9 @@ END_TEST
 START_TEST(abandoned_write_leaves_the_old_file) {
     Error err = {0};
     FileWriter *w;
-    ck_assert_int_eq(file_write_all(path, "old", 3, &err), STATUS_OK);
-    ck_assert_int_eq(file_writer_open(path, &w, &err), STATUS_OK);
-    ck_assert_int_eq(file_writer_write(w, "new", 3, &err), STATUS_OK);
+    ck_assert_int_eq(file_write_all(path, "old", 3, &err), MAE_OK);
+    ck_assert_int_eq(file_writer_open(path, &w, &err), MAE_OK);
+    ck_assert_int_eq(file_writer_write(w, "new", 3, &err), MAE_OK);
     ck_assert(file_exists(temporary));
     expect_content("old");
     file_writer_close(w);
@@ -107,14 +107,14 @@ START_TEST(many_sizes_of_write) {
     Error err = {0};
     FileWriter *w;
     for (size_t i = 0; i < TOTAL; i++) data[i] = (uint8_t)(i * 31 >> 3);
-    ck_assert_int_eq(file_writer_open(path, &w, &err), STATUS_OK);
+    ck_assert_int_eq(file_writer_open(path, &w, &err), MAE_OK);
     size_t done = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; done += sizes[i++])
-        ck_assert_int_eq(file_writer_write(w, data + done, sizes[i], &err), STATUS_OK);
+        ck_assert_int_eq(file_writer_write(w, data + done, sizes[i], &err), MAE_OK);
     ck_assert_uint_eq(done, TOTAL);
-    ck_assert_int_eq(file_writer_commit(w, &err), STATUS_OK);
+    ck_assert_int_eq(file_writer_commit(w, &err), MAE_OK);
     file_writer_close(w);
-    ck_assert_int_eq(file_read(path, TOTAL, &back, &bytes, &err), STATUS_OK);
+    ck_assert_int_eq(file_read(path, TOTAL, &back, &bytes, &err), MAE_OK);
     ck_assert(bytes == TOTAL && memcmp(data, back, TOTAL) == 0);
     mem_free(back);
     mem_free(data);
@@ -127,29 +127,29 @@ START_TEST(failures_name_the_path) {
     FileWriter *w;
     uint8_t *data;
     size_t bytes;
-    ck_assert_int_eq(byte_source_open(path, &s, &err), STATUS_IO);
+    ck_assert_int_eq(byte_source_open(path, &s, &err), MAE_IO);
     ck_assert_ptr_nonnull(strstr(err.message, path));
-    ck_assert_int_eq(byte_source_open(folder, &s, NULL), STATUS_IO);
-    ck_assert_int_eq(file_read(folder, 10, &data, &bytes, NULL), STATUS_IO);
-    ck_assert_int_eq(file_writer_open("/no-such-folder/x", &w, NULL), STATUS_IO);
-    ck_assert_int_eq(file_write_all(path, "12345", 5, NULL), STATUS_OK);
-    ck_assert_int_eq(file_read(path, 4, &data, &bytes, NULL), STATUS_IO);
+    ck_assert_int_eq(byte_source_open(folder, &s, NULL), MAE_IO);
+    ck_assert_int_eq(file_read(folder, 10, &data, &bytes, NULL), MAE_IO);
+    ck_assert_int_eq(file_writer_open("/no-such-folder/x", &w, NULL), MAE_IO);
+    ck_assert_int_eq(file_write_all(path, "12345", 5, NULL), MAE_OK);
+    ck_assert_int_eq(file_read(path, 4, &data, &bytes, NULL), MAE_IO);
     ck_assert_ptr_null(data);
-    ck_assert_int_eq(file_read("/dev/zero", 100000, &data, &bytes, NULL), STATUS_IO);
+    ck_assert_int_eq(file_read("/dev/zero", 100000, &data, &bytes, NULL), MAE_IO);
 }
 END_TEST
 
 START_TEST(every_failing_allocation_is_reported) {
     Error err = {0};
-    ck_assert_int_eq(file_write_all(path, "old", 3, &err), STATUS_OK);
+    ck_assert_int_eq(file_write_all(path, "old", 3, &err), MAE_OK);
     int n = 1;
     for (;; n++) {
         mem_fail_after(n);
         Status status = file_write_all(path, "new", 3, NULL);
         mem_fail_after(0);
         ck_assert(!file_exists(temporary));
-        if (status == STATUS_OK) break;
-        ck_assert_int_eq(status, STATUS_MEMORY);
+        if (status == MAE_OK) break;
+        ck_assert_int_eq(status, MAE_MEMORY);
         ck_assert_int_lt(n, 20);
     }
     ck_assert_int_gt(n, 3);
@@ -160,10 +160,10 @@ END_TEST
 static void refuse_writing(const char *where, const char *words) {
     Error err = {0};
     FileWriter *w;
-    ck_assert_int_eq(file_writer_open(where, &w, &err), STATUS_IO);
+    ck_assert_int_eq(file_writer_open(where, &w, &err), MAE_IO);
     ck_assert_ptr_null(w);
     ck_assert_msg(strstr(err.message, words) != NULL, "%s", err.message);
-    ck_assert_int_eq(file_check_output(where, NULL), STATUS_IO);
+    ck_assert_int_eq(file_check_output(where, NULL), MAE_IO);
 }
 
 /* What is no regular file is written into or refused, and stays what it is. */
@@ -175,7 +175,7 @@ START_TEST(other_kinds_of_output) {
     ck_assert(file_is_stream(path) && !file_is_standard_output(path));
     int reader = open(path, O_RDONLY | O_NONBLOCK);
     ck_assert_int_ge(reader, 0);
-    ck_assert_msg(file_write_all(path, "abc", 3, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(file_write_all(path, "abc", 3, &err) == MAE_OK, "%s", err.message);
     ck_assert_int_eq(read(reader, text, sizeof text), 3);
     ck_assert_str_eq(text, "abc");
     close(reader);
@@ -204,14 +204,14 @@ START_TEST(descriptors) {
     ck_assert(file_is_stream(name) && file_is_stream("-") && file_is_stream("/dev/stdout"));
     ck_assert(file_is_standard_output("-") && file_is_standard_output("/proc/self/fd/1"));
     ck_assert(!file_is_standard_output(name) && !file_is_standard_output("/dev/fd/1x"));
-    ck_assert_int_eq(file_write_all(name, "abc", 3, &err), STATUS_OK);
+    ck_assert_int_eq(file_write_all(name, "abc", 3, &err), MAE_OK);
     ck_assert_int_eq(read(ends[0], text, sizeof text), 3);
     ck_assert_str_eq(text, "abc");
     close(ends[0]);
-    ck_assert_int_eq(file_write_all(name, "abc", 3, &err), STATUS_IO);
+    ck_assert_int_eq(file_write_all(name, "abc", 3, &err), MAE_IO);
     ck_assert_ptr_nonnull(strstr(err.message, "Broken pipe"));
     close(ends[1]);
-    ck_assert_int_eq(file_write_all("/dev/fd/9999", "abc", 3, NULL), STATUS_IO);
+    ck_assert_int_eq(file_write_all("/dev/fd/9999", "abc", 3, NULL), MAE_IO);
 }
 END_TEST
 
@@ -222,17 +222,17 @@ START_TEST(links) {
     Error err = {0};
     snprintf(link, sizeof link, "%s/link", folder);
     ck_assert_int_eq(symlink("file.bin", link), 0);
-    ck_assert_int_eq(file_write_all(link, "new", 3, &err), STATUS_OK); /* made */
+    ck_assert_int_eq(file_write_all(link, "new", 3, &err), MAE_OK); /* made */
     expect_content("new");
-    ck_assert_int_eq(file_write_all(link, "newer", 5, &err), STATUS_OK); /* replaced */
+    ck_assert_int_eq(file_write_all(link, "newer", 5, &err), MAE_OK); /* replaced */
     expect_content("newer");
     ck_assert(lstat(link, &info) == 0 && S_ISLNK(info.st_mode));
     unlink(link);
     ck_assert_int_eq(symlink("link", link), 0);
-    ck_assert_int_eq(file_write_all(link, "x", 1, NULL), STATUS_IO);
+    ck_assert_int_eq(file_write_all(link, "x", 1, NULL), MAE_IO);
     unlink(link);
     ck_assert_int_eq(symlink("file.bin", temporary), 0);
-    ck_assert_int_eq(file_write_all(path, "x", 1, NULL), STATUS_IO);
+    ck_assert_int_eq(file_write_all(path, "x", 1, NULL), MAE_IO);
     expect_content("newer");
 }
 END_TEST
@@ -242,21 +242,21 @@ START_TEST(endings) {
         const char *path, *endings;
         Status status;
     } rows[] = {
-        {"a.npy", ".npy", STATUS_OK},
-        {"A.NPY", ".npy", STATUS_OK},
-        {"a", ".npy", STATUS_OK},
-        {"a.b/c", ".npy", STATUS_OK},
-        {"a.features", ".npy", STATUS_OK},
-        {"-", ".npy", STATUS_OK},
-        {"a.txt", ".csv .txt", STATUS_OK},
-        {"/dev/fd/3", ".png", STATUS_OK},
-        {"a.png/", ".npy", STATUS_OK},
-        {"a.", ".npy", STATUS_OK},
-        {"a.npy.png", ".npy", STATUS_USAGE},
-        {"a.JPG", ".png", STATUS_USAGE},
-        {"a/b.pth", ".onnx", STATUS_USAGE},
-        {"a.safetensors", "", STATUS_USAGE},
-        {"a.tif", ".tiff", STATUS_USAGE},
+        {"a.npy", ".npy", MAE_OK},
+        {"A.NPY", ".npy", MAE_OK},
+        {"a", ".npy", MAE_OK},
+        {"a.b/c", ".npy", MAE_OK},
+        {"a.features", ".npy", MAE_OK},
+        {"-", ".npy", MAE_OK},
+        {"a.txt", ".csv .txt", MAE_OK},
+        {"/dev/fd/3", ".png", MAE_OK},
+        {"a.png/", ".npy", MAE_OK},
+        {"a.", ".npy", MAE_OK},
+        {"a.npy.png", ".npy", MAE_USAGE},
+        {"a.JPG", ".png", MAE_USAGE},
+        {"a/b.pth", ".onnx", MAE_USAGE},
+        {"a.safetensors", "", MAE_USAGE},
+        {"a.tif", ".tiff", MAE_USAGE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         Error err = {0};
@@ -271,13 +271,13 @@ START_TEST(folders) {
     Error err = {0};
     snprintf(middle, sizeof middle, "%s/a", folder);
     snprintf(deep, sizeof deep, "%s/b/", middle);
-    ck_assert_int_eq(file_make_directories(deep, &err), STATUS_OK);
-    ck_assert_int_eq(file_make_directories(deep, &err), STATUS_OK);
+    ck_assert_int_eq(file_make_directories(deep, &err), MAE_OK);
+    ck_assert_int_eq(file_make_directories(deep, &err), MAE_OK);
     ck_assert(file_is_directory(deep) && !file_is_directory(path));
-    ck_assert_int_eq(file_write_all(path, "x", 1, &err), STATUS_OK);
-    ck_assert_int_eq(file_make_directories(path, NULL), STATUS_IO);
-    ck_assert_int_eq(file_remove(path, &err), STATUS_OK);
-    ck_assert_int_eq(file_remove(path, &err), STATUS_OK);
+    ck_assert_int_eq(file_write_all(path, "x", 1, &err), MAE_OK);
+    ck_assert_int_eq(file_make_directories(path, NULL), MAE_IO);
+    ck_assert_int_eq(file_remove(path, &err), MAE_OK);
+    ck_assert_int_eq(file_remove(path, &err), MAE_OK);
     rmdir(deep);
     rmdir(middle);
 }

@@ -104,7 +104,7 @@ static void begin(Dialect d, const char *prefix) {
 static Status open_bag(const char *path, const char *prefix, CheckpointFile **out, Error *err) {
     CheckpointHints hints = {.heads = 2, .target = -1, .prefix = prefix};
     *err = (Error){0};
-    ck_assert(safetensors_write(path, bag.tensor, bag.n, bag.meta, bag.n_meta, NULL) == STATUS_OK);
+    ck_assert(safetensors_write(path, bag.tensor, bag.n, bag.meta, bag.n_meta, NULL) == MAE_OK);
     return checkpoint_open(path, &hints, out, err);
 }
 
@@ -112,7 +112,7 @@ static CheckpointFile *opened(const char *prefix) {
     Error err;
     CheckpointFile *file = NULL;
     Status status = open_bag(scratch_path("model.safetensors"), prefix, &file, &err);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    ck_assert_msg(status == MAE_OK, "%s", err.message);
     return file;
 }
 
@@ -121,7 +121,7 @@ static void refused(const char *a, const char *b) {
     Error err;
     CheckpointFile *file = NULL;
     Status status = open_bag(scratch_path("model.safetensors"), NULL, &file, &err);
-    ck_assert_msg(status != STATUS_OK, "not refused: %s", a);
+    ck_assert_msg(status != MAE_OK, "not refused: %s", a);
     ck_assert_msg(strstr(err.message, a) && strstr(err.message, b), "%s and %s: %s", a, b,
                   err.message);
 }
@@ -129,9 +129,9 @@ static void refused(const char *a, const char *b) {
 static Vit *read_all(const CheckpointFile *file) {
     Error err = {0};
     Vit *v = NULL;
-    ck_assert_msg(vit_new(device, &file->config, GRADIENTS_NONE, TUNE_ALL, &v, &err) == STATUS_OK,
+    ck_assert_msg(vit_new(device, &file->config, GRADIENTS_NONE, TUNE_ALL, &v, &err) == MAE_OK,
                   "%s", err.message);
-    ck_assert_msg(checkpoint_read(file, v, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_read(file, v, &err) == MAE_OK, "%s", err.message);
     return v;
 }
 
@@ -168,7 +168,7 @@ static void make(void) {
     c.depth = DEPTH;
     c.heads = 2;
     c.decoder_depth = 0;
-    ck_assert(device_open("cpu", 1, NULL, &device, &err) == STATUS_OK);
+    ck_assert(device_open("cpu", 1, NULL, &device, &err) == MAE_OK);
     vit = small_vit(device, &c, GRADIENTS_NONE);
     scratch_make();
 }
@@ -498,9 +498,9 @@ START_TEST(a_prefix_chooses) {
         checkpoint_close(file);
     }
     char *path = scratch_path("model.safetensors");
-    ck_assert_int_eq(open_bag(path, "backbone", &file, &err), STATUS_USAGE);
+    ck_assert_int_eq(open_bag(path, "backbone", &file, &err), MAE_USAGE);
     ck_assert_ptr_nonnull(strstr(err.message, "more than one"));
-    ck_assert_int_eq(open_bag(path, "stud", &file, &err), STATUS_USAGE);
+    ck_assert_int_eq(open_bag(path, "stud", &file, &err), MAE_USAGE);
     ck_assert_ptr_nonnull(strstr(err.message, "run.teacher.backbone., run.student.backbone."));
 }
 END_TEST
@@ -542,10 +542,10 @@ START_TEST(what_config_json_says) {
         begin(DIALECT_HF4, "");
         scratch_text(scratch_path("hub/config.json"), cases[i].json);
         Status status = open_bag(scratch_path("hub/model.safetensors"), NULL, &file, &err);
-        if (!cases[i].says) ck_assert_msg(status == STATUS_OK, "%s", err.message);
+        if (!cases[i].says) ck_assert_msg(status == MAE_OK, "%s", err.message);
         if (cases[i].says)
-            ck_assert_msg(status == STATUS_UNSUPPORTED && strstr(err.message, cases[i].says),
-                          "%s: %s", cases[i].json, err.message);
+            ck_assert_msg(status == MAE_UNSUPPORTED && strstr(err.message, cases[i].says), "%s: %s",
+                          cases[i].json, err.message);
         checkpoint_close(file);
     }
 }
@@ -577,10 +577,10 @@ START_TEST(what_timms_config_json_says) {
         begin(DIALECT_OFFICIAL, "");
         scratch_text(scratch_path("hub/config.json"), cases[i].json);
         Status status = open_bag(scratch_path("hub/model.safetensors"), NULL, &file, &err);
-        if (!cases[i].says) ck_assert_msg(status == STATUS_OK, "%s", err.message);
+        if (!cases[i].says) ck_assert_msg(status == MAE_OK, "%s", err.message);
         if (cases[i].says)
-            ck_assert_msg(status == STATUS_UNSUPPORTED && strstr(err.message, cases[i].says),
-                          "%s: %s", cases[i].json, err.message);
+            ck_assert_msg(status == MAE_UNSUPPORTED && strstr(err.message, cases[i].says), "%s: %s",
+                          cases[i].json, err.message);
         checkpoint_close(file);
     }
 }

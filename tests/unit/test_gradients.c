@@ -21,7 +21,7 @@ static const double STEP = 1e-5, TOLERANCE = 1e-7;
 static Device *open_double(void) {
     Error err = {0};
     Device *d = NULL;
-    ck_assert_msg(device_open("ref64", 1, NULL, &d, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(device_open("ref64", 1, NULL, &d, &err) == MAE_OK, "%s", err.message);
     return d;
 }
 
@@ -338,7 +338,7 @@ static Trial make_trial(const OpCase *c, ParamGradients gradients) {
         const char name[] = {(char)('a' + i), 0};
         params_add(t.params, name, c->shape[i], i < c->n_operands - c->n_frozen);
     }
-    ck_assert_int_eq(params_alloc(t.params, gradients, NULL), STATUS_OK);
+    ck_assert_int_eq(params_alloc(t.params, gradients, NULL), MAE_OK);
     t.graph = graph_new(t.device, t.params);
     for (int i = 0; i < c->n_operands; i++) {
         Param *p = params_at(t.params, i);
@@ -348,7 +348,7 @@ static Trial make_trial(const OpCase *c, ParamGradients gradients) {
     }
     t.out = c->build(t.graph, x);
     graph_keep(t.graph, t.out);
-    ck_assert_int_eq(graph_plan(t.graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(t.graph, GRAPH_TRAIN, NULL), MAE_OK);
     fill_inputs(t.graph);
     t.upstream = malloc((size_t)shape_numel(t.out->shape) * sizeof *t.upstream);
     for (int64_t i = 0; i < shape_numel(t.out->shape); i++)
@@ -465,7 +465,7 @@ static void check_model(ForwardKind kind, TargetKind target, bool mask_tokens, i
     ModelConfig c = small_config(channels, target, mask_tokens);
     Vit *a = small_model(d, &c);
     AutoencoderGraph g = small_graph(a, kind, 2);
-    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, NULL), MAE_OK);
     small_feed(a, &g, 5);
     small_step(a, &g);
     for (int64_t i = 0; i < params_count(a->params); i++)

@@ -24,15 +24,14 @@ static Setup make(const char *device, const char *isa, int threads, ForwardKind 
     Setup s;
     Error err = {0};
     ModelConfig c = small_config(3, TARGET_NORM_PIX, false);
-    ck_assert_msg(device_open(device, threads, isa, &s.device, &err) == STATUS_OK, "%s",
-                  err.message);
+    ck_assert_msg(device_open(device, threads, isa, &s.device, &err) == MAE_OK, "%s", err.message);
     s.model = small_model(s.device, &c);
     s.graph = small_graph(s.model, kind, 5);
     return s;
 }
 
 static void plan(Setup *s) {
-    ck_assert_int_eq(graph_plan(s->graph.graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(s->graph.graph, GRAPH_TRAIN, NULL), MAE_OK);
     small_feed(s->model, &s->graph, 5);
 }
 
@@ -80,11 +79,11 @@ static size_t planned_bytes(int64_t depth, GraphMode mode) {
     Device *d;
     ModelConfig c = small_config(3, TARGET_PIXEL, false);
     c.depth = depth;
-    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), MAE_OK);
     Vit *a = small_model(d, &c);
     AutoencoderGraph g = small_graph(a, FORWARD_FULL, 4);
     size_t bytes = graph_bytes(g.graph, mode);
-    ck_assert_int_eq(graph_plan(g.graph, mode, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(g.graph, mode, NULL), MAE_OK);
     ck_assert_uint_eq(graph_bytes(g.graph, mode), bytes);
     graph_free(g.graph);
     vit_free(a);
@@ -106,7 +105,7 @@ START_TEST(inference_gives_the_loss_of_training) {
     train = small_step(s.model, &s.graph);
     destroy(&s);
     s = make("cpu", NULL, 2, FORWARD_TRAIN);
-    ck_assert_int_eq(graph_plan(s.graph.graph, GRAPH_INFER, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(s.graph.graph, GRAPH_INFER, NULL), MAE_OK);
     small_feed(s.model, &s.graph, 5);
     graph_forward(s.graph.graph);
     graph_get(s.graph.graph, s.graph.loss, &infer);
@@ -294,8 +293,8 @@ static int64_t allocations_of_building(Device *d, int64_t depth, bool classifies
     Status status = classifies ? classifier_graph(v, o, &c, &err)
                                : autoencoder_graph(v, FORWARD_TRAIN, 2, 2, true, &a, &err);
     int64_t n = mem_allocations() - before;
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
-    ck_assert_int_eq(graph_plan(classifies ? c.graph : a.graph, GRAPH_TRAIN, &err), STATUS_OK);
+    ck_assert_msg(status == MAE_OK, "%s", err.message);
+    ck_assert_int_eq(graph_plan(classifies ? c.graph : a.graph, GRAPH_TRAIN, &err), MAE_OK);
     classifier_graph_free(&c);
     graph_free(a.graph);
     vit_free(v);
@@ -305,7 +304,7 @@ static int64_t allocations_of_building(Device *d, int64_t depth, bool classifies
 /* All memory is taken before the first op: deeper models take more of it, not more often. */
 START_TEST(builders_allocate_nothing) {
     Device *d;
-    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), MAE_OK);
     for (int classifies = 0; classifies < 2; classifies++)
         ck_assert_int_eq(allocations_of_building(d, 1, classifies),
                          allocations_of_building(d, 40, classifies));
@@ -317,7 +316,7 @@ START_TEST(graphs_without_memory_are_not_made) {
     Device *d;
     int64_t n = 0;
     Graph *g = NULL;
-    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), MAE_OK);
     do {
         mem_fail_after(++n);
         g = graph_new(d, NULL);
@@ -332,7 +331,7 @@ END_TEST
 /* A linear layer of R rows: two operations a product, and in training twice as many backward. */
 START_TEST(flops_are_counted) {
     Device *d;
-    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), MAE_OK);
     Params *params = params_new(d);
     Param *x = params_add(params, "x", SHAPE(7, 5), true);
     Param *w = params_add(params, "w", SHAPE(3, 5), true);
@@ -349,7 +348,7 @@ END_TEST
 
 START_TEST(operands_that_do_not_fit_abort) {
     Device *d;
-    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), MAE_OK);
     Params *params = params_new(d);
     Param *x = params_add(params, "x", SHAPE(7, 5), true);
     Param *w = params_add(params, "w", SHAPE(3, 4), true);

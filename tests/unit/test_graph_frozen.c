@@ -55,14 +55,14 @@ static Value *add_block(Stack *s, int i, Value *x) {
 
 static Stack make(const char *device, int depth, int n_frozen) {
     Stack s;
-    ck_assert_int_eq(device_open(device, 1, NULL, &s.device, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open(device, 1, NULL, &s.device, NULL), MAE_OK);
     s.params = params_new(s.device);
     for (int i = 0; i < depth * N_LAYERS; i++) {
         const struct Layer *layer = &LAYERS[i % N_LAYERS];
         params_add(s.params, name_in(i / N_LAYERS, layer->name), layer->shape,
                    i / N_LAYERS >= n_frozen);
     }
-    ck_assert_int_eq(params_alloc(s.params, GRADIENTS_SUMMED, NULL), STATUS_OK);
+    ck_assert_int_eq(params_alloc(s.params, GRADIENTS_SUMMED, NULL), MAE_OK);
     s.graph = graph_new(s.device, s.params);
     s.x = graph_input(s.graph, "x", DTYPE_F32, SHAPE(B, T, C));
     s.out = s.x;
@@ -89,7 +89,7 @@ static void run(Stack *s, GraphReady ready, void *user) {
         params_set(s->params, params_at(s->params, i), w);
         free(w);
     }
-    ck_assert_int_eq(graph_plan(s->graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(s->graph, GRAPH_TRAIN, NULL), MAE_OK);
     for (int i = 0; i < B * T * C; i++) values[i] = (float)rng_range(&rng, -1, 1);
     graph_set_real(s->graph, s->x, values);
     params_zero_grad(s->params);
@@ -186,7 +186,7 @@ START_TEST(frozen_weights_keep_no_inputs) {
     size_t bytes[2];
     for (int trained = 0; trained < 2; trained++) {
         Device *d;
-        ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), STATUS_OK);
+        ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), MAE_OK);
         Params *params = params_new(d);
         Param *w = params_add(params, "w", SHAPE(64, 64), trained);
         Param *b = params_add(params, "b", SHAPE(64), true);
@@ -216,12 +216,12 @@ typedef struct Probe {
 static Probe make_probe(bool trained) {
     Probe p;
     const float zero[3] = {0}, one[3] = {1, 1, 1};
-    ck_assert_int_eq(device_open("ref64", 1, NULL, &p.device, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("ref64", 1, NULL, &p.device, NULL), MAE_OK);
     p.params = params_new(p.device);
     p.mean = params_add(p.params, "mean", SHAPE(3), trained);
     p.var = params_add(p.params, "var", SHAPE(3), false);
     p.count = params_add(p.params, "count", SHAPE(1), false);
-    ck_assert_int_eq(params_alloc(p.params, GRADIENTS_SUMMED, NULL), STATUS_OK);
+    ck_assert_int_eq(params_alloc(p.params, GRADIENTS_SUMMED, NULL), MAE_OK);
     params_set(p.params, p.mean, zero);
     params_set(p.params, p.var, one);
     params_set(p.params, p.count, zero);
@@ -235,7 +235,7 @@ static void normalize(Probe *p, bool train, const float *x, float *y) {
                               graph_param(g, p->count), 1e-6, 0.1, train);
     ck_assert(!out->needs_grad);
     graph_keep(g, out);
-    ck_assert_int_eq(graph_plan(g, train ? GRAPH_TRAIN : GRAPH_INFER, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(g, train ? GRAPH_TRAIN : GRAPH_INFER, NULL), MAE_OK);
     graph_set_real(g, in, x);
     graph_forward(g);
     graph_get(g, out, y);

@@ -14,7 +14,7 @@ Suite *suite_graph_memory(void);
 static Device *device;
 
 static void open_device(void) {
-    ck_assert_int_eq(device_open("cpu", 1, NULL, &device, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &device, NULL), MAE_OK);
 }
 
 static void close_device(void) {
@@ -29,7 +29,7 @@ static float *gradients_of(ParamGradients kind, size_t *bytes, int64_t *n) {
     c.depth = 4;
     Vit *v = small_vit(device, &c, kind);
     AutoencoderGraph g = small_graph(v, FORWARD_TRAIN, 5);
-    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, NULL), MAE_OK);
     *bytes = params_bytes(v->params) + graph_bytes(g.graph, GRAPH_TRAIN);
     for (uint64_t seed = 1; seed <= 3; seed++) {
         small_feed(v, &g, seed);
@@ -69,7 +69,7 @@ static Two two_layers(void) {
     t.used = params_add(t.params, "used", SHAPE(4, 4), true);
     t.later = params_add(t.params, "later", SHAPE(4, 4), true);
     t.alone = params_add(t.params, "alone", SHAPE(4, 4), true);
-    ck_assert_int_eq(params_alloc(t.params, GRADIENTS_FRESH, NULL), STATUS_OK);
+    ck_assert_int_eq(params_alloc(t.params, GRADIENTS_FRESH, NULL), MAE_OK);
     for (int i = 0; i < 3; i++) params_set(t.params, params_at(t.params, i), ones);
     t.graph = graph_new(device, t.params);
     t.x = graph_input(t.graph, "x", DTYPE_F32, SHAPE(4, 4));
@@ -78,7 +78,7 @@ static Two two_layers(void) {
                          (LinearOptions){0});
     graph_keep(t.graph, t.out);
     graph_keep(t.graph, t.beyond);
-    ck_assert_int_eq(graph_plan(t.graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(t.graph, GRAPH_TRAIN, NULL), MAE_OK);
     graph_set_real(t.graph, t.x, ones);
     return t;
 }
@@ -131,7 +131,7 @@ static Norm norm_and_mlp(float x_value) {
     Param *b = params_add(m.params, "b", SHAPE(C), true);
     Param *up = params_add(m.params, "up", SHAPE(H, C), true);
     Param *down = params_add(m.params, "down", SHAPE(C, H), true);
-    ck_assert_int_eq(params_alloc(m.params, GRADIENTS_SUMMED, NULL), STATUS_OK);
+    ck_assert_int_eq(params_alloc(m.params, GRADIENTS_SUMMED, NULL), MAE_OK);
     params_set(m.params, in, x);
     free(x);
     Graph *g = m.graph = graph_new(device, m.params);
@@ -141,7 +141,7 @@ static Norm norm_and_mlp(float x_value) {
         op_linear(g, "up", m.hidden, graph_param(g, up), NULL, (LinearOptions){.gelu = true});
     m.out = op_linear(g, "down", h, graph_param(g, down), NULL, (LinearOptions){0});
     graph_keep(g, m.out);
-    ck_assert_int_eq(graph_plan(g, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(g, GRAPH_TRAIN, NULL), MAE_OK);
     return m;
 }
 
@@ -164,12 +164,12 @@ START_TEST(results_of_frozen_norms_are_kept) {
     Params *params = params_new(device);
     Param *one = params_add(params, "one", SHAPE(32), false);
     Param *w = params_add(params, "w", SHAPE(32, 32), true);
-    ck_assert_int_eq(params_alloc(params, GRADIENTS_SUMMED, NULL), STATUS_OK);
+    ck_assert_int_eq(params_alloc(params, GRADIENTS_SUMMED, NULL), MAE_OK);
     Graph *g = graph_new(device, params);
     Value *x = graph_input(g, "x", DTYPE_F32, SHAPE(64, 32)), *scale = graph_param(g, one);
     Value *hidden = op_layernorm(g, "norm", x, scale, scale, 1e-6);
     graph_keep(g, op_linear(g, "out", hidden, graph_param(g, w), NULL, (LinearOptions){0}));
-    ck_assert_int_eq(graph_plan(g, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(g, GRAPH_TRAIN, NULL), MAE_OK);
     ck_assert_int_ge(last_step(g, hidden), g->n_ops);
     graph_free(g);
     params_free(params);

@@ -20,7 +20,7 @@ Suite *suite_image(void);
 
 static Image noise_image(int64_t width, int64_t height, int64_t channels) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), STATUS_OK);
+    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
     Rng rng = rng_make(7, RNG_SYNTHETIC, 0, 0);
     for (int64_t i = 0; i < width * height * channels; i++)
         im.pixels[i] = (uint8_t)((i / channels % width * 3 + rng_below(&rng, 40)) % 256);
@@ -83,7 +83,7 @@ static void check_golden_tensor(const TensorFile *f, const TensorEntry *t) {
     if (!golden_path(path, sizeof path, name)) return;
     Image im;
     Error err = {0};
-    ck_assert_msg(image_load(path, 3, &im, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(image_load(path, 3, &im, &err) == MAE_OK, "%s", err.message);
     ck_assert_int_eq(im.height, t->shape.dim[0]);
     ck_assert_int_eq(im.width, t->shape.dim[1]);
     size_t bytes = (size_t)(im.width * im.height * 3);
@@ -110,8 +110,8 @@ START_TEST(png_round_trip) {
     for (int channels = 1; channels <= 3; channels += 2) {
         Image in = noise_image(37, 11, channels), out;
         Error err = {0};
-        ck_assert_msg(image_write_png(path, &in, &err) == STATUS_OK, "%s", err.message);
-        ck_assert_msg(image_load(path, channels, &out, &err) == STATUS_OK, "%s", err.message);
+        ck_assert_msg(image_write_png(path, &in, &err) == MAE_OK, "%s", err.message);
+        ck_assert_msg(image_load(path, channels, &out, &err) == MAE_OK, "%s", err.message);
         ck_assert_int_eq(out.width, 37);
         ck_assert_int_eq(out.height, 11);
         ck_assert_mem_eq(in.pixels, out.pixels, (size_t)(37 * 11 * channels));
@@ -128,11 +128,11 @@ START_TEST(jpeg_made_here) {
         Image in = noise_image(50, 33, channels), out;
         unsigned long n;
         unsigned char *bytes = make_jpeg(&in, channels == 1, &n);
-        ck_assert_int_eq(decode_copy(bytes, n, 3, &out, NULL), STATUS_OK);
+        ck_assert_int_eq(decode_copy(bytes, n, 3, &out, NULL), MAE_OK);
         ck_assert(out.width == 50 && out.height == 33 && out.channels == 3);
         if (channels == 1) ck_assert_uint_eq(out.pixels[0], out.pixels[2]);
         image_free(&out);
-        ck_assert_int_eq(decode_copy(bytes, n, 1, &out, NULL), STATUS_OK);
+        ck_assert_int_eq(decode_copy(bytes, n, 1, &out, NULL), MAE_OK);
         ck_assert_int_eq(out.channels, 1);
         image_free(&out);
         free(bytes);
@@ -154,7 +154,7 @@ static int64_t check_crop(const uint8_t *bytes, size_t n, const Image *whole, Bo
     ImageCrop crop = {.choose = give_box, .user = &box, .to_the_end = end};
     Status status =
         image_decode_crop("a.jpg", bytes, n, (int)whole->channels, 0, &crop, &part, &err);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    ck_assert_msg(status == MAE_OK, "%s", err.message);
     ck_assert(crop.box.width == box.width && crop.box.height == box.height);
     ck_assert(crop.box.left + box.width <= part.width && crop.box.top + box.height <= part.height);
     int64_t c = whole->channels, size = part.width * part.height;
@@ -191,7 +191,7 @@ START_TEST(jpeg_crops) {
             unsigned long n;
             unsigned char *bytes = make_jpeg_of(&in, forms[f], &n);
             int64_t all = in.width * in.height, decoded = 0;
-            ck_assert_int_eq(decode_copy(bytes, n, 3, &whole, NULL), STATUS_OK);
+            ck_assert_int_eq(decode_copy(bytes, n, 3, &whole, NULL), MAE_OK);
             for (int i = 0; i < 60; i++)
                 decoded += check_crop(bytes, n, &whole, random_box(&rng, 121, 95), i % 2 == 0);
             if (forms[f].progressive || forms[f].arithmetic)
@@ -214,11 +214,10 @@ START_TEST(jpeg_crop_to_the_end) {
     Box box = {8, 8, 40, 20};
     ImageCrop crop = {.choose = give_box, .user = &box};
     Error err = {0};
-    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, 0, &crop, &out, NULL), STATUS_OK);
+    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, 0, &crop, &out, NULL), MAE_OK);
     image_free(&out);
     crop.to_the_end = true;
-    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, 0, &crop, &out, &err),
-                     STATUS_FORMAT);
+    ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n / 2, 3, 0, &crop, &out, &err), MAE_FORMAT);
     ck_assert_ptr_null(out.pixels);
     free(bytes);
     image_free(&in);
@@ -234,7 +233,7 @@ START_TEST(jpeg_smaller) {
     Box box = {16, 8, 128, 96};
     for (int64_t least = 10; least <= 140; least += 10) {
         ImageCrop crop = {.choose = give_box, .user = &box, .min_width = least, .min_height = 12};
-        ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n, 3, 0, &crop, &out, NULL), STATUS_OK);
+        ck_assert_int_eq(image_decode_crop("a.jpg", bytes, n, 3, 0, &crop, &out, NULL), MAE_OK);
         int64_t eighths = least > 64 ? 8 : least > 32 ? 4 : least > 16 ? 2 : 1;
         ck_assert_int_eq(crop.box.width, 16 * eighths);
         ck_assert_int_eq(crop.box.height, 12 * eighths);
@@ -252,11 +251,11 @@ START_TEST(webp_lossless) {
     uint8_t *bytes = NULL;
     size_t n = WebPEncodeLosslessRGB(in.pixels, 21, 17, 63, &bytes);
     ck_assert_uint_gt(n, 0);
-    ck_assert_int_eq(decode_copy(bytes, n, 3, &out, NULL), STATUS_OK);
+    ck_assert_int_eq(decode_copy(bytes, n, 3, &out, NULL), MAE_OK);
     ck_assert_mem_eq(in.pixels, out.pixels, 21 * 17 * 3);
     image_free(&out);
     Error err = {0};
-    ck_assert_int_eq(decode_copy(bytes, n / 2, 3, &out, &err), STATUS_FORMAT);
+    ck_assert_int_eq(decode_copy(bytes, n / 2, 3, &out, &err), MAE_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.message, "copy.img"));
     WebPFree(bytes);
     image_free(&in);
@@ -270,7 +269,7 @@ START_TEST(truncated_jpeg) {
         unsigned char *bytes = make_jpeg(&in, progressive, &n);
         for (size_t cut = 0; cut + 64 < n; cut += 64) {
             Error err = {0};
-            ck_assert_int_eq(decode_copy(bytes, cut, 3, &out, &err), STATUS_FORMAT);
+            ck_assert_int_eq(decode_copy(bytes, cut, 3, &out, &err), MAE_FORMAT);
             ck_assert_ptr_null(out.pixels);
             ck_assert_ptr_nonnull(strstr(err.message, "copy.img"));
         }
@@ -291,8 +290,8 @@ static void flip_bytes(const uint8_t *bytes, size_t n, int n_trials) {
         Image out;
         Error err = {0};
         Status status = decode_copy(copy, n, 3, &out, &err);
-        ck_assert((status == STATUS_OK) == (out.pixels != NULL));
-        ck_assert((status == STATUS_OK) == (err.message[0] == 0));
+        ck_assert((status == MAE_OK) == (out.pixels != NULL));
+        ck_assert((status == MAE_OK) == (err.message[0] == 0));
         image_free(&out);
     }
     free(copy);
@@ -316,7 +315,7 @@ START_TEST(damaged) {
     uint8_t *png = NULL;
     size_t n_png = 0;
     if (!golden_path(path, sizeof path, "augment/decode/palette.png")) return;
-    ck_assert_int_eq(file_read(path, 1 << 20, &png, &n_png, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(path, 1 << 20, &png, &n_png, NULL), MAE_OK);
     flip_bytes(png, n_png, 400);
     mem_free(png);
 }
@@ -326,12 +325,12 @@ START_TEST(refused) {
     static const char text[] = "This is a text, not an image.";
     Image out;
     Error err = {0};
-    ck_assert_int_eq(image_decode("a.jpg", text, sizeof text, 3, &out, &err), STATUS_FORMAT);
+    ck_assert_int_eq(image_decode("a.jpg", text, sizeof text, 3, &out, &err), MAE_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.message, "a.jpg"));
     ck_assert_ptr_nonnull(strstr(err.message, "WebP"));
-    ck_assert_int_eq(image_decode("a.jpg", text, 0, 3, &out, NULL), STATUS_FORMAT);
-    ck_assert_int_eq(image_new(&out, 1 << 20, 1 << 20, 3, NULL), STATUS_UNSUPPORTED);
-    ck_assert_int_eq(image_new(&out, 0, 5, 3, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(image_decode("a.jpg", text, 0, 3, &out, NULL), MAE_FORMAT);
+    ck_assert_int_eq(image_new(&out, 1 << 20, 1 << 20, 3, NULL), MAE_UNSUPPORTED);
+    ck_assert_int_eq(image_new(&out, 0, 5, 3, NULL), MAE_FORMAT);
     image_free(&out);
 }
 END_TEST

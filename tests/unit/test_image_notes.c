@@ -96,7 +96,7 @@ static File make_png(PngForm form) {
 static unsigned notes_of(const File *f) {
     Image im;
     Error err = {0};
-    ck_assert_msg(image_decode("x", f->bytes, f->n, 3, &im, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(image_decode("x", f->bytes, f->n, 3, &im, &err) == MAE_OK, "%s", err.message);
     unsigned notes = im.notes;
     image_free(&im);
     return notes;
@@ -137,7 +137,7 @@ END_TEST
 START_TEST(png_pixels_stay) {
     Image im;
     File f = make_png((PngForm){.colour = 6, .depth = 8, .value = 200, .alpha = 3});
-    ck_assert_int_eq(image_decode("x", f.bytes, f.n, 3, &im, NULL), STATUS_OK);
+    ck_assert_int_eq(image_decode("x", f.bytes, f.n, 3, &im, NULL), MAE_OK);
     for (int i = 0; i < SIDE * SIDE * 3; i++) ck_assert_int_eq(im.pixels[i], 200);
     image_free(&im);
 }
@@ -211,7 +211,7 @@ static void hear(void *user, LogLevel level, const char *line) {
 static void fetch_all(Dataset *d) {
     for (int64_t i = 0; i < dataset_count(d); i++) {
         Sample s;
-        ck_assert_int_eq(dataset_fetch(d, i, &s, NULL), STATUS_OK);
+        ck_assert_int_eq(dataset_fetch(d, i, &s, NULL), MAE_OK);
         dataset_release(&s);
     }
 }
@@ -229,7 +229,7 @@ START_TEST(one_line_a_job) {
     write_png("set/c.png", (PngForm){.colour = 6, .depth = 8});
     write_png("set/d.png", (PngForm){.colour = 2, .depth = 8});
     ck_assert_int_eq(dataset_open(scratch_path("set"), (DatasetOptions){.channels = 3}, &d, NULL),
-                     STATUS_OK);
+                     MAE_OK);
     fetch_all(d);
     fetch_all(d); /* an image counts once */
     ck_assert_int_eq(n_heard, 0);
@@ -243,7 +243,7 @@ START_TEST(one_line_a_job) {
     /* Of several processes the root speaks. */
     log_set_root(false);
     ck_assert_int_eq(dataset_open(scratch_path("set"), (DatasetOptions){.channels = 3}, &d, NULL),
-                     STATUS_OK);
+                     MAE_OK);
     fetch_all(d);
     dataset_close(d);
     ck_assert_int_eq(n_heard, 1);
@@ -309,7 +309,7 @@ END_TEST
 START_TEST(refusals_name_the_kind) {
     Image im;
     Error err = {0};
-    ck_assert_int_eq(image_decode("a.jpg", "GIF89a..", 8, 3, &im, &err), STATUS_FORMAT);
+    ck_assert_int_eq(image_decode("a.jpg", "GIF89a..", 8, 3, &im, &err), MAE_FORMAT);
     ck_assert_msg(strstr(err.message, "a.jpg: ") && strstr(err.message, "but a GIF; convert it"),
                   "%s", err.message);
 }

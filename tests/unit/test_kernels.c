@@ -241,7 +241,7 @@ START_TEST(attention_huge) {
     for (int i = 0; i < T * C; i++) dout[i] = (float)rng_range(&rng, -1, 1);
     for (const char *const *isa = device_isas(); *isa; isa++) {
         Device *d;
-        ck_assert_int_eq(device_open("cpu", 1, *isa, &d, NULL), STATUS_OK);
+        ck_assert_int_eq(device_open("cpu", 1, *isa, &d, NULL), MAE_OK);
         size_t bytes = d->kernels.attention_scratch(d, 1, T, H, D);
         void *scratch = scratch_new(d, bytes);
         d->kernels.attention_forward(d, o, lse, qkv, 1, T, H, D, scratch);
@@ -514,10 +514,10 @@ END_TEST
 START_TEST(device_errors) {
     Device *d = NULL;
     Error err = {0};
-    ck_assert_int_eq(device_open("gpu", 1, NULL, &d, &err), STATUS_USAGE);
+    ck_assert_int_eq(device_open("gpu", 1, NULL, &d, &err), MAE_USAGE);
     ck_assert_ptr_nonnull(strstr(err.message, "gpu"));
-    ck_assert_int_eq(device_open("cpu", -1, NULL, &d, NULL), STATUS_USAGE);
-    ck_assert_int_eq(device_open("cpu", 1, "mmx", &d, NULL), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(device_open("cpu", -1, NULL, &d, NULL), MAE_USAGE);
+    ck_assert_int_eq(device_open("cpu", 1, "mmx", &d, NULL), MAE_UNSUPPORTED);
     ck_assert_ptr_null(d);
     device_close(NULL);
 }

@@ -45,7 +45,7 @@ static void refuse_unread(const char *path, int64_t max_pixels, const char *word
     Image im;
     Error err;
     int64_t before = mem_allocations();
-    ck_assert_int_eq(load(path, max_pixels, &im, &err), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(load(path, max_pixels, &im, &err), MAE_UNSUPPORTED);
     ck_assert_int_eq(mem_allocations(), before + 1);
     ck_assert_ptr_null(im.pixels);
     expect_words(err.message, path);
@@ -61,10 +61,10 @@ START_TEST(pixels_of_each_format) {
     char words[160];
     Image im;
     Error err;
-    ck_assert_msg(load(path, 0, &im, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(load(path, 0, &im, &err) == MAE_OK, "%s", err.message);
     long long width = im.width, height = im.height;
     image_free(&im);
-    ck_assert_int_eq(load(path, width * height, &im, &err), STATUS_OK);
+    ck_assert_int_eq(load(path, width * height, &im, &err), MAE_OK);
     image_free(&im);
     snprintf(words, sizeof words,
              "%lld x %lld pixels are more than the limit of %lld; shrink the image, or raise the "
@@ -109,8 +109,8 @@ START_TEST(pixels_of_sources) {
         snprintf(source, sizeof source, sources[i], scratch_path("p"));
         err = (Error){0};
         Status status = dataset_open(source, options, &d, &err);
-        if (status == STATUS_OK) status = dataset_fetch(d, 0, &s, &err);
-        ck_assert_int_eq(status, STATUS_UNSUPPORTED);
+        if (status == MAE_OK) status = dataset_fetch(d, 0, &s, &err);
+        ck_assert_int_eq(status, MAE_UNSUPPORTED);
         expect_words(err.message, "--max-pixels");
         dataset_close(d);
     }
@@ -129,13 +129,13 @@ START_TEST(shape_of_an_image) {
     Error err = {0};
     o.augment = (Augment){.kind = AUGMENT_EVAL, .height = 224, .width = 224};
     scratch_png(path, 1, 1, 140000);
-    ck_assert_int_eq(setup_eval_image(path, &c, 0, pixels, NULL, &err), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(setup_eval_image(path, &c, 0, pixels, NULL, &err), MAE_UNSUPPORTED);
     expect_words(err.message, "n/narrow.png: resize: 256 x 35840000");
     err = (Error){0};
     ck_assert_int_eq(dataset_open(scratch_path("n"), (DatasetOptions){.channels = 3}, &d, &err),
-                     STATUS_OK);
-    ck_assert_int_eq(loader_open(d, o, &l, &err), STATUS_OK);
-    ck_assert_int_eq(loader_next(l, &b, &err), STATUS_UNSUPPORTED);
+                     MAE_OK);
+    ck_assert_int_eq(loader_open(d, o, &l, &err), MAE_OK);
+    ck_assert_int_eq(loader_next(l, &b, &err), MAE_UNSUPPORTED);
     expect_words(err.message, "n/narrow.png: resize: 256 x");
     loader_close(l);
     dataset_close(d);
@@ -146,7 +146,7 @@ END_TEST
 START_TEST(scans_of_a_jpeg) {
     Image im;
     Error err;
-    ck_assert_int_eq(load(corpus_path("jpeg/scans_120"), 0, &im, &err), STATUS_FORMAT);
+    ck_assert_int_eq(load(corpus_path("jpeg/scans_120"), 0, &im, &err), MAE_FORMAT);
     expect_words(err.message, "more than 100 scans");
 }
 END_TEST
@@ -156,8 +156,8 @@ END_TEST
 START_TEST(exif_is_left_alone) {
     Image plain, marked;
     Error err;
-    ck_assert_int_eq(load(corpus_path("jpeg/bytes_after"), 0, &plain, &err), STATUS_OK);
-    ck_assert_int_eq(load(corpus_path("jpeg/exif_turned"), 0, &marked, &err), STATUS_OK);
+    ck_assert_int_eq(load(corpus_path("jpeg/bytes_after"), 0, &plain, &err), MAE_OK);
+    ck_assert_int_eq(load(corpus_path("jpeg/exif_turned"), 0, &marked, &err), MAE_OK);
     ck_assert(plain.width == marked.width && plain.height == marked.height);
     ck_assert_mem_eq(plain.pixels, marked.pixels, (size_t)(plain.width * plain.height * 3));
     image_free(&plain);
@@ -201,7 +201,7 @@ static void write_png_with(const char *path, const char *type, const uint8_t *da
 static void expect_pixel(const char *path) {
     Image im;
     Error err;
-    ck_assert_msg(load(path, 0, &im, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(load(path, 0, &im, &err) == MAE_OK, "%s", err.message);
     ck_assert_int_eq(im.pixels[0], 77);
     image_free(&im);
 }
@@ -265,7 +265,7 @@ static void refuse_source(const char *source, int64_t max_entries, Status wanted
     Dataset *d;
     Status status = dataset_open(source, options, &d, &err);
     ck_assert_msg(status == wanted, "%s: status %d", source, status);
-    if (wanted != STATUS_OK) expect_words(err.message, words);
+    if (wanted != MAE_OK) expect_words(err.message, words);
     dataset_close(d);
 }
 
@@ -274,11 +274,11 @@ START_TEST(entries_of_a_tar) {
     static const Entry entries[] = {{"a.png", 1}, {"a.json", 1}, {"b.png", 1}};
     write_tar(scratch_path("s0.tar"), entries, 3);
     write_tar(scratch_path("s1.tar"), entries, 3);
-    refuse_source(scratch_path("s0.tar"), 3, STATUS_OK, "");
-    refuse_source(scratch_path("s0.tar"), 2, STATUS_UNSUPPORTED, "limit of 2 entries");
-    refuse_source(scratch_path("s{0..1}.tar"), 6, STATUS_OK, "");
-    refuse_source(scratch_path("s{0..1}.tar"), 5, STATUS_UNSUPPORTED, "--max-entries");
-    refuse_source(scratch_path("s{0..1}.tar"), 5, STATUS_UNSUPPORTED, "s1.tar");
+    refuse_source(scratch_path("s0.tar"), 3, MAE_OK, "");
+    refuse_source(scratch_path("s0.tar"), 2, MAE_UNSUPPORTED, "limit of 2 entries");
+    refuse_source(scratch_path("s{0..1}.tar"), 6, MAE_OK, "");
+    refuse_source(scratch_path("s{0..1}.tar"), 5, MAE_UNSUPPORTED, "--max-entries");
+    refuse_source(scratch_path("s{0..1}.tar"), 5, MAE_UNSUPPORTED, "s1.tar");
 }
 END_TEST
 
@@ -288,10 +288,10 @@ START_TEST(names_in_a_tar) {
     memset(name, 'x', sizeof name);
     memcpy(name + 4092, ".png", 5);
     write_tar(scratch_path("long.tar"), &entry, 1);
-    refuse_source(scratch_path("long.tar"), 0, STATUS_OK, "");
+    refuse_source(scratch_path("long.tar"), 0, MAE_OK, "");
     memcpy(name + 4092, "x.png", 6);
     write_tar(scratch_path("long.tar"), &entry, 1);
-    refuse_source(scratch_path("long.tar"), 0, STATUS_FORMAT, "longer than 4096 bytes");
+    refuse_source(scratch_path("long.tar"), 0, MAE_FORMAT, "longer than 4096 bytes");
 }
 END_TEST
 
@@ -317,7 +317,7 @@ static void expect_unreadable(long bytes, off_t cut_at, Status wanted, const cha
     Error err = {0};
     write_hollow_tar(path, bytes);
     Status status = dataset_open(path, (DatasetOptions){.channels = 3}, &d, &err);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    ck_assert_msg(status == MAE_OK, "%s", err.message);
     if (cut_at) ck_assert_int_eq(truncate(path, cut_at), 0);
     ck_assert_int_eq(dataset_fetch(d, 0, &s, &err), wanted);
     expect_words(err.message, words);
@@ -325,24 +325,24 @@ static void expect_unreadable(long bytes, off_t cut_at, Status wanted, const cha
 }
 
 START_TEST(bytes_of_an_entry) {
-    expect_unreadable(1 << 20, 4096, STATUS_IO, "1048576 bytes, but the tar ends before");
-    expect_unreadable((256 << 20) + 1, 0, STATUS_UNSUPPORTED, "may have (268435456)");
+    expect_unreadable(1 << 20, 4096, MAE_IO, "1048576 bytes, but the tar ends before");
+    expect_unreadable((256 << 20) + 1, 0, MAE_UNSUPPORTED, "may have (268435456)");
 }
 END_TEST
 
 START_TEST(lines_of_a_list) {
     char line[4200];
     scratch_text(scratch_path("l.txt"), "a.png\n\nb.png\nc.png\n");
-    refuse_source(scratch_path("l.txt"), 3, STATUS_OK, "");
-    refuse_source(scratch_path("l.txt"), 2, STATUS_UNSUPPORTED, "limit of 2 entries");
+    refuse_source(scratch_path("l.txt"), 3, MAE_OK, "");
+    refuse_source(scratch_path("l.txt"), 2, MAE_UNSUPPORTED, "limit of 2 entries");
     memset(line, 'x', sizeof line);
     memcpy(line, "a.png\n", 6);
     line[6 + 4096] = '\0';
     scratch_text(scratch_path("l.txt"), line);
-    refuse_source(scratch_path("l.txt"), 0, STATUS_OK, "");
+    refuse_source(scratch_path("l.txt"), 0, MAE_OK, "");
     memcpy(line + 6 + 4096, "x", 2);
     scratch_text(scratch_path("l.txt"), line);
-    refuse_source(scratch_path("l.txt"), 0, STATUS_FORMAT, "line 2 is longer than 4096 bytes");
+    refuse_source(scratch_path("l.txt"), 0, MAE_FORMAT, "line 2 is longer than 4096 bytes");
 }
 END_TEST
 
@@ -352,9 +352,9 @@ START_TEST(pipes) {
     Error err;
     ck_assert_int_eq(mkfifo(scratch_path("pipe.png"), 0600), 0);
     ck_assert_int_eq(mkfifo(scratch_path("pipe.tar"), 0600), 0);
-    ck_assert_int_eq(load(scratch_path("pipe.png"), 0, &im, &err), STATUS_IO);
+    ck_assert_int_eq(load(scratch_path("pipe.png"), 0, &im, &err), MAE_IO);
     expect_words(err.message, "not a regular file");
-    refuse_source(scratch_path("pipe.tar"), 0, STATUS_IO, "not a regular file");
+    refuse_source(scratch_path("pipe.tar"), 0, MAE_IO, "not a regular file");
 }
 END_TEST
 
@@ -409,7 +409,7 @@ START_TEST(depth_of_a_safetensors_header) {
     file[0] = (char)n;
     memcpy(file + 8, text, n);
     ByteSource source = byte_source_of("x", file, n + 8);
-    ck_assert_int_eq(safetensors_parse(&source, &table, &err), STATUS_FORMAT);
+    ck_assert_int_eq(safetensors_parse(&source, &table, &err), MAE_FORMAT);
     expect_words(err.message, "nested more than 32 deep");
 }
 END_TEST
@@ -425,7 +425,7 @@ START_TEST(entries_of_a_zip) {
     zip[86 + 8] = 30;
     memcpy(zip + 106, "PK\5\6", 4);
     scratch_write(scratch_path("a.pth"), zip, sizeof zip);
-    ck_assert_int_eq(tensorfile_open(scratch_path("a.pth"), &f, &err), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(tensorfile_open(scratch_path("a.pth"), &f, &err), MAE_UNSUPPORTED);
     expect_words(err.message, "announces 2097152 entries; at most 1048576");
 }
 END_TEST
@@ -441,7 +441,7 @@ static void refuse_hole(const char *start, size_t n_start, off_t hole, const cha
     FILE *file = fopen(path, "ab");
     ck_assert_uint_eq(fwrite(end, 1, n_end, file), n_end);
     fclose(file);
-    ck_assert_int_eq(tensorfile_open(path, &f, &err), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(tensorfile_open(path, &f, &err), MAE_UNSUPPORTED);
     ck_assert_msg(strstr(err.message, words) != NULL, "%s", err.message);
 }
 

@@ -40,21 +40,21 @@ static Dataset *open_source(const char *source) {
     Error err = {0};
     Dataset *d = NULL;
     Status status = dataset_open(source, (DatasetOptions){.channels = 3}, &d, &err);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    ck_assert_msg(status == MAE_OK, "%s", err.message);
     return d;
 }
 
 static Loader *open_loader(Dataset *d, LoaderOptions o) {
     Error err = {0};
     Loader *l = NULL;
-    ck_assert_msg(loader_open(d, o, &l, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(loader_open(d, o, &l, &err) == MAE_OK, "%s", err.message);
     return l;
 }
 
 static Batch next(Loader *l) {
     Error err = {0};
     Batch b;
-    ck_assert_msg(loader_next(l, &b, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(loader_next(l, &b, &err) == MAE_OK, "%s", err.message);
     return b;
 }
 
@@ -155,7 +155,7 @@ START_TEST(images_are_the_kernels) {
     o.augment.erase.probability = 0;
     ck_assert_int_eq(record_all(d, o, r, N + 1), N);
     ck_assert_int_eq(record_images(d, o, r, got), N);
-    ck_assert_int_eq(device_open("ref", 1, NULL, &device, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("ref", 1, NULL, &device, NULL), MAE_OK);
     for (int64_t i = 0; i < N; i++) {
         device->kernels.image_normalize(device, want, r[i].pixels, MEAN, STD, 1, grid);
         ck_assert_mem_eq(got + i * SAMPLE_BYTES, want, SAMPLE_BYTES * sizeof *want);
@@ -277,7 +277,7 @@ static void write_jpeg(const char *path, int number, long cut) {
     }
     jpeg_finish_compress(&j);
     jpeg_destroy_compress(&j);
-    ck_assert_int_eq(file_write_all(path, bytes, n - (size_t)cut, NULL), STATUS_OK);
+    ck_assert_int_eq(file_write_all(path, bytes, n - (size_t)cut, NULL), MAE_OK);
     free(bytes);
 }
 
@@ -286,10 +286,10 @@ static void write_jpeg(const char *path, int number, long cut) {
 START_TEST(crops_of_part_and_whole) {
     Record *part = calloc(100, sizeof *part), *whole = calloc(100, sizeof *whole);
     DatasetOptions cached = {.channels = 3, .cache_bytes = 1 << 20};
-    ck_assert_int_eq(file_make_directories(scratch_path("crops"), NULL), STATUS_OK);
+    ck_assert_int_eq(file_make_directories(scratch_path("crops"), NULL), MAE_OK);
     for (int i = 0; i < 20; i++) write_jpeg(scratch_path("crops/%02d.jpg", i), i, i % 2 ? 150 : 0);
     Dataset *d = open_source(scratch_path("crops")), *c = NULL;
-    ck_assert_int_eq(dataset_open(scratch_path("crops"), cached, &c, NULL), STATUS_OK);
+    ck_assert_int_eq(dataset_open(scratch_path("crops"), cached, &c, NULL), MAE_OK);
     LoaderOptions o = options_for(4, 2);
     o.n_epochs = 4;
     ck_assert_int_eq(record_all(d, o, part, 100), 80);
@@ -381,7 +381,7 @@ START_TEST(strict_fails_at_its_batch) {
         for (int again = 0; again < 2; again++) {
             Error err = {0};
             Batch b;
-            ck_assert_int_eq(loader_next(l, &b, &err), STATUS_FORMAT);
+            ck_assert_int_eq(loader_next(l, &b, &err), MAE_FORMAT);
             ck_assert_msg(strstr(err.message, "2.png") != NULL, "%s", err.message);
             ck_assert_int_eq(b.n, 0);
         }
@@ -398,7 +398,7 @@ START_TEST(nothing_readable) {
         Loader *l = open_loader(d, options_for(2, workers));
         Error err = {0};
         Batch b;
-        ck_assert_int_eq(loader_next(l, &b, &err), STATUS_EMPTY);
+        ck_assert_int_eq(loader_next(l, &b, &err), MAE_EMPTY);
         ck_assert_ptr_nonnull(strstr(err.message, "none of the 3 images"));
         ck_assert_int_eq(loader_unreadable(l), 3);
         loader_close(l);
@@ -508,7 +508,7 @@ START_TEST(too_small) {
     o.drop_last = true;
     Error err = {0};
     Loader *l = NULL;
-    ck_assert_int_eq(loader_open(d, o, &l, &err), STATUS_EMPTY);
+    ck_assert_int_eq(loader_open(d, o, &l, &err), MAE_EMPTY);
     ck_assert_ptr_null(l);
     const char *const parts[] = {"synthetic 10x8x8: 10 images", "one batch of 64", "to 10 or less",
                                  "at least 7 times"};
@@ -537,14 +537,14 @@ START_TEST(memory_runs_out) {
         Batch b = {.n = 1};
         mem_fail_after(n);
         Status status = loader_open(d, o, &l, &err);
-        while (status == STATUS_OK && b.n > 0) status = loader_next(l, &b, &err);
+        while (status == MAE_OK && b.n > 0) status = loader_next(l, &b, &err);
         mem_fail_after(0);
         loader_close(l);
-        if (status == STATUS_OK) {
+        if (status == MAE_OK) {
             dataset_close(d);
             return;
         }
-        ck_assert_msg(status == STATUS_MEMORY, "allocation %d: %s", n, err.message);
+        ck_assert_msg(status == MAE_MEMORY, "allocation %d: %s", n, err.message);
     }
     ck_abort_msg("never succeeded");
 }

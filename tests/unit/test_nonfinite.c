@@ -167,8 +167,7 @@ static char *read_run(const char *name) {
     uint8_t *data;
     size_t bytes;
     Error err = {0};
-    ck_assert_msg(file_read(scratch_path("run/%s", name), 1 << 24, &data, &bytes, &err) ==
-                      STATUS_OK,
+    ck_assert_msg(file_read(scratch_path("run/%s", name), 1 << 24, &data, &bytes, &err) == MAE_OK,
                   "%s", err.message);
     return (char *)data;
 }
@@ -242,7 +241,7 @@ START_TEST(updates_are_left_out) {
     const Trial *t = &trials[_i];
     MaeSummary s;
     Error err = {0};
-    ck_assert_msg(run(t, &s, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(run(t, &s, &err) == MAE_OK, "%s", err.message);
     ck_assert_int_eq(s.skipped_steps, t->skipped);
     ck_assert_int_eq(s.steps, t->steps);
     ck_assert_int_eq(now.checked, t->checked);
@@ -258,13 +257,13 @@ START_TEST(ten_in_a_row_end_the_run) {
                        none = {PRETRAINING};
     MaeSummary s;
     Error err = {0};
-    ck_assert_int_eq(run(&ten, &s, &err), STATUS_NONFINITE);
+    ck_assert_int_eq(run(&ten, &s, &err), MAE_NONFINITE);
     ck_assert_ptr_nonnull(
         strstr(err.message, "10 updates in a row were left out (not finite: activation"));
     ck_assert_ptr_nonnull(strstr(err.message, scratch_path("run")));
     expect_events(10, "activation blocks.0");
     err = (Error){0};
-    ck_assert_msg(run(&none, &s, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(run(&none, &s, &err) == MAE_OK, "%s", err.message);
     ck_assert_int_eq(s.steps, 32);
     ck_assert_int_eq(count(log_text, "resuming"), 1);
 }
@@ -281,10 +280,10 @@ START_TEST(bad_weights_are_named) {
     float values[24] = {[7] = NAN};
     mae_options_default(MAE_COMMAND_PRETRAIN, &o);
     set_all(&o, MAE_COMMAND_PRETRAIN, autoencoder);
-    ck_assert_msg(model_new(&o, &m, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(model_new(&o, &m, &err) == MAE_OK, "%s", err.message);
     params_set(m->vit->params, params_find(m->vit->params, "blocks.0.attn.qkv.bias"), values);
-    ck_assert(checkpoint_write(path, m->vit, &m->notes, &err) == STATUS_OK);
-    ck_assert_int_eq(run(&from, &s, &err), STATUS_NONFINITE);
+    ck_assert(checkpoint_write(path, m->vit, &m->notes, &err) == MAE_OK);
+    ck_assert_int_eq(run(&from, &s, &err), MAE_NONFINITE);
     ck_assert_ptr_nonnull(strstr(err.message, "weight blocks.0.attn.qkv.bias"));
     ck_assert_int_eq(s.steps, 0);
     expect_events(10, "weight blocks.0.attn.qkv.bias");

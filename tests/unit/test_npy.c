@@ -25,7 +25,7 @@ static void expect_file(Shape shape, const float *values, const char *shape_text
     uint8_t *data;
     size_t bytes;
     size_t n = (size_t)shape_numel(shape) * sizeof(float);
-    ck_assert_int_eq(file_read(path, 10000, &data, &bytes, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(path, 10000, &data, &bytes, NULL), MAE_OK);
     ck_assert_int_eq(memcmp(data, "\x93NUMPY\x01\x00", 8), 0);
     size_t start = 10 + (size_t)data[8] + 256 * (size_t)data[9];
     ck_assert_uint_eq(start % 64, 0);
@@ -43,10 +43,10 @@ START_TEST(rows_are_appended) {
     static const float values[] = {1, 2, 3, 4, 5, 6};
     Error err = {0};
     NpyWriter *w;
-    ck_assert_int_eq(npy_writer_open(path, SHAPE(2, 3), &w, &err), STATUS_OK);
-    ck_assert_int_eq(npy_writer_append(w, values, 3, &err), STATUS_OK);
-    ck_assert_int_eq(npy_writer_append(w, values + 3, 3, &err), STATUS_OK);
-    ck_assert_int_eq(npy_writer_commit(w, &err), STATUS_OK);
+    ck_assert_int_eq(npy_writer_open(path, SHAPE(2, 3), &w, &err), MAE_OK);
+    ck_assert_int_eq(npy_writer_append(w, values, 3, &err), MAE_OK);
+    ck_assert_int_eq(npy_writer_append(w, values + 3, 3, &err), MAE_OK);
+    ck_assert_int_eq(npy_writer_commit(w, &err), MAE_OK);
     npy_writer_close(w);
     expect_file(SHAPE(2, 3), values, "(2, 3,)");
 }
@@ -55,14 +55,14 @@ END_TEST
 START_TEST(scalars_and_vectors) {
     static const float value = 7;
     NpyWriter *w;
-    ck_assert_int_eq(npy_writer_open(path, (Shape){0}, &w, NULL), STATUS_OK);
-    ck_assert_int_eq(npy_writer_append(w, &value, 1, NULL), STATUS_OK);
-    ck_assert_int_eq(npy_writer_commit(w, NULL), STATUS_OK);
+    ck_assert_int_eq(npy_writer_open(path, (Shape){0}, &w, NULL), MAE_OK);
+    ck_assert_int_eq(npy_writer_append(w, &value, 1, NULL), MAE_OK);
+    ck_assert_int_eq(npy_writer_commit(w, NULL), MAE_OK);
     npy_writer_close(w);
     expect_file((Shape){0}, &value, "()");
-    ck_assert_int_eq(npy_writer_open(path, SHAPE(1), &w, NULL), STATUS_OK);
-    ck_assert_int_eq(npy_writer_append(w, &value, 1, NULL), STATUS_OK);
-    ck_assert_int_eq(npy_writer_commit(w, NULL), STATUS_OK);
+    ck_assert_int_eq(npy_writer_open(path, SHAPE(1), &w, NULL), MAE_OK);
+    ck_assert_int_eq(npy_writer_append(w, &value, 1, NULL), MAE_OK);
+    ck_assert_int_eq(npy_writer_commit(w, NULL), MAE_OK);
     npy_writer_close(w);
     expect_file(SHAPE(1), &value, "(1,)");
 }
@@ -72,9 +72,9 @@ START_TEST(wrong_count_fails) {
     static const float value = 7;
     Error err = {0};
     NpyWriter *w;
-    ck_assert_int_eq(npy_writer_open(path, SHAPE(2), &w, &err), STATUS_OK);
-    ck_assert_int_eq(npy_writer_append(w, &value, 1, &err), STATUS_OK);
-    ck_assert_int_eq(npy_writer_commit(w, &err), STATUS_SHAPE);
+    ck_assert_int_eq(npy_writer_open(path, SHAPE(2), &w, &err), MAE_OK);
+    ck_assert_int_eq(npy_writer_append(w, &value, 1, &err), MAE_OK);
+    ck_assert_int_eq(npy_writer_commit(w, &err), MAE_SHAPE);
     ck_assert_ptr_nonnull(strstr(err.message, path));
     npy_writer_close(w);
     npy_writer_close(NULL);

@@ -187,7 +187,7 @@ static void read_node(Onnx *o, Span node) {
 static Span read_span(const char *path) {
     uint8_t *data;
     size_t bytes;
-    ck_assert_int_eq(file_read(path, SIZE_MAX - 1, &data, &bytes, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(path, SIZE_MAX - 1, &data, &bytes, NULL), MAE_OK);
     return (Span){data, bytes};
 }
 
@@ -266,7 +266,7 @@ static const CheckpointNotes NOTES = {.preset = "custom", .mask_ratio = 0.5, .to
 
 static void enter(void) {
     scratch_make();
-    ck_assert_int_eq(device_open("ref", 1, NULL, &device, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("ref", 1, NULL, &device, NULL), MAE_OK);
 }
 
 static void leave(void) {
@@ -293,8 +293,7 @@ static const char *path_of_model(void) {
 
 static Onnx *export_and_check(const Vit *v, OnnxOptions o) {
     Error err = {0};
-    ck_assert_msg(export_onnx(v, &NOTES, &o, path_of_model(), &err) == STATUS_OK, "%s",
-                  err.message);
+    ck_assert_msg(export_onnx(v, &NOTES, &o, path_of_model(), &err) == MAE_OK, "%s", err.message);
     return onnx_check(path_of_model(), o.external_from > 0);
 }
 
@@ -447,9 +446,9 @@ START_TEST(second_file) {
         ck_assert_int_eq(o->tensor[i].offset >= 0, o->tensor[i].values.n >= 1024);
     ck_assert_int_ge(find_stored(o, "blocks.1.mlp.fc2.weight")->offset, 4096);
     onnx_close(o);
-    ck_assert_int_eq(file_remove(scratch_path("model.onnx.data"), NULL), STATUS_OK);
+    ck_assert_int_eq(file_remove(scratch_path("model.onnx.data"), NULL), MAE_OK);
     options.external_from = 1 << 20; /* more than there is */
-    ck_assert_int_eq(export_onnx(v, &NOTES, &options, path_of_model(), NULL), STATUS_OK);
+    ck_assert_int_eq(export_onnx(v, &NOTES, &options, path_of_model(), NULL), MAE_OK);
     onnx_close(onnx_check(path_of_model(), false));
     vit_free(v);
 }
@@ -459,10 +458,10 @@ START_TEST(same_bytes_again) {
     Vit *v = model_of(small_config(3, TARGET_NORM_PIX, false));
     OnnxOptions o = {.kind = ONNX_RECONSTRUCTION, .dtype = DTYPE_BF16, .external_from = 2000};
     const char *ends[] = {"", ".data"};
-    ck_assert_int_eq(export_onnx(v, &NOTES, &o, scratch_path("a/model.onnx"), NULL), STATUS_IO);
-    ck_assert_int_eq(file_make_directories(scratch_path("a"), NULL), STATUS_OK);
-    ck_assert_int_eq(export_onnx(v, &NOTES, &o, scratch_path("a/model.onnx"), NULL), STATUS_OK);
-    ck_assert_int_eq(export_onnx(v, &NOTES, &o, path_of_model(), NULL), STATUS_OK);
+    ck_assert_int_eq(export_onnx(v, &NOTES, &o, scratch_path("a/model.onnx"), NULL), MAE_IO);
+    ck_assert_int_eq(file_make_directories(scratch_path("a"), NULL), MAE_OK);
+    ck_assert_int_eq(export_onnx(v, &NOTES, &o, scratch_path("a/model.onnx"), NULL), MAE_OK);
+    ck_assert_int_eq(export_onnx(v, &NOTES, &o, path_of_model(), NULL), MAE_OK);
     for (int i = 0; i < 2; i++) {
         Span a = read_span(scratch_path("a/model.onnx%s", ends[i]));
         Span b = read_span(scratch_path("model.onnx%s", ends[i]));
@@ -487,15 +486,14 @@ START_TEST(what_cannot_be) {
     Vit *mae = model_of(small_config(3, TARGET_PIXEL, false));
     Vit *probe = model_of(classifier_config(HEAD_PROBE, POOL_CLS));
     float large[12] = {0, 0, 70000};
-    expect_failure(mae, (OnnxOptions){.kind = ONNX_CLASSIFIER}, STATUS_UNSUPPORTED, "classifier");
-    expect_failure(probe, (OnnxOptions){.kind = ONNX_RECONSTRUCTION}, STATUS_UNSUPPORTED,
-                   "decoder");
-    expect_failure(mae, (OnnxOptions){.kind = ONNX_RECONSTRUCTION, .mask_ratio = 0.99},
-                   STATUS_USAGE, "0 of 6 patches");
-    expect_failure(mae, (OnnxOptions){.dtype = DTYPE_F64}, STATUS_USAGE, "F64");
-    expect_failure(mae, (OnnxOptions){.batch = -1}, STATUS_USAGE, "-1 images");
+    expect_failure(mae, (OnnxOptions){.kind = ONNX_CLASSIFIER}, MAE_UNSUPPORTED, "classifier");
+    expect_failure(probe, (OnnxOptions){.kind = ONNX_RECONSTRUCTION}, MAE_UNSUPPORTED, "decoder");
+    expect_failure(mae, (OnnxOptions){.kind = ONNX_RECONSTRUCTION, .mask_ratio = 0.99}, MAE_USAGE,
+                   "0 of 6 patches");
+    expect_failure(mae, (OnnxOptions){.dtype = DTYPE_F64}, MAE_USAGE, "F64");
+    expect_failure(mae, (OnnxOptions){.batch = -1}, MAE_USAGE, "-1 images");
     params_set(mae->params, params_find(mae->params, "norm.weight"), large);
-    expect_failure(mae, (OnnxOptions){.dtype = DTYPE_F16}, STATUS_UNSUPPORTED, "norm.weight");
+    expect_failure(mae, (OnnxOptions){.dtype = DTYPE_F16}, MAE_UNSUPPORTED, "norm.weight");
     vit_free(mae);
     vit_free(probe);
 }
@@ -504,13 +502,13 @@ END_TEST
 START_TEST(every_allocation_may_fail) {
     Vit *v = model_of(small_config(1, TARGET_PIXEL, false));
     OnnxOptions o = {.kind = ONNX_RECONSTRUCTION, .external_from = 2000};
-    Status status = STATUS_MEMORY;
+    Status status = MAE_MEMORY;
     int64_t n = 1;
-    for (; status != STATUS_OK; n++) {
+    for (; status != MAE_OK; n++) {
         mem_fail_after(n);
         status = export_onnx(v, &NOTES, &o, path_of_model(), NULL);
         mem_fail_after(0);
-        ck_assert(status == STATUS_OK || status == STATUS_MEMORY);
+        ck_assert(status == MAE_OK || status == MAE_MEMORY);
         ck_assert(!file_exists(scratch_path("model.onnx.tmp")));
         ck_assert(!file_exists(scratch_path("model.onnx.data.tmp")));
     }

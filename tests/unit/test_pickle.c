@@ -25,7 +25,7 @@ static Read read_bytes(const void *data, size_t bytes) {
     ck_assert_ptr_nonnull(r.arena);
     ByteSource source = byte_source_of("test.pkl", data, bytes);
     r.status = pickle_parse(&source, 0, bytes, r.arena, &r.pickle, &r.err);
-    if (r.status == STATUS_OK)
+    if (r.status == MAE_OK)
         r.status = pickle_flatten("test.pkl", &r.pickle, r.arena, &r.leaves, &r.err);
     return r;
 }
@@ -49,7 +49,7 @@ static void expect(const Read *r, const char *name, const char *text) {
 static void refuse(const void *data, size_t bytes, Status status, const char *words) {
     Read r = read_bytes(data, bytes);
     ck_assert_msg(r.status == status && strstr(r.err.message, words) != NULL,
-                  "%s instead of '%s': %s", status_name(r.status), words, r.err.message);
+                  "%s instead of '%s': %s", mae_status_name(r.status), words, r.err.message);
     release(&r);
 }
 
@@ -59,7 +59,7 @@ static uint8_t *corpus(const char *name, size_t *bytes) {
     char path[256];
     uint8_t *data;
     snprintf(path, sizeof path, "tests/fuzz/corpus/pickle/%s", name);
-    ck_assert_int_eq(file_read(path, 1000000, &data, bytes, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(path, 1000000, &data, bytes, NULL), MAE_OK);
     return data;
 }
 
@@ -95,7 +95,7 @@ START_TEST(protocols) {
     snprintf(name, sizeof name, "protocol%d.pkl", _i);
     uint8_t *data = corpus(name, &bytes);
     Read r = read_bytes(data, bytes);
-    ck_assert_msg(r.status == STATUS_OK, "%s", r.err.message);
+    ck_assert_msg(r.status == MAE_OK, "%s", r.err.message);
     ck_assert_uint_eq(r.pickle.bytes, bytes);
     ck_assert_uint_eq(r.leaves.n, 25);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
@@ -112,7 +112,7 @@ START_TEST(numpy_values) {
     snprintf(name, sizeof name, "numpy%d.pkl", _i);
     uint8_t *data = corpus(name, &bytes);
     Read r = read_bytes(data, bytes);
-    ck_assert_msg(r.status == STATUS_OK, "%s", r.err.message);
+    ck_assert_msg(r.status == MAE_OK, "%s", r.err.message);
     expect(&r, "s", "0.5");
     expect(&r, "i", "-7");
     expect(&r, "b", "true");
@@ -140,7 +140,7 @@ START_TEST(truncation) {
         uint8_t *part = malloc(n > 0 ? n : 1); /* exactly n bytes, for the sanitizer */
         memcpy(part, data, n);
         Read r = read_bytes(part, n);
-        ck_assert_int_eq(r.status, STATUS_FORMAT);
+        ck_assert_int_eq(r.status, MAE_FORMAT);
         release(&r);
         free(part);
     }
@@ -158,7 +158,7 @@ START_TEST(flipped_bytes) {
         for (int bit = 0; bit < 8; bit++) {
             data[i] ^= (uint8_t)(1 << bit);
             Read r = read_bytes(data, bytes);
-            ck_assert(r.status == STATUS_OK || r.err.message[0] != 0);
+            ck_assert(r.status == MAE_OK || r.err.message[0] != 0);
             release(&r);
             data[i] ^= (uint8_t)(1 << bit);
         }
@@ -168,7 +168,7 @@ END_TEST
 
 static void read_as(const void *data, size_t bytes, const char *name, const char *text) {
     Read r = read_bytes(data, bytes);
-    ck_assert_msg(r.status == STATUS_OK, "%s", r.err.message);
+    ck_assert_msg(r.status == MAE_OK, "%s", r.err.message);
     expect(&r, name, text);
     release(&r);
 }
@@ -204,9 +204,9 @@ START_TEST(code_is_a_value) {
          "b.",
          "value", "an object of m.A");
     READ("cm\nA\n)R)R.", "value", "an object of m.A");
-    REFUSE("I1\n(tR.", STATUS_FORMAT, "no function");
-    REFUSE("cm\nA\n)\x81(K\x01u.", STATUS_FORMAT, "damaged");
-    REFUSE("\x80\x06.", STATUS_UNSUPPORTED, "protocol 6");
+    REFUSE("I1\n(tR.", MAE_FORMAT, "no function");
+    REFUSE("cm\nA\n)\x81(K\x01u.", MAE_FORMAT, "damaged");
+    REFUSE("\x80\x06.", MAE_UNSUPPORTED, "protocol 6");
 }
 END_TEST
 
@@ -239,7 +239,7 @@ START_TEST(objects) {
     snprintf(name, sizeof name, "objects%d.pkl", _i);
     uint8_t *data = corpus(name, &bytes);
     Read r = read_bytes(data, bytes);
-    ck_assert_msg(r.status == STATUS_OK, "%s", r.err.message);
+    ck_assert_msg(r.status == MAE_OK, "%s", r.err.message);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         expect(&r, wanted[i][0], wanted[i][1]);
     release(&r);
@@ -254,7 +254,7 @@ START_TEST(odd_arrays) {
     snprintf(name, sizeof name, "numpy_odd%d.pkl", _i);
     uint8_t *data = corpus(name, &bytes);
     Read r = read_bytes(data, bytes);
-    ck_assert_msg(r.status == STATUS_OK, "%s", r.err.message);
+    ck_assert_msg(r.status == MAE_OK, "%s", r.err.message);
     ck_assert_ptr_nonnull(strstr(leaf(&r, "big")->refusal, "numpy >f4"));
     ck_assert_str_eq(leaf(&r, "t")->tensor->type, "numpy U2");
     ck_assert_ptr_nonnull(leaf(&r, "rec")->refusal);
@@ -267,47 +267,47 @@ START_TEST(odd_arrays) {
 END_TEST
 
 START_TEST(damage_is_refused) {
-    REFUSE(".", STATUS_FORMAT, "there is none");
-    REFUSE("(.", STATUS_FORMAT, "there is none");
-    REFUSE("t.", STATUS_FORMAT, "mark");
-    REFUSE("K\x01(0a.", STATUS_FORMAT, "damaged");
-    REFUSE("](K\x01K\x02u.", STATUS_FORMAT, "holds none");
-    REFUSE("}(K\x01u.", STATUS_FORMAT, "holds none");
+    REFUSE(".", MAE_FORMAT, "there is none");
+    REFUSE("(.", MAE_FORMAT, "there is none");
+    REFUSE("t.", MAE_FORMAT, "mark");
+    REFUSE("K\x01(0a.", MAE_FORMAT, "damaged");
+    REFUSE("](K\x01K\x02u.", MAE_FORMAT, "holds none");
+    REFUSE("}(K\x01u.", MAE_FORMAT, "holds none");
     REFUSE("(K\x01"
            "d.",
-           STATUS_FORMAT, "key without a value");
-    REFUSE("h\x07.", STATUS_FORMAT, "never stored");
-    REFUSE("Nr\xff\xff\xff\x7f.", STATUS_FORMAT, "out of order");
-    REFUSE("X\xff\xff\xff\xff.", STATUS_FORMAT, "cut off");
-    REFUSE("\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", STATUS_FORMAT, "cut off");
-    REFUSE("\x8b\xff\xff\xff\xff.", STATUS_FORMAT, "cut off");
-    REFUSE("I12x\n.", STATUS_FORMAT, "no number");
-    REFUSE("I12", STATUS_FORMAT, "without an end");
-    REFUSE("Sabc\n.", STATUS_FORMAT, "quotes");
-    REFUSE("}X\x02\0\0\0a\0K\x01s.", STATUS_FORMAT, "no proper text");
-    REFUSE("}X\x02\0\0\0\xc0\x80K\x01s.", STATUS_FORMAT, "no proper text");
-    REFUSE("}]K\x01s.", STATUS_FORMAT, "neither text nor a number");
+           MAE_FORMAT, "key without a value");
+    REFUSE("h\x07.", MAE_FORMAT, "never stored");
+    REFUSE("Nr\xff\xff\xff\x7f.", MAE_FORMAT, "out of order");
+    REFUSE("X\xff\xff\xff\xff.", MAE_FORMAT, "cut off");
+    REFUSE("\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", MAE_FORMAT, "cut off");
+    REFUSE("\x8b\xff\xff\xff\xff.", MAE_FORMAT, "cut off");
+    REFUSE("I12x\n.", MAE_FORMAT, "no number");
+    REFUSE("I12", MAE_FORMAT, "without an end");
+    REFUSE("Sabc\n.", MAE_FORMAT, "quotes");
+    REFUSE("}X\x02\0\0\0a\0K\x01s.", MAE_FORMAT, "no proper text");
+    REFUSE("}X\x02\0\0\0\xc0\x80K\x01s.", MAE_FORMAT, "no proper text");
+    REFUSE("}]K\x01s.", MAE_FORMAT, "neither text nor a number");
     REFUSE("}X\x01\0\0\0sC\x01x\x8f(K\x01\x90"
            "b.",
-           STATUS_FORMAT, "has none");
+           MAE_FORMAT, "has none");
 }
 END_TEST
 
 START_TEST(hostile_sizes) {
     size_t bytes;
     uint8_t *data = corpus("cycle.pkl", &bytes);
-    refuse(data, bytes, STATUS_FORMAT, "contains itself");
+    refuse(data, bytes, MAE_FORMAT, "contains itself");
     mem_free(data);
     data = corpus("laughs.pkl", &bytes); /* 10^30 leaves in 300 bytes */
-    refuse(data, bytes, STATUS_FORMAT, "unfolds");
+    refuse(data, bytes, MAE_FORMAT, "unfolds");
     mem_free(data);
     data = corpus("deep.pkl", &bytes);
-    refuse(data, bytes, STATUS_FORMAT, "nested deeper");
+    refuse(data, bytes, MAE_FORMAT, "nested deeper");
     mem_free(data);
     /* A Namespace that is its own state. */
     REFUSE("cargparse\nNamespace\n)\x81q\0h\0"
            "b.",
-           STATUS_OK, "");
+           MAE_OK, "");
     /* Sets that copy a growing list again and again: the tree may not outgrow the file. */
     size_t n = 0, room = 400000;
     uint8_t *p = malloc(room);
@@ -317,7 +317,7 @@ START_TEST(hostile_sizes) {
     for (n += 3; n + 16 < room; n += 10) memcpy(p + n, "h\001h\002\205R(N\2200", 10);
     p[n++] = 'N';
     p[n++] = '.';
-    refuse(p, n, STATUS_FORMAT, "hostile");
+    refuse(p, n, MAE_FORMAT, "hostile");
     free(p);
 }
 END_TEST
@@ -334,7 +334,7 @@ START_TEST(many_texts) {
         n += (size_t)snprintf(p + n, 32, i % 2 ? "S'line %05d'\n" : "U\nline %05d", i);
     memcpy(p + n, "l.", 2);
     Read r = read_bytes(p, n + 2);
-    ck_assert_msg(r.status == STATUS_OK, "%s", r.err.message);
+    ck_assert_msg(r.status == MAE_OK, "%s", r.err.message);
     for (int i = 0; i < N; i++) {
         snprintf(want, sizeof want, "line %05d", i);
         snprintf(name, sizeof name, "%d", i);
@@ -357,9 +357,9 @@ static Status tensor(const char *offset, const char *size, const char *stride, c
              "I10\ntQI%s\n(%st(%stI00\nNtR.",
              offset, size, stride);
     Read r = read_bytes(text, strlen(text));
-    if (r.status == STATUS_OK && words != NULL) {
+    if (r.status == MAE_OK && words != NULL) {
         ck_assert_ptr_nonnull(strstr(leaf(&r, "tensor")->refusal, words));
-        r.status = STATUS_UNSUPPORTED;
+        r.status = MAE_UNSUPPORTED;
     } else if (words != NULL)
         ck_assert_msg(strstr(r.err.message, words) != NULL, "'%s': %s", words, r.err.message);
     release(&r);
@@ -367,26 +367,26 @@ static Status tensor(const char *offset, const char *size, const char *stride, c
 }
 
 START_TEST(windows) {
-    ck_assert_int_eq(tensor("0", "I2\nI5\n", "I5\nI1\n", NULL), STATUS_OK);
-    ck_assert_int_eq(tensor("9", "", "", NULL), STATUS_OK);
-    ck_assert_int_eq(tensor("0", "I0\nI9\n", "I9\nI1\n", NULL), STATUS_OK);
-    ck_assert_int_eq(tensor("7", "I2\nI0\n", "I99\nI1\n", NULL), STATUS_OK);
-    ck_assert_int_eq(tensor("3", "I1000000\nI7\n", "I0\nI1\n", NULL), STATUS_OK);
-    ck_assert_int_eq(tensor("10", "", "", "beyond its storage"), STATUS_FORMAT);
-    ck_assert_int_eq(tensor("-1", "I2\n", "I1\n", "beyond its storage"), STATUS_FORMAT);
-    ck_assert_int_eq(tensor("1", "I2\nI5\n", "I5\nI1\n", "beyond its storage"), STATUS_FORMAT);
-    ck_assert_int_eq(tensor("0", "I2\n", "I9223372036854775807\n", "beyond"), STATUS_FORMAT);
+    ck_assert_int_eq(tensor("0", "I2\nI5\n", "I5\nI1\n", NULL), MAE_OK);
+    ck_assert_int_eq(tensor("9", "", "", NULL), MAE_OK);
+    ck_assert_int_eq(tensor("0", "I0\nI9\n", "I9\nI1\n", NULL), MAE_OK);
+    ck_assert_int_eq(tensor("7", "I2\nI0\n", "I99\nI1\n", NULL), MAE_OK);
+    ck_assert_int_eq(tensor("3", "I1000000\nI7\n", "I0\nI1\n", NULL), MAE_OK);
+    ck_assert_int_eq(tensor("10", "", "", "beyond its storage"), MAE_FORMAT);
+    ck_assert_int_eq(tensor("-1", "I2\n", "I1\n", "beyond its storage"), MAE_FORMAT);
+    ck_assert_int_eq(tensor("1", "I2\nI5\n", "I5\nI1\n", "beyond its storage"), MAE_FORMAT);
+    ck_assert_int_eq(tensor("0", "I2\n", "I9223372036854775807\n", "beyond"), MAE_FORMAT);
     ck_assert_int_eq(
         tensor("0", "I3\nI3\n", "I4611686018427387904\nI4611686018427387904\n", "beyond"),
-        STATUS_FORMAT);
-    ck_assert_int_eq(tensor("0", "I2\n", "I-1\n", "stride"), STATUS_FORMAT);
-    ck_assert_int_eq(tensor("0", "I-2\n", "I1\n", "size"), STATUS_FORMAT);
-    ck_assert_int_eq(tensor("0", "I2\n", "", "with 0 strides"), STATUS_FORMAT);
+        MAE_FORMAT);
+    ck_assert_int_eq(tensor("0", "I2\n", "I-1\n", "stride"), MAE_FORMAT);
+    ck_assert_int_eq(tensor("0", "I-2\n", "I1\n", "size"), MAE_FORMAT);
+    ck_assert_int_eq(tensor("0", "I2\n", "", "with 0 strides"), MAE_FORMAT);
     ck_assert_int_eq(tensor("0", "I4294967296\nI4294967296\nI0\n", "I0\nI0\nI0\n", "size"),
-                     STATUS_FORMAT);
-    ck_assert_int_eq(tensor("0", "I1073741824\n", "I0\n", "repeats"), STATUS_UNSUPPORTED);
+                     MAE_FORMAT);
+    ck_assert_int_eq(tensor("0", "I1073741824\n", "I0\n", "repeats"), MAE_UNSUPPORTED);
     ck_assert_int_eq(tensor("0", "I1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\n", "", "dimensions"),
-                     STATUS_UNSUPPORTED);
+                     MAE_UNSUPPORTED);
 }
 END_TEST
 
@@ -395,7 +395,7 @@ END_TEST
 
 static void refused(const char *text, const char *type, const char *words) {
     Read r = read_bytes(text, strlen(text));
-    ck_assert_msg(r.status == STATUS_OK, "%s", r.err.message);
+    ck_assert_msg(r.status == MAE_OK, "%s", r.err.message);
     const PickleLeaf *l = leaf(&r, "tensor");
     if (type != NULL) ck_assert_str_eq(l->tensor->type, type);
     ck_assert_msg(strstr(l->refusal, words) != NULL, "%s", l->refusal);
@@ -431,8 +431,8 @@ END_TEST
 START_TEST(failing_allocations) {
     size_t bytes;
     uint8_t *data = corpus("protocol5.pkl", &bytes);
-    Status status = STATUS_MEMORY;
-    for (int n = 1; status != STATUS_OK; n++) {
+    Status status = MAE_MEMORY;
+    for (int n = 1; status != MAE_OK; n++) {
         Error err = {0};
         Pickle pickle;
         PickleLeaves leaves = {0};
@@ -441,9 +441,9 @@ START_TEST(failing_allocations) {
         mem_fail_after(n);
         ByteSource source = byte_source_of("x", data, bytes);
         status = pickle_parse(&source, 0, bytes, arena, &pickle, &err);
-        if (status == STATUS_OK) status = pickle_flatten("x", &pickle, arena, &leaves, &err);
+        if (status == MAE_OK) status = pickle_flatten("x", &pickle, arena, &leaves, &err);
         mem_fail_after(0);
-        ck_assert(status == STATUS_OK || status == STATUS_MEMORY);
+        ck_assert(status == MAE_OK || status == MAE_MEMORY);
         mem_free(leaves.leaf);
         arena_free(arena);
     }

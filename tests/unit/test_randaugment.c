@@ -18,7 +18,7 @@ Suite *suite_randaugment(void);
 static Image noise_image(uint64_t seed, int64_t width, int64_t height, int64_t channels) {
     Image im;
     Rng r = rng_make(seed, RNG_SYNTHETIC, 0, 0);
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), STATUS_OK);
+    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
     for (int64_t i = 0; i < width * height * channels; i++) im.pixels[i] = (uint8_t)rng_u32(&r);
     return im;
 }
@@ -45,7 +45,7 @@ START_TEST(parses) {
         RandAugment r;
         Error err = {0};
         const RandAugment *w = &cases[i].want;
-        ck_assert_msg(randaugment_parse(cases[i].text, &r, &err) == STATUS_OK, "%s", err.message);
+        ck_assert_msg(randaugment_parse(cases[i].text, &r, &err) == MAE_OK, "%s", err.message);
         ck_assert_int_eq(r.n_ops, w->n_ops);
         ck_assert_double_eq(r.magnitude, w->magnitude);
         ck_assert_double_eq(r.magnitude_std, w->magnitude_std);
@@ -84,7 +84,7 @@ START_TEST(refuses) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         RandAugment r;
         Error err = {0};
-        ck_assert_msg(randaugment_parse(cases[i].text, &r, &err) == STATUS_USAGE, "'%s' passes",
+        ck_assert_msg(randaugment_parse(cases[i].text, &r, &err) == MAE_USAGE, "'%s' passes",
                       cases[i].text);
         ck_assert_msg(strstr(err.message, cases[i].named) != NULL, "%s", err.message);
         ck_assert_msg(strstr(err.message, "m9-n2-mstd0.5-inc1") != NULL, "%s", err.message);
@@ -146,7 +146,7 @@ static void check_op(const TensorFile *s, const json_t *row, ResampleScratch *sc
     uint8_t *input = golden_pixels(s, "input", (int64_t)bytes_of(&im));
     uint8_t *want = golden_pixels(s, name, (int64_t)bytes_of(&im));
     memcpy(im.pixels, input, bytes_of(&im));
-    ck_assert_int_eq(randaugment_op(op, argument, &im, scratch, NULL), STATUS_OK);
+    ck_assert_int_eq(randaugment_op(op, argument, &im, scratch, NULL), MAE_OK);
     ck_assert_msg(memcmp(im.pixels, want, bytes_of(&im)) == 0, "%s differs", name);
     free(input);
     free(want);
@@ -220,7 +220,7 @@ START_TEST(weakest_changes_nothing) {
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
         for (int negate = 0; negate < 2; negate++) {
             double argument = randaugment_argument(ops[i], 0, true, negate);
-            ck_assert_int_eq(randaugment_op(ops[i], argument, &im, &scratch, NULL), STATUS_OK);
+            ck_assert_int_eq(randaugment_op(ops[i], argument, &im, &scratch, NULL), MAE_OK);
             ck_assert_msg(memcmp(im.pixels, same.pixels, bytes_of(&im)) == 0, "%s",
                           randaugment_name(ops[i]));
         }
@@ -246,7 +246,7 @@ START_TEST(grey_is_like_rgb) {
             Image *all[] = {&grey, &rgb, &white};
             for (int i = 0; i < 3; i++)
                 ck_assert_int_eq(
-                    randaugment_op((RandAugmentOp)op, argument, all[i], &scratch, NULL), STATUS_OK);
+                    randaugment_op((RandAugmentOp)op, argument, all[i], &scratch, NULL), MAE_OK);
             bool geometric = op == RANDAUGMENT_ROTATE || op >= RANDAUGMENT_SHEAR_X;
             for (int64_t i = 0; i < 3 * n; i++)
                 if (!geometric || white.pixels[i / 3] == 255)
@@ -267,13 +267,13 @@ START_TEST(draws_in_order) {
     for (uint64_t key = 0; key < 60; key++) {
         Image im = noise_image(key, 24, 16, 3), want = noise_image(key, 24, 16, 3);
         Rng a = rng_make(1, RNG_RANDAUGMENT, 2, key), b = a;
-        ck_assert_int_eq(randaugment_apply(&r, &im, &a, &scratch, NULL), STATUS_OK);
+        ck_assert_int_eq(randaugment_apply(&r, &im, &a, &scratch, NULL), MAE_OK);
         for (int k = 0; k < 3; k++) {
             RandAugmentOp op = (RandAugmentOp)rng_below(&b, 15);
             double u = rng_uniform(&b), m = 9 + 0.5 * rng_normal(&b), sign = rng_uniform(&b);
             if (u > 0.5) continue;
             double argument = randaugment_argument(op, m > 10 ? 10 : m, true, sign > 0.5);
-            ck_assert_int_eq(randaugment_op(op, argument, &want, &scratch, NULL), STATUS_OK);
+            ck_assert_int_eq(randaugment_op(op, argument, &want, &scratch, NULL), MAE_OK);
         }
         ck_assert_mem_eq(im.pixels, want.pixels, bytes_of(&im));
         ck_assert_uint_eq(rng_u32(&a), rng_u32(&b));
@@ -291,7 +291,7 @@ START_TEST(allocates_once) {
     int64_t before = mem_allocations();
     for (uint64_t key = 0; key < 100; key++) {
         Rng rng = rng_make(1, RNG_RANDAUGMENT, 0, key);
-        ck_assert_int_eq(randaugment_apply(&r, &im, &rng, &scratch, NULL), STATUS_OK);
+        ck_assert_int_eq(randaugment_apply(&r, &im, &rng, &scratch, NULL), MAE_OK);
     }
     ck_assert_int_eq(mem_allocations(), before + 1);
     resample_scratch_free(&scratch);
@@ -304,9 +304,9 @@ START_TEST(memory_runs_out) {
     Image im = noise_image(1, 8, 8, 3);
     Error err = {0};
     mem_fail_after(1);
-    ck_assert_int_eq(randaugment_op(RANDAUGMENT_ROTATE, 30, &im, &scratch, &err), STATUS_MEMORY);
+    ck_assert_int_eq(randaugment_op(RANDAUGMENT_ROTATE, 30, &im, &scratch, &err), MAE_MEMORY);
     mem_fail_after(0);
-    ck_assert_int_eq(randaugment_op(RANDAUGMENT_ROTATE, 30, &im, &scratch, NULL), STATUS_OK);
+    ck_assert_int_eq(randaugment_op(RANDAUGMENT_ROTATE, 30, &im, &scratch, NULL), MAE_OK);
     resample_scratch_free(&scratch);
     image_free(&im);
 }

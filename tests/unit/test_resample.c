@@ -56,7 +56,7 @@ static uint8_t *plain(const Image *in, Box b, int64_t w, int64_t h) {
 
 static Image random_image(Rng *rng, int64_t width, int64_t height, int64_t channels) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), STATUS_OK);
+    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
     bool extreme = rng_below(rng, 2) == 0; /* black and white only: overshoot is clipped */
     for (int64_t i = 0; i < width * height * channels; i++)
         im.pixels[i] = (uint8_t)(extreme ? 255 * rng_below(rng, 2) : rng_below(rng, 256));
@@ -66,7 +66,7 @@ static Image random_image(Rng *rng, int64_t width, int64_t height, int64_t chann
 static void compare(const Image *in, Box box, int64_t w, int64_t h) {
     Image out;
     uint8_t *expected = plain(in, box, w, h);
-    ck_assert_int_eq(resample_crop(in, box, w, h, &out, NULL), STATUS_OK);
+    ck_assert_int_eq(resample_crop(in, box, w, h, &out, NULL), MAE_OK);
     ck_assert_mem_eq(out.pixels, expected, (size_t)(w * h * in->channels));
     free(expected);
     image_free(&out);
@@ -115,9 +115,8 @@ START_TEST(window_is_a_cut) {
         Image in = random_image(&rng, 1 + rng_below(&rng, 60), 1 + rng_below(&rng, 60), 3), whole;
         Box box = random_box(&rng, in.width, in.height), cut = random_box(&rng, w, h);
         uint8_t *part = malloc((size_t)(cut.width * cut.height * 3));
-        ck_assert_int_eq(resample_crop(&in, box, w, h, &whole, NULL), STATUS_OK);
-        ck_assert_int_eq(resample_window_into(&in, box, w, h, cut, part, &scratch, NULL),
-                         STATUS_OK);
+        ck_assert_int_eq(resample_crop(&in, box, w, h, &whole, NULL), MAE_OK);
+        ck_assert_int_eq(resample_window_into(&in, box, w, h, cut, part, &scratch, NULL), MAE_OK);
         for (int64_t y = 0; y < cut.height; y++)
             ck_assert_mem_eq(part + y * cut.width * 3,
                              whole.pixels + ((cut.top + y) * w + cut.left) * 3,

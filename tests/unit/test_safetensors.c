@@ -39,14 +39,13 @@ enum { N = sizeof tensors / sizeof tensors[0] };
 
 static void write_example(void) {
     Error err = {0};
-    ck_assert_msg(safetensors_write(path, tensors, N, meta, 2, &err) == STATUS_OK, "%s",
-                  err.message);
+    ck_assert_msg(safetensors_write(path, tensors, N, meta, 2, &err) == MAE_OK, "%s", err.message);
 }
 
 static TensorFile *open_example(void) {
     Error err = {0};
     TensorFile *f;
-    ck_assert_msg(tensorfile_open(path, &f, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(tensorfile_open(path, &f, &err) == MAE_OK, "%s", err.message);
     return f;
 }
 
@@ -58,7 +57,7 @@ START_TEST(round_trip) {
         uint8_t data[32];
         const TensorEntry *t = tensorfile_find(f, tensors[i].name);
         ck_assert(t && t->dtype == tensors[i].dtype && shape_equal(t->shape, tensors[i].shape));
-        ck_assert_int_eq(tensorfile_read_raw(f, t, data, NULL), STATUS_OK);
+        ck_assert_int_eq(tensorfile_read_raw(f, t, data, NULL), MAE_OK);
         if (tensors[i].bytes > 0) ck_assert_mem_eq(data, tensors[i].data, tensors[i].bytes);
     }
     ck_assert_str_eq(tensorfile_at(f, 0)->name, "na\"me \xC3\xA9");
@@ -75,8 +74,8 @@ START_TEST(data_are_aligned) {
     ByteSource source;
     TensorTable table;
     write_example();
-    ck_assert_int_eq(byte_source_open(path, &source, NULL), STATUS_OK);
-    ck_assert_int_eq(safetensors_parse(&source, &table, NULL), STATUS_OK);
+    ck_assert_int_eq(byte_source_open(path, &source, NULL), MAE_OK);
+    ck_assert_int_eq(safetensors_parse(&source, &table, NULL), MAE_OK);
     for (size_t i = 0; i < table.n_tensors; i++)
         ck_assert_uint_eq(table.tensor[i].at % dtype_bytes(table.tensor[i].dtype), 0);
     tensor_table_free(&table);
@@ -88,9 +87,9 @@ START_TEST(same_input_same_bytes) {
     uint8_t *first, *second;
     size_t n_first, n_second;
     write_example();
-    ck_assert_int_eq(file_read(path, 100000, &first, &n_first, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(path, 100000, &first, &n_first, NULL), MAE_OK);
     write_example();
-    ck_assert_int_eq(file_read(path, 100000, &second, &n_second, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(path, 100000, &second, &n_second, NULL), MAE_OK);
     ck_assert_uint_eq(n_first, n_second);
     ck_assert_int_eq(memcmp(first, second, n_first), 0);
     mem_free(first);
@@ -101,14 +100,14 @@ END_TEST
 START_TEST(writer_refuses) {
     const NamedTensor twice[] = {tensors[0], tensors[0]};
     NamedTensor bad = tensors[0];
-    ck_assert_int_eq(safetensors_write(path, twice, 2, NULL, 0, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(safetensors_write(path, twice, 2, NULL, 0, NULL), MAE_FORMAT);
     bad.name = "\xFF";
-    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL), MAE_FORMAT);
     bad.name = "__metadata__";
-    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL), MAE_FORMAT);
     const MetaEntry broken[] = {{"key", "\xFF"}};
-    ck_assert_int_eq(safetensors_write(path, tensors, N, broken, 1, NULL), STATUS_FORMAT);
-    ck_assert_int_eq(safetensors_write(path, NULL, 0, NULL, 0, NULL), STATUS_OK);
+    ck_assert_int_eq(safetensors_write(path, tensors, N, broken, 1, NULL), MAE_FORMAT);
+    ck_assert_int_eq(safetensors_write(path, NULL, 0, NULL, 0, NULL), MAE_OK);
     TensorFile *f = open_example();
     ck_assert_uint_eq(tensorfile_count(f), 0);
     tensorfile_close(f);
@@ -122,16 +121,16 @@ START_TEST(every_failing_allocation_is_reported) {
         mem_fail_after(n);
         Status status = tensorfile_open(path, &f, NULL);
         mem_fail_after(0);
-        ok = status == STATUS_OK;
-        ck_assert(ok ? n > 4 : status == STATUS_MEMORY && f == NULL);
+        ok = status == MAE_OK;
+        ck_assert(ok ? n > 4 : status == MAE_MEMORY && f == NULL);
         tensorfile_close(f);
     }
     for (int n = 1, ok = 0; !ok; n++) {
         mem_fail_after(n);
         Status status = safetensors_write(path, tensors, N, meta, 2, NULL);
         mem_fail_after(0);
-        ok = status == STATUS_OK;
-        ck_assert(ok ? n > 3 : status == STATUS_MEMORY);
+        ok = status == MAE_OK;
+        ck_assert(ok ? n > 3 : status == MAE_MEMORY);
     }
 }
 END_TEST
@@ -211,10 +210,10 @@ START_TEST(hostile_headers) {
         Status status =
             parse_text(headers[i].header, strlen(headers[i].header), headers[i].data_bytes, &err);
         if (headers[i].message == NULL) {
-            ck_assert_msg(status == STATUS_OK, "%s: %s", headers[i].header, err.message);
+            ck_assert_msg(status == MAE_OK, "%s: %s", headers[i].header, err.message);
             continue;
         }
-        ck_assert_msg(status != STATUS_OK, "read: %s", headers[i].header);
+        ck_assert_msg(status != MAE_OK, "read: %s", headers[i].header);
         ck_assert_ptr_nonnull(strstr(err.message, "x.safetensors: "));
         ck_assert_msg(strstr(err.message, headers[i].message) != NULL, "%s: %s", headers[i].header,
                       err.message);
@@ -224,12 +223,11 @@ END_TEST
 
 START_TEST(hostile_lengths) {
     Error err = {0};
-    ck_assert_int_eq(parse_text("{}", 3, 0, NULL), STATUS_FORMAT);
-    ck_assert_int_eq(parse_text("{}", UINT64_MAX, 0, NULL), STATUS_FORMAT);
-    ck_assert_int_eq(parse_text("{}", UINT64_MAX - 7, 0, NULL), STATUS_FORMAT);
-    ck_assert_int_eq(parse_text("{}", 100000001, 0, &err), STATUS_FORMAT);
-    for (size_t n = 0; n < 8; n++)
-        ck_assert_int_eq(parse("\1\0\0\0\0\0\0", n, NULL), STATUS_FORMAT);
+    ck_assert_int_eq(parse_text("{}", 3, 0, NULL), MAE_FORMAT);
+    ck_assert_int_eq(parse_text("{}", UINT64_MAX, 0, NULL), MAE_FORMAT);
+    ck_assert_int_eq(parse_text("{}", UINT64_MAX - 7, 0, NULL), MAE_FORMAT);
+    ck_assert_int_eq(parse_text("{}", 100000001, 0, &err), MAE_FORMAT);
+    for (size_t n = 0; n < 8; n++) ck_assert_int_eq(parse("\1\0\0\0\0\0\0", n, NULL), MAE_FORMAT);
 }
 END_TEST
 
@@ -238,11 +236,11 @@ START_TEST(every_truncation_fails) {
     uint8_t *data;
     size_t bytes;
     write_example();
-    ck_assert_int_eq(file_read(path, 100000, &data, &bytes, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(path, 100000, &data, &bytes, NULL), MAE_OK);
     for (size_t n = 0; n < bytes; n++) {
         uint8_t *part = malloc(n + 1);
         memcpy(part, data, n);
-        ck_assert_int_ne(parse(part, n, NULL), STATUS_OK);
+        ck_assert_int_ne(parse(part, n, NULL), MAE_OK);
         free(part);
     }
     mem_free(data);

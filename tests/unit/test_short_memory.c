@@ -165,8 +165,7 @@ static Content content_of(const char *name) {
     Content c;
     Error err = {0};
     char *path = scratch_path("out/%s", name);
-    ck_assert_msg(file_read(path, 1 << 24, &c.data, &c.bytes, &err) == STATUS_OK, "%s",
-                  err.message);
+    ck_assert_msg(file_read(path, 1 << 24, &c.data, &c.bytes, &err) == MAE_OK, "%s", err.message);
     if (strstr(name, ".jsonl")) blank_speeds(&c);
     return c;
 }

@@ -30,14 +30,14 @@ static Dataset *open_source(const char *source) {
     log_set_sink(hear, NULL);
     Status status = dataset_open(source, (DatasetOptions){.channels = 3}, &d, &err);
     log_set_sink(NULL, NULL);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    ck_assert_msg(status == MAE_OK, "%s", err.message);
     return d;
 }
 
 static void refuse(const char *source, const char *part) {
     Error err = {0};
     Dataset *d = NULL;
-    ck_assert_int_ne(dataset_open(source, (DatasetOptions){.channels = 3}, &d, &err), STATUS_OK);
+    ck_assert_int_ne(dataset_open(source, (DatasetOptions){.channels = 3}, &d, &err), MAE_OK);
     ck_assert_msg(strstr(err.message, part) != NULL, "'%s' lacks '%s'", err.message, part);
 }
 
@@ -55,7 +55,7 @@ static void expect(Dataset *d, int64_t n, const int *numbers, const int *labels)
     for (int64_t i = 0; i < n; i++) {
         Sample s;
         Error err = {0};
-        ck_assert_msg(dataset_fetch(d, i, &s, &err) == STATUS_OK, "%s", err.message);
+        ck_assert_msg(dataset_fetch(d, i, &s, &err) == MAE_OK, "%s", err.message);
         ck_assert_int_eq(s.image.pixels[0], scratch_pixel(numbers[i], 0, 0, 0));
         ck_assert_int_eq(dataset_label(d, i), labels ? labels[i] : -1);
         dataset_release(&s);
@@ -102,7 +102,7 @@ static void tar_png(const char *name, int number) {
     uint8_t *data;
     size_t bytes;
     scratch_png(scratch_path("tmp.png"), number, 5, 4);
-    ck_assert_int_eq(file_read(scratch_path("tmp.png"), 1 << 20, &data, &bytes, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(scratch_path("tmp.png"), 1 << 20, &data, &bytes, NULL), MAE_OK);
     tar_add(name, '0', "", data, bytes);
     mem_free(data);
 }
@@ -339,7 +339,7 @@ START_TEST(both_parts_say_it_once) {
         heard[0] = '\0';
         options.held_out = k == 1;
         log_set_sink(hear, NULL);
-        ck_assert_int_eq(dataset_open(scratch_path("v"), options, &d, NULL), STATUS_OK);
+        ck_assert_int_eq(dataset_open(scratch_path("v"), options, &d, NULL), MAE_OK);
         log_set_sink(NULL, NULL);
         ck_assert_int_eq(heard[0] != '\0', k == 0);
         dataset_close(d);
@@ -454,8 +454,8 @@ START_TEST(memory_runs_out) {
         Status status = dataset_open(source, (DatasetOptions){.channels = 3}, &d, &err);
         mem_fail_after(0);
         dataset_close(d);
-        if (status == STATUS_OK) return;
-        ck_assert_msg(status == STATUS_MEMORY, "allocation %d: %s", n, err.message);
+        if (status == MAE_OK) return;
+        ck_assert_msg(status == MAE_MEMORY, "allocation %d: %s", n, err.message);
     }
     ck_abort_msg("never succeeded");
 }

@@ -14,19 +14,19 @@ Suite *suite_status(void);
 
 START_TEST(first_failure_wins) {
     Error err = {0};
-    ck_assert_int_eq(fail(&err, STATUS_IO, "%s: gone", "a.bin"), STATUS_IO);
-    ck_assert_int_eq(fail(&err, STATUS_FORMAT, "later"), STATUS_FORMAT);
-    ck_assert_int_eq(err.status, STATUS_IO);
+    ck_assert_int_eq(fail(&err, MAE_IO, "%s: gone", "a.bin"), MAE_IO);
+    ck_assert_int_eq(fail(&err, MAE_FORMAT, "later"), MAE_FORMAT);
+    ck_assert_int_eq(err.status, MAE_IO);
     ck_assert_str_eq(err.message, "a.bin: gone");
-    ck_assert_int_eq(fail(NULL, STATUS_SHAPE, "nobody listens"), STATUS_SHAPE);
-    ck_assert_str_eq(status_name(STATUS_IO), "input/output");
-    ck_assert_str_eq(status_name((Status)999), "unknown");
+    ck_assert_int_eq(fail(NULL, MAE_SHAPE, "nobody listens"), MAE_SHAPE);
+    ck_assert_str_eq(mae_status_name(MAE_IO), "input/output");
+    ck_assert_str_eq(mae_status_name((Status)999), "unknown");
 }
 END_TEST
 
 START_TEST(long_message_is_cut) {
     Error err = {0};
-    fail(&err, STATUS_IO, "%2000d", 1);
+    fail(&err, MAE_IO, "%2000d", 1);
     ck_assert_uint_eq(strlen(err.message), sizeof err.message - 1);
 }
 END_TEST

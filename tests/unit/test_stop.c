@@ -38,11 +38,11 @@ START_TEST(a_pass_ends_with_the_op_under_way) {
     const float one = 1;
     Device *d;
     ModelConfig c = small_config(3, TARGET_NORM_PIX, false);
-    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), MAE_OK);
     Vit *v = small_model(d, &c);
     AutoencoderGraph g = small_graph(v, FORWARD_TRAIN, 5);
     Count n = {.at = 7};
-    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, NULL), MAE_OK);
     small_feed(v, &g, 5);
     graph_observe(g.graph, stop_at_op, &n);
     graph_stop_at(g.graph, &stop);
@@ -71,7 +71,7 @@ START_TEST(a_product_is_left_unfinished) {
     enum { N = 64 };
     Device *d;
     float x[N * N], y[N * N] = {0};
-    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), MAE_OK);
     for (int i = 0; i < N * N; i++) x[i] = 1;
     stop = 1;
     d->stop = &stop;
@@ -90,18 +90,18 @@ START_TEST(running_statistics_go_back) {
     const float x[B * C] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3};
     float before[3 * C], after[3 * C];
     Device *d;
-    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), MAE_OK);
     Params *p = params_new(d);
     params_add(p, "mean", SHAPE(C), false);
     params_add(p, "var", SHAPE(C), false);
     params_add(p, "count", SHAPE(1), false);
-    ck_assert_int_eq(params_alloc(p, GRADIENTS_NONE, NULL), STATUS_OK);
+    ck_assert_int_eq(params_alloc(p, GRADIENTS_NONE, NULL), MAE_OK);
     Graph *g = graph_new(d, p);
     Value *in = graph_input(g, "x", DTYPE_F32, SHAPE(B, C));
     Value *v[3];
     for (int i = 0; i < 3; i++) v[i] = graph_param(g, params_at(p, i));
     graph_keep(g, op_batchnorm(g, "norm", in, v[0], v[1], v[2], 1e-5, 0.1, true));
-    ck_assert_int_eq(graph_plan(g, GRAPH_INFER, NULL), STATUS_OK);
+    ck_assert_int_eq(graph_plan(g, GRAPH_INFER, NULL), MAE_OK);
     graph_set_real(g, in, x);
     graph_forward(g);
     ck_assert_uint_eq(graph_statistics_bytes(g), (2 * C + 1) * sizeof(float));
@@ -126,11 +126,11 @@ START_TEST(neighbours_are_looked_for_no_longer) {
     int labels[2] = {0, 1}, predicted[2];
     Error err = {0};
     Device *d;
-    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), STATUS_OK);
+    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), MAE_OK);
     for (stop = 0; stop < 2; stop++)
         ck_assert_int_eq(
             knn_predict(d, features, labels, 2, features, 2, 2, 2, 1, 0.1, &stop, predicted, &err),
-            stop ? STATUS_INTERRUPTED : STATUS_OK);
+            stop ? MAE_INTERRUPTED : MAE_OK);
     device_close(d);
 }
 END_TEST
@@ -193,7 +193,7 @@ static uint8_t *read_file(const char *run, const char *name, size_t *bytes) {
     uint8_t *data;
     Error err = {0};
     ck_assert_msg(file_read(scratch_path("%s/%s", run, name), 1 << 24, &data, bytes, &err) ==
-                      STATUS_OK,
+                      MAE_OK,
                   "%s", err.message);
     return data;
 }
@@ -260,11 +260,11 @@ static const Moment MOMENTS[] = {
 START_TEST(a_stopped_run_goes_on_to_the_same_bytes) {
     const Moment *m = &MOMENTS[_i];
     Error err = {0}, again = {0};
-    ck_assert_msg(run(m, "whole", false, &err) == STATUS_OK, "%s", err.message);
-    ck_assert_int_eq(run(m, "stopped", true, &err), STATUS_INTERRUPTED);
+    ck_assert_msg(run(m, "whole", false, &err) == MAE_OK, "%s", err.message);
+    ck_assert_int_eq(run(m, "stopped", true, &err), MAE_INTERRUPTED);
     ck_assert_msg(strstr(err.message, m->says) == err.message, "%s", err.message);
     ck_assert(file_exists(scratch_path("stopped/last.safetensors")) == m->saved);
-    ck_assert_msg(run(m, "stopped", false, &again) == STATUS_OK, "%s", again.message);
+    ck_assert_msg(run(m, "stopped", false, &again) == MAE_OK, "%s", again.message);
     expect_same("last.safetensors");
     expect_same("last.state.safetensors");
     expect_same_log();
@@ -276,13 +276,13 @@ START_TEST(many_stops_change_nothing) {
     static const Moment m = {PROBE, WITHIN(0, 0.6), WITH("accumulate", "2")};
     Moment later = m;
     Error err = {0}, last = {0};
-    ck_assert_msg(run(&m, "whole", false, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(run(&m, "whole", false, &err) == MAE_OK, "%s", err.message);
     for (later.step = 1; later.step < 10; later.step += 3) {
         err = (Error){0};
-        ck_assert_int_eq(run(&later, "stopped", true, &err), STATUS_INTERRUPTED);
-        ck_assert_int_eq(run(&later, "stopped", true, &err), STATUS_INTERRUPTED);
+        ck_assert_int_eq(run(&later, "stopped", true, &err), MAE_INTERRUPTED);
+        ck_assert_int_eq(run(&later, "stopped", true, &err), MAE_INTERRUPTED);
     }
-    ck_assert_msg(run(&m, "stopped", false, &last) == STATUS_OK, "%s", last.message);
+    ck_assert_msg(run(&m, "stopped", false, &last) == MAE_OK, "%s", last.message);
     expect_same("last.safetensors");
     expect_same("last.state.safetensors");
 }
@@ -303,7 +303,7 @@ START_TEST(looking_for_images_ends) {
         err = (Error){0};
         snprintf(source, sizeof source, "%s:%s", kinds[i],
                  scratch_path(i == 1 ? "photos.txt" : "photos"));
-        ck_assert_int_eq(dataset_open(source, o, &d, &err), STATUS_INTERRUPTED);
+        ck_assert_int_eq(dataset_open(source, o, &d, &err), MAE_INTERRUPTED);
         ck_assert_ptr_nonnull(strstr(err.message, "stopped while looking for images"));
     }
     stop = 0;

@@ -24,7 +24,7 @@ static Device *device;
 
 static void open_device(void) {
     Error err = {0};
-    ck_assert_msg(device_open("cpu", 1, NULL, &device, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(device_open("cpu", 1, NULL, &device, &err) == MAE_OK, "%s", err.message);
 }
 
 static void close_device(void) {
@@ -43,8 +43,8 @@ static ModelConfig classifier_config(HeadKind head, PoolKind pool) {
 static Vit *new_vit(const ModelConfig *c, ParamGradients gradients, double tune) {
     Error err = {0};
     Vit *v = NULL;
-    ck_assert_msg(vit_new(device, c, gradients, tune, &v, &err) == STATUS_OK, "%s", err.message);
-    ck_assert_msg(vit_init(v, 5, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(vit_new(device, c, gradients, tune, &v, &err) == MAE_OK, "%s", err.message);
+    ck_assert_msg(vit_init(v, 5, &err) == MAE_OK, "%s", err.message);
     return v;
 }
 
@@ -127,7 +127,7 @@ START_TEST(average_follows_and_swaps) {
           *frozen = params_find(v->params, "cls_token");
     float first[3] = {1, 2, 3}, second[3] = {2, 4, 8}, got[3];
     params_set(v->params, head, first);
-    ck_assert_msg(ema_new(device, v->params, 0.75, &ema, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(ema_new(device, v->params, 0.75, &ema, &err) == MAE_OK, "%s", err.message);
     params_set(v->params, head, second);
     ema_update(ema);
     const void *before = frozen->data;
@@ -195,14 +195,14 @@ static Dataset *data_of_classes(const char *const *names) {
     Dataset *d = NULL;
     for (int i = 0; names[i]; i++) scratch_png(scratch_path("set/%s/0.png", names[i]), i, 4, 4);
     DatasetOptions o = {.channels = 3};
-    ck_assert_msg(dataset_open(scratch_path("set"), o, &d, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(dataset_open(scratch_path("set"), o, &d, &err) == MAE_OK, "%s", err.message);
     return d;
 }
 
 static ClassNames *names_of(const char *json) {
     Error err = {0};
     ClassNames *c = NULL;
-    ck_assert_msg(classes_from_json(json, "here", &c, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(classes_from_json(json, "here", &c, &err) == MAE_OK, "%s", err.message);
     return c;
 }
 
@@ -211,13 +211,13 @@ START_TEST(classes_are_found_by_name) {
     int *map = NULL;
     Dataset *d = data_of_classes((const char *const[]){"cat", "dog", NULL});
     ClassNames *c = names_of("[\"bird\",\"cat\",\"dog\"]");
-    ck_assert_msg(classes_map(c, 3, d, "--val", &map, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(classes_map(c, 3, d, "--val", &map, &err) == MAE_OK, "%s", err.message);
     ck_assert_int_eq(map[0], 1);
     ck_assert_int_eq(map[1], 2);
     mem_free(map);
     classes_free(c);
     c = names_of("[\"bird\",\"cat\"]");
-    ck_assert_int_eq(classes_map(c, 2, d, "--val", &map, &err), STATUS_SHAPE);
+    ck_assert_int_eq(classes_map(c, 2, d, "--val", &map, &err), MAE_SHAPE);
     ck_assert_ptr_nonnull(strstr(err.message, "dog"));
     ck_assert_ptr_null(map);
     classes_free(c);
@@ -238,7 +238,7 @@ START_TEST(classes_are_numbers_without_names) {
     int *map = NULL;
     Dataset *d = data_of_classes((const char *const[]){"0", "10", "2", "9", NULL});
     log_set_sink(keep_warning, NULL);
-    ck_assert_msg(classes_map(NULL, 12, d, "--val", &map, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(classes_map(NULL, 12, d, "--val", &map, &err) == MAE_OK, "%s", err.message);
     for (int i = 0; i < 4; i++) {
         ck_assert_str_eq(dataset_class_name(d, i), ((const char *const[]){"0", "2", "9", "10"})[i]);
         ck_assert_int_eq(map[i], ((const int[]){0, 2, 9, 10})[i]);
@@ -247,7 +247,7 @@ START_TEST(classes_are_numbers_without_names) {
     classes_warn_of_missing(NULL, 12, d, map, NULL, "--val");
     ck_assert_str_eq(said, "--val has no image of 8 of the model's 12 classes (1, 3, 4, ...)");
     mem_free(map);
-    ck_assert_int_eq(classes_map(NULL, 10, d, "--val", &map, &err), STATUS_SHAPE);
+    ck_assert_int_eq(classes_map(NULL, 10, d, "--val", &map, &err), MAE_SHAPE);
     ck_assert_ptr_nonnull(strstr(err.message, "class 10 of --val is none of the model"));
     ck_assert_ptr_null(map);
     dataset_close(d);
@@ -261,13 +261,13 @@ START_TEST(a_subset_of_classes_misses_only_its_own) {
     const uint8_t allowed[4] = {1, 0, 1, 0};
     Dataset *d = data_of_classes((const char *const[]){"a", NULL});
     ClassNames *c = names_of("[\"a\",\"b\",\"c\",\"d\"]");
-    ck_assert_msg(classes_map(c, 4, d, "--val", &map, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(classes_map(c, 4, d, "--val", &map, &err) == MAE_OK, "%s", err.message);
     log_set_sink(keep_warning, NULL);
     classes_warn_of_missing(c, 4, d, map, allowed, "--val");
     ck_assert_str_eq(said, "--val has no image of 1 of the model's 4 classes (c)");
     log_set_sink(NULL, NULL);
     mem_free(map);
-    ck_assert_int_eq(classes_map(NULL, 2, d, "--val", &map, &err), STATUS_SHAPE);
+    ck_assert_int_eq(classes_map(NULL, 2, d, "--val", &map, &err), MAE_SHAPE);
     ck_assert_ptr_nonnull(strstr(err.message, "--classes FILE"));
     classes_free(c);
     dataset_close(d);
@@ -284,10 +284,10 @@ START_TEST(classes_survive_json) {
     classes_free(c);
     classes_free(again);
     Error err = {0};
-    ck_assert_int_eq(classes_from_json("{}", "x.safetensors", &c, &err), STATUS_FORMAT);
+    ck_assert_int_eq(classes_from_json("{}", "x.safetensors", &c, &err), MAE_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.message, "x.safetensors"));
     err = (Error){0};
-    ck_assert_int_eq(classes_from_json("[\"a\",1]", "x", &c, &err), STATUS_FORMAT);
+    ck_assert_int_eq(classes_from_json("[\"a\",1]", "x", &c, &err), MAE_FORMAT);
 }
 END_TEST
 
@@ -305,20 +305,19 @@ START_TEST(a_file_says_which_class_is_which) {
     uint8_t allowed[4];
     Dataset *d = data_of_classes((const char *const[]){"cat", "dog", NULL});
     ClassNames *c = names_of("[\"bird\",\"cat\",\"dog\",\"fish\"]");
-    ck_assert_msg(map_file("dog\ncat\n", c, d, &map, allowed, &err) == STATUS_OK, "%s",
-                  err.message);
+    ck_assert_msg(map_file("dog\ncat\n", c, d, &map, allowed, &err) == MAE_OK, "%s", err.message);
     ck_assert(map[0] == 1 && map[1] == 2);
     ck_assert(!allowed[0] && allowed[1] && allowed[2] && !allowed[3]);
     mem_free(map);
-    ck_assert(map_file("cat\t3\r\ndog\t0\n", NULL, d, &map, allowed, &err) == STATUS_OK);
+    ck_assert(map_file("cat\t3\r\ndog\t0\n", NULL, d, &map, allowed, &err) == MAE_OK);
     ck_assert(map[0] == 3 && map[1] == 0 && allowed[0] && allowed[3] && !allowed[1]);
     mem_free(map);
-    ck_assert(map_file("2\n1", NULL, d, &map, allowed, &err) == STATUS_OK);
+    ck_assert(map_file("2\n1", NULL, d, &map, allowed, &err) == MAE_OK);
     ck_assert(map[0] == 2 && map[1] == 1);
     mem_free(map);
-    ck_assert_int_eq(map_file("cat\n", c, d, &map, allowed, &err), STATUS_SHAPE);
-    ck_assert_int_eq(map_file("cat\t9\n", c, d, &map, allowed, &err), STATUS_FORMAT);
-    ck_assert_int_eq(map_file("horse\n", c, d, &map, allowed, &err), STATUS_FORMAT);
+    ck_assert_int_eq(map_file("cat\n", c, d, &map, allowed, &err), MAE_SHAPE);
+    ck_assert_int_eq(map_file("cat\t9\n", c, d, &map, allowed, &err), MAE_FORMAT);
+    ck_assert_int_eq(map_file("horse\n", c, d, &map, allowed, &err), MAE_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.message, "line 1"));
     classes_free(c);
     dataset_close(d);
@@ -334,7 +333,7 @@ START_TEST(recipe_depends_on_size_and_start) {
     ModelConfig c = {.embed_dim = 768};
     mae_options_default(MAE_COMMAND_FINETUNE, &o);
     ck_assert(mae_option_set(&o, MAE_COMMAND_FINETUNE, "epochs", "7", &e) == MAE_OK);
-    ck_assert(recipe_finetune(&o, &c, false, &err) == STATUS_OK);
+    ck_assert(recipe_finetune(&o, &c, false, &err) == MAE_OK);
     ck_assert_int_eq(o.epochs, 7); /* given */
     ck_assert_double_eq(o.base_lr, 5e-4);
     ck_assert_double_eq(o.layer_decay, 0.65);
@@ -343,7 +342,7 @@ START_TEST(recipe_depends_on_size_and_start) {
     mae_options_free(&o);
     mae_options_default(MAE_COMMAND_FINETUNE, &o);
     c.embed_dim = 1280;
-    ck_assert(recipe_finetune(&o, &c, true, &err) == STATUS_OK);
+    ck_assert(recipe_finetune(&o, &c, true, &err) == MAE_OK);
     ck_assert_int_eq(o.epochs, 200);
     ck_assert_double_eq(o.weight_decay, 0.3);
     ck_assert_double_eq(o.beta2, 0.95);
@@ -359,8 +358,8 @@ static CheckpointFile *saved(const Vit *v, const CheckpointNotes *notes, const c
     Error err = {0};
     CheckpointFile *f = NULL;
     char *path = scratch_path("%s.safetensors", name);
-    ck_assert_msg(checkpoint_write(path, v, notes, &err) == STATUS_OK, "%s", err.message);
-    ck_assert_msg(checkpoint_open(path, NULL, &f, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_write(path, v, notes, &err) == MAE_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_open(path, NULL, &f, &err) == MAE_OK, "%s", err.message);
     return f;
 }
 
@@ -402,7 +401,7 @@ START_TEST(encoder_moves_into_a_classifier) {
     Vit *to = new_vit(&c, GRADIENTS_SUMMED, TUNE_ALL);
     float head = value_of(to, "head.weight", 0);
     CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
-    ck_assert_msg(checkpoint_read_encoder(f, to, NULL, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(checkpoint_read_encoder(f, to, NULL, &err) == MAE_OK, "%s", err.message);
     ck_assert_float_eq(value_of(to, "blocks.1.mlp.fc1.weight", 7),
                        value_of(from, "blocks.1.mlp.fc1.weight", 7));
     ck_assert_float_eq(value_of(to, "pos_embed", 3), value_of(from, "pos_embed", 3));
@@ -428,7 +427,7 @@ START_TEST(rows_of_a_head_change_places) {
         c.classes = O;
         Vit *from = small_model(device, &c), *to = new_vit(&c, GRADIENTS_SUMMED, TUNE_ALL);
         CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "head");
-        ck_assert_msg(checkpoint_read_encoder(f, to, rows, &err) == STATUS_OK, "%s", err.message);
+        ck_assert_msg(checkpoint_read_encoder(f, to, rows, &err) == MAE_OK, "%s", err.message);
         for (int64_t i = 0; i < O; i++) {
             ck_assert_float_eq(value_of(to, weights[k], i * c.embed_dim + 1),
                                value_of(from, weights[k], rows[i] * c.embed_dim + 1));
@@ -450,7 +449,7 @@ START_TEST(encoder_of_another_width_is_refused) {
     c.embed_dim *= 2;
     Vit *to = new_vit(&c, GRADIENTS_SUMMED, TUNE_ALL);
     CheckpointFile *f = saved(from, &(CheckpointNotes){.preset = "x"}, "mae");
-    ck_assert_int_eq(checkpoint_read_encoder(f, to, NULL, &err), STATUS_SHAPE);
+    ck_assert_int_eq(checkpoint_read_encoder(f, to, NULL, &err), MAE_SHAPE);
     ck_assert_ptr_nonnull(strstr(err.message, "cls_token"));
     checkpoint_close(f);
     vit_free(from);

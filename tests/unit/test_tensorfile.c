@@ -20,7 +20,7 @@ static const char folder[] = "tests/fuzz/corpus/tensorfile";
 static TensorFile *open_ok(const char *path) {
     Error err = {0};
     TensorFile *f;
-    ck_assert_msg(tensorfile_open(path, &f, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(tensorfile_open(path, &f, &err) == MAE_OK, "%s", err.message);
     return f;
 }
 
@@ -35,7 +35,7 @@ static void refuse(const char *path, Status status, const char *words) {
     TensorFile *f = NULL;
     Status got = tensorfile_open(path, &f, &err);
     ck_assert_msg(got == status && strstr(err.message, words) != NULL, "%s: %s instead of '%s': %s",
-                  path, status_name(got), words, err.message);
+                  path, mae_status_name(got), words, err.message);
     ck_assert_ptr_null(f);
 }
 
@@ -50,8 +50,8 @@ static void expect(const TensorFile *f, const char *name, Shape shape, const flo
     Error err = {0};
     const TensorEntry *t = tensorfile_find(f, name);
     ck_assert_msg(t != NULL && shape_equal(t->shape, shape) && t->dtype == DTYPE_F32, "%s", name);
-    ck_assert_int_eq(tensorfile_read(f, t, got, &err), STATUS_OK);
-    ck_assert_int_eq(tensorfile_read_raw(f, t, raw, &err), STATUS_OK);
+    ck_assert_int_eq(tensorfile_read(f, t, got, &err), MAE_OK);
+    ck_assert_int_eq(tensorfile_read_raw(f, t, raw, &err), MAE_OK);
     ck_assert_mem_eq(got, want, (size_t)shape_numel(shape) * sizeof(float));
     ck_assert_mem_eq(raw, want, (size_t)shape_numel(shape) * sizeof(float));
 }
@@ -107,15 +107,15 @@ START_TEST(strangers) {
         Status status;
         const char *words;
     } rows[] = {
-        {"", 0, STATUS_FORMAT, "is empty"},
-        {"\0\0\0\0", 4, STATUS_UNSUPPORTED, "no format"},
-        {"{\"a\": 1}", 8, STATUS_UNSUPPORTED, "no index of shards"},
-        {"\n <HTML>", 8, STATUS_UNSUPPORTED, "web page"},
-        {"\x1f\x8b\x08", 3, STATUS_UNSUPPORTED, "gzip"},
-        {"GGUF\3", 5, STATUS_UNSUPPORTED, "GGUF"},
-        {"PK\3\4", 4, STATUS_FORMAT, "cut off"},
-        {"\x40\0\0\0\0\0\0\0{\"a\":", 13, STATUS_FORMAT, "cut off"},
-        {"\x80\x02}q", 4, STATUS_FORMAT, "cut off"},
+        {"", 0, MAE_FORMAT, "is empty"},
+        {"\0\0\0\0", 4, MAE_UNSUPPORTED, "no format"},
+        {"{\"a\": 1}", 8, MAE_UNSUPPORTED, "no index of shards"},
+        {"\n <HTML>", 8, MAE_UNSUPPORTED, "web page"},
+        {"\x1f\x8b\x08", 3, MAE_UNSUPPORTED, "gzip"},
+        {"GGUF\3", 5, MAE_UNSUPPORTED, "GGUF"},
+        {"PK\3\4", 4, MAE_FORMAT, "cut off"},
+        {"\x40\0\0\0\0\0\0\0{\"a\":", 13, MAE_FORMAT, "cut off"},
+        {"\x80\x02}q", 4, MAE_FORMAT, "cut off"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         scratch_write(scratch_path("x.pth"), rows[i].text, rows[i].bytes);
@@ -124,22 +124,22 @@ START_TEST(strangers) {
     char tar[512] = "sys_info";
     memcpy(tar + 257, "ustar", 5);
     scratch_write(scratch_path("x.pth"), tar, sizeof tar);
-    refuse(scratch_path("x.pth"), STATUS_UNSUPPORTED, "tar");
-    refuse(scratch_path("absent.pth"), STATUS_IO, "absent.pth");
-    refuse(scratch_path("."), STATUS_IO, "model.safetensors");
+    refuse(scratch_path("x.pth"), MAE_UNSUPPORTED, "tar");
+    refuse(scratch_path("absent.pth"), MAE_IO, "absent.pth");
+    refuse(scratch_path("."), MAE_IO, "model.safetensors");
 }
 END_TEST
 
 START_TEST(corpus_messages) {
-    refuse_corpus("lfs.bin", STATUS_UNSUPPORTED, "git lfs pull");
-    refuse_corpus("page.pth", STATUS_UNSUPPORTED, "web page");
-    refuse_corpus("torchscript.pt", STATUS_UNSUPPORTED, "TorchScript");
-    refuse_corpus("deflated.pth", STATUS_UNSUPPORTED, "zip -0");
-    refuse_corpus("big_endian.pth", STATUS_UNSUPPORTED, "big-endian");
-    refuse_corpus("legacy_big.pth", STATUS_UNSUPPORTED, "big-endian");
-    refuse_corpus("legacy_cut.pth", STATUS_FORMAT, "cut off");
-    refuse_corpus("short_storage.pth", STATUS_FORMAT, "cut off");
-    refuse_corpus("overflow.pth", STATUS_FORMAT, "beyond its storage");
+    refuse_corpus("lfs.bin", MAE_UNSUPPORTED, "git lfs pull");
+    refuse_corpus("page.pth", MAE_UNSUPPORTED, "web page");
+    refuse_corpus("torchscript.pt", MAE_UNSUPPORTED, "TorchScript");
+    refuse_corpus("deflated.pth", MAE_UNSUPPORTED, "zip -0");
+    refuse_corpus("big_endian.pth", MAE_UNSUPPORTED, "big-endian");
+    refuse_corpus("legacy_big.pth", MAE_UNSUPPORTED, "big-endian");
+    refuse_corpus("legacy_cut.pth", MAE_FORMAT, "cut off");
+    refuse_corpus("short_storage.pth", MAE_FORMAT, "cut off");
+    refuse_corpus("overflow.pth", MAE_FORMAT, "beyond its storage");
 }
 END_TEST
 
@@ -148,7 +148,7 @@ START_TEST(refused_entries) {
     float value;
     Error err = {0};
     TensorFile *f = open_corpus("expanded.pth");
-    ck_assert_int_eq(tensorfile_read(f, tensorfile_at(f, 0), &value, &err), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(tensorfile_read(f, tensorfile_at(f, 0), &value, &err), MAE_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(err.message, "more often than is read"));
     tensorfile_close(f);
     f = open_corpus("code.pth");
@@ -167,8 +167,8 @@ static void write_shard(const char *name, const char *tensor, int64_t n) {
     Error err = {0};
     const NamedTensor t = {tensor, DTYPE_F32, {1, {n}}, numbers, (size_t)n * sizeof(float)};
     const MetaEntry m = {"format", "pt"};
-    ck_assert_msg(safetensors_write(scratch_path("%s", name), &t, 1, &m, 1, &err) == STATUS_OK,
-                  "%s", err.message);
+    ck_assert_msg(safetensors_write(scratch_path("%s", name), &t, 1, &m, 1, &err) == MAE_OK, "%s",
+                  err.message);
 }
 
 static const char *write_index(const char *map) {
@@ -190,14 +190,14 @@ START_TEST(shards) {
     ck_assert_str_eq(tensorfile_meta(f, "total_size"), "24");
     ck_assert_str_eq(tensorfile_meta(f, "format"), "pt");
     tensorfile_close(f);
-    refuse(write_index("\"a\": \"absent.safetensors\""), STATUS_IO, "is not beside it");
-    refuse(write_index("\"a\": \"../m-1-of-2.safetensors\""), STATUS_FORMAT, "no file beside");
-    refuse(write_index("\"a\": 5"), STATUS_FORMAT, "no file beside");
-    refuse(write_index("\"c\": \"m-1-of-2.safetensors\""), STATUS_FORMAT, "in none of its shards");
-    refuse(write_index(""), STATUS_FORMAT, "0 shards");
+    refuse(write_index("\"a\": \"absent.safetensors\""), MAE_IO, "is not beside it");
+    refuse(write_index("\"a\": \"../m-1-of-2.safetensors\""), MAE_FORMAT, "no file beside");
+    refuse(write_index("\"a\": 5"), MAE_FORMAT, "no file beside");
+    refuse(write_index("\"c\": \"m-1-of-2.safetensors\""), MAE_FORMAT, "in none of its shards");
+    refuse(write_index(""), MAE_FORMAT, "0 shards");
     write_shard("m-2-of-2.safetensors", "a", 4);
     refuse(write_index("\"a\": \"m-2-of-2.safetensors\", \"x\": \"m-1-of-2.safetensors\""),
-           STATUS_FORMAT, "two tensors");
+           MAE_FORMAT, "two tensors");
 }
 END_TEST
 
@@ -205,8 +205,7 @@ START_TEST(torch_shards) {
     size_t bytes;
     uint8_t *data;
     ck_assert_int_eq(
-        file_read("tests/fuzz/corpus/tensorfile/small.pth", 100000, &data, &bytes, NULL),
-        STATUS_OK);
+        file_read("tests/fuzz/corpus/tensorfile/small.pth", 100000, &data, &bytes, NULL), MAE_OK);
     scratch_write(scratch_path("p-1.bin"), data, bytes);
     scratch_text(scratch_path("pytorch_model.bin.index.json"),
                  "{\"weight_map\": {\"w\": \"p-1.bin\", \"t\": \"p-1.bin\"}}");
@@ -229,7 +228,7 @@ static char *copy_of(const char *name) {
     uint8_t *data;
     size_t bytes;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    ck_assert_int_eq(file_read(path, 100000, &data, &bytes, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(path, 100000, &data, &bytes, NULL), MAE_OK);
     scratch_write(copy, data, bytes);
     mem_free(data);
     return copy;
@@ -244,8 +243,8 @@ static void cut_while_open(const char *path, off_t bytes, const char *name) {
     const TensorEntry *t = tensorfile_find(f, name);
     Error err = {0}, raw = {0};
     ck_assert_int_eq(truncate(path, bytes), 0);
-    ck_assert_int_eq(tensorfile_read(f, t, out, &err), STATUS_IO);
-    ck_assert_int_eq(tensorfile_read_raw(f, t, out, &raw), STATUS_IO);
+    ck_assert_int_eq(tensorfile_read(f, t, out, &err), MAE_IO);
+    ck_assert_int_eq(tensorfile_read_raw(f, t, out, &raw), MAE_IO);
     snprintf(words, sizeof words, "cannot read tensor '%s': the file became shorter", name);
     ck_assert_msg(strstr(err.message, path) && strstr(err.message, words), "%s", err.message);
     ck_assert_str_eq(err.message, raw.message);
@@ -262,7 +261,7 @@ START_TEST(cut_between_opening_and_reading) {
     Error err = {0};
     char *path = scratch_path("s.safetensors");
     TensorFile *f = open_ok(path);
-    ck_assert_int_eq(safetensors_write(path, &t, 1, NULL, 0, &err), STATUS_OK);
+    ck_assert_int_eq(safetensors_write(path, &t, 1, NULL, 0, &err), MAE_OK);
     expect(f, "a", SHAPE(4), numbers); /* another file of that name changes nothing */
     tensorfile_close(f);
     cut_while_open(path, 90000, "h"); /* converted in pieces */
@@ -292,7 +291,7 @@ START_TEST(array_in_a_pickle) {
     APPEND(p, "q\1tbX\1\0\0\0bh\1u.");
     ck_assert_int_eq(fclose(p), 0);
     TensorFile *f = open_ok(scratch_path("a.pkl"));
-    ck_assert_int_eq(tensorfile_read(f, tensorfile_find(f, "a"), got, NULL), STATUS_OK);
+    ck_assert_int_eq(tensorfile_read(f, tensorfile_find(f, "a"), got, NULL), MAE_OK);
     ck_assert_mem_eq(got, array, sizeof array);
     ck_assert_str_eq(tensorfile_meta(f, "b"), "80000 bytes");
     tensorfile_close(f);
@@ -316,7 +315,7 @@ START_TEST(far_apart) {
     ck_assert_int_eq(fclose(p), 0);
     ck_assert_int_eq(truncate(path, at + 320000000), 0);
     TensorFile *f = open_ok(path);
-    ck_assert_int_eq(tensorfile_read(f, tensorfile_at(f, 0), out, &err), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(tensorfile_read(f, tensorfile_at(f, 0), out, &err), MAE_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(err.message, "the 8 bytes of tensor 'tensor' are spread over"));
     tensorfile_close(f);
 }
@@ -329,7 +328,7 @@ static Status read_all(const void *data, size_t bytes) {
     Error err = {0};
     TensorFile *f;
     Status status = tensorfile_parse("x", data, bytes, &f, &err);
-    if (status != STATUS_OK) {
+    if (status != MAE_OK) {
         ck_assert_int_ne(err.message[0], 0);
         return status;
     }
@@ -339,14 +338,14 @@ static Status read_all(const void *data, size_t bytes) {
         if (n > 1 << 20) continue; /* expanded tensors may be large without being wrong */
         float *reals = malloc((size_t)n * sizeof *reals + 1);
         void *raw = malloc((size_t)n * dtype_bytes(t->dtype) + 1);
-        Status wanted = t->refusal == NULL ? STATUS_OK : STATUS_UNSUPPORTED;
+        Status wanted = t->refusal == NULL ? MAE_OK : MAE_UNSUPPORTED;
         ck_assert_int_eq(tensorfile_read(f, t, reals, NULL), wanted);
         ck_assert_int_eq(tensorfile_read_raw(f, t, raw, NULL), wanted);
         free(reals);
         free(raw);
     }
     tensorfile_close(f);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void replay(const char *directory) {
@@ -360,12 +359,12 @@ static void replay(const char *directory) {
         snprintf(path, sizeof path, "%s/%s", directory, names[i]->d_name);
         free(names[i]);
         if (file_is_directory(path)) continue;
-        ck_assert_int_eq(file_read(path, 1 << 24, &data, &bytes, NULL), STATUS_OK);
+        ck_assert_int_eq(file_read(path, 1 << 24, &data, &bytes, NULL), MAE_OK);
         read_all(data, bytes);
         mem_free(data);
         Error err = {0};
         TensorFile *f;
-        if (tensorfile_open(path, &f, &err) == STATUS_OK) tensorfile_close(f);
+        if (tensorfile_open(path, &f, &err) == MAE_OK) tensorfile_close(f);
         read++;
     }
     free(names);
@@ -386,11 +385,11 @@ START_TEST(cut_and_flipped) {
     uint8_t *data;
     size_t bytes;
     snprintf(path, sizeof path, "%s/%s", folder, damaged[_i]);
-    ck_assert_int_eq(file_read(path, 100000, &data, &bytes, NULL), STATUS_OK);
+    ck_assert_int_eq(file_read(path, 100000, &data, &bytes, NULL), MAE_OK);
     for (size_t n = 0; n < bytes; n++) {
         uint8_t *part = malloc(n + 1);
         memcpy(part, data, n);
-        ck_assert_int_ne(read_all(part, n), STATUS_OK);
+        ck_assert_int_ne(read_all(part, n), MAE_OK);
         free(part);
     }
     for (size_t i = 0; i < bytes; i++)
@@ -406,16 +405,16 @@ END_TEST
 START_TEST(failing_allocations) {
     static const char *const names[] = {"small.pth", "legacy.pth", "odd.safetensors", "odd.pth"};
     char path[256];
-    Status status = STATUS_MEMORY;
+    Status status = MAE_MEMORY;
     snprintf(path, sizeof path, "%s/%s", folder, names[_i]);
-    for (int n = 1; status != STATUS_OK; n++) {
+    for (int n = 1; status != MAE_OK; n++) {
         Error err = {0};
         TensorFile *f = NULL;
         ck_assert_int_lt(n, 10000);
         mem_fail_after(n);
         status = tensorfile_open(path, &f, &err);
         mem_fail_after(0);
-        ck_assert(status == STATUS_OK || status == STATUS_MEMORY);
+        ck_assert(status == MAE_OK || status == MAE_MEMORY);
         tensorfile_close(f);
     }
 }

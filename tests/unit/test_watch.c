@@ -34,7 +34,7 @@ static void start(int rank) {
     memset(beats, 0, sizeof beats);
     memset(silent, 0, sizeof silent);
     log_set_sink(hear, NULL);
-    ck_assert(watch_new(rank, SIZE, &hosts[0][0], now, &watch, &err) == STATUS_OK);
+    ck_assert(watch_new(rank, SIZE, &hosts[0][0], now, &watch, &err) == MAE_OK);
 }
 
 static void stop(void) {

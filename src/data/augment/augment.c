@@ -168,7 +168,7 @@ bool augment_crops(const Augment *a) {
 /* All that is done to the image of the final size. */
 static Status finish(const Augment *a, Image *out, bool flip, uint64_t seed, uint64_t epoch,
                      uint64_t index, ResampleScratch *scratch, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Rng rng;
     if (flip) flip_rows(out);
     if (a->jitter || a->kind == AUGMENT_CROP_JITTER) {
@@ -192,7 +192,7 @@ Status augment_apply_crop(const Augment *a, const Image *in, Box box, bool flip,
                           Error *err) {
     Image out = {.width = a->width, .height = a->height, .channels = in->channels, .pixels = dst};
     Status status = resample_crop_into(in, box, a->width, a->height, dst, scratch, err);
-    return status == STATUS_OK ? finish(a, &out, flip, seed, epoch, index, scratch, err) : status;
+    return status == MAE_OK ? finish(a, &out, flip, seed, epoch, index, scratch, err) : status;
 }
 
 Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
@@ -207,7 +207,7 @@ Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t 
     int64_t w, h;
     augment_resized_size(a, in->width, in->height, &w, &h);
     Status status = resample_window_into(in, whole, w, h, box, dst, scratch, err);
-    return status == STATUS_OK ? finish(a, &out, flip, seed, epoch, index, scratch, err) : status;
+    return status == MAE_OK ? finish(a, &out, flip, seed, epoch, index, scratch, err) : status;
 }
 
 void augment_normalize(const Augment *a, const uint8_t *pixels, int64_t channels, const float *mean,

@@ -72,11 +72,11 @@ Status randaugment_parse(const char *text, RandAugment *out, Error *err) {
     bool given[N_PARTS] = {false};
     const char *rest = strncmp(text, "rand-", 5) == 0 ? text + 5 : text;
     *out = (RandAugment){0};
-    if (strcmp(text, "none") == 0) return STATUS_OK;
+    if (strcmp(text, "none") == 0) return MAE_OK;
     for (;;) {
         size_t n = strcspn(rest, "-");
         if (!parse_part(rest, n, values, given))
-            return fail(err, STATUS_USAGE,
+            return fail(err, MAE_USAGE,
                         "RandAugment '%s': '%.*s' is not a part of it, is there twice or is out of "
                         "range; write for example m9-n2-mstd0.5-inc1 (m 0..10, n at least 1, inc 0 "
                         "or 1), or none",
@@ -85,7 +85,7 @@ Status randaugment_parse(const char *text, RandAugment *out, Error *err) {
         rest += n + 1;
     }
     if (!given[PART_M])
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "RandAugment '%s': the magnitude m is missing; write for example "
                     "m9-n2-mstd0.5-inc1",
                     text);
@@ -94,7 +94,7 @@ Status randaugment_parse(const char *text, RandAugment *out, Error *err) {
                          .magnitude_std = values[PART_STD],
                          .increasing = values[PART_INC] == 1,
                          .probability = 0.5};
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* --- arguments -------------------------------------------------------------------------------- */
@@ -218,30 +218,29 @@ static Status keep_copy(const Image *im, ResampleScratch *s, Error *err) {
         resample_scratch_free(s);
         s->memory = mem_alloc(room);
         if (!s->memory)
-            return fail(err, STATUS_MEMORY, "RandAugment: no memory for a copy of %zu bytes",
-                        bytes);
+            return fail(err, MAE_MEMORY, "RandAugment: no memory for a copy of %zu bytes", bytes);
         s->bytes = room;
     }
     memcpy(s->memory, im->pixels, bytes);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status transform(Image *im, Affine a, ResampleScratch *scratch, Error *err) {
     const uint8_t grey = image_grey(FILL);
     Status status = keep_copy(im, scratch, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     affine_apply(&a, scratch->memory, im, im->channels == 3 ? FILL : &grey);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status rotate(Image *im, double degrees, ResampleScratch *scratch, Error *err) {
-    if (fmod(degrees, 360.0) == 0.0) return STATUS_OK;
+    if (fmod(degrees, 360.0) == 0.0) return MAE_OK;
     return transform(im, affine_rotation(degrees, im->width, im->height), scratch, err);
 }
 
 static Status sharpen(Image *im, double factor, ResampleScratch *scratch, Error *err) {
     Status status = keep_copy(im, scratch, err);
-    if (status == STATUS_OK) augment_sharpness(im, factor, scratch->memory);
+    if (status == MAE_OK) augment_sharpness(im, factor, scratch->memory);
     return status;
 }
 
@@ -271,7 +270,7 @@ Status randaugment_op(RandAugmentOp op, double argument, Image *im, ResampleScra
         return transform(im, (Affine){{1, 0, 0, 0, 1, argument * h}}, scratch, err);
     case RANDAUGMENT_N_OPS: ASSERT(false, "no operation"); break;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* --- a whole run ------------------------------------------------------------------------------ */
@@ -285,7 +284,7 @@ Status randaugment_apply(const RandAugment *r, Image *im, Rng *rng, ResampleScra
         double magnitude = fmin(fmax(r->magnitude + r->magnitude_std * noise, 0.0), MAX_MAGNITUDE);
         double argument = randaugment_argument(op, magnitude, r->increasing, sign > 0.5);
         Status status = randaugment_op(op, argument, im, scratch, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }

@@ -27,7 +27,7 @@ static Status soften(Plane *disk, double sigma, int64_t reach, Error *err) {
 static Status disk_new(Plane *disk, double radius, double alias_sigma, Error *err) {
     int64_t half = radius <= 8 ? 8 : (int64_t)ceil(radius), side = 2 * half + 1, inside = 0;
     Status status = plane_new(disk, side, side, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     for (int pass = 0; pass < 2; pass++) /* count, then fill */
         for (int64_t y = -half; y <= half; y++)
             for (int64_t x = -half; x <= half; x++) {
@@ -46,7 +46,7 @@ static Status shrink_disk(const Plane *disk, double step, Plane *out, Error *err
     int64_t half = disk->width / 2, half_out = (int64_t)ceil((double)half * step) + 1;
     int64_t side = 2 * half_out + 1;
     Status status = plane_new(out, side, side, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     for (int64_t i = 0; i < disk->width * disk->width; i++) {
         double x = (double)(i % disk->width - half) * step + (double)half_out;
         double y = (double)(i / disk->width - half) * step + (double)half_out;
@@ -57,7 +57,7 @@ static Status shrink_disk(const Plane *disk, double step, Plane *out, Error *err
         if (fy > 0) to[side] += w * (1 - fx) * fy;
         if (fx > 0 && fy > 0) to[side + 1] += w * fx * fy;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The weights that are not 0; *n of them. NULL: no memory. */
@@ -74,7 +74,7 @@ static Tap *taps_of(const Plane *kernel, int64_t *n) {
 
 Status corrupt_defocus_blur(Image *im, int level, Rng *rng, Error *err) {
     static const double radius[] = {3, 4, 6, 8, 10}, alias_sigma[] = {0.1, 0.5, 0.5, 0.5, 0.5};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane disk = {0}, kernel = {0}, plane = {0};
     Tap *taps = NULL;
     int64_t n_taps;
@@ -84,7 +84,7 @@ Status corrupt_defocus_blur(Image *im, int level, Rng *rng, Error *err) {
     TRY(shrink_disk(&disk, scale < 1 ? scale : 1, &kernel, err));
     TRY(plane_new(&plane, im->width, im->height, err));
     taps = taps_of(&kernel, &n_taps);
-    if (!taps) TRY(fail(err, STATUS_MEMORY, "defocus_blur: no memory for the kernel"));
+    if (!taps) TRY(fail(err, MAE_MEMORY, "defocus_blur: no memory for the kernel"));
     for (int64_t c = 0; c < im->channels; c++) {
         plane_load(&plane, im, c);
         TRY(plane_filter(&plane, taps, n_taps, BORDER_MIRROR, err));
@@ -101,7 +101,7 @@ done:
 /* ---- Glass: pixels move about between two Gaussian blurs ---- */
 
 static Status blur_channels(Image *im, double sigma, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane plane = {0};
     TRY(plane_new(&plane, im->width, im->height, err));
     for (int64_t c = 0; c < im->channels; c++) {
@@ -141,7 +141,7 @@ Status corrupt_glass_blur(Image *im, int level, Rng *rng, Error *err) {
         int64_t distance;
         int rounds;
     } table[] = {{0.7, 1, 2}, {0.9, 2, 1}, {1, 2, 3}, {1.1, 3, 2}, {1.5, 4, 2}};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     double sigma = table[level].sigma * plane_scale(im->width, im->height);
     TRY(blur_channels(im, sigma, err));
     for (int i = 0; i < table[level].rounds; i++) shuffle(im, table[level].distance, rng);
@@ -154,7 +154,7 @@ done:
 
 Status corrupt_motion_blur(Image *im, int level, Rng *rng, Error *err) {
     static const double radius[] = {10, 15, 15, 15, 20}, sigma[] = {3, 5, 8, 12, 15};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane plane = {0};
     double angle = rng_range(rng, -45, 45);
     TRY(plane_new(&plane, im->width, im->height, err));
@@ -174,7 +174,7 @@ Status corrupt_zoom_blur(Image *im, int level, Rng *rng, Error *err) {
         double step;
         int count;
     } table[] = {{0.01, 12}, {0.01, 16}, {0.02, 11}, {0.02, 13}, {0.03, 11}};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane plane = {0}, sum = {0};
     int64_t n = im->width * im->height;
     double step = (1 + table[level].step) - 1; /* numpy.arange's: the crops are cut with ceil() */

@@ -18,7 +18,7 @@ Status corrupt_contrast(Image *im, int level, Rng *rng, Error *err) {
             *p = corrupt_byte((*p - mean) * kept[level] + mean);
         }
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The inputs whose centres lie in output i of an axis that goes from n_in to n_out pixels; at least
@@ -57,7 +57,7 @@ static void box_axis(const uint8_t *in, uint8_t *out, int64_t outer, int64_t n_i
 }
 
 static Status box_resize(const Image *in, int64_t width, int64_t height, Image *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Image half = {0};
     *out = (Image){0};
     TRY(image_new(&half, width, in->height, in->channels, err));
@@ -72,7 +72,7 @@ done:
 /* Down to a share of the size, and up again without smoothing. */
 Status corrupt_pixelate(Image *im, int level, Rng *rng, Error *err) {
     static const double share[] = {0.6, 0.5, 0.4, 0.3, 0.25};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Image small = {0}, large = {0};
     int64_t width = (int64_t)((double)im->width * share[level]);
     int64_t height = (int64_t)((double)im->height * share[level]);

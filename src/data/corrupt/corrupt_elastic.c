@@ -58,7 +58,7 @@ Status corrupt_elastic_transform(Image *im, int level, Rng *rng, Error *err) {
     static const double amount[] = {2, 2, 0.05, 0.07, 0.12},
                         sigma[] = {0.7, 0.08, 0.01, 0.01, 0.01};
     static const double distance[] = {0.1, 0.2, 0.02, 0.02, 0.02};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane dx = {0}, dy = {0}, plane = {0}, moved = {0};
     double s = plane_scale(im->width, im->height);
     TRY(plane_new(&dx, im->width, im->height, err));

@@ -129,7 +129,7 @@ static void draw_frost(Plane *p, Rng *rng) {
 
 /* From 96 on crystals are wide enough to be drawn as they are. */
 Status frost_texture(Plane *out, Rng *rng, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane finer = {0};
     TRY(plane_new_finer(&finer, out->width, out->height, 96, err));
     draw_frost(&finer, rng);

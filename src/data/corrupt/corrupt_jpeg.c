@@ -92,17 +92,17 @@ static void encode(Encoder *e, const Image *im, int quality) {
 static Status encode_or_land(Encoder *e, const Image *im, int quality, Error *err) {
     if (setjmp(e->jump) == 0) {
         encode(e, im, quality);
-        return STATUS_OK;
+        return MAE_OK;
     }
     bool memory = e->errors.msg_code == JERR_OUT_OF_MEMORY;
-    return fail(err, memory ? STATUS_MEMORY : STATUS_UNSUPPORTED,
+    return fail(err, memory ? MAE_MEMORY : MAE_UNSUPPORTED,
                 "jpeg_compression: %lld x %lld pixels cannot be encoded (%s); use a smaller image",
                 (long long)im->width, (long long)im->height, e->message);
 }
 
 Status corrupt_jpeg_compression(Image *im, int level, Rng *rng, Error *err) {
     static const int quality[] = {25, 18, 15, 10, 7};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Encoder e = {0};
     Image decoded = {0};
     (void)rng;

@@ -13,7 +13,7 @@ Status corrupt_gaussian_noise(Image *im, int level, Rng *rng, Error *err) {
     (void)err;
     for (int64_t i = 0; i < n_values(im); i++)
         im->pixels[i] = corrupt_byte(im->pixels[i] + 255 * deviation[level] * rng_normal(rng));
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Walks the distribution function up to a uniform number. The limit, far out in the tail, is for
@@ -38,7 +38,7 @@ Status corrupt_shot_noise(Image *im, int level, Rng *rng, Error *err) {
     for (int64_t i = 0; i < n_values(im); i++)
         im->pixels[i] =
             corrupt_byte((double)corrupt_poisson(rng, im->pixels[i] * per_value) / per_value);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Share of the values that become 0 or 255. */
@@ -47,5 +47,5 @@ Status corrupt_impulse_noise(Image *im, int level, Rng *rng, Error *err) {
     (void)err;
     for (int64_t i = 0; i < n_values(im); i++)
         if (rng_uniform(rng) < share[level]) im->pixels[i] = rng_u32(rng) >> 31 ? 255 : 0;
-    return STATUS_OK;
+    return MAE_OK;
 }

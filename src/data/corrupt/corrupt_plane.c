@@ -9,10 +9,10 @@ Status plane_new(Plane *out, int64_t width, int64_t height, Error *err) {
     *out = (Plane){0};
     float *values = mem_alloc_array((size_t)(width * height), sizeof *values);
     if (!values)
-        return fail(err, STATUS_MEMORY, "corruption: no memory for %lld x %lld values",
+        return fail(err, MAE_MEMORY, "corruption: no memory for %lld x %lld values",
                     (long long)width, (long long)height);
     *out = (Plane){.width = width, .height = height, .values = values};
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 void plane_free(Plane *p) {
@@ -76,14 +76,14 @@ float plane_sample(const Plane *p, double x, double y, Border border) {
 
 static Status make_padded(const Plane *p, int64_t reach, Border border, Plane *out, Error *err) {
     Status status = plane_new(out, p->width + 2 * reach, p->height + 2 * reach, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     for (int64_t y = 0; y < out->height; y++) {
         const float *from = p->values + border_index(border, y - reach, p->height) * p->width;
         float *to = out->values + y * out->width;
         for (int64_t x = 0; x < out->width; x++)
             to[x] = from[border_index(border, x - reach, p->width)];
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static int64_t largest(int64_t a, int64_t b) {
@@ -91,7 +91,7 @@ static int64_t largest(int64_t a, int64_t b) {
 }
 
 Status plane_filter(Plane *p, const Tap *taps, int64_t n_taps, Border border, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane padded = {0};
     int64_t reach = 0;
     for (int64_t i = 0; i < n_taps; i++)
@@ -131,7 +131,7 @@ static Status band_new(Band *b, int64_t n, int64_t radius, double sigma, Border 
     b->first = mem_alloc_array((size_t)n, sizeof *b->first);
     b->weights = mem_alloc_array((size_t)(n * b->count), sizeof *b->weights);
     if (!b->first || !b->weights)
-        return fail(err, STATUS_MEMORY, "corruption: no memory for a blur of %lld pixels",
+        return fail(err, MAE_MEMORY, "corruption: no memory for a blur of %lld pixels",
                     (long long)radius);
     double sum = 0;
     for (int64_t k = -radius; k <= radius; k++)
@@ -145,7 +145,7 @@ static Status band_new(Band *b, int64_t n, int64_t radius, double sigma, Border 
             row[border_index(border, i + k, n) - first] +=
                 (float)(exp(-0.5 * (double)(k * k) / (sigma * sigma)) / sum);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Blurs along the columns and turns the result: out(y, x) from in(x, y). row has in->width. */
@@ -162,11 +162,11 @@ static void blur_and_turn(const Plane *in, const Band *band, float *row, Plane *
 }
 
 Status plane_gaussian(Plane *p, double sigma, double truncate, Border border, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane turned = {0}, row = {0};
     Band down = {0}, across = {0};
     int64_t radius = (int64_t)(truncate * sigma + 0.5);
-    if (radius < 1) return STATUS_OK;
+    if (radius < 1) return MAE_OK;
     TRY(plane_new(&turned, p->height, p->width, err));
     TRY(plane_new(&row, largest(p->width, p->height), 1, err));
     TRY(band_new(&down, p->height, radius, sigma, border, err));
@@ -188,7 +188,7 @@ Status plane_motion(Plane *p, double radius, double sigma, double angle, Error *
     double dx = cos(angle * acos(-1) / 180) * step, dy = sin(angle * acos(-1) / 180) * step;
     int64_t n = 2 * (int64_t)ceil(radius * longer) + 1;
     Tap *taps = mem_alloc_array((size_t)n, sizeof *taps);
-    if (!taps) return fail(err, STATUS_MEMORY, "corruption: no memory for a motion blur");
+    if (!taps) return fail(err, MAE_MEMORY, "corruption: no memory for a motion blur");
     double sum = 0, width = sigma * longer;
     for (int64_t i = 0; i < n; i++) sum += exp(-0.5 * (double)(i * i) / (width * width));
     for (int64_t i = 0; i < n; i++)

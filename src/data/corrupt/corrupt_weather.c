@@ -19,7 +19,7 @@ typedef struct Snow {
 
 /* Made for 224 or more and, for a smaller picture, shrunk. */
 static Status snow_layer(Plane *layer, const Snow *snow, Rng *rng, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane noise = {0}, finer = {0};
     TRY(plane_new_finer(&noise, layer->width, layer->height, 224, err));
     TRY(plane_new(&finer, noise.width, noise.height, err));
@@ -48,7 +48,7 @@ Status corrupt_snow(Image *im, int level, Rng *rng, Error *err) {
                                  {0.55, 0.3, 4, 0.9, 12, 8, 0.7},
                                  {0.55, 0.3, 4.5, 0.85, 12, 8, 0.65},
                                  {0.55, 0.3, 2.5, 0.85, 12, 12, 0.55}};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane layer = {0};
     double keep = table[level].keep;
     int64_t n = im->width * im->height, C = im->channels;
@@ -71,7 +71,7 @@ done:
 Status corrupt_frost(Image *im, int level, Rng *rng, Error *err) {
     static const double picture[] = {1, 0.8, 0.7, 0.65, 0.6}, frost[] = {0.4, 0.6, 0.7, 0.7, 0.75};
     static const double tint[3] = {0.86, 0.96, 1.0}; /* ice: a cold white */
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane ice = {0};
     int64_t n = im->width * im->height, C = im->channels;
     TRY(plane_new(&ice, im->width, im->height, err));
@@ -132,7 +132,7 @@ static void stretch(Plane *map) {
 
 Status corrupt_fog(Image *im, int level, Rng *rng, Error *err) {
     static const double amount[] = {1.5, 2, 2.5, 2.5, 3}, decay[] = {2, 2, 1.7, 1.5, 1.4};
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Plane map = {0};
     int64_t side = 2, C = im->channels, most = 0;
     while (side < im->width || side < im->height) side *= 2;
@@ -167,5 +167,5 @@ Status corrupt_brightness(Image *im, int level, Rng *rng, Error *err) {
         double value = fmin(255, most + 255 * added[level]);
         for (int64_t c = 0; c < C; c++) p[c] = corrupt_byte(most > 0 ? p[c] * value / most : value);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }

@@ -12,22 +12,22 @@
 #define MAX_FILE_BYTES ((size_t)1 << 30)
 
 static Status check_not_empty(const char *name, int64_t width, int64_t height, Error *err) {
-    if (width >= 1 && height >= 1) return STATUS_OK;
-    return fail(err, STATUS_FORMAT, "%s: the image is %lld x %lld pixels; it needs at least 1",
-                name, (long long)width, (long long)height);
+    if (width >= 1 && height >= 1) return MAE_OK;
+    return fail(err, MAE_FORMAT, "%s: the image is %lld x %lld pixels; it needs at least 1", name,
+                (long long)width, (long long)height);
 }
 
 Status image_check_header(const ImageFile *file, int64_t width, int64_t height, Error *err) {
     int64_t limit = file->max_pixels;
     Status status = check_not_empty(file->name, width, height, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "%s: %lld x %lld pixels, where a side may have %lld; cut it up", file->name,
                     (long long)width, (long long)height, (long long)IMAGE_MAX_SIDE);
-    if (height <= limit / width) return STATUS_OK;
+    if (height <= limit / width) return MAE_OK;
     return fail(
-        err, STATUS_UNSUPPORTED,
+        err, MAE_UNSUPPORTED,
         "%s: %lld x %lld pixels are more than the limit of %lld; shrink the image, or raise "
         "the limit with --max-pixels",
         file->name, (long long)width, (long long)height, (long long)limit);
@@ -41,18 +41,18 @@ Status image_new_named(const char *name, Image *out, int64_t width, int64_t heig
            (long long)width, (long long)height);
     uint8_t *pixels = mem_alloc_array((size_t)(width * height), (size_t)channels);
     if (!pixels)
-        return fail(err, STATUS_MEMORY, "%s: no memory for %lld x %lld pixels", name,
-                    (long long)width, (long long)height);
+        return fail(err, MAE_MEMORY, "%s: no memory for %lld x %lld pixels", name, (long long)width,
+                    (long long)height);
     *out = (Image){.width = width, .height = height, .channels = channels, .pixels = pixels};
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status image_new(Image *out, int64_t width, int64_t height, int64_t channels, Error *err) {
     *out = (Image){0};
     Status status = check_not_empty("image", width, height, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (height > IMAGE_MAX_PIXELS / width)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "image: %lld x %lld pixels are more than the limit of %lld; make it smaller",
                     (long long)width, (long long)height, (long long)IMAGE_MAX_PIXELS);
     return image_new_named("image", out, width, height, channels, err);
@@ -83,7 +83,7 @@ Status image_load(const char *path, int channels, Image *out, Error *err) {
  * signal instead of an error. */
 Status image_load_crop(const char *path, int channels, int64_t max_pixels, ImageCrop *crop,
                        Image *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     uint8_t *data = NULL;
     size_t bytes;
     *out = (Image){0};

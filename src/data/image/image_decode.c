@@ -16,10 +16,10 @@
 
 /* *im becomes an image of `channels` (1 or 3) channels. */
 static Status convert_channels(const char *name, Image *im, int channels, Error *err) {
-    if (im->channels == channels) return STATUS_OK;
+    if (im->channels == channels) return MAE_OK;
     Image out;
     Status status = image_new_named(name, &out, im->width, im->height, channels, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     const uint8_t *p = im->pixels;
     int64_t n = im->width * im->height;
     if (channels == 3) {
@@ -31,18 +31,18 @@ static Status convert_channels(const char *name, Image *im, int channels, Error 
     out.notes = im->notes;
     image_free(im);
     *im = out;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Neither JPEG nor PNG nor WebP. */
 static Status refuse(const char *name, const void *bytes, size_t n, Error *err) {
     const char *kind = n > 0 ? image_kind(bytes, n) : NULL;
     if (n == 0)
-        return fail(err, STATUS_FORMAT, "%s: the file is empty; remove it or copy it again", name);
+        return fail(err, MAE_FORMAT, "%s: the file is empty; remove it or copy it again", name);
     if (kind)
-        return fail(err, STATUS_FORMAT,
-                    "%s: not an image in a known format (JPEG, PNG, WebP) but %s", name, kind);
-    return fail(err, STATUS_FORMAT,
+        return fail(err, MAE_FORMAT, "%s: not an image in a known format (JPEG, PNG, WebP) but %s",
+                    name, kind);
+    return fail(err, MAE_FORMAT,
                 "%s: not an image in a known format; JPEG, PNG and WebP are supported, so convert "
                 "or remove it",
                 name);
@@ -58,7 +58,7 @@ Status image_decode_crop(const char *name, const void *bytes, size_t n, int chan
     ASSERT(channels == 1 || channels == 3, "channels %d", channels);
     ASSERT(max_pixels >= 0 && max_pixels <= IMAGE_PIXELS_CEILING, "%lld pixels",
            (long long)max_pixels);
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const uint8_t *b = bytes;
     const ImageFile file = {name, b, n, max_pixels ? max_pixels : IMAGE_MAX_PIXELS};
     *out = (Image){0};
@@ -74,6 +74,6 @@ Status image_decode_crop(const char *name, const void *bytes, size_t n, int chan
     TRY(convert_channels(name, out, channels, err));
     if (crop && crop->box.width == 0) crop->box = crop->choose(crop->user, out->width, out->height);
 done:
-    if (status != STATUS_OK) image_free(out);
+    if (status != MAE_OK) image_free(out);
     return status;
 }

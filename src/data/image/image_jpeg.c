@@ -95,11 +95,11 @@ static Status choose_output(Decoder *d) {
     j->dct_method = JDCT_ISLOW;
     j->do_fancy_upsampling = TRUE;
     switch (j->num_components) {
-    case 1: j->out_color_space = JCS_GRAYSCALE; return STATUS_OK;
-    case 3: j->out_color_space = JCS_RGB; return STATUS_OK;
-    case 4: j->out_color_space = JCS_CMYK; return STATUS_OK;
+    case 1: j->out_color_space = JCS_GRAYSCALE; return MAE_OK;
+    case 3: j->out_color_space = JCS_RGB; return MAE_OK;
+    case 4: j->out_color_space = JCS_CMYK; return MAE_OK;
     default:
-        return fail(d->err, STATUS_UNSUPPORTED,
+        return fail(d->err, MAE_UNSUPPORTED,
                     "%s: a JPEG of %d components; 1, 3 and 4 are supported, so convert it",
                     d->file->name, j->num_components);
     }
@@ -189,12 +189,12 @@ static void read_rows(Decoder *d, int64_t top) {
 static Status read_to_the_end(Decoder *d) {
     struct jpeg_decompress_struct *j = &d->jpeg;
     JDIMENSION left = j->output_height - j->output_scanline;
-    if (left == 0) return STATUS_OK;
+    if (left == 0) return MAE_OK;
     Status status = image_new_named(d->file->name, &d->last_row, d->image.width, 1, 3, d->err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (left > 1) jpeg_skip_scanlines(j, left - 1);
     read_row(d, d->last_row.pixels);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */
@@ -218,7 +218,7 @@ static void start(Decoder *d, Box *part) {
 
 /* Everything that may jump. Of what comes after the last row nothing matters. */
 static Status decode(Decoder *d) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     struct jpeg_decompress_struct *j = &d->jpeg;
     Box part;
     decoder_init(d);
@@ -239,7 +239,7 @@ done:
 /* *d belongs to the caller, so that what is in it is defined after the jump. */
 static Status decode_or_land(Decoder *d) {
     if (setjmp(d->jump) == 0) return decode(d);
-    return fail(d->err, STATUS_FORMAT,
+    return fail(d->err, MAE_FORMAT,
                 "%s: the JPEG is truncated or damaged (%s); remove it or copy it again",
                 d->file->name, d->message);
 }
@@ -251,10 +251,10 @@ Status image_decode_jpeg(const ImageFile *file, ImageCrop *crop, Image *out, Err
     jpeg_destroy_decompress(&d.jpeg);
     image_free(&d.cmyk_row);
     image_free(&d.last_row);
-    if (status != STATUS_OK)
+    if (status != MAE_OK)
         image_free(&d.image);
     else
         *out = d.image;
-    if (status == STATUS_OK) out->notes = image_jpeg_notes(file->bytes, file->n);
+    if (status == MAE_OK) out->notes = image_jpeg_notes(file->bytes, file->n);
     return status;
 }

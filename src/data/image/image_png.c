@@ -57,7 +57,7 @@ static void on_read(png_structp png, png_bytep data, size_t n) {
 static void on_write(png_structp png, png_bytep data, size_t n) {
     Codec *c = png_get_io_ptr(png);
     c->status = file_writer_write(c->writer, data, n, c->err);
-    if (c->status != STATUS_OK) png_error(png, "the write failed");
+    if (c->status != MAE_OK) png_error(png, "the write failed");
 }
 
 static void on_flush(png_structp png) {
@@ -147,7 +147,7 @@ static bool clip_wide(uint8_t *dst, const uint8_t *wide, int64_t n) {
 }
 
 static Status decode(Codec *c, const ImageFile *file) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     png_set_read_fn(c->png, c, on_read);
     png_set_user_limits(c->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_keep_unknown_chunks(c->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
@@ -162,7 +162,7 @@ static Status decode(Codec *c, const ImageFile *file) {
         read_rows(c, c->image.pixels, (size_t)(width * channels));
     } else {
         c->wide = mem_alloc_array((size_t)(width * height), 2);
-        if (!c->wide) TRY(fail(c->err, STATUS_MEMORY, "%s: no memory for the pixels", c->name));
+        if (!c->wide) TRY(fail(c->err, MAE_MEMORY, "%s: no memory for the pixels", c->name));
         read_rows(c, c->wide, 2 * (size_t)width);
         if (clip_wide(c->image.pixels, c->wide, width * height)) c->image.notes |= IMAGE_CLIPPED;
     }
@@ -174,7 +174,7 @@ done:
 /* *c belongs to the caller, so that what is in it is defined after the jump. */
 static Status decode_or_land(Codec *c, const ImageFile *file) {
     if (setjmp(c->jump) == 0) return decode(c, file);
-    return fail(c->err, STATUS_FORMAT,
+    return fail(c->err, MAE_FORMAT,
                 "%s: the PNG is truncated or damaged (%s); remove it or copy it again", c->name,
                 c->message);
 }
@@ -185,14 +185,14 @@ Status image_decode_png(const ImageFile *file, Image *out, Error *err) {
     c.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
     if (c.png) c.info = png_create_info_struct(c.png);
     c.status = c.info ? decode_or_land(&c, file)
-                      : fail(err, STATUS_MEMORY, "%s: no memory for the PNG decoder", file->name);
+                      : fail(err, MAE_MEMORY, "%s: no memory for the PNG decoder", file->name);
     png_destroy_read_struct(&c.png, &c.info, NULL);
     mem_free(c.wide);
-    if (c.status != STATUS_OK)
+    if (c.status != MAE_OK)
         image_free(&c.image);
     else
         *out = c.image;
-    if (c.status == STATUS_OK) out->notes |= image_png_notes(file->bytes, file->n);
+    if (c.status == MAE_OK) out->notes |= image_png_notes(file->bytes, file->n);
     return c.status;
 }
 
@@ -211,10 +211,10 @@ static void encode(Codec *c, const Image *im) {
 static Status encode_or_land(Codec *c, const Image *im) {
     if (setjmp(c->jump) == 0) {
         encode(c, im);
-        return STATUS_OK;
+        return MAE_OK;
     }
-    if (c->status != STATUS_OK) return c->status;
-    return fail(c->err, STATUS_IO, "%s: cannot be written as PNG (%s)", c->name, c->message);
+    if (c->status != MAE_OK) return c->status;
+    return fail(c->err, MAE_IO, "%s: cannot be written as PNG (%s)", c->name, c->message);
 }
 
 Status image_write_png(const char *path, const Image *im, Error *err) {
@@ -222,12 +222,12 @@ Status image_write_png(const char *path, const Image *im, Error *err) {
     ASSERT(im->width > 0 && im->height > 0 && im->pixels, "an empty image");
     Codec c = {.name = path, .err = err};
     c.status = file_writer_open(path, &c.writer, err);
-    if (c.status != STATUS_OK) return c.status;
+    if (c.status != MAE_OK) return c.status;
     c.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
     if (c.png) c.info = png_create_info_struct(c.png);
     c.status = c.info ? encode_or_land(&c, im)
-                      : fail(err, STATUS_MEMORY, "%s: no memory for the PNG encoder", path);
-    if (c.status == STATUS_OK) c.status = file_writer_commit(c.writer, err);
+                      : fail(err, MAE_MEMORY, "%s: no memory for the PNG encoder", path);
+    if (c.status == MAE_OK) c.status = file_writer_commit(c.writer, err);
     png_destroy_write_struct(&c.png, &c.info);
     file_writer_close(c.writer);
     return c.status;

@@ -157,13 +157,13 @@ static size_t work_place(Work *k, Span across, Span down, int64_t n_rows, int64_
 }
 
 static Status scratch_need(ResampleScratch *s, size_t bytes, Error *err) {
-    if (bytes <= s->bytes) return STATUS_OK;
+    if (bytes <= s->bytes) return MAE_OK;
     resample_scratch_free(s);
     s->memory = mem_alloc(bytes);
     if (!s->memory)
-        return fail(err, STATUS_MEMORY, "resize: no memory for %zu bytes of work space", bytes);
+        return fail(err, MAE_MEMORY, "resize: no memory for %zu bytes of work space", bytes);
     s->bytes = bytes;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void check_arguments(const Image *in, Box box, int64_t width, int64_t height, Box window) {
@@ -207,7 +207,7 @@ Status resample_window_into(const Image *in, Box box, int64_t width, int64_t hei
                             uint8_t *dst, ResampleScratch *scratch, Error *err) {
     check_arguments(in, box, width, height, window);
     if (width > INT32_MAX / 64 || height > INT32_MAX / 64)
-        return fail(err, STATUS_UNSUPPORTED, "resize: %lld x %lld is too large; ask for less",
+        return fail(err, MAE_UNSUPPORTED, "resize: %lld x %lld is too large; ask for less",
                     (long long)width, (long long)height);
     Span across = {box.width, width, window.left, window.width};
     Span down = {box.height, height, window.top, window.height};
@@ -224,12 +224,12 @@ Status resample_window_into(const Image *in, Box box, int64_t width, int64_t hei
     int64_t n_rows = end_row - first_row, row_bytes = window.width * in->channels;
     size_t bytes = work_place(&k, across, down, n_rows, row_bytes, NULL);
     Status status = scratch_need(scratch, bytes, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     work_place(&k, across, down, n_rows, row_bytes, scratch->memory);
     axis_fill(&k.across, across, k.weights);
     axis_fill(&k.down, down, k.weights);
     run_passes(in, box, first_row, n_rows, &k, dst);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status resample_crop_into(const Image *in, Box box, int64_t width, int64_t height, uint8_t *dst,
@@ -240,14 +240,14 @@ Status resample_crop_into(const Image *in, Box box, int64_t width, int64_t heigh
 
 Status resample_crop(const Image *in, Box box, int64_t width, int64_t height, Image *out,
                      Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     ResampleScratch scratch = {0};
     *out = (Image){0};
     TRY(image_new(out, width, height, in->channels, err));
     TRY(resample_crop_into(in, box, width, height, out->pixels, &scratch, err));
 done:
     resample_scratch_free(&scratch);
-    if (status != STATUS_OK) image_free(out);
+    if (status != MAE_OK) image_free(out);
     return status;
 }
 

@@ -22,8 +22,7 @@ static const SourceKind *const kinds[] = {&source_folder,  &source_list,     &so
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 Status source_no_memory(Error *err) {
-    return fail(err, STATUS_MEMORY,
-                "dataset: out of memory; close other programs or use less data");
+    return fail(err, MAE_MEMORY, "dataset: out of memory; close other programs or use less data");
 }
 
 static bool ends_with(const char *s, const char *end) {
@@ -36,16 +35,15 @@ static Status holds_file(const char *dir, const char *name, bool *yes, Error *er
     if (!path) return source_no_memory(err);
     *yes = file_exists(path);
     mem_free(path);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status look_into_folder(const char *dir, const SourceKind **kind, Error *err) {
     bool ten = false, hundred = false;
     Status status = holds_file(dir, "data_batch_1.bin", &ten, err);
-    if (status == STATUS_OK) status = holds_file(dir, "train.bin", &hundred, err);
+    if (status == MAE_OK) status = holds_file(dir, "train.bin", &hundred, err);
     *kind = ten ? &source_cifar10 : hundred ? &source_cifar100 : &source_folder;
-    if (status == STATUS_OK && *kind == &source_folder)
-        status = source_refuse_cifar_pickles(dir, err);
+    if (status == MAE_OK && *kind == &source_folder) status = source_refuse_cifar_pickles(dir, err);
     return status;
 }
 
@@ -73,7 +71,7 @@ static Status guess_kind(const char *text, const SourceKind **kind, Error *err) 
     Arena *arena = arena_new();
     int split = 0;
     char *path = arena ? source_split_suffix(arena, text, &split) : NULL;
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     *kind = NULL;
     if (!path) {
         status = source_no_memory(err);
@@ -84,10 +82,10 @@ static Status guess_kind(const char *text, const SourceKind **kind, Error *err) 
     } else if (is_list_name(text)) {
         *kind = &source_list;
     } else if (!file_exists(path)) {
-        status = fail(err, STATUS_IO, "%s: there is no such file or folder", text);
+        status = fail(err, MAE_IO, "%s: there is no such file or folder", text);
     } else {
         status =
-            fail(err, STATUS_UNSUPPORTED,
+            fail(err, MAE_UNSUPPORTED,
                  "%s: not a folder, .tar, .txt, .tsv, .csv or .lst; say what it is with a prefix: "
                  "folder: list: tar: cifar10: cifar100: synthetic: tiles:",
                  text);
@@ -102,17 +100,17 @@ Status source_find_kind(const char *text, const SourceKind **kind, const char **
         if (strncmp(text, kinds[k]->name, n) == 0 && text[n] == ':') {
             *kind = kinds[k];
             *where = text + n + 1;
-            if (**where) return STATUS_OK;
-            return fail(err, STATUS_USAGE, "%s: nothing after the colon", text);
+            if (**where) return MAE_OK;
+            return fail(err, MAE_USAGE, "%s: nothing after the colon", text);
         }
     }
     *where = text;
-    if (!*text) return fail(err, STATUS_USAGE, "dataset: empty source; name a folder or file");
+    if (!*text) return fail(err, MAE_USAGE, "dataset: empty source; name a folder or file");
     return guess_kind(text, kind, err);
 }
 
 Status source_open(const char *text, SourceLimits limits, bool test, Source **out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const char *where = NULL;
     Source *s = mem_alloc(sizeof *s);
     *out = NULL;
@@ -146,7 +144,7 @@ void source_close(Source *s) {
 Status source_add(Source *s, SourceItem item, Error *err) {
     if (!item.name) return source_no_memory(err);
     if (s->limits.stop && *s->limits.stop)
-        return fail(err, STATUS_INTERRUPTED, "stopped while looking for images; %lld were found",
+        return fail(err, MAE_INTERRUPTED, "stopped while looking for images; %lld were found",
                     (long long)s->count);
     if (s->count == s->capacity) {
         int64_t wider = s->capacity ? 2 * s->capacity : 64;
@@ -157,12 +155,12 @@ Status source_add(Source *s, SourceItem item, Error *err) {
         s->capacity = wider;
     }
     s->items[s->count++] = item;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status source_check_entries(const Source *s, const char *where, int64_t n, Error *err) {
-    if (n <= s->limits.max_entries) return STATUS_OK;
-    return fail(err, STATUS_UNSUPPORTED,
+    if (n <= s->limits.max_entries) return MAE_OK;
+    return fail(err, MAE_UNSUPPORTED,
                 "%s: more than the limit of %lld entries; split it, or raise the limit with "
                 "--max-entries",
                 where, (long long)s->limits.max_entries);
@@ -189,7 +187,7 @@ Status source_number_classes(Source *s, int n_classes, Error *err) {
     }
     s->n_classes = n_classes;
     s->numbered = true;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Labels that are numbers; *done stays false when some text is not one. */
@@ -197,7 +195,7 @@ static Status label_by_number(Source *s, bool *done, Error *err) {
     int largest = 0;
     for (int64_t i = 0; i < s->count; i++) {
         int value = label_number(s->items[i].text);
-        if (value < 0) return STATUS_OK;
+        if (value < 0) return MAE_OK;
         if (value > largest) largest = value;
         s->items[i].label = value;
     }
@@ -237,7 +235,7 @@ static Status label_by_name(Source *s, Error *err) {
     for (int64_t i = 0; i < s->count; i++)
         if (n == 0 || strcmp(names[n - 1], names[i]) != 0) names[n++] = names[i];
     if (n > INT_MAX)
-        return fail(err, STATUS_UNSUPPORTED, "dataset: %lld classes are too many", (long long)n);
+        return fail(err, MAE_UNSUPPORTED, "dataset: %lld classes are too many", (long long)n);
     for (int64_t i = 0; i < s->count; i++) {
         const char **at = bsearch(&s->items[i].text, names, (size_t)n, sizeof *names, order);
         ASSERT(at != NULL, "label %s vanished", s->items[i].text);
@@ -245,7 +243,7 @@ static Status label_by_name(Source *s, Error *err) {
     }
     s->class_names = names;
     s->n_classes = (int)n;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status source_label(Source *s, bool numbers, Error *err) {
@@ -258,13 +256,13 @@ Status source_label(Source *s, bool numbers, Error *err) {
         else
             without = i;
     }
-    if (with < 0) return STATUS_OK;
+    if (with < 0) return MAE_OK;
     if (without >= 0)
-        return fail(err, STATUS_FORMAT, "%s: has no label although %s has one; label all or none",
+        return fail(err, MAE_FORMAT, "%s: has no label although %s has one; label all or none",
                     s->items[without].name, s->items[with].name);
     if (numbers) {
         Status status = label_by_number(s, &done, err);
-        if (status != STATUS_OK || done) return status;
+        if (status != MAE_OK || done) return status;
     }
     return label_by_name(s, err);
 }
@@ -280,7 +278,7 @@ Status source_describe(Source *s, const char *where, const char *note, Error *er
         s->description = arena_printf(s->arena, "%s %s: %lld image%s, %d class%s%s%s%s",
                                       s->kind->name, where, (long long)s->count, many, s->n_classes,
                                       s->n_classes == 1 ? "" : "es", open, note, shut);
-    return s->description ? STATUS_OK : source_no_memory(err);
+    return s->description ? MAE_OK : source_no_memory(err);
 }
 
 Status source_remark(Source *s, Error *err, LogLevel level, const char *format, ...) {
@@ -294,7 +292,7 @@ Status source_remark(Source *s, Error *err, LogLevel level, const char *format, 
     r->older = s->remarks;
     r->level = level;
     s->remarks = r;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void say(const SourceRemark *r) {
@@ -309,7 +307,7 @@ void source_say(const Source *s) {
 
 Status source_remark_left_out(Source *s, const char *where, LeftOut *left, Error *err) {
     char text[1024];
-    if (!*left_out_text(left, text, sizeof text)) return STATUS_OK;
+    if (!*left_out_text(left, text, sizeof text)) return MAE_OK;
     if (!left->pictures)
         return source_remark(s, err, LOG_INFO, "%.400s: left out: %s", where, text);
     return source_remark(s, err, LOG_WARNING, "%.400s: left out: %s; readable are %s", where, text,
@@ -346,7 +344,7 @@ bool source_identify_item(const Source *s, int64_t index, ImageIdentity *out) {
 Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int64_t height,
                        int channels, Image *out, Error *err) {
     Status status = image_new(out, width, height, channels, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     for (int64_t y = 0; y < height; y++) {
         const uint8_t *from = rgb + y * row_bytes;
         uint8_t *to = out->pixels + y * width * channels;
@@ -358,7 +356,7 @@ Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int
             to[x] =
                 (uint8_t)((from[0] * 19595u + from[1] * 38470u + from[2] * 7471u + 0x8000u) >> 16);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 char *source_split_suffix(Arena *arena, const char *text, int *split) {

@@ -40,32 +40,31 @@ static Status add_records(Source *s, const char *path, const char *name, const u
     const CifarKind *k = state->kind;
     int64_t record = k->label_bytes + 3 * PLANE;
     if (bytes == 0 || bytes % (size_t)record != 0)
-        return fail(err, STATUS_FORMAT,
+        return fail(err, MAE_FORMAT,
                     "%s: %zu bytes are not a whole number of records of %lld; unpack it again",
                     path, bytes, (long long)record);
     for (int64_t i = 0; i < (int64_t)bytes / record; i++) {
         SourceItem item = {.file = state->n_files - 1, .offset = i * record + k->label_bytes};
         item.label = data[item.offset - 1];
         if (item.label >= k->n_classes)
-            return fail(err, STATUS_FORMAT,
-                        "%s: record %lld has label %d, but there are %d classes", path,
-                        (long long)i, item.label, k->n_classes);
+            return fail(err, MAE_FORMAT, "%s: record %lld has label %d, but there are %d classes",
+                        path, (long long)i, item.label, k->n_classes);
         item.name = arena_printf(s->arena, "%s#%lld", name, (long long)i);
         Status status = source_add(s, item, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status add_file(Source *s, const char *dir, const char *name, Error *err) {
     CifarState *state = s->state;
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     uint8_t *data = NULL;
     size_t bytes;
     char *path = arena_printf(s->arena, "%s/%s", dir, name);
     if (!path) return source_no_memory(err);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail(err, STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (fd < 0) return fail(err, MAE_IO, "%s: cannot open: %s", path, strerror(errno));
     state->fds[state->n_files++] = fd;
     TRY(file_read(path, SIZE_MAX - 1, &data, &bytes, err));
     TRY(add_records(s, path, name, data, bytes, err));
@@ -76,7 +75,7 @@ done:
 
 /* One name a line; without the file the classes are numbered. */
 static Status read_names(Source *s, const char *dir, const CifarKind *k, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     uint8_t *data = NULL;
     size_t bytes = 0;
     int n = 0;
@@ -94,7 +93,7 @@ static Status read_names(Source *s, const char *dir, const CifarKind *k, Error *
         if (!s->class_names[n++]) TRY(source_no_memory(err));
     }
     if (n < k->n_classes)
-        status = fail(err, STATUS_FORMAT, "%s: %d class names, expected %d", path, n, k->n_classes);
+        status = fail(err, MAE_FORMAT, "%s: %d class names, expected %d", path, n, k->n_classes);
     s->numbered = false;
 done:
     mem_free(data);
@@ -109,7 +108,7 @@ static Status holds_all(const char *dir, const char *const *names, bool *yes, Er
         *yes = file_exists(path) && !file_is_directory(path);
         mem_free(path);
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status source_refuse_cifar_pickles(const char *dir, Error *err) {
@@ -118,15 +117,15 @@ Status source_refuse_cifar_pickles(const char *dir, Error *err) {
     for (int k = 0; k < 2; k++) {
         bool yes;
         Status status = holds_all(dir, files[k], &yes, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
         if (yes)
             return fail(
-                err, STATUS_FORMAT,
+                err, MAE_FORMAT,
                 "%s: the Python version of CIFAR-%s (pickles such as %s); unpack the binary "
                 "version, cifar-%s-binary.tar.gz, and name its folder",
                 dir, k ? "100" : "10", files[k][0], k ? "100" : "10");
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* People name the folder in which they have unpacked. */
@@ -134,18 +133,18 @@ static Status look_deeper(const char *dir, Error *err) {
     static const char *const inside[] = {"cifar-10-batches-bin", "cifar-100-binary",
                                          "cifar-10-batches-py", "cifar-100-python"};
     Status status = source_refuse_cifar_pickles(dir, err);
-    for (size_t i = 0; i < sizeof inside / sizeof inside[0] && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < sizeof inside / sizeof inside[0] && status == MAE_OK; i++) {
         char *path = mem_printf("%s/%s", dir, inside[i]);
         if (!path) return source_no_memory(err);
         if (file_is_directory(path))
-            status = fail(err, STATUS_IO, "%s: the files lie in %s; name that folder", dir, path);
+            status = fail(err, MAE_IO, "%s: the files lie in %s; name that folder", dir, path);
         mem_free(path);
     }
     return status;
 }
 
 static Status cifar_open(Source *s, const char *where, const CifarKind *k, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int split = 0;
     CifarState *state = mem_alloc(sizeof *state);
     const char *dir = source_split_suffix(s->arena, where, &split);
@@ -177,11 +176,11 @@ static Status read_record(int fd, const SourceItem *item, uint8_t *planes, Error
         ssize_t n = pread(fd, planes + got, 3 * PLANE - got, (off_t)(item->offset + (int64_t)got));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0)
-            return fail(err, STATUS_IO, "%s: cannot be read: %s", item->name,
+            return fail(err, MAE_IO, "%s: cannot be read: %s", item->name,
                         n < 0 ? strerror(errno) : "the file has been cut short");
         got += (size_t)n;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status cifar_fetch(const Source *s, int64_t index, int channels, ImageCrop *crop, Image *out,
@@ -191,7 +190,7 @@ static Status cifar_fetch(const Source *s, int64_t index, int channels, ImageCro
     const SourceItem *item = &s->items[index];
     uint8_t planes[3 * PLANE], rgb[3 * PLANE];
     Status status = read_record(state->fds[item->file], item, planes, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     for (int i = 0; i < PLANE; i++)
         for (int c = 0; c < 3; c++) rgb[3 * i + c] = planes[c * PLANE + i];
     return source_copy_rgb(rgb, 3 * SIDE, SIDE, SIDE, channels, out, err);

@@ -47,7 +47,7 @@ static Status remember(Walk *w, Identity folder, Error *err) {
         w->capacity = wider;
     }
     w->seen[w->n_seen++] = folder;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static int by_identity(const void *pa, const void *pb) {
@@ -92,13 +92,13 @@ static Status is_run(const char *dir, bool *yes, Error *err) {
         mem_free(path);
     }
     *yes = there[0] && (there[1] || there[2]);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status leave_out_run(Walk *w, const char *path, Error *err) {
-    if (w->n_runs++ > 0) return STATUS_OK;
+    if (w->n_runs++ > 0) return MAE_OK;
     w->run = arena_strdup(w->source->arena, path);
-    return w->run ? STATUS_OK : source_no_memory(err);
+    return w->run ? MAE_OK : source_no_memory(err);
 }
 
 static Status walk(Walk *w, const char *dir, const Trail *up, bool run, Error *err);
@@ -108,7 +108,7 @@ static Status enter(Walk *w, const char *path, const char *name, const Trail *he
                     Error *err) {
     bool run = false;
     Status status = is_run(path, &run, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     if (run || (in_run && strcmp(name, "reconstructions") == 0)) return leave_out_run(w, path, err);
     return walk(w, path, here, false, err);
 }
@@ -117,7 +117,7 @@ static Status add_file(Walk *w, const char *path, const ImageIdentity *file, Err
     SourceItem item = {.label = -1, .offset = (int64_t)file->inode, .bytes = (int64_t)file->device};
     if (!image_is_name(path)) {
         left_out_add(&w->left, path);
-        return STATUS_OK;
+        return MAE_OK;
     }
     item.name = arena_strdup(w->source->arena, path);
     return source_add(w->source, item, err);
@@ -125,7 +125,7 @@ static Status add_file(Walk *w, const char *path, const ImageIdentity *file, Err
 
 static Status visit(Walk *w, const char *dir, const struct dirent *e, const Trail *here, bool run,
                     Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     char *path = mem_printf("%s%s%s", dir, dir[strlen(dir) - 1] == '/' ? "" : "/", e->d_name);
     if (!path) return source_no_memory(err);
     ImageIdentity file;
@@ -140,11 +140,11 @@ static Status visit(Walk *w, const char *dir, const struct dirent *e, const Trai
 
 /* run: dir is a run folder. */
 static Status walk(Walk *w, const char *dir, const Trail *up, bool run, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     struct stat st;
     DIR *d = opendir(dir);
     if (!d || fstat(dirfd(d), &st) != 0) {
-        status = fail(err, STATUS_IO,
+        status = fail(err, MAE_IO,
                       "%s: cannot read this folder: %s; give it to this user, or move it away", dir,
                       strerror(errno));
         goto done;
@@ -157,7 +157,7 @@ static Status walk(Walk *w, const char *dir, const Trail *up, bool run, Error *e
         errno = 0;
         const struct dirent *e = readdir(d);
         if (!e && errno != 0)
-            status = fail(err, STATUS_IO, "%s: cannot read this folder: %s", dir, strerror(errno));
+            status = fail(err, MAE_IO, "%s: cannot read this folder: %s", dir, strerror(errno));
         if (!e) break;
         if (source_is_clutter(e->d_name)) continue;
         TRY(visit(w, dir, e, &here, run, err));
@@ -179,7 +179,7 @@ static int by_path(const void *pa, const void *pb) {
 static Status refuse_empty(Walk *w, const char *dir, Error *err) {
     char text[512];
     left_out_text(&w->left, text, sizeof text);
-    return fail(err, STATUS_EMPTY,
+    return fail(err, MAE_EMPTY,
                 "%.300s: no images in this folder or below it, hidden ones aside; looked for names "
                 "ending in %s%s%s%s",
                 dir, IMAGE_ENDINGS, *text ? "; left out: " : "", text,
@@ -189,12 +189,12 @@ static Status refuse_empty(Walk *w, const char *dir, Error *err) {
 static Status remark(Walk *w, const char *dir, Error *err) {
     Status status = source_remark_left_out(w->source, dir, &w->left, err);
     int64_t again = count_read_again(w);
-    if (status == STATUS_OK && again > 0)
+    if (status == MAE_OK && again > 0)
         status = source_remark(w->source, err, LOG_WARNING,
                                "%.400s: links lead to folders that are read anyway: images of %lld "
                                "folder%s count more than once",
                                dir, (long long)again, again == 1 ? "" : "s");
-    if (status != STATUS_OK || w->n_runs == 0) return status;
+    if (status != MAE_OK || w->n_runs == 0) return status;
     return source_remark(w->source, err, LOG_INFO,
                          "%.400s: left out: pictures of %lld training run%s (%.400s)", dir,
                          (long long)w->n_runs, w->n_runs == 1 ? "" : "s", w->run);
@@ -208,13 +208,13 @@ Status source_add_files(Source *s, const char *dir, size_t *prefix, Error *err) 
     *prefix = strlen(clean) + (strcmp(clean, "/") != 0);
     bool run = false;
     Status status = is_run(clean, &run, err);
-    if (status == STATUS_OK) status = walk(&w, clean, NULL, run, err);
-    if (status == STATUS_OK && s->count == 0) status = refuse_empty(&w, clean, err);
-    if (status == STATUS_OK) status = remark(&w, clean, err);
+    if (status == MAE_OK) status = walk(&w, clean, NULL, run, err);
+    if (status == MAE_OK && s->count == 0) status = refuse_empty(&w, clean, err);
+    if (status == MAE_OK) status = remark(&w, clean, err);
     mem_free(w.seen);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     qsort(s->items, (size_t)s->count, sizeof *s->items, by_path);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The label text of each item is its first folder, unless some image lies at the top (*flat). */
@@ -235,7 +235,7 @@ static Status name_classes(Source *s, size_t prefix, bool *flat, bool *folders, 
         if (!last) return source_no_memory(err);
         s->items[i].text = last;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Layouts that are often not what was meant. */
@@ -256,9 +256,9 @@ static bool is_part(const char *name) {
 
 /* Nearly always the folder above was named by mistake. */
 static Status hint_at_parts(Source *s, const char *where, Error *err) {
-    if (s->n_classes < 2) return STATUS_OK;
+    if (s->n_classes < 2) return MAE_OK;
     for (int c = 0; c < s->n_classes; c++)
-        if (!is_part(s->class_names[c])) return STATUS_OK;
+        if (!is_part(s->class_names[c])) return MAE_OK;
     return source_remark(
         s, err, LOG_WARNING,
         "%.400s: its sub-folders %s and %s are taken as the classes of one set; if "
@@ -267,7 +267,7 @@ static Status hint_at_parts(Source *s, const char *where, Error *err) {
 }
 
 static Status folder_open(Source *s, const char *where, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     bool flat = false, folders = false;
     size_t prefix = 0;
     TRY(source_add_files(s, where, &prefix, err));

@@ -51,8 +51,8 @@ static const char *other_separator(const char *line) {
 /* A line without tabs whose file, name is its path, cannot be an image. */
 static Status check_separator(const List *l, const char *line, const char *name, Error *err) {
     const char *at = image_is_name(line) ? NULL : other_separator(line);
-    if (!at || file_exists(name)) return STATUS_OK;
-    return fail(err, STATUS_FORMAT,
+    if (!at || file_exists(name)) return MAE_OK;
+    return fail(err, MAE_FORMAT,
                 "%s: line %lld (%.100s) has '%c' between its columns; a list has `path` or "
                 "`path<TAB>label` on a line, so put a tab there, without quotes",
                 l->where, (long long)l->line, line, *at);
@@ -60,10 +60,10 @@ static Status check_separator(const List *l, const char *line, const char *name,
 
 static Status check_label(const List *l, const char *path, const char *label, Error *err) {
     if (!*path)
-        return fail(err, STATUS_FORMAT, "%s: line %lld has a label but no path", l->where,
+        return fail(err, MAE_FORMAT, "%s: line %lld has a label but no path", l->where,
                     (long long)l->line);
-    if (!strchr(label, '\t')) return STATUS_OK;
-    return fail(err, STATUS_FORMAT,
+    if (!strchr(label, '\t')) return MAE_OK;
+    return fail(err, MAE_FORMAT,
                 "%s: line %lld has more than two columns; a list has `path` or `path<TAB>label` on "
                 "a line",
                 l->where, (long long)l->line);
@@ -76,7 +76,7 @@ static Status add_entry(List *l, char *path, const char *label, Error *err) {
     if (!item.name) return source_no_memory(err);
     if (!label) {
         Status status = check_separator(l, path, item.name, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
     if (label && *label) {
         item.text = arena_strdup(l->source->arena, label);
@@ -119,7 +119,7 @@ static bool is_header(const char *path, const char *label) {
 static Status look_for_header(List *l, const char *path, const char *label, bool *skip,
                               Error *err) {
     *skip = false;
-    if (l->source->count > 0 || l->has_header || !is_header(path, label)) return STATUS_OK;
+    if (l->source->count > 0 || l->has_header || !is_header(path, label)) return MAE_OK;
     char *name = full_path(l, path);
     if (!name) return source_no_memory(err);
     *skip = l->has_header = !file_exists(name);
@@ -127,16 +127,16 @@ static Status look_for_header(List *l, const char *path, const char *label, bool
                ? source_remark(l->source, err, LOG_INFO,
                                "%.400s: line %lld (%.100s%s%.100s) is taken as a header", l->where,
                                (long long)l->line, path, label ? ", " : "", label ? label : "")
-               : STATUS_OK;
+               : MAE_OK;
 }
 
 /* A first entry that is no image while the others are: a header in words that we do not know. */
 static Status check_first(const List *l, Error *err) {
     const Source *s = l->source;
-    if (!l->no_picture_first || s->count < 2 || file_exists(s->items[0].name)) return STATUS_OK;
+    if (!l->no_picture_first || s->count < 2 || file_exists(s->items[0].name)) return MAE_OK;
     for (int64_t i = 1; i < s->count; i++)
-        if (!image_is_name(s->items[i].name)) return STATUS_OK;
-    return fail(err, STATUS_FORMAT,
+        if (!image_is_name(s->items[i].name)) return MAE_OK;
+    return fail(err, MAE_FORMAT,
                 "%s: the first entry (%.200s) is no file, and no name of an image as the others "
                 "are; if it is a header, remove it",
                 l->where, s->items[0].name);
@@ -148,19 +148,19 @@ static Status add_line(List *l, char *line, Error *err) {
     size_t n = strlen(line);
     bool header;
     if (n > SOURCE_MAX_NAME_BYTES)
-        return fail(err, STATUS_FORMAT, "%s: line %lld is longer than %d bytes; not a path",
-                    l->where, (long long)l->line, SOURCE_MAX_NAME_BYTES);
+        return fail(err, MAE_FORMAT, "%s: line %lld is longer than %d bytes; not a path", l->where,
+                    (long long)l->line, SOURCE_MAX_NAME_BYTES);
     if (n > 0 && line[n - 1] == '\r') line[--n] = '\0';
-    if (is_blank(line)) return STATUS_OK;
+    if (is_blank(line)) return MAE_OK;
     if (is_comment(line)) {
         l->n_comments++;
-        return STATUS_OK;
+        return MAE_OK;
     }
     char *tab = strchr(line, '\t');
     if (tab) *tab++ = '\0';
-    Status status = tab ? check_label(l, line, tab, err) : STATUS_OK;
-    if (status == STATUS_OK) status = look_for_header(l, line, tab, &header, err);
-    if (status != STATUS_OK || header) return status;
+    Status status = tab ? check_label(l, line, tab, err) : MAE_OK;
+    if (status == MAE_OK) status = look_for_header(l, line, tab, &header, err);
+    if (status != MAE_OK || header) return status;
     return add_entry(l, line, tab, err);
 }
 
@@ -168,19 +168,19 @@ static Status add_line(List *l, char *line, Error *err) {
 static Status check_text(const char *where, uint8_t *data, size_t bytes, char **text, Error *err) {
     *text = text_after_mark((char *)data);
     if (bytes >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0))
-        return fail(err, STATUS_FORMAT,
+        return fail(err, MAE_FORMAT,
                     "%s: a text in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)", where);
     if (memchr(data, 0, bytes))
-        return fail(err, STATUS_FORMAT,
+        return fail(err, MAE_FORMAT,
                     "%s: holds zero bytes; a list is a text file, in UTF-8 or plain bytes", where);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status finish(List *l, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Source *s = l->source;
     if (s->count == 0)
-        return fail(err, STATUS_EMPTY,
+        return fail(err, MAE_EMPTY,
                     "%s: the list names no image; looked for lines `path` or `path<TAB>label`",
                     l->where);
     TRY(check_first(l, err));
@@ -194,7 +194,7 @@ done:
 }
 
 static Status list_open(Source *s, const char *where, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     uint8_t *data = NULL;
     size_t bytes = 0;
     char *text;

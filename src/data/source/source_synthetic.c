@@ -44,13 +44,13 @@ static bool parse(const char *p, int64_t *count, SyntheticState *state) {
 }
 
 static Status synthetic_open(Source *s, const char *where, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t count = 0;
     SyntheticState *state = arena_alloc(s->arena, sizeof *state);
     if (!state) return source_no_memory(err);
     state->height = state->width = DEFAULT_SIDE;
     if (!parse(where, &count, state))
-        return fail(err, STATUS_USAGE,
+        return fail(err, MAE_USAGE,
                     "synthetic:%s: expected synthetic:N or synthetic:NxHEIGHTxWIDTH, such as "
                     "synthetic:1000x224x224",
                     where);
@@ -129,13 +129,13 @@ static Status synthetic_fetch(const Source *s, int64_t index, int channels, Imag
     Rng rng = rng_make(0, RNG_SYNTHETIC, 0, (uint64_t)index);
     Image rgb;
     Status status = image_new(&rgb, width, height, 3, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     paint_field(rgb.pixels, height, width, label, &rng);
     for (int k = 0; k < 3; k++)
         paint_shape(rgb.pixels, (int32_t)height, (int32_t)width, label, &rng);
     if (channels == 3) {
         *out = rgb;
-        return STATUS_OK;
+        return MAE_OK;
     }
     status = source_copy_rgb(rgb.pixels, 3 * width, width, height, channels, out, err);
     image_free(&rgb);

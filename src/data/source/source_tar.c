@@ -19,7 +19,7 @@
 static Status add_shard(Source *s, const char *path, Error *err) {
     TarState *state = s->state;
     if (state->n_shards == MAX_SHARDS)
-        return fail(err, STATUS_USAGE, "tar: the braces expand to more than %d shards", MAX_SHARDS);
+        return fail(err, MAE_USAGE, "tar: the braces expand to more than %d shards", MAX_SHARDS);
     if (state->n_shards == state->capacity) {
         int wider = state->capacity ? 2 * state->capacity : 16;
         void *p = mem_realloc(state->shards, (size_t)state->capacity * sizeof(char *),
@@ -31,7 +31,7 @@ static Status add_shard(Source *s, const char *path, Error *err) {
     char *copy = arena_strdup(s->arena, path);
     if (!copy) return source_no_memory(err);
     state->shards[state->n_shards++] = copy;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* {FROM..TO} at p: the two numbers and the width to pad to; NULL when p is nothing of the kind. */
@@ -52,15 +52,15 @@ static Status expand(Source *s, const char *pattern, Error *err) {
     if (!brace) return add_shard(s, pattern, err);
     rest = read_range(brace, &from, &to, &digits);
     if (!rest)
-        return fail(err, STATUS_USAGE, "%s: braces must hold a range such as {000..127}", pattern);
+        return fail(err, MAE_USAGE, "%s: braces must hold a range such as {000..127}", pattern);
     for (long k = from; k <= to; k++) {
         char *one = mem_printf("%.*s%0*ld%s", (int)(brace - pattern), pattern, digits, k, rest);
         if (!one) return source_no_memory(err);
         Status status = expand(s, one, err);
         mem_free(one);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Regular files only: places in a pipe cannot be read again, and opening one would wait. */
@@ -68,21 +68,21 @@ Status tar_open_file(const char *path, int *fd, int64_t *bytes, Error *err) {
     struct stat file;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0 || fstat(*fd, &file) != 0)
-        return fail(err, STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
+        return fail(err, MAE_IO, "%s: cannot open: %s", path, strerror(errno));
     *bytes = file.st_size;
-    if (S_ISREG(file.st_mode)) return STATUS_OK;
-    return fail(err, STATUS_IO, "%s: not a regular file", path);
+    if (S_ISREG(file.st_mode)) return MAE_OK;
+    return fail(err, MAE_IO, "%s: not a regular file", path);
 }
 
 Status tar_expect(struct archive *a, Error *err) {
     archive_read_support_format_tar(a);
     if (archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1") != ARCHIVE_OK)
-        return fail(err, STATUS_UNSUPPORTED, "tar: %s", archive_error_string(a));
-    return STATUS_OK;
+        return fail(err, MAE_UNSUPPORTED, "tar: %s", archive_error_string(a));
+    return MAE_OK;
 }
 
 static Status index_shard(Source *s, int shard, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     TarIndex x;
     TRY(tar_index_read(s, shard, &x, err));
     TRY(tar_index_resolve(s, &x, err));
@@ -94,13 +94,13 @@ done:
 
 static Status remark_count(Source *s, LogLevel level, const char *where, const char *what,
                            int64_t n, const char *example, Error *err) {
-    if (n == 0) return STATUS_OK;
+    if (n == 0) return MAE_OK;
     return source_remark(s, err, level, "%.400s: left out: %s: %lld (%s%s)", where, what,
                          (long long)n, example, n > 1 ? ", ..." : "");
 }
 
 static Status remark(Source *s, const char *where, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     TarState *state = s->state;
     TRY(source_remark_left_out(s, where, &state->left, err));
     TRY(remark_count(s, LOG_INFO, where, "images beside another one of their name, as masks are",
@@ -120,15 +120,15 @@ static Status refuse_empty(Source *s, const char *where, Error *err) {
     char text[512];
     left_out_text(&state->left, text, sizeof text);
     if (state->n_links_lost > 0)
-        return fail(err, STATUS_EMPTY,
+        return fail(err, MAE_EMPTY,
                     "%.300s: no images; %lld links lead to what is not in the same tar (%s)", where,
                     (long long)state->n_links_lost, state->link_lost);
-    return fail(err, STATUS_EMPTY, "%.300s: no images; looked for entries ending in %s%s%s", where,
+    return fail(err, MAE_EMPTY, "%.300s: no images; looked for entries ending in %s%s%s", where,
                 IMAGE_ENDINGS, *text ? "; left out: " : "", text);
 }
 
 static Status tar_open(Source *s, const char *where, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     TarState *state = mem_alloc(sizeof *state);
     if (!state) return source_no_memory(err);
     s->state = state;
@@ -165,22 +165,22 @@ static la_ssize_t read_window(struct archive *a, void *user, const void **data) 
 /* Before there is memory for the bytes that a header promises. */
 static Status check_bytes(const SourceItem *item, int64_t file_bytes, Error *err) {
     if (item->bytes <= 0)
-        return fail(err, STATUS_FORMAT, "%s: %lld bytes are no image", item->name,
+        return fail(err, MAE_FORMAT, "%s: %lld bytes are no image", item->name,
                     (long long)item->bytes);
     if (item->bytes > MAX_IMAGE_BYTES)
-        return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_UNSUPPORTED,
                     "%s: %lld bytes are more than an image in a tar may have (%lld); shrink it",
                     item->name, (long long)item->bytes, (long long)MAX_IMAGE_BYTES);
     if (item->bytes > file_bytes - item->offset)
-        return fail(err, STATUS_IO,
+        return fail(err, MAE_IO,
                     "%s: should have %lld bytes, but the tar ends before; copy it again",
                     item->name, (long long)item->bytes);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The bytes of item into fresh memory. */
 static Status read_entry(const SourceItem *item, const char *path, uint8_t **data, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     struct archive *a = archive_read_new();
     struct archive_entry *entry;
     Window *w = mem_alloc(sizeof *w);
@@ -198,7 +198,7 @@ static Status read_entry(const SourceItem *item, const char *path, uint8_t **dat
         archive_entry_size(entry) != item->bytes ||
         archive_read_data(a, bytes, (size_t)item->bytes) != (la_ssize_t)item->bytes) {
         const char *why = archive_error_string(a);
-        status = fail(err, STATUS_IO, "%s: %s", item->name,
+        status = fail(err, MAE_IO, "%s: %s", item->name,
                       why ? why : "the file has changed since it was opened");
         goto done;
     }
@@ -218,7 +218,7 @@ static Status tar_fetch(const Source *s, int64_t index, int channels, ImageCrop 
     const TarState *state = s->state;
     uint8_t *data = NULL;
     Status status = read_entry(item, state->shards[item->file], &data, err);
-    if (status == STATUS_OK)
+    if (status == MAE_OK)
         status = image_decode_crop(item->name, data, (size_t)item->bytes, channels,
                                    s->limits.max_pixels, crop, out, err);
     mem_free(data);

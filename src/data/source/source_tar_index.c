@@ -78,14 +78,13 @@ static Status read_label(const Reader *r, const char *name, const char **text, E
     char buf[MAX_LABEL_BYTES + 1];
     la_ssize_t n = archive_read_data(r->archive, buf, sizeof buf);
     if (n < 0)
-        return fail(err, STATUS_FORMAT, "%s: %s: %s", r->path, name,
-                    archive_error_string(r->archive));
+        return fail(err, MAE_FORMAT, "%s: %s: %s", r->path, name, archive_error_string(r->archive));
     while (n > 0 && strchr(" \t\r\n", buf[n - 1])) n--;
     if (n == 0 || n > MAX_LABEL_BYTES || memchr(buf, 0, (size_t)n))
-        return fail(err, STATUS_FORMAT, "%s: %s: not a label of 1 to %d characters", r->path, name,
+        return fail(err, MAE_FORMAT, "%s: %s: not a label of 1 to %d characters", r->path, name,
                     MAX_LABEL_BYTES);
     *text = arena_printf(r->source->arena, "%.*s", (int)n, buf);
-    return *text ? STATUS_OK : source_no_memory(err);
+    return *text ? MAE_OK : source_no_memory(err);
 }
 
 /* Does another archive begin with this entry, after the zero blocks that end the one before? Its
@@ -114,14 +113,14 @@ static int64_t group_of(const Reader *r, const char *name) {
 static Status link_of(const Reader *r, struct archive_entry *e, const char **link, Error *err) {
     const char *hard = archive_entry_hardlink(e), *soft = archive_entry_symlink(e);
     Arena *arena = r->index->arena;
-    if (archive_entry_filetype(e) == AE_IFREG) return STATUS_OK;
+    if (archive_entry_filetype(e) == AE_IFREG) return MAE_OK;
     if (hard)
         *link = plain_path(arena, NULL, hard);
     else if (soft)
         *link = plain_path(arena, archive_entry_pathname(e), soft);
     else
-        return STATUS_OK;
-    return *link ? STATUS_OK : source_no_memory(err);
+        return MAE_OK;
+    return *link ? MAE_OK : source_no_memory(err);
 }
 
 static Status append(TarIndex *x, TarEntry entry, Error *err) {
@@ -134,17 +133,17 @@ static Status append(TarIndex *x, TarEntry entry, Error *err) {
         x->capacity = wider;
     }
     x->entries[x->n++] = entry;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status check_name(const Reader *r, const char *name, Error *err) {
-    if (strlen(name) <= SOURCE_MAX_NAME_BYTES) return STATUS_OK;
-    return fail(err, STATUS_FORMAT, "%s: an entry's name is longer than %d bytes (%.60s...)",
-                r->path, SOURCE_MAX_NAME_BYTES, name);
+    if (strlen(name) <= SOURCE_MAX_NAME_BYTES) return MAE_OK;
+    return fail(err, MAE_FORMAT, "%s: an entry's name is longer than %d bytes (%.60s...)", r->path,
+                SOURCE_MAX_NAME_BYTES, name);
 }
 
 static Status index_entry(const Reader *r, struct archive_entry *e, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const char *name = archive_entry_pathname(e);
     TarIndex *x = r->index;
     TarEntry entry = {.offset = archive_read_header_position(r->archive),
@@ -167,7 +166,7 @@ done:
 static Status open_archive(Reader *r, Error *err) {
     struct archive *a = r->archive;
     Status status = tar_expect(a, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     archive_read_support_format_empty(a);
     /* Only so as to say what is wrong with a compressed file. */
     archive_read_support_filter_gzip(a);
@@ -175,16 +174,16 @@ static Status open_archive(Reader *r, Error *err) {
     archive_read_support_filter_xz(a);
     archive_read_support_filter_zstd(a);
     if (archive_read_open_fd(a, r->fd, TAR_BLOCK_BYTES) != ARCHIVE_OK)
-        return fail(err, STATUS_FORMAT, "%s: not a tar: %s", r->path, archive_error_string(a));
-    if (archive_filter_code(a, 0) == ARCHIVE_FILTER_NONE) return STATUS_OK;
-    return fail(err, STATUS_UNSUPPORTED,
+        return fail(err, MAE_FORMAT, "%s: not a tar: %s", r->path, archive_error_string(a));
+    if (archive_filter_code(a, 0) == ARCHIVE_FILTER_NONE) return MAE_OK;
+    return fail(err, MAE_UNSUPPORTED,
                 "%s: compressed with %s; images cannot be read from it in any order, so uncompress "
                 "it first",
                 r->path, archive_filter_name(a, 0));
 }
 
 Status tar_index_read(Source *s, int shard, TarIndex *out, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Reader r = {s, archive_read_new(), ((TarState *)s->state)->shards[shard], -1, out};
     struct archive_entry *entry;
     int64_t bytes;
@@ -196,7 +195,7 @@ Status tar_index_read(Source *s, int shard, TarIndex *out, Error *err) {
     while ((rc = archive_read_next_header(r.archive, &entry)) == ARCHIVE_OK || rc == ARCHIVE_WARN)
         TRY(index_entry(&r, entry, err));
     if (rc != ARCHIVE_EOF)
-        status = fail(err, STATUS_FORMAT, "%s: not a readable tar: %s", r.path,
+        status = fail(err, MAE_FORMAT, "%s: not a readable tar: %s", r.path,
                       archive_error_string(r.archive));
 done:
     archive_read_free(r.archive);
@@ -232,7 +231,7 @@ static Status sort_targets(const TarIndex *x, Target **out, Error *err) {
         if (!t[i].name) return source_no_memory(err);
     }
     qsort(t, (size_t)x->n, sizeof *t, by_name);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The entry of that name that was last before entry `at`, as unpacking would have it; otherwise the
@@ -253,9 +252,9 @@ static TarEntry *find_target(const TarIndex *x, const Target *t, const char *nam
 
 static Status lose(Source *s, const TarEntry *e, Error *err) {
     TarState *state = s->state;
-    if (state->n_links_lost++ > 0) return STATUS_OK;
+    if (state->n_links_lost++ > 0) return MAE_OK;
     state->link_lost = arena_printf(s->arena, "%.200s to %.200s", e->name, e->link);
-    return state->link_lost ? STATUS_OK : source_no_memory(err);
+    return state->link_lost ? MAE_OK : source_no_memory(err);
 }
 
 static Status follow(Source *s, const TarIndex *x, const Target *t, TarEntry *e, Error *err) {
@@ -263,7 +262,7 @@ static Status follow(Source *s, const TarIndex *x, const Target *t, TarEntry *e,
     for (int hops = 0; to && to->link && hops < MAX_HOPS; hops++)
         to = find_target(x, t, to->link, to - x->entries);
     if (!to || to->link || (e->kind == TAR_LABEL && !to->text)) {
-        if (e->kind == TAR_OTHER) return STATUS_OK;
+        if (e->kind == TAR_OTHER) return MAE_OK;
         e->kind = TAR_OTHER;
         return lose(s, e, err);
     }
@@ -271,13 +270,13 @@ static Status follow(Source *s, const TarIndex *x, const Target *t, TarEntry *e,
     e->offset = to->offset;
     e->bytes = to->bytes;
     e->text = to->text;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status tar_index_resolve(Source *s, const TarIndex *x, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Target *targets = NULL;
-    if (!x->has_links) return STATUS_OK;
+    if (!x->has_links) return MAE_OK;
     TRY(sort_targets(x, &targets, err));
     for (int64_t i = 0; i < x->n; i++)
         if (x->entries[i].link) TRY(follow(s, x, targets, &x->entries[i], err));

@@ -91,49 +91,49 @@ static Status add_image(Source *s, int shard, TarEntry *e, const char *text, Err
 }
 
 static Status example(Source *s, int64_t *n, char **text, const char *name, Error *err) {
-    if ((*n)++ > 0) return STATUS_OK;
+    if ((*n)++ > 0) return MAE_OK;
     *text = arena_printf(s->arena, "%.200s", name);
-    return *text ? STATUS_OK : source_no_memory(err);
+    return *text ? MAE_OK : source_no_memory(err);
 }
 
 static Status count_left_out(Source *s, const TarEntry *e, Error *err) {
     TarState *state = s->state;
-    if (e->taken) return STATUS_OK;
+    if (e->taken) return MAE_OK;
     if (e->kind == TAR_IMAGE)
         return example(s, &state->n_images_beside, &state->image_beside, e->name, err);
     if (e->kind == TAR_LABEL)
         return example(s, &state->n_labels_alone, &state->label_alone, e->name, err);
     if (!e->link) left_out_add(&state->left, e->name);
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* Entries [first, end) are a group; stems has room for them. */
 static Status add_group(Source *s, int shard, TarIndex *x, int64_t first, int64_t end, Stem *stems,
                         Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     int64_t n = 0;
     for (int64_t i = first; i < end; i++) {
         const TarEntry *e = &x->entries[i];
         if (e->kind != TAR_OTHER) stems[n++] = (Stem){e->name, stem_bytes(e->name), e->kind, i};
     }
     if (n > 1) qsort(stems, (size_t)n, sizeof *stems, by_stem);
-    for (int64_t i = first; i < end && status == STATUS_OK; i++) {
+    for (int64_t i = first; i < end && status == MAE_OK; i++) {
         TarEntry *e = &x->entries[i];
         if (e->kind != TAR_IMAGE || belongs_to_another(stems, n, e, i)) continue;
         TarEntry *label = label_of(x, stems, n, e->name);
         if (label) label->taken = true;
         status = add_image(s, shard, e, label ? label->text : NULL, err);
     }
-    for (int64_t i = first; i < end && status == STATUS_OK; i++)
+    for (int64_t i = first; i < end && status == MAE_OK; i++)
         status = count_left_out(s, &x->entries[i], err);
     return status;
 }
 
 Status tar_index_add_items(Source *s, int shard, TarIndex *x, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Stem *stems = mem_alloc_array((size_t)x->n + 1, sizeof *stems);
     if (!stems) return source_no_memory(err);
-    for (int64_t first = 0, end; first < x->n && status == STATUS_OK; first = end) {
+    for (int64_t first = 0, end; first < x->n && status == MAE_OK; first = end) {
         for (end = first + 1; end < x->n && x->entries[end].group == x->entries[first].group;)
             end++;
         status = add_group(s, shard, x, first, end, stems, err);

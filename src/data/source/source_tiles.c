@@ -19,7 +19,7 @@ static Status cut(Source *s, const char *name, int photo, int split, Error *err)
     const Image *im = &((TilesState *)s->state)->photos[photo];
     int64_t side = im->width / TILES_A_ROW, rows = side ? im->height / side : 0;
     if (rows == 0)
-        return fail(err, STATUS_SHAPE, "%s: %lldx%lld pixels give no square tile, %d a row", name,
+        return fail(err, MAE_SHAPE, "%s: %lldx%lld pixels give no square tile, %d a row", name,
                     (long long)im->width, (long long)im->height, TILES_A_ROW);
     for (int64_t k = 0; k < rows * TILES_A_ROW; k++) {
         int64_t row = k / TILES_A_ROW, column = k % TILES_A_ROW;
@@ -27,28 +27,28 @@ static Status cut(Source *s, const char *name, int photo, int split, Error *err)
         SourceItem item = {.label = photo, .file = photo, .offset = k};
         item.name = arena_printf(s->arena, "%s#%lld,%lld", name, (long long)row, (long long)column);
         Status status = source_add(s, item, err);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status load_photo(const Source *s, const char *path, Error *err) {
     TilesState *state = s->state;
     Image *im = &state->photos[state->n_photos];
     Status status = image_load_crop(path, 3, s->limits.max_pixels, NULL, im, err);
-    if (status != STATUS_OK) return status;
+    if (status != MAE_OK) return status;
     state->n_photos++;
     state->bytes += 3 * im->width * im->height;
     if (state->bytes > MAX_PHOTO_BYTES)
-        return fail(err, STATUS_MEMORY,
+        return fail(err, MAE_MEMORY,
                     "%s: with this photo more than %lld MiB would be kept in memory; give fewer or "
                     "smaller photos",
                     path, (long long)(MAX_PHOTO_BYTES >> 20));
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status tiles_open(Source *s, const char *where, Error *err) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     Source files = {.arena = s->arena}; /* lends its list; its names live in our arena */
     TilesState *state = mem_alloc(sizeof *state);
     int split = 0;
@@ -60,7 +60,7 @@ static Status tiles_open(Source *s, const char *where, Error *err) {
     state->prefix = prefix;
     s->remarks = files.remarks;
     if (files.count > 1 << 20) {
-        status = fail(err, STATUS_UNSUPPORTED, "%s: too many photos to cut into tiles", dir);
+        status = fail(err, MAE_UNSUPPORTED, "%s: too many photos to cut into tiles", dir);
         goto done;
     }
     state->photos = mem_alloc_array((size_t)files.count, sizeof *state->photos);
@@ -87,7 +87,7 @@ static Status tiles_fetch(const Source *s, int64_t index, int channels, ImageCro
     int64_t top = item->offset / TILES_A_ROW * side, left = item->offset % TILES_A_ROW * side;
     Status status = source_copy_rgb(im->pixels + 3 * (top * im->width + left), 3 * im->width, side,
                                     side, channels, out, err);
-    if (status == STATUS_OK) out->notes = im->notes;
+    if (status == MAE_OK) out->notes = im->notes;
     return status;
 }
 

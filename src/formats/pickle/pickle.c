@@ -74,7 +74,7 @@ static Status push_decimal(Machine *m, char op) {
     if (op == 'L' && n >= sizeof text && is_decimal(line, n))
         return machine_push(m, machine_text(m, PICKLE_OTHER, line, n));
     if (n == 0 || n >= sizeof text || memchr(line, 0, n) != NULL)
-        return machine_fail(m, STATUS_FORMAT, "a number of %zu characters", n);
+        return machine_fail(m, MAE_FORMAT, "a number of %zu characters", n);
     memcpy(text, line, n);
     text[n] = 0;
     if (op == 'I' && strcmp(text, "01") == 0) return machine_push(m, m->yes);
@@ -82,7 +82,7 @@ static Status push_decimal(Machine *m, char op) {
     errno = 0;
     double real = op == 'F' ? strtod(text, &end) : 0;
     long long integer = op == 'F' ? 0 : strtoll(text, &end, 10);
-    if (*end != 0) return machine_fail(m, STATUS_FORMAT, "'%s' is no number", text);
+    if (*end != 0) return machine_fail(m, MAE_FORMAT, "'%s' is no number", text);
     if (op != 'F' && errno == ERANGE) /* its digits say it as well */
         return machine_push(m, machine_text(m, PICKLE_OTHER, line, n));
     return machine_push(m, op == 'F' ? machine_float(m, real) : machine_int(m, integer));
@@ -138,7 +138,7 @@ static Status push_line(Machine *m, char op) {
     if (line == NULL) return m->status;
     if (op == 'S') {
         if (n < 2 || line[0] != line[n - 1] || (line[0] != '\'' && line[0] != '"'))
-            return machine_fail(m, STATUS_FORMAT, "a text without quotes");
+            return machine_fail(m, MAE_FORMAT, "a text without quotes");
         line++;
         n -= 2;
     }
@@ -161,7 +161,7 @@ static Status push_marked(Machine *m, PickleKind kind) {
     PickleValue **item = machine_pop_marked(m, &n);
     if (item == NULL) return m->status;
     if (kind == PICKLE_DICT && n % 2 != 0)
-        return machine_fail(m, STATUS_FORMAT, "a key without a value");
+        return machine_fail(m, MAE_FORMAT, "a key without a value");
     return machine_push(m, machine_list(m, kind, item, n));
 }
 
@@ -183,10 +183,10 @@ static Status store(Machine *m, PickleKind kind, PickleValue **item, size_t n) {
         kind = into->kind;
     }
     if (into->kind != kind || (kind == PICKLE_DICT && n % 2 != 0))
-        return machine_fail(m, STATUS_FORMAT, "puts items into something that holds none; damaged");
+        return machine_fail(m, MAE_FORMAT, "puts items into something that holds none; damaged");
     for (size_t i = 0; i < n; i++)
         if (!machine_append(m, into, item[i])) return m->status;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static Status store_marked(Machine *m, PickleKind kind) {
@@ -204,8 +204,8 @@ static Status store_popped(Machine *m, PickleKind kind, size_t n) {
 
 static Status drop(Machine *m) {
     size_t n, floor = m->n_marks > 0 ? m->marks[m->n_marks - 1] : 0;
-    if (m->n_marks > 0 && m->n_stack == floor) return machine_pop_marked(m, &n), STATUS_OK;
-    return machine_pop(m) != NULL ? STATUS_OK : m->status;
+    if (m->n_marks > 0 && m->n_stack == floor) return machine_pop_marked(m, &n), MAE_OK;
+    return machine_pop(m) != NULL ? MAE_OK : m->status;
 }
 
 /* --- Opcodes: names and calls ----------------------------------------------------------------- */
@@ -221,7 +221,7 @@ static Status stack_global(Machine *m) {
     const PickleValue *name = machine_pop(m), *module = name != NULL ? machine_pop(m) : NULL;
     if (module == NULL) return m->status;
     if (name->kind != PICKLE_TEXT || module->kind != PICKLE_TEXT)
-        return machine_fail(m, STATUS_FORMAT, "a name that is no text");
+        return machine_fail(m, MAE_FORMAT, "a name that is no text");
     return machine_push(m, object_global(m, module->text.data, module->text.bytes, name->text.data,
                                          name->text.bytes));
 }
@@ -241,7 +241,7 @@ static Status call_keywords(Machine *m) {
     if (keywords->kind == PICKLE_DICT && keywords->list.n == 0)
         return machine_push(m, object_call(m, callee, args));
     if (callee->kind != PICKLE_GLOBAL)
-        return machine_fail(m, STATUS_FORMAT, "makes an object of no class; damaged");
+        return machine_fail(m, MAE_FORMAT, "makes an object of no class; damaged");
     PickleValue *v = opaque_object(m, callee->global, args);
     if (v != NULL) v->object->state = keywords;
     return machine_push(m, v);
@@ -254,7 +254,7 @@ static Status call_marked(Machine *m, bool named) {
     if (named && callee == NULL) return m->status;
     PickleValue **item = machine_pop_marked(m, &n);
     if (item == NULL) return m->status;
-    if (!named && n == 0) return machine_fail(m, STATUS_FORMAT, "a call of nothing; damaged");
+    if (!named && n == 0) return machine_fail(m, MAE_FORMAT, "a call of nothing; damaged");
     if (!named) callee = item[0];
     PickleValue *args = machine_list(m, PICKLE_TUPLE, named ? item : item + 1, named ? n : n - 1);
     return args != NULL ? machine_push(m, object_call(m, callee, args)) : m->status;
@@ -264,7 +264,7 @@ static Status build(Machine *m) {
     PickleValue *state = machine_pop(m);
     PickleValue *object = state != NULL ? machine_top(m) : NULL;
     if (object == NULL) return m->status;
-    return object_build(m, object, state) ? STATUS_OK : m->status;
+    return object_build(m, object, state) ? MAE_OK : m->status;
 }
 
 static Status persistent(Machine *m) {
@@ -291,8 +291,8 @@ static Status extension(Machine *m, int bytes) {
 static Status check_protocol(Machine *m) {
     uint64_t version;
     if (!machine_take_number(m, 1, &version)) return m->status;
-    if (version <= 5) return STATUS_OK;
-    return machine_fail(m, STATUS_UNSUPPORTED, "protocol %llu; 0 to 5 are read",
+    if (version <= 5) return MAE_OK;
+    return machine_fail(m, MAE_UNSUPPORTED, "protocol %llu; 0 to 5 are read",
                         (unsigned long long)version);
 }
 
@@ -308,7 +308,7 @@ static Status memo_line(Machine *m, Status (*use)(Machine *, uint64_t)) {
     if (line == NULL) return m->status;
     for (size_t i = 0; i < n; i++) {
         if (n > 12 || line[i] < '0' || line[i] > '9')
-            return machine_fail(m, STATUS_FORMAT, "a memo entry that is no number");
+            return machine_fail(m, MAE_FORMAT, "a memo entry that is no number");
         index = index * 10 + (uint64_t)(line[i] - '0');
     }
     return use(m, index);
@@ -320,10 +320,10 @@ static Status step(Machine *m, uint8_t op) {
     size_t n;
     switch (op) {
     case 0x80: return check_protocol(m);
-    case 0x95: return machine_take_number(m, 8, &frame) ? STATUS_OK : m->status; /* FRAME: a hint */
+    case 0x95: return machine_take_number(m, 8, &frame) ? MAE_OK : m->status; /* FRAME: a hint */
     case '(': return machine_mark(m);
     case '0': return drop(m);
-    case '1': return machine_pop_marked(m, &n) != NULL ? STATUS_OK : m->status;
+    case '1': return machine_pop_marked(m, &n) != NULL ? MAE_OK : m->status;
     case '2': return machine_push(m, machine_top(m));
     case 'N': return machine_push(m, m->none);
     case 0x88: return machine_push(m, m->yes);
@@ -385,24 +385,24 @@ static Status step(Machine *m, uint8_t op) {
     case 'b': return build(m);
     case 'Q': return persistent(m);
     case 'P': return persistent_line(m);
-    case 0x98: return STATUS_OK; /* READONLY_BUFFER */
+    case 0x98: return MAE_OK; /* READONLY_BUFFER */
     default: break;
     }
-    return machine_fail(m, STATUS_FORMAT,
+    return machine_fail(m, MAE_FORMAT,
                         "opcode 0x%02x is unknown or has no place in a checkpoint; damaged?", op);
 }
 
 static Status run(Machine *m, Pickle *out) {
-    if (machine_start(m) != STATUS_OK) return m->status;
+    if (machine_start(m) != MAE_OK) return m->status;
     for (;;) {
         m->op_at = m->at;
         if (++m->n_ops > MAX_OPS)
-            return machine_fail(m, STATUS_UNSUPPORTED, "more than %d opcodes", (int)MAX_OPS);
+            return machine_fail(m, MAE_UNSUPPORTED, "more than %d opcodes", (int)MAX_OPS);
         const uint8_t *op = machine_take(m, 1);
         if (op == NULL) return m->status;
         if (*op == '.') break;
         Status status = step(m, *op);
-        if (status != STATUS_OK) return status;
+        if (status != MAE_OK) return status;
     }
     out->root = machine_pop(m);
     out->bytes = m->at;

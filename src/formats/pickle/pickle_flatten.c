@@ -28,12 +28,12 @@ typedef struct Walk {
 } Walk;
 
 static Status no_memory(const Walk *w) {
-    return fail(w->err, STATUS_MEMORY, "%s: not enough memory", w->path);
+    return fail(w->err, MAE_MEMORY, "%s: not enough memory", w->path);
 }
 
 static Status too_much(const Walk *w) {
     return fail(
-        w->err, STATUS_FORMAT,
+        w->err, MAE_FORMAT,
         "%s: it unfolds into more names than a file of its size can mean; damaged or hostile",
         w->path);
 }
@@ -147,13 +147,13 @@ static char *scalar_text(Walk *w, const PickleValue *v) {
 static Status name_add(Walk *w, const char *data, size_t bytes) {
     size_t dot = w->name_bytes > 0 ? 1 : 0;
     if (bytes >= MAX_NAME - w->name_bytes - dot)
-        return fail(w->err, STATUS_FORMAT, "%s: a name of more than %d characters, under '%.100s'",
+        return fail(w->err, MAE_FORMAT, "%s: a name of more than %d characters, under '%.100s'",
                     w->path, MAX_NAME, w->name);
     if (dot > 0) w->name[w->name_bytes++] = '.';
     memcpy(w->name + w->name_bytes, data, bytes);
     w->name_bytes += bytes;
     w->name[w->name_bytes] = 0;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 static void name_cut(Walk *w, size_t bytes) {
@@ -185,8 +185,8 @@ static Status name_add_key(Walk *w, const PickleValue *key, size_t place) {
     case PICKLE_TEXT:
         if (memchr(key->text.data, 0, key->text.bytes) != NULL ||
             !is_utf8(key->text.data, key->text.bytes))
-            return fail(w->err, STATUS_FORMAT, "%s: a key under '%.100s' is no proper text",
-                        w->path, w->name);
+            return fail(w->err, MAE_FORMAT, "%s: a key under '%.100s' is no proper text", w->path,
+                        w->name);
         return name_add(w, key->text.data, key->text.bytes);
     case PICKLE_NONE:
     case PICKLE_BOOL:
@@ -201,7 +201,7 @@ static Status name_add_key(Walk *w, const PickleValue *key, size_t place) {
     case PICKLE_TUPLE:
     case PICKLE_OBJECT: return name_add_place(w, key, place);
     default:
-        return fail(w->err, STATUS_FORMAT, "%s: a key under '%.100s' is neither text nor a number",
+        return fail(w->err, MAE_FORMAT, "%s: a key under '%.100s' is neither text nor a number",
                     w->path, w->name);
     }
 }
@@ -222,7 +222,7 @@ static Status add_leaf(Walk *w, PickleLeaf leaf) {
     leaf.name = arena_strdup(w->arena, w->name_bytes > 0 ? w->name : unnamed);
     if (leaf.name == NULL || (leaf.tensor == NULL && leaf.text == NULL)) return no_memory(w);
     l->leaf[l->n++] = leaf;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* So many characters more; false: the allowance is at its end. */
@@ -234,7 +234,7 @@ static bool pay(Walk *w, size_t characters) {
 
 /* What becomes too much inside an object is left out. */
 static Status out_of_allowance(const Walk *w) {
-    return w->refusal != NULL ? STATUS_OK : too_much(w);
+    return w->refusal != NULL ? MAE_OK : too_much(w);
 }
 
 static Status leaf_of_tensor(Walk *w, const PickleTensor *t) {
@@ -259,13 +259,13 @@ static Status add_name_of(Walk *w, const PickleValue *v, size_t i, bool *named) 
     Status status = v->kind == PICKLE_DICT ? name_add_key(w, v->list.item[i], i / 2)
                                            : name_add(w, number, strlen(number));
     w->err = err;
-    *named = status == STATUS_OK;
+    *named = status == MAE_OK;
     if (w->refusal == NULL || *named) return status;
-    return status == STATUS_MEMORY ? no_memory(w) : STATUS_OK;
+    return status == MAE_MEMORY ? no_memory(w) : MAE_OK;
 }
 
 static Status visit_items(Walk *w, const PickleValue *v, int depth) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     bool keyed = v->kind == PICKLE_DICT, named;
     size_t name_bytes = w->name_bytes;
     for (size_t i = 0; i < v->list.n; i += keyed ? 2 : 1) {
@@ -313,7 +313,7 @@ static Status visit_attributes(Walk *w, const PickleObject *o, PickleValue *dict
 
 /* A dictionary of attributes; a pair of such; or what __getstate__ made of them. */
 static Status visit_state(Walk *w, const PickleObject *o, int depth) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     PickleValue *state = o->state;
     if (state != NULL && state->kind == PICKLE_DICT) return visit_attributes(w, o, state, depth);
     size_t n = state != NULL && state->kind == PICKLE_TUPLE ? state->list.n : 0;
@@ -325,7 +325,7 @@ done:
 }
 
 static Status visit_parts(Walk *w, PickleObject *o, int depth) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     const PickleTensor *own = pickle_object_tensor(o);
     size_t n = o->args != NULL && o->args->kind == PICKLE_TUPLE ? o->args->list.n : 0;
     if (own != NULL) TRY(leaf_of_tensor(w, own));
@@ -370,7 +370,7 @@ static Status look_into_outermost(Walk *w, PickleObject *o, int depth) {
 
 /* Once, because objects refer to each other in all directions. */
 static Status visit_object(Walk *w, PickleObject *o, int depth) {
-    Status status = STATUS_OK;
+    Status status = MAE_OK;
     size_t before = w->out->n;
     bool look = !o->seen && depth < MAX_DEPTH;
     o->seen = true;
@@ -386,13 +386,12 @@ done:
 static Status visit_container(Walk *w, PickleValue *v, int depth) {
     bool lenient = w->refusal != NULL;
     if (v->visiting)
-        return lenient
-                   ? STATUS_OK
-                   : fail(w->err, STATUS_FORMAT, "%s: '%.200s' contains itself", w->path, w->name);
+        return lenient ? MAE_OK
+                       : fail(w->err, MAE_FORMAT, "%s: '%.200s' contains itself", w->path, w->name);
     if (depth >= MAX_DEPTH)
-        return lenient ? STATUS_OK
-                       : fail(w->err, STATUS_FORMAT, "%s: '%.200s' is nested deeper than %d",
-                              w->path, w->name, MAX_DEPTH);
+        return lenient ? MAE_OK
+                       : fail(w->err, MAE_FORMAT, "%s: '%.200s' is nested deeper than %d", w->path,
+                              w->name, MAX_DEPTH);
     v->visiting = true;
     Status status = visit_items(w, v, depth);
     v->visiting = false;
@@ -417,7 +416,7 @@ Status pickle_flatten(const char *path, const Pickle *pickle, Arena *arena, Pick
                       Error *err) {
     *out = (PickleLeaves){0};
     Walk *w = mem_alloc(sizeof *w);
-    if (w == NULL) return fail(err, STATUS_MEMORY, "%s: not enough memory", path);
+    if (w == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
     *w = (Walk){.path = path, .arena = arena, .out = out, .err = err};
     w->plain = w->opaque = (Allowance){4096 + 4 * pickle->bytes, 65536 + 64 * pickle->bytes};
     w->left = &w->plain;

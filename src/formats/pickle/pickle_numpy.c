@@ -154,7 +154,7 @@ static PickleValue *fill_array(Machine *m, PickleValue *array, const PickleValue
     if (!tensor_shape(m, sizes, dtype_bytes(t->dtype), &t->shape)) return NULL;
     int64_t numel = shape_numel(t->shape);
     if (data->text.bytes != (size_t)numel * dtype_bytes(t->dtype)) {
-        machine_fail(m, STATUS_FORMAT, "a numpy array whose bytes do not fit its shape");
+        machine_fail(m, MAE_FORMAT, "a numpy array whose bytes do not fit its shape");
         return NULL;
     }
     if (numel > 0) set_array_strides(t, fortran);
@@ -180,7 +180,7 @@ bool numpy_build_array(Machine *m, PickleValue *array, PickleValue *state) {
         pickle_integer(pickle_item(state, skip + 2), &fortran))
         v = fill_array(m, array, pickle_item(state, skip), pickle_item(state, skip + 1),
                        fortran != 0, pickle_item(state, skip + 3));
-    if (v == NULL && m->status == STATUS_OK) v = odd_array(m, state);
+    if (v == NULL && m->status == MAE_OK) v = odd_array(m, state);
     if (v != NULL && v != array) *array = *v;
     return v != NULL;
 }

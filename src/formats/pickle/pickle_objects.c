@@ -327,12 +327,12 @@ static PickleValue *call_role(Machine *m, Role role, const PickleValue *args) {
 PickleValue *object_call(Machine *m, const PickleValue *callee, PickleValue *args) {
     bool name = callee->kind == PICKLE_GLOBAL, object = callee->kind == PICKLE_OBJECT;
     if ((!name && !object) || (args->kind != PICKLE_TUPLE && args->kind != PICKLE_OBJECT)) {
-        machine_fail(m, STATUS_FORMAT, "calls something that is no function; damaged");
+        machine_fail(m, MAE_FORMAT, "calls something that is no function; damaged");
         return NULL;
     }
     if (object) return opaque_object(m, callee->object->class, args);
     PickleValue *v = args->kind == PICKLE_TUPLE ? call_role(m, callee->global->role, args) : NULL;
-    return v != NULL || m->status != STATUS_OK ? v : opaque_call(m, callee->global, args);
+    return v != NULL || m->status != MAE_OK ? v : opaque_call(m, callee->global, args);
 }
 
 /* State given to an object after it was made. A Namespace takes its attributes. An OrderedDict's
@@ -345,7 +345,7 @@ bool object_build(Machine *m, PickleValue *object, PickleValue *state) {
         object->kind == PICKLE_GLOBAL)
         return true;
     if (object->kind != PICKLE_DICT) {
-        machine_fail(m, STATUS_FORMAT, "it sets attributes of something that has none");
+        machine_fail(m, MAE_FORMAT, "it sets attributes of something that has none");
         return false;
     }
     if (!object->attributes) return true;

@@ -20,7 +20,7 @@ Status machine_fail(Machine *m, Status status, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (m->status == STATUS_OK)
+    if (m->status == MAE_OK)
         m->status =
             fail(m->err, status, "%.400s: pickle, byte %zu: %s", m->source->path, m->op_at, text);
     return m->status;
@@ -32,13 +32,13 @@ void *machine_alloc(Machine *m, size_t bytes) {
     size_t allowed = FREE_BYTES + BYTES_PER_BYTE * m->at;
     if (bytes > allowed || m->spent > allowed - bytes) {
         machine_fail(
-            m, STATUS_FORMAT,
+            m, MAE_FORMAT,
             "its values grow beyond what a file of this size can hold; damaged or hostile");
         return NULL;
     }
     m->spent += bytes;
     void *p = arena_alloc(m->arena, bytes);
-    if (p == NULL) machine_fail(m, STATUS_MEMORY, "not enough memory");
+    if (p == NULL) machine_fail(m, MAE_MEMORY, "not enough memory");
     return p;
 }
 
@@ -95,7 +95,7 @@ PickleValue *machine_list(Machine *m, PickleKind kind, PickleValue *const *item,
 
 static bool check_left(Machine *m, uint64_t bytes) {
     if (bytes <= m->bytes - m->at) return true;
-    machine_fail(m, STATUS_FORMAT, "ends in the middle of a value; the file is cut off");
+    machine_fail(m, MAE_FORMAT, "ends in the middle of a value; the file is cut off");
     return false;
 }
 
@@ -106,16 +106,16 @@ static bool load(Machine *m, size_t bytes) {
     size_t left = m->bytes - m->at, block = left < BLOCK_BYTES ? left : BLOCK_BYTES;
     if (block < bytes) block = bytes;
     if (block > MAX_LOADED - m->loaded) {
-        machine_fail(m, STATUS_UNSUPPORTED, "more than %d MB of texts", MAX_LOADED >> 20);
+        machine_fail(m, MAE_UNSUPPORTED, "more than %d MB of texts", MAX_LOADED >> 20);
         return false;
     }
     uint8_t *p = arena_alloc(m->arena, block);
     if (p == NULL) {
-        machine_fail(m, STATUS_MEMORY, "not enough memory");
+        machine_fail(m, MAE_MEMORY, "not enough memory");
         return false;
     }
     m->status = byte_source_read(m->source, m->start + m->at, p, block, "the pickle", m->err);
-    if (m->status != STATUS_OK) return false;
+    if (m->status != MAE_OK) return false;
     m->next = p;
     m->ready = block;
     m->loaded += block;
@@ -168,7 +168,7 @@ const char *machine_take_line(Machine *m, size_t *bytes) {
         end = find_newline(m, reach);
     }
     if (end == NULL) {
-        machine_fail(m, STATUS_FORMAT, "a line without an end; the file is damaged");
+        machine_fail(m, MAE_FORMAT, "a line without an end; the file is damaged");
         return NULL;
     }
     *bytes = (size_t)(end - m->next);
@@ -182,7 +182,7 @@ static bool grow(Machine *m, void **array, size_t *capacity, size_t needed, size
     size_t wanted = *capacity * 2 > needed ? *capacity * 2 : needed + 64;
     void *grown = mem_realloc(*array, *capacity * size, wanted * size);
     if (grown == NULL) {
-        machine_fail(m, STATUS_MEMORY, "not enough memory");
+        machine_fail(m, MAE_MEMORY, "not enough memory");
         return false;
     }
     memset((char *)grown + *capacity * size, 0, (wanted - *capacity) * size);
@@ -199,14 +199,14 @@ Status machine_push(Machine *m, PickleValue *v) {
         return m->status;
     m->stack = stack;
     m->stack[m->n_stack++] = v;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* What is under the last mark is out of reach. */
 PickleValue *machine_top(Machine *m) {
     size_t floor = m->n_marks > 0 ? m->marks[m->n_marks - 1] : 0;
     if (m->n_stack > floor) return m->stack[m->n_stack - 1];
-    machine_fail(m, STATUS_FORMAT, "takes a value where there is none; the file is damaged");
+    machine_fail(m, MAE_FORMAT, "takes a value where there is none; the file is damaged");
     return NULL;
 }
 
@@ -221,13 +221,13 @@ Status machine_mark(Machine *m) {
     if (!grow(m, &marks, &m->marks_capacity, m->n_marks + 1, sizeof(size_t))) return m->status;
     m->marks = marks;
     m->marks[m->n_marks++] = m->n_stack;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 /* The values above the last mark, which stay readable until the next push. */
 PickleValue **machine_pop_marked(Machine *m, size_t *n) {
     if (m->n_marks == 0) {
-        machine_fail(m, STATUS_FORMAT, "asks for a mark that is not there; the file is damaged");
+        machine_fail(m, MAE_FORMAT, "asks for a mark that is not there; the file is damaged");
         return NULL;
     }
     size_t height = m->marks[--m->n_marks];
@@ -242,19 +242,19 @@ Status machine_memo_put(Machine *m, uint64_t index) {
     PickleValue *v = machine_top(m);
     if (v == NULL) return m->status;
     if (index > 2 * (uint64_t)m->n_ops + 1024)
-        return machine_fail(m, STATUS_FORMAT, "memo entry %llu is out of order; damaged",
+        return machine_fail(m, MAE_FORMAT, "memo entry %llu is out of order; damaged",
                             (unsigned long long)index);
     if (!grow(m, &memo, &m->memo_capacity, (size_t)index + 1, sizeof(PickleValue *)))
         return m->status;
     m->memo = memo;
     if (m->memo[index] == NULL) m->n_memo++;
     m->memo[index] = v;
-    return STATUS_OK;
+    return MAE_OK;
 }
 
 Status machine_memo_get(Machine *m, uint64_t index) {
     if (index >= m->memo_capacity || m->memo[index] == NULL)
-        return machine_fail(m, STATUS_FORMAT, "memo entry %llu was never stored; damaged",
+        return machine_fail(m, MAE_FORMAT, "memo entry %llu was never stored; damaged",
                             (unsigned long long)index);
     return machine_push(m, m->memo[index]);
 }
@@ -266,7 +266,7 @@ Status machine_start(Machine *m) {
     m->none = machine_value(m, PICKLE_NONE);
     m->yes = machine_value(m, PICKLE_BOOL);
     m->no = machine_value(m, PICKLE_BOOL);
-    if (m->status == STATUS_OK) m->yes->flag = true;
+    if (m->status == MAE_OK) m->yes->flag = true;
     return m->status;
 }
 

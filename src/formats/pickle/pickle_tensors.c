@@ -6,7 +6,7 @@
 bool tensor_shape(Machine *m, const PickleValue *sizes, size_t width, Shape *out) {
     int64_t product = (int64_t)width;
     if (!pickle_is_sequence(sizes) || sizes->list.n > MAX_DIMS) {
-        machine_fail(m, STATUS_FORMAT, "a tensor without a size, or of more than %d dimensions",
+        machine_fail(m, MAE_FORMAT, "a tensor without a size, or of more than %d dimensions",
                      MAX_DIMS);
         return false;
     }
@@ -15,7 +15,7 @@ bool tensor_shape(Machine *m, const PickleValue *sizes, size_t width, Shape *out
         int64_t dim;
         if (!pickle_integer(sizes->list.item[i], &dim) || dim < 0 ||
             (dim > 0 && product > INT64_MAX / dim)) {
-            machine_fail(m, STATUS_FORMAT, "a tensor of an impossible size");
+            machine_fail(m, MAE_FORMAT, "a tensor of an impossible size");
             return false;
         }
         out->dim[i] = dim;
@@ -31,7 +31,7 @@ static bool check_window(Machine *m, PickleTensor *t, const PickleValue *strides
     for (int i = 0; i < t->shape.n_dims; i++) {
         int64_t stride, steps = t->shape.dim[i] - 1;
         if (!pickle_integer(strides->list.item[i], &stride) || stride < 0) {
-            machine_fail(m, STATUS_FORMAT, "a tensor with an impossible stride");
+            machine_fail(m, MAE_FORMAT, "a tensor with an impossible stride");
             return false;
         }
         t->stride[i] = stride;
@@ -40,7 +40,7 @@ static bool check_window(Machine *m, PickleTensor *t, const PickleValue *strides
         if (inside) last += steps * stride;
     }
     if (!inside) {
-        machine_fail(m, STATUS_FORMAT, "a tensor reaches beyond its storage of %lld elements",
+        machine_fail(m, MAE_FORMAT, "a tensor reaches beyond its storage of %lld elements",
                      (long long)limit);
         return false;
     }
@@ -84,8 +84,8 @@ PickleValue *tensor_rebuild(Machine *m, const PickleValue *args, bool typed) {
     int64_t limit = s->numel * (int64_t)dtype_bytes(s->dtype) / (int64_t)dtype_bytes(t->dtype);
     if (!tensor_shape(m, sizes, dtype_bytes(t->dtype), &t->shape)) return NULL;
     if (strides->list.n != (size_t)t->shape.n_dims) {
-        machine_fail(m, STATUS_FORMAT, "a tensor of %d dimensions with %zu strides",
-                     t->shape.n_dims, strides->list.n);
+        machine_fail(m, MAE_FORMAT, "a tensor of %d dimensions with %zu strides", t->shape.n_dims,
+                     strides->list.n);
         return NULL;
     }
     if (!check_window(m, t, strides, limit)) return NULL;
@@ -117,7 +117,7 @@ PickleValue *object_persistent(Machine *m, const PickleValue *id) {
                pickle_integer(pickle_item(view, 2), &part) && first >= 0 && part >= 0 &&
                first <= numel && part <= numel - first;
     if (!good) {
-        machine_fail(m, STATUS_FORMAT, "a storage of impossible size");
+        machine_fail(m, MAE_FORMAT, "a storage of impossible size");
         return NULL;
     }
     PickleStorage *s = machine_alloc(m, sizeof *s);
