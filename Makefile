@@ -78,13 +78,15 @@ CLI_OBJ    := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard cli/*.c)))
 UNIT_OBJ   := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/unit/*.c)))
 GOLDEN_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/golden/*.c)))
 EXAMPLES   := $(patsubst %.c,$(DIR)/%,$(sort $(wildcard examples/*.c)))
-CLI_TESTS  := $(sort $(wildcard tests/cli/*.sh))
+SUITE      ?=
+CLI_TESTS  := $(if $(SUITE),tests/cli/$(SUITE).sh,$(sort $(wildcard tests/cli/*.sh)))
 CLI_RUNS   := $(CLI_TESTS:%=run/%)
 ALL_OBJ    := $(OBJECTS) $(CLI_OBJ) $(UNIT_OBJ) $(GOLDEN_OBJ) $(EXAMPLES:=.o)
 
 # What `make help` prints:
 #: make                 build/mae, build/libmae.a, build/libmae.so, the examples
 #: make check           units, golden numbers and the command line; check-unit, check-golden, check-cli are its parts
+#: make check-unit SUITE=watch         only tests/unit/test_watch.c; check-cli SUITE=stop: only tests/cli/stop.sh
 #: make check-golden MAE_GOLDEN=DIR    compare with other golden files
 #: make check-style     layers, exported names, forbidden calls, layout
 #: make check-mpi MPI=1 BIN=build/mpi  several processes; wants mpicc and mpirun
@@ -97,8 +99,8 @@ help:
 	@sed -n 's/^#: //p' Makefile
 
 .DEFAULT_GOAL := all
-.PHONY: $(CLI_RUNS) run/unit-1 run/unit-2 all check check-unit check-golden check-cli check-mpi \
-        check-style format bench install clean help force
+.PHONY: $(CLI_RUNS) run/unit-1 run/unit-2 run/unit-suite all check check-unit check-golden \
+        check-cli check-mpi check-style format bench install clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -206,11 +208,14 @@ MAE_GOLDEN ?= tests/golden/data
 
 check: check-unit check-golden check-cli
 
-# In two halves, which may run side by side (make -j).
-check-unit: run/unit-1 run/unit-2
+# In two halves, which may run side by side (make -j), or one suite.
+check-unit: $(if $(SUITE),run/unit-suite,run/unit-1 run/unit-2)
 
 run/unit-1 run/unit-2: run/unit-%: $(DIR)/unit_tests
 	$< $*/2
+
+run/unit-suite: $(DIR)/unit_tests
+	$< $(SUITE)
 
 check-golden: $(DIR)/golden
 	$(DIR)/golden '$(MAE_GOLDEN)'

@@ -1,7 +1,7 @@
 /* Runs the unit tests, each in its own process, and ends with one plain line:
- * `unit: N passed, M failed`. With arguments, only the suites named; "1/2" is every second suite
- * from the first on, "2/2" the others, so that two processes share the work. Exit status 1 when a
- * test fails or none ran. */
+ * `unit: N passed, M failed`. With arguments it runs only the suites named. The argument "1/2"
+ * means every second suite from the first on, "2/2" means the others, so that two processes can
+ * share the work. Exit status 1: a test failed or none ran; 2: an argument names no suite. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +31,19 @@ static int wanted(size_t suite, int argc, char **argv) {
     return argc < 2;
 }
 
+/* True when each argument stands for some suite; says which one does not. */
+static int all_known(int argc, char **argv) {
+    const size_t n = sizeof suites / sizeof suites[0];
+    for (int i = 1; i < argc; i++) {
+        size_t s = 0;
+        while (s < n && strcmp(argv[i], suites[s].name) != 0 && !is_in_part(s, argv[i])) s++;
+        if (s < n) continue;
+        fprintf(stderr, "unit: there is no suite %s; tests/unit/suites.h lists them\n", argv[i]);
+        return 0;
+    }
+    return 1;
+}
+
 static void print_failures(SRunner *runner) {
     TestResult **failures = srunner_failures(runner);
     for (int i = 0; i < srunner_ntests_failed(runner); i++)
@@ -40,6 +53,7 @@ static void print_failures(SRunner *runner) {
 }
 
 int main(int argc, char **argv) {
+    if (!all_known(argc, argv)) return 2;
     setenv("CK_DEFAULT_TIMEOUT", "120", 0);
     SRunner *runner = srunner_create(NULL);
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
