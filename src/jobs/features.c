@@ -1,4 +1,5 @@
-/* Features of a dataset to a file, and a picture of the attention of its first images. */
+/* mae features: features of one image, or of a dataset to a file, with a picture of the attention
+ * of its first images. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -15,6 +16,28 @@
 
 #define FEATURE_BATCH 64
 #define MAX_PICTURED 16
+
+/* --- one image -------------------------------------------------------------------------------- */
+
+Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err) {
+    Status status = MAE_OK;
+    const ModelConfig *c = &m->vit->config;
+    Encoder *e = NULL;
+    uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
+    if (!pixels) return fail(err, MAE_MEMORY, "no memory for an image");
+    EncoderOptions options = {.batch = 1, .pool = (FeaturePool)o->pool, .block = o->block};
+    unsigned notes;
+    TRY(setup_eval_image(path, c, o->max_pixels, pixels, &notes, err));
+    model_note_image(m, path, notes);
+    TRY(encoder_new(m->vit, options, &e, err));
+    encoder_run(e, pixels, 1, out);
+done:
+    encoder_free(e);
+    mem_free(pixels);
+    return status;
+}
+
+/* --- a dataset -------------------------------------------------------------------------------- */
 
 typedef struct Job {
     MaeModel *model;

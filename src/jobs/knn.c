@@ -1,4 +1,4 @@
-/* Features of one image, and k-NN accuracy of frozen features. */
+/* mae knn: the accuracy of nearest neighbours among the features of a frozen encoder. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -11,28 +11,6 @@
 #include "run/machine.h"
 
 #define FEATURE_BATCH 64
-
-/* --- one image -------------------------------------------------------------------------------- */
-
-Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err) {
-    Status status = MAE_OK;
-    const ModelConfig *c = &m->vit->config;
-    Encoder *e = NULL;
-    uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
-    if (!pixels) return fail(err, MAE_MEMORY, "no memory for an image");
-    EncoderOptions options = {.batch = 1, .pool = (FeaturePool)o->pool, .block = o->block};
-    unsigned notes;
-    TRY(setup_eval_image(path, c, o->max_pixels, pixels, &notes, err));
-    model_note_image(m, path, notes);
-    TRY(encoder_new(m->vit, options, &e, err));
-    encoder_run(e, pixels, 1, out);
-done:
-    encoder_free(e);
-    mem_free(pixels);
-    return status;
-}
-
-/* --- k-NN ------------------------------------------------------------------------------------- */
 
 typedef struct Bank {
     Dataset *dataset;
