@@ -10,10 +10,7 @@
 #include "base/memory.h"
 #include "base/name.h"
 #include "data/image/image.h"
-#include "jobs/convert.h"
-#include "jobs/drivers.h"
-#include "jobs/finetune.h"
-#include "jobs/pretrain.h"
+#include "jobs/jobs.h"
 
 const char *mae_version(void) {
     return MAE_VERSION;
@@ -39,9 +36,7 @@ void mae_set_log(void (*log)(void *user, int level, const char *line), void *use
 }
 
 MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeError *err) {
-    error_clear(err);
-    return command == MAE_COMMAND_PRETRAIN ? pretrain_plan(o, out, err)
-                                           : finetune_plan(command, o, out, err);
+    return run_plan(training_task(command), o, out, error_clear(err));
 }
 
 MaeStatus mae_join(int *rank, int *size, MaeError *err) {
@@ -52,27 +47,26 @@ MaeStatus mae_join(int *rank, int *size, MaeError *err) {
     return status;
 }
 
-MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
-                       MaeError *err) {
+static MaeStatus train(const Task *task, const MaeOptions *o, const MaeEvents *events,
+                       MaeSummary *out, MaeError *err) {
     listen(events);
-    Status status = pretrain_run(o, events, out, error_clear(err));
+    Status status = run_train(task, o, events, out, error_clear(err));
     listen(NULL);
     return status;
+}
+
+MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+                       MaeError *err) {
+    return train(&pretrain_task, o, events, out, err);
 }
 
 MaeStatus mae_finetune(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                        MaeError *err) {
-    listen(events);
-    Status status = finetune_run(o, events, out, error_clear(err));
-    listen(NULL);
-    return status;
+    return train(&finetune_task, o, events, out, err);
 }
 
 MaeStatus mae_probe(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, MaeError *err) {
-    listen(events);
-    Status status = probe_run(o, events, out, error_clear(err));
-    listen(NULL);
-    return status;
+    return train(&probe_task, o, events, out, err);
 }
 
 MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,

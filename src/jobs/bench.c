@@ -4,7 +4,7 @@
 
 #include "base/threads.h"
 #include "jobs/bench_work.h"
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "run/machine.h"
 

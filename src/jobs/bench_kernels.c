@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "jobs/bench_work.h"
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 
 #define MAX_LINES (MAE_BENCH_MAX_KERNELS / 2) /* each may be the only shape of its kind */
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 #include "jobs/setup.h"
 
 static Status need_classifier(const MaeModel *m, Error *err) {

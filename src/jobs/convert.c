@@ -1,7 +1,6 @@
-/* See convert.h. The tensors of the other side are listed first (names, shapes, which parameter or
- * part of one they are), then written one by one, then read back. */
-#include "jobs/convert.h"
-
+/* mae convert: a checkpoint as another project writes it. The tensors of the other side are listed
+ * first (names, shapes, which parameter or part of one they are), then written one by one, then
+ * read back. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -16,6 +15,7 @@
 #include "export/convert_hf.h"
 #include "export/export_onnx.h"
 #include "formats/torch_write.h"
+#include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "jobs/verify.h"
 

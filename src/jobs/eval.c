@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/corrupt/corrupt.h"
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "jobs/unseen.h"
 #include "run/machine.h"

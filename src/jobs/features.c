@@ -10,7 +10,7 @@
 #include "draw/attention_map.h"
 #include "formats/npy.h"
 #include "infer/features.h"
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "run/machine.h"
 

@@ -1,7 +1,5 @@
-/* See finetune.h. A classifier is made on the encoder of a checkpoint (or on fresh weights),
- * trained by the training loop, and validated after every epoch. */
-#include "jobs/finetune.h"
-
+/* mae finetune and mae probe: a classifier is made on the encoder of a checkpoint (or on fresh
+ * weights), trained by the training loop, and validated after every epoch. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,12 +9,12 @@
 #include "base/memory.h"
 #include "infer/cached_features.h"
 #include "infer/evaluate.h"
+#include "jobs/jobs.h"
 #include "jobs/recipe.h"
 #include "jobs/setup.h"
 #include "jobs/unseen.h"
 #include "options/options.h"
 #include "run/machine.h"
-#include "run/run.h"
 #include "train/labelled_batch.h"
 
 typedef struct Tuning {
@@ -516,21 +514,5 @@ done:
         .set_batch = set_batch, .end_epoch = end_epoch, .close = close_task, .describe = describe  \
     }
 
-static const Task FINETUNE = TASK(MAE_COMMAND_FINETUNE);
-static const Task PROBE = TASK(MAE_COMMAND_PROBE);
-
-const Task *finetune_task(MaeCommand command) {
-    return command == MAE_COMMAND_PROBE ? &PROBE : &FINETUNE;
-}
-
-Status finetune_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
-    return run_train(&FINETUNE, o, events, out, err);
-}
-
-Status probe_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
-    return run_train(&PROBE, o, events, out, err);
-}
-
-Status finetune_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, Error *err) {
-    return run_plan(finetune_task(command), o, out, err);
-}
+const Task finetune_task = TASK(MAE_COMMAND_FINETUNE);
+const Task probe_task = TASK(MAE_COMMAND_PROBE);

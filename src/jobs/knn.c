@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "infer/features.h"
 #include "infer/knn.h"
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "jobs/unseen.h"
 #include "run/machine.h"

@@ -1,6 +1,4 @@
 /* Pre-training as a task of the training loop. */
-#include "jobs/pretrain.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,9 +7,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "infer/picture.h"
+#include "jobs/jobs.h"
 #include "jobs/pretrain_init.h"
 #include "jobs/setup.h"
-#include "run/run.h"
 #include "train/masked_batch.h"
 #include "train/pca.h"
 
@@ -201,24 +199,12 @@ done:
     return status;
 }
 
-static const Task PRETRAIN = {.command = MAE_COMMAND_PRETRAIN,
-                              .configure = configure,
-                              .make = make,
-                              .start = start,
-                              .open = open_task,
-                              .set_batch = set_batch,
-                              .picture = save_picture,
-                              .describe = describe,
-                              .close = close_task};
-
-const Task *pretrain_task(void) {
-    return &PRETRAIN;
-}
-
-Status pretrain_run(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, Error *err) {
-    return run_train(&PRETRAIN, o, events, out, err);
-}
-
-Status pretrain_plan(const MaeOptions *o, MaePlan *out, Error *err) {
-    return run_plan(&PRETRAIN, o, out, err);
-}
+const Task pretrain_task = {.command = MAE_COMMAND_PRETRAIN,
+                            .configure = configure,
+                            .make = make,
+                            .start = start,
+                            .open = open_task,
+                            .set_batch = set_batch,
+                            .picture = save_picture,
+                            .describe = describe,
+                            .close = close_task};

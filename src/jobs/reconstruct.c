@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "infer/picture.h"
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 #include "jobs/setup.h"
 
 typedef struct Masks {

@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "infer/features.h"
-#include "jobs/drivers.h"
+#include "jobs/model.h"
 #include "jobs/setup.h"
 #include "model/autoencoder.h"
 

@@ -1,6 +1,6 @@
 /* Any bytes as a config.json, of every command; what loads is checked, saved and loaded again. The
  * same bytes as the errors of a baseline (mae eval --baseline), which is JSON too. */
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 #include "options.h"
 #include "replay.h"
 

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "checkpoint/statistics.h"
 #include "folder.h"
-#include "jobs/convert.h"
+#include "jobs/jobs.h"
 #include "load_model.h"
 #include "mae.h"
 #include "replay.h"

@@ -4,7 +4,7 @@
  * command would. */
 #include "data/augment/randaugment.h"
 #include "data/dataset.h"
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "options.h"
 #include "replay.h"

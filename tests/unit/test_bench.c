@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobs/drivers.h"
+#include "jobs/jobs.h"
 
 Suite *suite_bench(void);
 

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "checkpoint/checkpoint.h"
 #include "formats/torch_write.h"
-#include "jobs/convert.h"
+#include "jobs/jobs.h"
 #include "mae.h"
 #include "scratch.h"
 #include "small_model.h"

@@ -9,9 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "jobs/drivers.h"
-#include "jobs/finetune.h"
-#include "jobs/pretrain.h"
+#include "jobs/jobs.h"
 #include "scratch.h"
 
 #include <check.h> /* last: it has a macro named fail */
@@ -104,15 +102,15 @@ static Status spoiling_set_batch(const Task *task, Run *r, Batch *b, Error *err)
 }
 
 static Status set_pretraining_batch(Run *r, Batch *b, Error *err) {
-    return spoiling_set_batch(pretrain_task(), r, b, err);
+    return spoiling_set_batch(&pretrain_task, r, b, err);
 }
 
 static Status set_probing_batch(Run *r, Batch *b, Error *err) {
-    return spoiling_set_batch(finetune_task(MAE_COMMAND_PROBE), r, b, err);
+    return spoiling_set_batch(&probe_task, r, b, err);
 }
 
 static Status set_finetuning_batch(Run *r, Batch *b, Error *err) {
-    return spoiling_set_batch(finetune_task(MAE_COMMAND_FINETUNE), r, b, err);
+    return spoiling_set_batch(&finetune_task, r, b, err);
 }
 
 /* --- runs ------------------------------------------------------------------------------------- */
@@ -144,7 +142,7 @@ static void set_all(MaeOptions *o, MaeCommand command, const char *const *pairs)
 static Status run(const Trial *t, MaeSummary *s, Error *err) {
     MaeCommand command = t->command;
     bool pretrains = command == MAE_COMMAND_PRETRAIN, probes = command == MAE_COMMAND_PROBE;
-    Task task = pretrains ? *pretrain_task() : *finetune_task(command);
+    Task task = *training_task(command);
     MaeOptions o;
     task.set_batch = pretrains ? set_pretraining_batch
                      : probes  ? set_probing_batch

@@ -9,8 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "infer/knn.h"
-#include "jobs/finetune.h"
-#include "jobs/pretrain.h"
+#include "jobs/jobs.h"
 #include "model/classifier.h"
 #include "scratch.h"
 #include "small_model.h"
@@ -183,8 +182,7 @@ static Status run(const Moment *m, const char *out, bool stopped, Error *err) {
     set_all(&o, m->command, (const char *const[]){"out", scratch_path("%s", out), NULL});
     set_all(&o, m->command, m->options);
     stop = 0;
-    Status status =
-        run_train(pretrains ? pretrain_task() : finetune_task(m->command), &o, &events, &s, err);
+    Status status = run_train(training_task(m->command), &o, &events, &s, err);
     mae_options_free(&o);
     return status;
 }
