@@ -65,7 +65,7 @@ Status evaluator_new(Vit *v, int64_t batch, Evaluator **out, Error *err) {
     e->model = v;
     TRY(classifier_graph(v, (ClassifierOptions){.batch = batch}, &e->graph, err));
     TRY(classifier_plan(&e->graph, GRAPH_INFER, err));
-    e->pixels = mem_alloc((size_t)shape_numel(e->graph.pixels->shape));
+    e->pixels = mem_alloc((size_t)shape_numel(e->graph.encoder.pixels->shape));
     e->logits = mem_alloc_array(B * (size_t)v->config.classes, sizeof *e->logits);
     e->features = mem_alloc_array(B * (size_t)v->config.embed_dim, sizeof *e->features);
     if (!e->pixels || !e->logits || !e->features) {
@@ -99,11 +99,11 @@ Graph *evaluator_graph(Evaluator *e) {
 bool evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *logits,
                       float *features) {
     ClassifierGraph *g = &e->graph;
-    size_t image = (size_t)(shape_numel(g->pixels->shape) / g->batch);
+    size_t image = (size_t)(shape_numel(g->encoder.pixels->shape) / g->batch);
     ASSERT(n <= g->batch, "%lld images in a batch of %lld", (long long)n, (long long)g->batch);
     memcpy(e->pixels, pixels, image * (size_t)n);
     memset(e->pixels + image * (size_t)n, 0, image * (size_t)(g->batch - n));
-    graph_set(g->graph, g->pixels, e->pixels);
+    graph_set(g->graph, g->encoder.pixels, e->pixels);
     if (!graph_forward(g->graph)) return false;
     if (logits) {
         graph_get(g->graph, g->logits, e->logits);

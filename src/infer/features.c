@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "draw/attention_map.h"
-#include "model/layers.h"
+#include "model/encoder.h"
 #include "train/events.h"
 
 struct Encoder {
@@ -26,47 +26,29 @@ struct Encoder {
 
 static Status check(const ModelConfig *c, EncoderOptions o, Error *err) {
     static const char *const pools[] = {"mean", "cls", "all"};
-    FeaturePool own = c->pool == POOL_CLS ? FEATURES_CLS : FEATURES_MEAN;
     if (o.block < 0 || o.block > c->depth)
         return fail(err, MAE_USAGE,
                     "--block %lld: the model has %lld blocks; choose 1 to %lld, or 0 for the "
                     "features after the final norm",
                     (long long)o.block, (long long)c->depth, (long long)c->depth);
-    if (o.block > 0 || c->head == HEAD_NONE || o.pool == own) return MAE_OK;
+    if (o.block > 0 || c->head == HEAD_NONE || o.pool == c->pool) return MAE_OK;
     return fail(err, MAE_USAGE,
                 "--pool %s: this classifier was trained with --pool %s, so its features after the "
                 "final norm are those; use --pool %s, or mae features with --block N for tokens "
                 "before that norm",
-                pools[o.pool], pools[own], pools[own]);
-}
-
-static Value *pool(Graph *g, FeaturePool pool, Value *x) {
-    if (pool == FEATURES_ALL) return x;
-    return pool == FEATURES_CLS ? op_tokens_cls(g, "cls", x) : op_tokens_mean(g, "pooled", x);
-}
-
-/* A masked autoencoder normalises its tokens, a classifier what it pooled. */
-static Value * final(Layers *l, FeaturePool kind, Value *x) {
-    const ModelConfig *c = &l->model->config;
-    if (c->head == HEAD_NONE) return pool(l->graph, kind, layer_norm(l, "", "norm", x));
-    return layer_norm(l, "", c->pool == POOL_CLS ? "norm" : "fc_norm", pool(l->graph, kind, x));
+                pools[o.pool], pools[c->pool], pools[c->pool]);
 }
 
 static void build(Encoder *e) {
     const ModelConfig *c = &e->model->config;
     Graph *g = e->graph;
     Layers l = {.model = e->model, .graph = g};
-    int64_t B = e->options.batch, blocks = e->options.block ? e->options.block : c->depth;
-    e->pixels =
-        graph_input(g, "pixels", DTYPE_U8, SHAPE(B, c->image_height, c->image_width, c->channels));
-    e->ids = graph_input(g, "ids", DTYPE_I32, SHAPE(B, model_patches(c)));
-    Value *x = op_image_normalize(g, "images", e->pixels, c->mean, c->std);
-    x = op_patch_gather(g, "patches", x, e->ids, c->patch);
-    x = layer_linear(&l, "", "patch_embed.proj", "patch_embed", x, (LinearOptions){0});
-    x = op_tokens_embed(g, "tokens", x, layer_param(&l, "", "cls_token"),
-                        layer_param(&l, "", "pos_embed"), e->ids);
-    x = layer_blocks(&l, "blocks", blocks, x, c->heads);
-    e->result = e->options.block ? pool(g, e->options.pool, x) : final(&l, e->options.pool, x);
+    int64_t block = e->options.block, blocks = block ? block : c->depth;
+    EncoderGraph encoder = encoder_build(&l, e->options.batch, false, blocks);
+    e->pixels = encoder.pixels;
+    e->ids = encoder.ids;
+    e->result = block ? encoder_pool(g, e->options.pool, encoder.tokens)
+                      : encoder_features(&l, e->options.pool, encoder.tokens);
     graph_keep(g, e->result);
     if (!e->options.attention) return;
     char name[64];
@@ -78,22 +60,18 @@ static void build(Encoder *e) {
 
 static Status take_memory(Encoder *e, Error *err) {
     Status status = MAE_OK;
-    int64_t n = shape_numel(e->ids->shape), P = e->ids->shape.dim[1];
-    int32_t *ids = mem_alloc_array((size_t)n, sizeof *ids);
     TRY(graph_plan(e->graph, GRAPH_INFER, err));
     e->images = mem_alloc((size_t)shape_numel(e->pixels->shape));
     e->host = mem_alloc_array((size_t)shape_numel(e->result->shape), sizeof *e->host);
     if (e->qkv)
         e->qkv_host = mem_alloc_array((size_t)shape_numel(e->qkv->shape), sizeof *e->qkv_host);
-    if (!ids || !e->images || !e->host || (e->qkv && !e->qkv_host)) {
+    if (!e->images || !e->host || (e->qkv && !e->qkv_host)) {
         status = fail(err, MAE_MEMORY, "no memory for features of %lld images",
                       (long long)e->options.batch);
         goto done;
     }
-    for (int64_t i = 0; i < n; i++) ids[i] = (int32_t)(i % P);
-    graph_set(e->graph, e->ids, ids);
+    TRY(encoder_set_ids(e->graph, e->ids, err));
 done:
-    mem_free(ids);
     return status;
 }
 

@@ -7,13 +7,9 @@
 #include "mae.h"
 #include "model/vit.h"
 
-/* In the order of the choices of --pool. */
-typedef enum FeaturePool { FEATURES_MEAN, FEATURES_CLS, FEATURES_ALL } FeaturePool;
-
 typedef struct EncoderOptions {
     int64_t batch;
-    FeaturePool
-        pool; /* mean of the patch tokens, cls token, or all tokens: cls, then raster order */
+    PoolKind pool;
     /* 0: after the final norm; of a classifier, what its head reads. N, from 1: as block N puts
      * tokens out, without the final norm; later blocks are not computed. */
     int64_t block;

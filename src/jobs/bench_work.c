@@ -87,7 +87,7 @@ done:
 }
 
 static Status make_features(BenchWork *w, Error *err) {
-    EncoderOptions e = {.batch = w->batch, .pool = FEATURES_MEAN};
+    EncoderOptions e = {.batch = w->batch, .pool = POOL_MEAN};
     Status status = encoder_new(w->model, e, &w->encoder, err);
     if (status == MAE_OK) w->graph = encoder_graph(w->encoder);
     return status;

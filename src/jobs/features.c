@@ -25,7 +25,7 @@ Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float 
     Encoder *e = NULL;
     uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
     if (!pixels) return fail(err, MAE_MEMORY, "no memory for an image");
-    EncoderOptions options = {.batch = 1, .pool = (FeaturePool)o->pool, .block = o->block};
+    EncoderOptions options = {.batch = 1, .pool = (PoolKind)o->pool, .block = o->block};
     unsigned notes;
     TRY(setup_eval_image(path, c, o->max_pixels, pixels, &notes, err));
     model_note_image(m, path, notes);
@@ -120,7 +120,7 @@ static Status to_memory(void *user, const float *features, const Batch *b, Error
 
 static Shape shape_of(const Job *j, const Encoder *e, int64_t rows) {
     int64_t D = j->model->vit->config.embed_dim, T = encoder_values(e) / D;
-    return j->options->pool == FEATURES_ALL ? SHAPE(rows, T, D) : SHAPE(rows, D);
+    return j->options->pool == POOL_ALL ? SHAPE(rows, T, D) : SHAPE(rows, D);
 }
 
 /* The header says how many rows there are, and comes first. */
@@ -213,7 +213,7 @@ static Status write_attention(Job *j, Error *err) {
     PictureSink s = {.config = c, .n_rows = j->n < MAX_PICTURED ? j->n : MAX_PICTURED};
     /* Never block 0: what lies above the block is not needed. */
     EncoderOptions o = {.batch = s.n_rows,
-                        .pool = FEATURES_CLS,
+                        .pool = POOL_CLS,
                         .block = j->options->block ? j->options->block : c->depth,
                         .attention = true};
     TRY(encoder_new(v, o, &s.encoder, err));
@@ -260,7 +260,7 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     const ModelConfig *c = &m->vit->config;
     Job j = {.model = m, .options = o, .events = events};
     Encoder *e = NULL;
-    EncoderOptions encoder = {.pool = (FeaturePool)o->pool, .block = o->block};
+    EncoderOptions encoder = {.pool = (PoolKind)o->pool, .block = o->block};
     TRY(check_outputs(o, err));
     machine_say_threads(o, m->device, NULL);
     TRY(setup_dataset(o, c->channels, events_stop_flag(events), &j.dataset, err));

@@ -110,8 +110,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
     Bank memory = {0}, queries = {0};
     Encoder *e = NULL;
     int *predicted = NULL;
-    EncoderOptions options = {
-        .batch = FEATURE_BATCH, .pool = (FeaturePool)o->pool, .block = o->block};
+    EncoderOptions options = {.batch = FEATURE_BATCH, .pool = (PoolKind)o->pool, .block = o->block};
     if (!o->val) return fail(err, MAE_USAGE, "no queries; name them with --val SRC");
     TRY(encoder_new(m->vit, options, &e, err));
     machine_say_threads(o, m->device, NULL);

@@ -26,8 +26,7 @@ static Status run_features(MaeModel *m, const uint8_t *pixels, Output *out, Erro
     const ModelConfig *c = &m->vit->config;
     Status status = MAE_OK;
     Encoder *e = NULL;
-    bool cls = c->head != HEAD_NONE && c->pool == POOL_CLS;
-    EncoderOptions o = {.batch = 1, .pool = cls ? FEATURES_CLS : FEATURES_MEAN};
+    EncoderOptions o = {.batch = 1, .pool = c->head != HEAD_NONE ? c->pool : POOL_MEAN};
     out->n_features = c->embed_dim;
     out->features = mem_alloc_array((size_t)c->embed_dim, sizeof *out->features);
     if (!out->features) return fail(err, MAE_MEMORY, "no memory to verify");

@@ -32,8 +32,7 @@ void mask_block(int64_t rows, int64_t columns, int64_t n_mask, Rng *rng, float *
 /* What a graph computes. */
 typedef enum ForwardKind {
     FORWARD_TRAIN, /* loss; prediction for the removed patches only */
-    FORWARD_FULL,  /* loss; prediction for all patches */
-    FORWARD_ENCODE /* latent of n_keep tokens only, no decoder */
+    FORWARD_FULL   /* loss; prediction for all patches */
 } ForwardKind;
 
 typedef struct AutoencoderGraph {
@@ -42,11 +41,10 @@ typedef struct AutoencoderGraph {
     Value *pixels;      /* input u8 [B,h,w,C], NULL when built for float images */
     Value *images;      /* [B,C,h,w] normalised; an input when pixels is NULL */
     Value *ids_keep;    /* input i32 [B,K] */
-    Value *ids_restore; /* input i32 [B,P]; NULL for FORWARD_ENCODE without encoder mask tokens */
+    Value *ids_restore; /* input i32 [B,P] */
     Value *ids_pred;    /* input i32 [B,M]: patches predicted */
     Value *mask;        /* input real [B,P] */
     Value *latent;      /* [B,1+K,D] (all tokens when the encoder sees mask tokens) */
-    Value *pooled;      /* [B,D] mean of the patch tokens, FORWARD_ENCODE */
     Value *pred, *target, *loss_per_patch, *loss;
 } AutoencoderGraph;
 

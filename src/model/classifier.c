@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "model/layers.h"
 
 #define BATCH_NORM_EPS 1e-6
 #define BATCH_NORM_MOMENTUM 0.1
@@ -35,31 +34,6 @@ static Status drop_inputs(Layers *l, ClassifierOptions o, ClassifierGraph *out, 
     return MAE_OK;
 }
 
-static void inputs(Layers *l, ClassifierOptions o, ClassifierGraph *out) {
-    const ModelConfig *c = &l->model->config;
-    Graph *g = l->graph;
-    int64_t B = o.batch, h = c->image_height, w = c->image_width;
-    if (o.float_images) {
-        out->images = graph_input(g, "images", DTYPE_F32, SHAPE(B, c->channels, h, w));
-    } else {
-        out->pixels = graph_input(g, "pixels", DTYPE_U8, SHAPE(B, h, w, c->channels));
-        out->images = op_image_normalize(g, "images", out->pixels, c->mean, c->std);
-    }
-    out->ids = graph_input(g, "ids", DTYPE_I32, SHAPE(B, model_patches(c)));
-}
-
-/* Norm and pooling commute for the cls token, so it is taken out before its norm. */
-static Value *encoder(Layers *l, ClassifierGraph *out) {
-    const ModelConfig *c = &l->model->config;
-    Value *x = op_patch_gather(l->graph, "patches", out->images, out->ids, c->patch);
-    x = layer_linear(l, "", "patch_embed.proj", "patch_embed", x, (LinearOptions){0});
-    x = op_tokens_embed(l->graph, "tokens", x, layer_param(l, "", "cls_token"),
-                        layer_param(l, "", "pos_embed"), out->ids);
-    x = layer_blocks(l, "blocks", c->depth, x, c->heads);
-    if (c->pool == POOL_CLS) return layer_norm(l, "", "norm", op_tokens_cls(l->graph, "cls", x));
-    return layer_norm(l, "", "fc_norm", op_tokens_mean(l->graph, "pooled", x));
-}
-
 static Value *head(Layers *l, bool train, Value *x) {
     if (l->model->config.head == HEAD_LINEAR)
         return layer_linear(l, "", "head", "logits", x, (LinearOptions){0});
@@ -85,8 +59,8 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
         out->features =
             graph_input(out->graph, "features", DTYPE_F32, SHAPE(o.batch, c->embed_dim));
     } else {
-        inputs(&l, o, out);
-        out->features = encoder(&l, out);
+        out->encoder = encoder_build(&l, o.batch, o.float_images, c->depth);
+        out->features = encoder_features(&l, c->pool, out->encoder.tokens);
     }
     out->logits = head(&l, o.train, out->features);
     if (!o.train) return MAE_OK;
@@ -96,21 +70,12 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
 }
 
 Status classifier_plan(ClassifierGraph *g, GraphMode mode, Error *err) {
-    Status status = MAE_OK;
-    int32_t *ids = NULL;
     if (g->features->kind == VALUE_ACTIVATION) graph_keep(g->graph, g->features);
     graph_keep(g->graph, g->logits);
     if (g->loss) graph_keep(g->graph, g->loss);
-    TRY(graph_plan(g->graph, mode, err));
-    if (!g->ids) return MAE_OK;
-    int64_t P = g->ids->shape.dim[1];
-    ids = mem_alloc_array((size_t)(g->batch * P), sizeof *ids);
-    if (!ids) return fail(err, MAE_MEMORY, "no memory for a graph");
-    for (int64_t i = 0; i < g->batch * P; i++) ids[i] = (int32_t)(i % P);
-    graph_set(g->graph, g->ids, ids);
-done:
-    mem_free(ids);
-    return status;
+    Status status = graph_plan(g->graph, mode, err);
+    if (status != MAE_OK || !g->encoder.ids) return status;
+    return encoder_set_ids(g->graph, g->encoder.ids, err);
 }
 
 void classifier_graph_free(ClassifierGraph *g) {

@@ -3,7 +3,7 @@
 #ifndef MODEL_CLASSIFIER_H
 #define MODEL_CLASSIFIER_H
 
-#include "model/vit.h"
+#include "model/encoder.h"
 
 typedef struct ClassifierOptions {
     int64_t batch;
@@ -17,15 +17,13 @@ typedef struct ClassifierOptions {
 typedef struct ClassifierGraph {
     Graph *graph;
     int64_t batch;
-    Value *pixels;   /* input u8 [B,h,w,C], or NULL */
-    Value *images;   /* [B,C,h,w] normalised; an input when pixels is NULL */
-    Value *ids;      /* input i32 [B,P]: all patches in order (set by classifier_plan) */
-    Value *features; /* [B,D], input of the head; an input with from_features */
-    Value *logits;   /* [B,classes] */
-    Value *targets;  /* input [B,classes], rows sum to 1 */
-    Value *loss;     /* [1], cross-entropy, mean over the batch */
-    Value **drop;    /* stochastic depth: 2*depth inputs [B] (attention, MLP of each block), an
-                        entry NULL where the rate is 0; NULL without stochastic depth */
+    EncoderGraph encoder; /* ids are set by classifier_plan; zeroed with from_features */
+    Value *features;      /* [B,D], input of the head; an input with from_features */
+    Value *logits;        /* [B,classes] */
+    Value *targets;       /* input [B,classes], rows sum to 1 */
+    Value *loss;          /* [1], cross-entropy, mean over the batch */
+    Value **drop;         /* stochastic depth: 2*depth inputs [B] (attention, MLP of each block), an
+                             entry NULL where the rate is 0; NULL without stochastic depth */
 } ClassifierGraph;
 
 /* Built, not yet planned. */

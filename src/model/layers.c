@@ -26,6 +26,20 @@ Value *layer_linear(Layers *l, const char *prefix, const char *layer, const char
                      layer_param(l, full, ".bias"), o);
 }
 
+Value *layer_images(Layers *l, int64_t batch, bool float_images, Value **pixels) {
+    const ModelConfig *c = &l->model->config;
+    int64_t h = c->image_height, w = c->image_width, C = c->channels;
+    if (float_images) return graph_input(l->graph, "images", DTYPE_F32, SHAPE(batch, C, h, w));
+    *pixels = graph_input(l->graph, "pixels", DTYPE_U8, SHAPE(batch, h, w, C));
+    return op_image_normalize(l->graph, "images", *pixels, c->mean, c->std);
+}
+
+Value *layer_embed(Layers *l, Value *images, Value *ids, Value *pos) {
+    Value *x = op_patch_gather(l->graph, "patches", images, ids, l->model->config.patch);
+    x = layer_linear(l, "", "patch_embed.proj", "patch_embed", x, (LinearOptions){0});
+    return op_tokens_embed(l->graph, "tokens", x, layer_param(l, "", "cls_token"), pos, ids);
+}
+
 /* The last linear layer of a branch and the sum with x: in one op, or, when the branch may be
  * dropped, in two. */
 static Value *branch_end(Layers *l, const char *prefix, const char *layer, const char *name,

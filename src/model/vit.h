@@ -13,7 +13,8 @@ typedef enum TargetKind { TARGET_PIXEL, TARGET_NORM_PIX, TARGET_PCA } TargetKind
  * LINEAR  fine-tuning: mean of the patch tokens -> fc_norm -> head, or norm -> cls token -> head
  * PROBE   the same up to the features, then head.0 (batch norm without affine) -> head.1 */
 typedef enum HeadKind { HEAD_NONE, HEAD_LINEAR, HEAD_PROBE } HeadKind;
-typedef enum PoolKind { POOL_MEAN, POOL_CLS } PoolKind;
+/* ALL: of features only, no pooling. */
+typedef enum PoolKind { POOL_MEAN, POOL_CLS, POOL_ALL } PoolKind;
 
 #define MAX_CHANNELS 16
 

@@ -103,7 +103,7 @@ void labelled_batch_set(LabelledBatch *l, Batch *b, const int *label_of, const f
     if (l->options.from_features)
         graph_set_real(g->graph, g->features, features);
     else if (l->options.float_images)
-        graph_set_real(g->graph, g->images, b->images);
+        graph_set_real(g->graph, g->encoder.images, b->images);
     else
-        graph_set(g->graph, g->pixels, b->pixels);
+        graph_set(g->graph, g->encoder.pixels, b->pixels);
 }

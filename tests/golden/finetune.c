@@ -42,7 +42,7 @@ static void set_inputs(Golden *g, Case *c, ClassifierGraph *graph) {
     const ModelConfig *m = &c->config;
     int64_t B = c->pool.n, row = 0;
     float *scale = golden_memory(g, B, sizeof *scale);
-    graph_set_real(graph->graph, graph->images, c->pool.images);
+    graph_set_real(graph->graph, graph->encoder.images, c->pool.images);
     if (graph->targets) graph_set_real(graph->graph, graph->targets, c->targets);
     for (int64_t i = 0; graph->drop && i < 2 * m->depth; i++) {
         if (!graph->drop[i]) continue;

@@ -177,7 +177,7 @@ static void evaluate(Golden *g, Run *r) {
     const json_t *want = json_object_get(r->json, "eval_of_final_on_pool");
     if (!json_is_object(want)) return;
     if (golden_classifier_graph(g, r->model, o, &graph)) {
-        graph_set_real(graph.graph, graph.images, r->pool.images);
+        graph_set_real(graph.graph, graph.encoder.images, r->pool.images);
         graph_forward(graph.graph);
         compare_scores(g, &r->pool, golden_output(g, graph.graph, graph.logits), want);
     }

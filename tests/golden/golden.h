@@ -89,6 +89,8 @@ typedef struct MaskSet {
     float *mask;
 } MaskSet;
 MaskSet golden_masks(Golden *g, const float *noise, int64_t batch, int64_t patches, int64_t keep);
+/* A graph of all patches up to the first block: what golden_feed and autoencoder_stage need. */
+bool golden_embedding(Golden *g, Vit *v, int64_t batch, AutoencoderGraph *out);
 /* Images and masks into the inputs of a graph of any kind. */
 void golden_feed(AutoencoderGraph *graph, const MaskSet *m, const float *images);
 

@@ -140,7 +140,7 @@ static void compare_pool(Golden *g, Probe *p, bool from_features, bool trained) 
         if (from_features)
             graph_set_real(graph.graph, graph.features, p->features);
         else
-            graph_set_real(graph.graph, graph.images, p->pool.images);
+            graph_set_real(graph.graph, graph.encoder.images, p->pool.images);
         graph_forward(graph.graph);
         if (!from_features)
             compare_output(g, p->entry, p->tensors, "features", graph.graph, graph.features);

@@ -100,6 +100,20 @@ static void feed_predicted(AutoencoderGraph *graph, const MaskSet *m) {
     mem_free(ids);
 }
 
+bool golden_embedding(Golden *g, Vit *v, int64_t batch, AutoencoderGraph *out) {
+    *out = (AutoencoderGraph){.batch = batch, .n_keep = model_patches(&v->config)};
+    out->graph = graph_new(v->device, v->params);
+    if (!out->graph) {
+        golden_problem(g, "no memory for a graph");
+        return false;
+    }
+    Layers l = {.model = v, .graph = out->graph};
+    EncoderGraph e = encoder_build(&l, batch, true, 0);
+    out->images = e.images;
+    out->ids_keep = e.ids;
+    return true;
+}
+
 void golden_feed(AutoencoderGraph *graph, const MaskSet *m, const float *images) {
     bool all = graph->n_keep == m->patches;
     graph_set_real(graph->graph, graph->images, images);

@@ -111,7 +111,7 @@ static void check_full(Golden *g, Case *c, const json_t *entry) {
 /* All patches through the embedding: the encoder without masking. */
 static void check_patch_embed(Golden *g, Case *c, const json_t *entry) {
     AutoencoderGraph graph = {0};
-    if (!build(g, c, FORWARD_ENCODE, c->masks.patches, &graph)) return;
+    if (!golden_embedding(g, c->model, c->masks.batch, &graph)) return;
     Value *v = autoencoder_stage(&graph, "patch_embed");
     graph_keep(graph.graph, v);
     if (plan(g, &graph, GRAPH_INFER)) {

@@ -243,7 +243,7 @@ static void check_training(Golden *g, Big *b) {
 /* The stage before masking holds all patches. */
 static void check_patch_embed(Golden *g, Big *b) {
     AutoencoderGraph graph = {0};
-    if (!build(g, b, FORWARD_ENCODE, b->masks.patches, &graph)) return;
+    if (!golden_embedding(g, b->model, b->batch, &graph)) return;
     graph_keep(graph.graph, autoencoder_stage(&graph, "patch_embed"));
     if (run(g, b, &graph, GRAPH_INFER))
         compare_stage(g, b, &graph, "patch_embed",
@@ -320,7 +320,7 @@ static bool read_classifier(Golden *g, Big *b, ModelConfig *c) {
 /* Images by formula; labels and smoothing of the file. */
 static void set_classifier_inputs(Golden *g, Big *b, ClassifierGraph *graph) {
     const ModelConfig *c = &b->model->config;
-    int64_t n = shape_numel(graph->images->shape);
+    int64_t n = shape_numel(graph->encoder.images->shape);
     float *images = golden_memory(g, n, sizeof *images);
     float *targets = golden_memory(g, b->batch * c->classes, sizeof *targets);
     int *labels = golden_memory(g, b->batch, sizeof *labels);
@@ -328,7 +328,7 @@ static void set_classifier_inputs(Golden *g, Big *b, ClassifierGraph *graph) {
     formula(images, n, "images", b->seed, 0, 2);
     mix_targets(targets, labels, NULL, b->batch, c->classes,
                 golden_number(b->json, "label_smoothing"));
-    graph_set_real(graph->graph, graph->images, images);
+    graph_set_real(graph->graph, graph->encoder.images, images);
     graph_set_real(graph->graph, graph->targets, targets);
 }
 

@@ -47,12 +47,12 @@ static Vit *classifier(HeadKind head, PoolKind pool) {
 }
 
 /* The features of all images into out, the first n of a batch of B. */
-static void features_of(Vit *v, FeaturePool pool, int64_t block, int64_t n, float *out) {
+static void features_of(Vit *v, PoolKind pool, int64_t block, int64_t n, float *out) {
     Error err = {0};
     Encoder *e = NULL;
     EncoderOptions o = {.batch = B, .pool = pool, .block = block};
     ck_assert_msg(encoder_new(v, o, &e, &err) == MAE_OK, "%s", err.message);
-    ck_assert_int_eq(encoder_values(e), pool == FEATURES_ALL ? T * D : D);
+    ck_assert_int_eq(encoder_values(e), pool == POOL_ALL ? T * D : D);
     encoder_run(e, pixels, n, out);
     encoder_free(e);
 }
@@ -97,10 +97,10 @@ static void assert_cls(const float *tokens, const float *cls) {
 START_TEST(the_last_block_and_the_norm_are_the_default) {
     Vit *v = autoencoder();
     float raw[B * T * D], tokens[B * T * D], mean[B * D], want[B * D], cls[B * D];
-    features_of(v, FEATURES_ALL, DEPTH, B, raw);
-    features_of(v, FEATURES_ALL, 0, B, tokens);
-    features_of(v, FEATURES_MEAN, 0, B, mean);
-    features_of(v, FEATURES_CLS, 0, B, cls);
+    features_of(v, POOL_ALL, DEPTH, B, raw);
+    features_of(v, POOL_ALL, 0, B, tokens);
+    features_of(v, POOL_MEAN, 0, B, mean);
+    features_of(v, POOL_CLS, 0, B, cls);
     norm_by_hand(v, "norm", raw, B * T);
     assert_close(tokens, raw, B * T * D);
     mean_by_hand(raw, want);
@@ -114,9 +114,9 @@ START_TEST(pools_of_every_block) {
     Vit *v = autoencoder();
     float tokens[2][B * T * D], mean[B * D], want[B * D], cls[B * D];
     for (int64_t block = 1; block <= DEPTH; block++) {
-        features_of(v, FEATURES_ALL, block, B, tokens[block - 1]);
-        features_of(v, FEATURES_MEAN, block, B, mean);
-        features_of(v, FEATURES_CLS, block, B, cls);
+        features_of(v, POOL_ALL, block, B, tokens[block - 1]);
+        features_of(v, POOL_MEAN, block, B, mean);
+        features_of(v, POOL_CLS, block, B, cls);
         mean_by_hand(tokens[block - 1], want);
         assert_close(mean, want, B * D);
         assert_cls(tokens[block - 1], cls);
@@ -126,25 +126,29 @@ START_TEST(pools_of_every_block) {
 }
 END_TEST
 
-/* The published forward pass up to the norm, as the graph for training has it. */
+/* The published forward pass up to the norm, with nothing masked. */
 START_TEST(the_default_is_the_encoder_of_the_autoencoder) {
     Error err = {0};
     Vit *v = autoencoder();
     AutoencoderGraph g;
     float mean[B * D], cls[B * D], pooled[B * D], latent[B * T * D];
     int32_t ids[B * P];
-    ck_assert(autoencoder_graph(v, FORWARD_ENCODE, B, P, false, &g, &err) == MAE_OK);
+    float mask[B * P] = {1};
+    ck_assert(autoencoder_graph(v, FORWARD_FULL, B, P, false, &g, &err) == MAE_OK);
+    Value *mean_of = op_tokens_mean(g.graph, "pooled", g.latent);
     graph_keep(g.graph, g.latent);
-    graph_keep(g.graph, g.pooled);
+    graph_keep(g.graph, mean_of);
     ck_assert(graph_plan(g.graph, GRAPH_INFER, &err) == MAE_OK);
     for (int i = 0; i < B * P; i++) ids[i] = i % P;
-    graph_set(g.graph, g.ids_keep, ids);
+    Value *const patches[] = {g.ids_keep, g.ids_restore, g.ids_pred};
+    for (int i = 0; i < 3; i++) graph_set(g.graph, patches[i], ids);
+    graph_set_real(g.graph, g.mask, mask);
     graph_set(g.graph, g.pixels, pixels);
     graph_forward(g.graph);
     graph_get(g.graph, g.latent, latent);
-    graph_get(g.graph, g.pooled, pooled);
-    features_of(v, FEATURES_MEAN, 0, B, mean);
-    features_of(v, FEATURES_CLS, 0, B, cls);
+    graph_get(g.graph, mean_of, pooled);
+    features_of(v, POOL_MEAN, 0, B, mean);
+    features_of(v, POOL_CLS, 0, B, cls);
     ck_assert_mem_eq(mean, pooled, sizeof mean);
     assert_cls(latent, cls);
     graph_free(g.graph);
@@ -155,8 +159,8 @@ END_TEST
 START_TEST(a_short_batch_gives_the_same) {
     Vit *v = autoencoder();
     float all[B * D], two[B * D] = {0};
-    features_of(v, FEATURES_MEAN, 0, B, all);
-    features_of(v, FEATURES_MEAN, 0, 2, two);
+    features_of(v, POOL_MEAN, 0, B, all);
+    features_of(v, POOL_MEAN, 0, 2, two);
     ck_assert_mem_eq(all, two, 2 * D * sizeof *all);
     ck_assert(two[2 * D] == 0);
     vit_free(v);
@@ -168,16 +172,15 @@ END_TEST
 START_TEST(a_classifier_has_its_own_features) {
     HeadKind head = _i & 1 ? HEAD_PROBE : HEAD_LINEAR;
     PoolKind pool = _i & 2 ? POOL_CLS : POOL_MEAN;
-    FeaturePool own = pool == POOL_CLS ? FEATURES_CLS : FEATURES_MEAN;
     Error err = {0};
     Vit *v = classifier(head, pool);
     Evaluator *e = NULL;
     float got[B * D], want[B * D], raw[B * D];
     ck_assert_msg(evaluator_new(v, B, &e, &err) == MAE_OK, "%s", err.message);
     evaluator_logits(e, pixels, B, NULL, want);
-    features_of(v, own, 0, B, got);
+    features_of(v, pool, 0, B, got);
     ck_assert_mem_eq(got, want, sizeof got);
-    features_of(v, own, DEPTH, B, raw);
+    features_of(v, pool, DEPTH, B, raw);
     norm_by_hand(v, pool == POOL_CLS ? "norm" : "fc_norm", raw, B);
     assert_close(got, raw, B * D);
     evaluator_free(e);
@@ -185,7 +188,7 @@ START_TEST(a_classifier_has_its_own_features) {
 }
 END_TEST
 
-static void assert_refused(Vit *v, FeaturePool pool, int64_t block, const char *says) {
+static void assert_refused(Vit *v, PoolKind pool, int64_t block, const char *says) {
     Error err = {0};
     Encoder *e = NULL;
     EncoderOptions o = {.batch = 1, .pool = pool, .block = block};
@@ -197,15 +200,15 @@ static void assert_refused(Vit *v, FeaturePool pool, int64_t block, const char *
 START_TEST(what_a_model_does_not_have_is_refused) {
     Vit *v = classifier(HEAD_LINEAR, POOL_CLS);
     float out[B * T * D];
-    assert_refused(v, FEATURES_MEAN, 0, "use --pool cls");
-    assert_refused(v, FEATURES_ALL, 0, "use --pool cls");
-    assert_refused(v, FEATURES_CLS, DEPTH + 1, "choose 1 to 2");
-    assert_refused(v, FEATURES_CLS, -1, "choose 1 to 2");
-    features_of(v, FEATURES_MEAN, DEPTH, B, out);
-    features_of(v, FEATURES_ALL, 1, B, out);
+    assert_refused(v, POOL_MEAN, 0, "use --pool cls");
+    assert_refused(v, POOL_ALL, 0, "use --pool cls");
+    assert_refused(v, POOL_CLS, DEPTH + 1, "choose 1 to 2");
+    assert_refused(v, POOL_CLS, -1, "choose 1 to 2");
+    features_of(v, POOL_MEAN, DEPTH, B, out);
+    features_of(v, POOL_ALL, 1, B, out);
     vit_free(v);
     v = classifier(HEAD_PROBE, POOL_MEAN);
-    assert_refused(v, FEATURES_CLS, 0, "use --pool mean");
+    assert_refused(v, POOL_CLS, 0, "use --pool mean");
     vit_free(v);
 }
 END_TEST
@@ -215,7 +218,7 @@ END_TEST
 static void attention_of(Vit *v, int64_t block, int64_t image, float *out) {
     Error err = {0};
     Encoder *e = NULL;
-    EncoderOptions o = {.batch = B, .pool = FEATURES_CLS, .block = block, .attention = true};
+    EncoderOptions o = {.batch = B, .pool = POOL_CLS, .block = block, .attention = true};
     ck_assert_msg(encoder_new(v, o, &e, &err) == MAE_OK, "%s", err.message);
     encoder_run(e, pixels, B, NULL);
     encoder_attention(e, image, out);
