@@ -1,7 +1,7 @@
-/* Files: reads, whole or a piece at a time, with checked sizes, and writes that either happen or do
- * not: into a temporary name beside the target, flushed to disk, then renamed. Every message names
- * the path. Reading and names are in file.c, writing in file_write.c; digests, moves and links in
- * file_move.c. */
+/* Files. A read gives the whole or a piece, with checked sizes. A write happens or does not: it
+ * goes into a temporary name beside the target, is flushed to disk and renamed. Every message names
+ * the path. file.c reads and knows names, file_write.c writes; file_move.c has digests, moves and
+ * links. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -38,13 +38,13 @@ Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *byt
 Status file_read_regular(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes,
                          Error *err);
 
-/* Atomic replacement. file_writer_open makes PATH.tmp; commit flushes, fsyncs file and directory
- * and renames; close without commit removes the temporary file. Every write is checked.
+/* Atomic replacement. file_writer_open makes PATH.tmp. Commit flushes, fsyncs file and directory,
+ * and renames. Close without commit removes the temporary file. Every write is checked.
  *
- * Only a regular file is ever replaced. A link is followed: what it leads to is replaced beside
- * itself, or made. A pipe or character device is written into as it comes, and opening a pipe waits
- * for its reader; so are "-", which is standard output, and names of descriptors (/dev/stdout,
- * /dev/fd/3). IO: a folder, a block device, a socket. */
+ * Only a regular file is ever replaced. A link is followed: the file it leads to is made, or
+ * replaced beside itself. A pipe or character device is written into as the bytes come, and opening
+ * a pipe waits for its reader. The same holds of "-", which is standard output, and of names of
+ * descriptors (/dev/stdout, /dev/fd/3). IO: a folder, a block device, a socket. */
 typedef struct FileWriter FileWriter;
 Status file_writer_open(const char *path, FileWriter **out, Error *err);
 Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *err);

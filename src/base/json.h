@@ -1,6 +1,6 @@
-/* JSON that others have written: jansson's parser behind a bound on the depth, so that what is
- * accepted does not depend on how jansson was built, and so that recursion over a document has one
- * too. */
+/* JSON that others have written: jansson's parser behind a limit on the depth. What is accepted
+ * thus does not depend on how jansson was built, and a recursion over a document has a limit too.
+ */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 

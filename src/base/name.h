@@ -1,7 +1,7 @@
 /* Names of files in places that cannot hold every byte: a line of text, a string of JSON. A name
- * is written as it is where that can be read back, otherwise escaped: a backslash stands in front
- * of the whole, and inside it \n, \r, \t, \\ and \xHH stand for bytes. A name that begins with a
- * backslash is always escaped, so what begins with one is. */
+ * that can be read back as it is stays as it is. Another name is escaped: a backslash stands in
+ * front of the whole, and inside it \n, \r, \t, \\ and \xHH stand for bytes. A name that begins
+ * with a backslash is always escaped, so whatever begins with one is an escaped name. */
 #ifndef BASE_NAME_H
 #define BASE_NAME_H
 

@@ -1,8 +1,8 @@
 /* Philox4x32-10 as a stream keyed by (seed, purpose, epoch, sample), and permutations from it. The
- * seed is the key; the counter holds, from its low word: block of the stream, sample (low 32 bits),
- * epoch, and purpose over the sample's high 16 bits. Different streams therefore never share a
- * block. Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
- */
+ * seed is the key. The counter holds, from its low word: the block of the stream, the sample's low
+ * 32 bits, the epoch, and the purpose over the sample's high 16 bits. Different streams therefore
+ * never share a block. Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1,
+ * 2, 3", 2011. */
 #include "base/rng.h"
 
 #include <math.h>

@@ -1,12 +1,10 @@
-/* The spellings of one model: how the parameters of a Vit are called in the checkpoints of the
- * field, and what such a file says about the model. Source: the names in published checkpoints of
- * each.
+/* The spellings of one model: how checkpoints of the field call the parameters of a Vit, and what
+ * such a file says about the model. Source: the names in published checkpoints of each.
  *
  *   OFFICIAL    facebookresearch/mae, timm, detectron2 (under a prefix): the names of a Vit itself
  *   HF4, HF5    Hugging Face transformers before and after its version 5
  *   HF_DINOV2   DINOv2 in transformers
- *   MMPRETRAIN  backbone.layers.N.ln1, neck.decoder_blocks ...
- */
+ *   MMPRETRAIN  backbone.layers.N.ln1, neck.decoder_blocks ... */
 #ifndef CHECKPOINT_DIALECT_H
 #define CHECKPOINT_DIALECT_H
 

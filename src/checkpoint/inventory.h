@@ -1,7 +1,7 @@
-/* What becomes of every tensor of a file: nothing in the chosen model is left out without a reason.
+/* What becomes of every tensor of a file. Nothing in the chosen model is left out without a reason.
  * A tensor is read, or stands on a short list of what cannot change the model's output (heads that
- * are not read, counters, index tables ...), or lies outside of the model, or stands against
- * reading the file at all. */
+ * are not read, counters, index tables ...), or lies outside of the model, or keeps the whole file
+ * from being read. */
 #ifndef CHECKPOINT_INVENTORY_H
 #define CHECKPOINT_INVENTORY_H
 

@@ -1,10 +1,10 @@
-/* A dataset: a fixed list of samples that can be fetched by index from any thread. Its sources, in
- * full in docs/DATA.md:
+/* A dataset is a fixed list of samples, which any thread can fetch by index. Its sources, which
+ * docs/DATA.md describes in full:
  *
- *   folder:DIR     images below it, recursively, links followed; hidden files and the pictures of
- *                  training runs ignored. A class per sub-folder when every image lies in one, in
- *                  the order of their names (by value when all are numbers, else by bytes);
- *                  otherwise no labels
+ *   folder:DIR     images below it, recursively; links are followed, hidden files and the pictures
+ *                  of training runs are ignored. When every image lies in a sub-folder, each
+ *                  sub-folder is a class, in the order of their names (by value when all are
+ *                  numbers, else by bytes). Otherwise there are no labels
  *   list:FILE      a line `path` or `path<TAB>label`, relative to the file's folder; labels are
  *                  class numbers when all are numbers, otherwise names in the order of folders
  *   tar:PATTERN    WebDataset shards, {000..127} expands; KEY.jpg with KEY.cls for the label,
@@ -14,10 +14,10 @@
  *   tiles:DIR      the photos of a folder cut into a grid of 8 tiles a row; label = photo;
  *                  DIR:train and DIR:test are the two colours of the checkerboard, DIR is both
  *
- * Without a prefix the kind is found by looking: a directory with data_batch_1.bin is cifar10:,
- * with train.bin cifar100:, another one folder:; *.tar or braces are tar:; *.txt, *.tsv, *.csv and
- * *.lst are list:. A comma joins several sources; the whole has labels when all have the same
- * classes. What a source leaves out, and what is lost of images in decoding, goes to the log. */
+ * Without a prefix the kind is found by looking. A directory with data_batch_1.bin is cifar10:, one
+ * with train.bin is cifar100:, another one folder:. Names like *.tar or with braces are tar:;
+ * *.txt, *.tsv, *.csv and *.lst are list:. A comma joins several sources; the whole has labels when
+ * all have the same classes. What a source leaves out or loses in decoding goes to the log. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 

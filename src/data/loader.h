@@ -1,10 +1,10 @@
-/* Samples in order: worker threads decode and augment into a ring of batches that the consumer
- * takes in sequence. What a sample becomes depends only on (seed, epoch, index). With n_workers 0
- * the work is done in loader_next.
+/* Samples in order. Worker threads decode and augment into a ring of batches, which the consumer
+ * takes in sequence. What a sample becomes depends only on (seed, epoch, index). With n_workers 0,
+ * loader_next does the work.
  *
- * An unreadable image is replaced by the next readable one of the epoch's order (wrapping), or left
- * out where every image counts once; it is named once in the log and counted. strict makes it an
- * error instead. */
+ * An unreadable image is named once in the log and counted. The next readable image of the epoch's
+ * order (wrapping) takes its place, or it is left out where every image counts once. With strict it
+ * is an error. */
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 

@@ -1,8 +1,8 @@
 /* The ring of batch slots between workers and consumer. Workers take single samples, in order, from
- * a counter (next_batch, next_item); a slot is open to them once its former batch has been given
- * back, and ready when all its samples are done. One mutex guards the counters; pixels are written
- * outside of it, each sample by one worker, and read only after the slot is ready. Errors stay with
- * their batch, so that the consumer meets them at the same place for any number of workers. */
+ * a counter (next_batch, next_item). A slot is open to them once its former batch has been given
+ * back. It is ready when all its samples are done. One mutex guards the counters. Pixels are
+ * written outside of it, each sample by one worker, and read only after the slot is ready. Errors
+ * stay with their batch, so the consumer meets them at the same place for any number of workers. */
 #include <signal.h>
 #include <string.h>
 #include <time.h>

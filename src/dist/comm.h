@@ -1,10 +1,10 @@
-/* Many processes as one. A launcher (mpirun, srun) starts the same program several times; each copy
- * has a rank, and all of them call the functions below in the same order. NULL is a process alone:
- * every function accepts it, and then does nothing that costs anything.
+/* Many processes as one. A launcher (mpirun, srun) starts the same program several times. Each copy
+ * has a rank, and all copies call the functions below in the same order. A Comm that is NULL is a
+ * process alone: every function accepts it and then costs nothing.
  *
- * How messages travel is a CommBackend, linked in or not: comm_none.c (always alone) or comm_mpi.c
- * (`make MPI=1`). A process that dies is the launcher's to notice: it ends the others. One that
- * does not answer is noticed after comm_watch (watch.h). */
+ * A CommBackend carries the messages. One of two is linked: comm_none.c (always alone) or
+ * comm_mpi.c (`make MPI=1`). When a process dies, the launcher notices and ends the others. When a
+ * process does not answer, comm_watch notices (watch.h). */
 #ifndef DIST_COMM_H
 #define DIST_COMM_H
 

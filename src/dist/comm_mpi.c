@@ -1,9 +1,9 @@
 /* Messages by MPI (Open MPI, MPICH and their kin), linked with `make MPI=1`. MPI is started only
- * when a launcher started this process: a plain call costs nothing.
+ * when a launcher started this process, so a plain call costs nothing.
  *
- * Whoever waits polls, so that it can sleep when processes are more than processors, and so that
- * the thread of heart_mpi.c, which watches for those that do not answer, finds MPI free. Errors of
- * MPI itself end the job (its default). */
+ * A process that waits polls. It can then sleep when there are more processes than processors, and
+ * heart_mpi.c, whose thread watches for those that do not answer, finds MPI free. Errors of MPI
+ * itself end the job, which is MPI's default. */
 #include <mpi.h>
 #include <sched.h>
 #include <stdio.h>

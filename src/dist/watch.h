@@ -1,9 +1,9 @@
-/* Who of several processes answers. Each of them beats: every few seconds, while it computes too,
+/* Who of several processes answers. Each process beats: every few seconds, also while it computes,
  * it tells rank 0 how far it has come, and rank 0 tells it. A peer whose beats stay away does not
- * answer; one that beats but lets the others wait is late, and may be: it has its work.
+ * answer. A peer that beats but lets the others wait is late, and that is allowed: it has its work.
  *
- * Here is what follows from beats, and what is said of it; how they travel is the backend's. Rank 0
- * watches all, the others watch rank 0, which ends the job for all that it can reach. */
+ * This file decides what follows from beats, and what is said of it. The backend carries them. Rank
+ * 0 watches all. The others watch rank 0, which ends the job for all that it can reach. */
 #ifndef DIST_WATCH_H
 #define DIST_WATCH_H
 

@@ -1,6 +1,6 @@
 /* Text of a Scalable Vector Graphics file, built up piece by piece. Lengths are pixels, y
- * downwards, written to a tenth. Nothing here depends on the locale: a decimal comma would break
- * the file. Running out of memory is remembered and reported once, by svg_finish. */
+ * downwards, written to a tenth. Nothing here depends on the locale, because a decimal comma would
+ * break the file. A lack of memory is remembered, and svg_finish reports it once. */
 #ifndef DRAW_SVG_H
 #define DRAW_SVG_H
 

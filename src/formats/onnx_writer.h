@@ -1,8 +1,8 @@
-/* ONNX files: a graph of operators with its tensors, written as protobuf messages by hand. No
- * knowledge of models. Nodes and names are collected in memory; the values of tensors are asked for
+/* ONNX files: a graph of operators with its tensors, written by hand as protobuf messages. The
+ * writer knows nothing of models. It collects nodes and names in memory, and asks for the values of
  * one tensor at a time while writing, so a model is never held twice. The same calls give the same
  * bytes. Format: onnx.proto3 of the ONNX project, IR version 8, operator set 17; protobuf's
- * encoding guide for the wire.
+ * encoding guide.
  *
  * The builders cannot fail: a lack of memory is remembered and reported by onnx_write. */
 #ifndef FORMATS_ONNX_WRITER_H

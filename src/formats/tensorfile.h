@@ -1,8 +1,8 @@
 /* One face for every file with named tensors: safetensors (one file, or shards with an index), and
- * what torch.save wrote, in both its formats. The kind is recognised by content, never by name; a
- * file that is none of them is refused with a sentence that says what it is.
+ * the two formats of torch.save. The kind is recognised by content, never by name. A file of
+ * another kind is refused with a sentence that says what it is.
  *
- * Opening reads headers only; tensors are read one by one from the file, which stays open. Nothing
+ * Opening reads headers only. Tensors are read one by one from the file, which stays open. Nothing
  * in a file is trusted, and nothing is ever executed. */
 #ifndef FORMATS_TENSORFILE_H
 #define FORMATS_TENSORFILE_H

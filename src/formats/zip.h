@@ -1,10 +1,10 @@
-/* The directory of a zip archive, zip64 included; entries are found, not unpacked.
+/* The directory of a zip archive, zip64 included. Entries are found, not unpacked.
  *
- * Why not libzip: torch stores its entries uncompressed, and all that is wanted of the archive is
- * where each lies in the file, so that a tensor of a gigabyte is read from there; libzip hands out
+ * Why not libzip: torch stores its entries uncompressed, and readers only want to know where each
+ * lies in the file, so that they can read a tensor of a gigabyte from there. libzip hands out
  * copies through a stream and keeps the positions to itself. A directory is a list of fixed
- * records, and every field of it is checked here against the file's size.
- * Format: PKWARE's APPNOTE, 4.3. */
+ * records, and every field is checked here against the file's size. Format: PKWARE's APPNOTE, 4.3.
+ */
 #ifndef FORMATS_ZIP_H
 #define FORMATS_ZIP_H
 

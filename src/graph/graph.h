@@ -1,11 +1,11 @@
-/* Static graphs of coarse ops. A model is written once: parameters live in a Params, each graph
- * over them is built for one batch size, planned (every byte known, all memory taken), then run as
- * often as wanted without a further allocation. Builders check shapes and abort on a bug.
+/* Static graphs of coarse ops. A model is written once. Its parameters live in a Params; each graph
+ * over them is built for one batch size, planned (every byte is known and taken), and then run as
+ * often as wanted without an allocation. Builders check shapes and abort on a bug.
  *
- * Backward runs the ops in reverse. The first op that contributes to a value's gradient writes it,
- * later ones add (known when planning, so nothing is zeroed); the gradient of a residual input is
- * the gradient of the sum itself and shares its memory. What is cheap to compute again (layer
- * norms, GELU) is, instead of being kept from the forward pass to the backward pass. */
+ * The backward pass runs the ops in reverse. The first op that contributes to a value's gradient
+ * writes it, and later ones add; the plan knows which is which, so nothing is zeroed. The gradient
+ * of a residual input is that of the sum, and the two share memory. What costs little (layer norms,
+ * GELU) is computed again instead of being kept for the backward pass. */
 #ifndef GRAPH_GRAPH_H
 #define GRAPH_GRAPH_H
 

@@ -1,5 +1,5 @@
-/* What the files of graph/ share: nodes, ops, buffers. An op is a row of functions (OpClass) and
- * its operands; plan.c turns lifetimes into offsets, graph.c runs the list. */
+/* What the files of graph/ share: nodes, ops, buffers. An op is a row of functions (OpClass) with
+ * its operands. plan.c turns lifetimes into offsets; run.c runs the list. */
 #ifndef GRAPH_INTERNAL_H
 #define GRAPH_INTERNAL_H
 

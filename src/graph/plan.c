@@ -1,9 +1,9 @@
-/* Memory of a graph, decided before it runs. Every value, gradient, saved statistic and scratch
- * area is a buffer with a first and a last step; buffers whose steps do not overlap may share
- * addresses. FRESH gradients of parameters lie at the front of the slab, in the order of the
- * parameters (who sums or sends them wants one range); of the others each, the largest first, goes
- * to the lowest offset where it fits: for transformer graphs this is within a percent of the
- * largest sum of live bytes. */
+/* The memory of a graph is decided before it runs. Every value, gradient, saved statistic and
+ * scratch area is a buffer with a first and a last step. Buffers whose steps do not overlap may
+ * share addresses. FRESH gradients of parameters lie at the front of the slab in the order of the
+ * parameters, because whoever sums or sends them wants one range. The others are placed largest
+ * first, each at the lowest offset where it fits. For transformer graphs the slab is within a
+ * percent of the largest sum of live bytes. */
 #include <stdlib.h>
 
 #include "graph/internal.h"

@@ -1,18 +1,17 @@
-/* The seam between devices: one table of kernels. ref/ fills every row with plain loops and is
- * tutorial, specification and test oracle; cpu/ overwrites the rows that pay; a GPU would fill all.
+/* This table of kernels is all that devices differ in. ref/ fills every row with plain loops; it is
+ * tutorial, specification and test oracle. cpu/ overwrites the rows that pay. A GPU would fill all.
  *
- * Conventions. Pointers are device addresses of contiguous row-major arrays of `real`, the element
- * type of the device (float, or double in the reference used for gradient checks); ids are int32,
- * images as loaded uint8. Kernels assert nothing about addresses but 64-byte alignment of the first
- * element. Outputs never overlap inputs unless the row says so. Gradients of parameters are always
- * added to; gradients of activations are added when `accumulate` is true and written otherwise.
- * Results do not depend on the number of threads: work is split by shape, partial sums are combined
- * in a fixed order. No kernel allocates; those that need scratch say how much.
+ * Pointers are device addresses of contiguous row-major arrays of `real`, the element type of the
+ * device: float, or double in the reference for gradient checks. Ids are int32, loaded images
+ * uint8. The first element is aligned to 64 bytes. Outputs never overlap inputs unless the row says
+ * so. Gradients of parameters are always added to. Gradients of activations are added to when
+ * `accumulate` is true, and written otherwise. Results do not depend on the number of threads:
+ * shapes decide how work is split, and partial sums are combined in a fixed order. No kernel
+ * allocates; a row that needs scratch says how much.
  *
  * Capitals: B images, C width (channels for images), D head width, H heads, I/O inputs and outputs
  * of a linear layer, K kept patches, M listed patches, P patches, R rows, T tokens, V values in a
- * prediction.
- */
+ * prediction. */
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 

@@ -1,12 +1,12 @@
 /* Writes a run's checkpoints in a thread of its own, while training goes on.
  *
- * writer_submit copies the state of now (a snapshot, whose memory is taken at the first save) and
- * returns; the thread writes, checksums, flushes and commits it as manifest.h says, and removes
- * numbered checkpoints beyond those kept. One save is under way at a time: another one waits for
- * it. What fails in the thread is returned, once, by the next call of submit, poll or wait; the
- * checkpoint before is whole. Without memory for a copy, or when told so, submit writes itself,
- * the same bytes. All calls come from one thread.
- * All but writer_new accept NULL: a process that writes nothing. */
+ * writer_submit copies the state of now into a snapshot, whose memory is taken at the first save,
+ * and returns. The thread writes, checksums, flushes and commits it as manifest.h says, and removes
+ * numbered checkpoints beyond those kept. One save is under way at a time; the next one waits for
+ * it. What fails in the thread is returned once, by the next call of submit, poll or wait; the
+ * checkpoint before stays whole. Without memory for a copy, or when told so, submit writes the same
+ * bytes itself. All calls come from one thread. All but writer_new accept NULL, a process that
+ * writes nothing. */
 #ifndef RUN_CHECKPOINT_WRITER_H
 #define RUN_CHECKPOINT_WRITER_H
 

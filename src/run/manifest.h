@@ -1,18 +1,17 @@
-/* The files of a run's checkpoint as one: all of them are replaced, or none.
+/* The files of a run's checkpoint are replaced together, or not at all.
  *
  *   last.safetensors          weights
  *   last.state.safetensors    training state; or last.state-K-of-N.safetensors, K = 1 .. N
- *   last.manifest.json        step, epoch, seconds of training, and size and CRC-32 of each of the
- * others
+ *   last.manifest.json        step, epoch, seconds of training; size and CRC-32 of the others
  *
- * A save writes the files as next.* (each under a temporary name, flushed, renamed), and when all
- * are on disk, next.manifest.json the same way. That is the moment from which the new checkpoint
- * counts: manifest_commit then gives it the numbered name it asked for, renames next.* to last.*,
- * flushes the folder, and renames the manifest last. A crash before that moment leaves last.* as
- * they were and rubbish called next.*; after it, manifest_recover does the rest of the renames
- * again, whichever were done. Nothing writes into a file in place, so a numbered checkpoint can be
- * a link. One process at a time may save into a folder or recover it; others that add files to a
- * set write theirs as next.* between its manifest_recover and its manifest_commit. */
+ * A save writes the files as next.*, each under a temporary name that is flushed and renamed. When
+ * all are on disk it writes next.manifest.json the same way. From that moment the new checkpoint
+ * counts. manifest_commit then makes its numbered name, renames next.* to last.*, flushes the
+ * folder, and renames the manifest last. A crash before that moment leaves last.* as they were, and
+ * rubbish called next.*. After a later crash manifest_recover does the rest of the renames. Nothing
+ * writes into a file in place, so a numbered checkpoint can be a link. One process at a time saves
+ * into a folder or recovers it. Others that add files to a set write theirs as next.*, after its
+ * manifest_recover and before its manifest_commit. */
 #ifndef RUN_MANIFEST_H
 #define RUN_MANIFEST_H
 

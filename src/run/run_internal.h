@@ -1,5 +1,5 @@
-/* Private to run*.c: what the parts of a run call of each other. "Agreed" as in run.h: all
- * processes call, and fail together or not at all. */
+/* Private to run*.c: what the parts of a run call of each other. "Agreed" means what it means in
+ * run.h: all processes call the function, and it fails in all of them or in none. */
 #ifndef RUN_RUN_INTERNAL_H
 #define RUN_RUN_INTERNAL_H
 

@@ -1,5 +1,5 @@
-/* Options that have no effect beside others (mae_option_unused): config.json leaves them null, and
- * who gives one is told. */
+/* Options that have no effect beside others (mae_option_unused). config.json leaves them null, and
+ * whoever gives one is told. */
 #ifndef RUN_UNUSED_H
 #define RUN_UNUSED_H
 

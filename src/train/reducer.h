@@ -1,11 +1,11 @@
 /* Gradients of many processes become one sum while the backward pass still runs. The trainable
- * parameters are cut into buckets, from the last to the first, since that is the order in which
- * their gradients are complete; a bucket is sent when it and all before it are complete, so that
- * every process sends the same ones in the same order.
+ * parameters are cut into buckets, from the last to the first, because their gradients are complete
+ * in that order. A bucket is sent when it and all before it are complete, so every process sends
+ * the same buckets in the same order.
  *
- * Each bucket has an owner. With `shard` (ZeRO-1, Rajbhandari et al., arXiv 1910.02054) the sum
- * goes to the owner alone, who alone keeps the optimizer's state for it, updates it, and sends the
- * weights to the others. NULL is a process alone. */
+ * Each bucket has an owner. With `shard` (ZeRO-1, Rajbhandari et al., arXiv 1910.02054) only the
+ * owner gets the sum, keeps the optimizer's state, and updates the weights, which it then sends to
+ * the others. A Reducer that is NULL is a process alone. */
 #ifndef TRAIN_REDUCER_H
 #define TRAIN_REDUCER_H
 

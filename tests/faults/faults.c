@@ -1,4 +1,4 @@
-/* A machine that fails, for tests of the command: preloaded (LD_PRELOAD), it stands between the
+/* A machine that fails, for tests of the command. Preloaded (LD_PRELOAD), it stands between the
  * program and the C library. The environment variable FAULTS holds rules, separated by `;`:
  *
  *     write PATTERN BYTES ERROR    writes to matching paths after BYTES bytes; a last one is short
@@ -9,7 +9,7 @@
  *     malloc - CALLS ENOMEM        the one allocation after so many, once (not under sanitizers)
  *     number FUNCTION CALLS TIMES  logf or erfc, after so many calls, is NaN so many times
  *
- * PATTERN is one of the shell's, for the whole path; ERROR is ENOSPC, EIO, ENOENT or ENOMEM. A rule
+ * PATTERN is one of the shell's, for the whole path. ERROR is ENOSPC, EIO, ENOENT or ENOMEM. A rule
  * that has struck appends a line to the file FAULTS_LOG, so that a test knows it has tested
  * something. With FAULTS_RANK, only that process of an MPI job has the rules. FILE streams of
  * matching paths go through write here as well. */

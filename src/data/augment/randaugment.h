@@ -1,8 +1,8 @@
-/* RandAugment (Cubuk et al. 2019) as timm 0.3.2 does it on PIL images, which is what the published
- * fine-tuning uses: "rand-m9-mstd0.5-inc1". A few operations, drawn with replacement from fifteen,
- * each applied with a probability, at a magnitude of 0..10 with a little noise. In place, on 3
- * channels; on grey images Color does nothing and the fill colour of the geometric operations is
- * the grey of the published one. */
+/* RandAugment (Cubuk et al. 2019) as timm 0.3.2 does it on PIL images; the published fine-tuning
+ * uses it as "rand-m9-mstd0.5-inc1". A few operations are drawn with replacement from fifteen. Each
+ * is applied with a probability, at a magnitude of 0..10 with a little noise, in place. Images have
+ * 3 channels; on grey ones Color does nothing, and geometric operations fill with the grey of the
+ * published colour. */
 #ifndef DATA_AUGMENT_RANDAUGMENT_H
 #define DATA_AUGMENT_RANDAUGMENT_H
 

@@ -1,23 +1,23 @@
 /* The 15 corruptions x 5 severities of ImageNet-C (Hendrycks & Dietterich, "Benchmarking Neural
  * Network Robustness to Common Corruptions and Perturbations", ICLR 2019), made from clean
- * pictures. Algorithms and constants are the published ones for 224 x 224, but for these:
+ * pictures. Algorithms and constants are the published ones for 224 x 224, with these exceptions:
  *
- * - frost: the original lays photographs of frost over the picture. Here the frost is drawn,
- *   feathery crystals on a cloudy veil (corrupt_frost.c), and blended with the published weights.
- *   Results with it can be compared with each other, not with published numbers.
- * - The published files were saved as JPEG of quality 85 at last; here nothing is.
- * - Random numbers are ours: the same kind of noise, other pictures.
+ *   frost          The original lays photographs of frost over the picture. Here the frost is
+ *                  drawn, feathery crystals on a cloudy veil (corrupt_frost.c), and blended with
+ *                  the published weights. Compare its results with each other only.
+ *   JPEG           The published files were saved as JPEG of quality 85 at last; here nothing is.
+ *   random numbers They are ours: the same kind of noise, other pictures.
  *
  * The published glass_blur means to exchange two pixels and copies one; so does this.
  *
- * Other sizes. With s = min(height, width) / 224, lengths in pixels are multiplied by s: radius and
- * sigma of the blurs and of snow's streaks, size of the flakes, distances of glass_blur and
- * elastic_transform, features of frost and fog. Strengths, probabilities, quality, zoom factors and
- * the share of pixelate stay. Below s = 1 kernels and layers are made as for 224 and shrunk (up to
- * 8 times), so radii and flakes of less than a pixel still show and need no minimum; glass_blur
- * rounds its distances up or down at random, with the right mean; Gaussians of a sigma below 1/8
- * (glass_blur) or 1/6 pixel (elastic_transform) change nothing.
- * CIFAR-10-C is another benchmark, with milder constants: this at 32 x 32 is not it. */
+ * Other sizes: with s = min(height, width) / 224, lengths in pixels are multiplied by s. These are
+ * radius and sigma of the blurs and of snow's streaks, size of the flakes, distances of glass_blur
+ * and elastic_transform, features of frost and fog. Strengths, probabilities, quality, zoom factors
+ * and the share of pixelate stay. Below s = 1, kernels and layers are made as for 224 and shrunk
+ * (up to 8 times), so radii and flakes of less than a pixel still show. glass_blur rounds its
+ * distances up or down at random, with the right mean. Gaussians of a sigma below 1/8 (glass_blur)
+ * or 1/6 pixel (elastic_transform) change nothing. CIFAR-10-C is another benchmark, with milder
+ * constants: this at 32 x 32 is not it. */
 #ifndef DATA_CORRUPT_CORRUPT_H
 #define DATA_CORRUPT_CORRUPT_H
 

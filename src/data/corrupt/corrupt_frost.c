@@ -1,8 +1,8 @@
-/* Frost, drawn. The published corruption lays photographs of frost over the picture; this is not
- * that data but a texture of the same kind: a cloudy veil of ice, thicker in some places than in
- * others, and on it feathery crystals, stems whose branches leave them at 60 degrees and branch
- * again. The clouds are gradient noise (Perlin, "Improving noise", 2002). Lengths are given in
- * units of the shorter side, so small pictures get the same kind of frost as large ones. */
+/* Frost, drawn. The published corruption lays photographs of frost over the picture. This makes a
+ * texture of the same kind: a cloudy veil of ice of uneven thickness, and feathery crystals on it,
+ * stems whose branches leave them at 60 degrees and branch again. The clouds are gradient noise
+ * (Perlin, "Improving noise", 2002). Lengths are given in units of the shorter side, so small
+ * pictures get the same kind of frost as large ones. */
 #include <math.h>
 
 #include "data/corrupt/corrupt_internal.h"

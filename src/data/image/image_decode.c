@@ -1,5 +1,5 @@
-/* Which format is it, and how many channels are wanted. Agrees with PIL's convert('RGB') and
- * convert('L'):
+/* Finds the format of an image and brings it to the channels wanted, as PIL's convert('RGB') and
+ * convert('L') do:
  *
  *   JPEG  accurate integer DCT, smooth chroma upsampling; EXIF orientation ignored; four components
  *         are taken as inverted CMYK whatever the Adobe marker says.

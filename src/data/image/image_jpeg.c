@@ -1,9 +1,9 @@
 /* JPEG through libjpeg-turbo: baseline, progressive and arithmetic; grey, colour, CMYK and YCCK.
  *
- * libjpeg reports by calling back; its fatal errors come home by longjmp to the one setjmp in
- * decode_or_land, so everything that must survive the jump lives in Decoder. Data that end early
- * or do not decode are an error here, where libjpeg would only warn and paint grey; oddities that
- * real photographs have (stray bytes between markers) pass. */
+ * libjpeg reports by calling back. Its fatal errors come home by longjmp to the one setjmp in
+ * decode_or_land, so everything that must survive the jump lives in Decoder. Data that end early or
+ * do not decode are an error here; libjpeg would only warn and paint grey. Oddities of real
+ * photographs (stray bytes between markers) pass. */
 #include <setjmp.h>
 #include <stdio.h> /* before jpeglib.h, which needs FILE */
 

@@ -1,12 +1,12 @@
 /* PNG through libpng, both ways. libpng's errors come home by longjmp to the setjmp in
- * decode_or_land and encode_or_land; what must survive the jump lives in Codec. Reading lets
- * libpng reduce everything to 8-bit grey or RGB, except 16-bit grey, which PIL clips rather than
- * scales (see image_decode.c).
+ * decode_or_land and encode_or_land, so what must survive the jump lives in Codec. libpng reduces
+ * everything to 8-bit grey or RGB on reading, except 16-bit grey, which PIL clips rather than
+ * scales (image_decode.c).
  *
- * Limits: the size in the header is checked against the caller's, so libpng's own on a side is
- * lifted. Of the chunks beside the pixels only the palette and the transparent colour are read;
- * texts, profiles and the like are passed over, whatever their size, because libpng would unpack
- * each of them, a thousand times larger than in the file, and keep them all. */
+ * The size in the header is checked against the caller's limit, so libpng's own limit on a side is
+ * lifted. Of the chunks beside the pixels only the palette and the transparent colour are read.
+ * Texts, profiles and the like are passed over, whatever their size: libpng would unpack each of
+ * them, a thousand times larger than in the file, and keep them all. */
 #include <setjmp.h>
 #include <string.h>
 

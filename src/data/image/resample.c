@@ -1,10 +1,11 @@
-/* Bicubic resampling as PIL does it: horizontal pass into 8 bits, then vertical pass into 8 bits.
- * Weights come from a cubic with a = -0.5 stretched by the reduction factor, normalised in double
- * and rounded to 22 fixed-point bits, so the sums are exact integers in any order: that is what
- * lets the vector loops (resample_avx2.c, resample_vnni.c) agree with the plain ones to the bit.
+/* Bicubic resampling as PIL does it: a horizontal pass into 8 bits, then a vertical pass into 8
+ * bits. Weights come from a cubic with a = -0.5, stretched by the reduction factor. They are
+ * normalised in double and rounded to 22 fixed-point bits, so sums are exact integers in any order.
+ * That lets the vector loops (resample_avx2.c, resample_vnni.c) agree with the plain ones to the
+ * bit.
  *
  * Only the rows that the vertical pass reads go through the horizontal pass, and only the outputs
- * in the window are made. Tables and the intermediate rows live in the caller's scratch memory. */
+ * in the window are made. Tables and intermediate rows live in the caller's scratch memory. */
 #include "data/image/resample.h"
 
 #include <limits.h>

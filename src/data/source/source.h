@@ -1,8 +1,8 @@
-/* What a dataset is made of, internal to this folder. A Source is a list of items (name, label, and
- * a place whose meaning belongs to its kind) plus a fetch function; a kind is one file source_x.c
- * and one row of the table in source.c. open fills the items through source_add and calls
- * source_describe; everything that lives as long as the source goes into its arena or into state.
- */
+/* What a dataset is made of, internal to this folder. A Source is a list of items with a function
+ * that fetches them. An item has a name, a label, and a place whose meaning belongs to its kind. A
+ * kind is one file source_x.c and one row of the table in source.c. Its open fills the items
+ * through source_add and calls source_describe. What lives as long as the source goes into its
+ * arena or state. */
 #ifndef DATA_SOURCE_SOURCE_H
 #define DATA_SOURCE_SOURCE_H
 

@@ -1,11 +1,11 @@
-/* list:FILE. One `path` or `path<TAB>label` a line; relative paths start at the file's folder.
- * Labels that are all numbers are class numbers, otherwise names in byte order. The files
- * themselves are opened only when fetched.
+/* list:FILE. A line is `path` or `path<TAB>label`; relative paths start at the file's folder.
+ * Labels that are all numbers are class numbers, otherwise names in byte order. An image is opened
+ * only when it is fetched.
  *
- * Left out: a byte order mark, blank lines, lines that begin with "# ", a first line of column
- * names. A path that begins with a backslash may be one that base/name.h has escaped. What looks
- * like another layout (commas, blanks, three columns, UTF-16) is an error that says so: taken as
- * it stands it would be a list of files that are not there. */
+ * A byte order mark, blank lines, lines that begin with "# " and a first line of column names are
+ * left out. A path that begins with a backslash may be one that base/name.h has escaped. What looks
+ * like another layout (commas, blanks, three columns, UTF-16) is an error that says so; taken as it
+ * stands it would be a list of files that are not there. */
 #include <string.h>
 #include <strings.h>
 

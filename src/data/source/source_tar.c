@@ -1,8 +1,8 @@
-/* tar:P, WebDataset shards. Opening reads every header once (skipping over the data) and remembers
- * where each image's entry starts; a fetch lets libarchive read that one entry from there, so that
- * long names, pax and GNU headers are its business in both passes and fetches need no shared state.
- * Which entries are images is in source_tar_samples.c; what is left out is said in one line.
- * Compressed tars allow no random access and are refused. */
+/* tar:P, WebDataset shards. Opening reads every header once, skips the data, and remembers where
+ * each image's entry starts. A fetch lets libarchive read that one entry from there. libarchive
+ * thus handles long names, pax and GNU headers in both passes, and fetches share no state.
+ * source_tar_samples.c says which entries are images. One line says what is left out. Compressed
+ * tars allow no random access and are refused. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

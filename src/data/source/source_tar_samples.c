@@ -1,5 +1,5 @@
-/* Which entries of a shard are images, and whose labels they have. In the entries of one group,
- * those with one name up to the first dot, a stem is the name without its last ending:
+/* Which entries of a shard are images, and whose labels they have. A group is the entries of one
+ * name up to the first dot. A stem is a name without its last ending. Within a group:
  *
  *   every image is one of its own, whatever dots are in its name (IMG_2023.05.01.jpg), except one
  *   whose stem another image has (x.png after x.jpg), or has but for a further word (x.seg.png

@@ -1,7 +1,8 @@
-/* tiles:DIR. Many small images from a few large photos: each photo is cut into square tiles, 8 a
- * row (side = width / 8, as many rows as fit); the label of a tile is its photo. DIR:train keeps
- * the tiles with row + column even, DIR:test the others, DIR alone all. The photos stay decoded in
- * memory, because every one of them serves dozens of tiles; too many are refused. */
+/* tiles:DIR. Many small images from a few large photos, which give a k-NN test for any folder of
+ * photos. Each photo is cut into square tiles, 8 a row (side = width / 8, as many rows as fit). The
+ * label of a tile is its photo. DIR:train keeps the tiles with row + column even, DIR:test the
+ * others, DIR all. Photos stay decoded in memory, because each serves dozens of tiles; too many are
+ * refused. */
 #include "data/source/source.h"
 
 #define TILES_A_ROW 8

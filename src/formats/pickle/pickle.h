@@ -1,13 +1,13 @@
-/* Python pickles as data: the opcodes of protocols 0 to 5 build a tree of values, and nothing is
- * ever executed. A pickle can name any function of Python; here a name is looked up in a closed
- * list of what checkpoints are made of (tensors, containers, numbers, text, numpy arrays, see
- * pickle_objects.c), and whatever else is called becomes an object that only keeps its name and
- * what it was given (pickle_opaque.c).
+/* Python pickles as data. The opcodes of protocols 0 to 5 build a tree of values; nothing is ever
+ * executed. A pickle can name any function of Python. Here a name is looked up in a closed list of
+ * what checkpoints are made of (tensors, containers, numbers, text, numpy arrays:
+ * pickle_objects.c). Whatever else is called becomes an object that keeps only its name and what it
+ * was given (pickle_opaque.c).
  *
- * Memory and time are bounded by the bytes read: every length is checked against what is left, the
- * tree may take 256 bytes for each byte of the pickle, no more, and texts 1 GB. Bytes of more than
- * 64 kB, which are the elements of arrays, are left where they are. Formats: Lib/pickletools.py and
- * torch/serialization.py, as descriptions. */
+ * The bytes read bound memory and time. Every length is checked against what is left. The tree may
+ * take 256 bytes for each byte of the pickle, and texts may take 1 GB. Bytes of more than 64 kB,
+ * which are elements of arrays, stay where they are. Formats: descriptions in Lib/pickletools.py
+ * and torch/serialization.py. */
 #ifndef FORMATS_PICKLE_PICKLE_H
 #define FORMATS_PICKLE_PICKLE_H
 

@@ -1,9 +1,9 @@
-/* See pickle_flatten.h. The walk is recursive, so depth is limited; and since a pickle can refer to
- * the same value many times, the number of steps and of characters is held to its size, or a list
- * of lists of lists of one small thing would fill any memory.
+/* See pickle_flatten.h. The walk is recursive, so its depth is limited. A pickle can refer to the
+ * same value many times, so the number of steps and of characters is bound to its size; otherwise
+ * lists of lists of one small thing would fill any memory.
  *
- * Inside the objects of other programs nothing is an error: they have an allowance of their own,
- * each is looked into once, and what is too deep, inside itself or without a name is left out. */
+ * Inside the objects of other programs nothing is an error. They have an allowance of their own,
+ * and each is looked into once. What is too deep, inside itself or without a name is left out. */
 #include "formats/pickle/pickle_flatten.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
-/* A tree of pickled values as one list of named leaves: dictionaries, lists, tuples, sets and
- * Namespaces are dissolved into names joined by dots ("optimizer.state.0.exp_avg"), the root has no
- * name of its own. Objects of other programs are looked into for plain settings: what a subclass of
- * dict or list holds, arguments and attributes have names as if it was plain; an object without
- * any is a text that says its class. */
+/* A tree of pickled values as one list of named leaves. Dictionaries, lists, tuples, sets and
+ * Namespaces are dissolved into names joined by dots ("optimizer.state.0.exp_avg"); the root has no
+ * name of its own. Objects of other programs are searched for plain settings: what a subclass of
+ * dict or list holds, arguments and attributes get names as if the object were plain. An object
+ * without any is a text that says its class. */
 #ifndef FORMATS_PICKLE_PICKLE_FLATTEN_H
 #define FORMATS_PICKLE_PICKLE_FLATTEN_H
 

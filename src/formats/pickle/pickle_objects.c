@@ -1,8 +1,8 @@
-/* What the names in a pickle stand for. Checkpoints name a few dozen classes and functions; each
- * has a row here with a role, and a role is all that is done about it: take tensors apart, make a
- * container of another. A name without a row, or called in a way that its role does not know, makes
- * an opaque object (pickle_opaque.c). So the functions here return NULL without a failure when they
- * do not understand their arguments. */
+/* What the names in a pickle stand for. Checkpoints name a few dozen classes and functions. Each
+ * has a row here with a role, and the role is all that is done about it: take tensors apart, or
+ * make a container out of another. A name without a row makes an opaque object (pickle_opaque.c),
+ * and so does one that is called in a way its role does not know. The functions here therefore
+ * return NULL without a failure when they do not understand their arguments. */
 #include <stdio.h>
 #include <string.h>
 

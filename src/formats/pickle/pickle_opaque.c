@@ -1,8 +1,7 @@
-/* What a pickle asks Python to make and nobody here knows: objects of other programs. Nothing of it
- * is executed. An object keeps its name and what it was given, so that a walk can look for plain
- * settings in it (pickle_flatten.c), and a tensor that cannot be read keeps its shape and the
- * reason.
- */
+/* Objects of other programs: what a pickle asks Python to make and nobody here knows. Nothing of
+ * them is executed. An object keeps its name and what it was given, so that a walk can look for
+ * plain settings in it (pickle_flatten.c). A tensor that cannot be read keeps its shape and the
+ * reason. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,13 +1,13 @@
-/* Small matrix products for attention: c[M,N] = a b over K, one thread, operands in cache.
+/* Small matrix products for attention: c[M,N] = a b over K, on one thread, with operands in cache.
  *
- * A tile of sums stays in registers while k runs; its rows times its vectors is what the register
- * file holds beside the vectors of b. Two shapes of tile, by the way a lies in memory:
+ * A tile of sums stays in registers while k runs. It is as large as the register file allows beside
+ * the vectors of b. Two shapes of tile serve the two ways in which a may lie in memory:
  *
  *   rows     a[i * lda + k]  every row needs an address register: few rows, many vectors
  *   columns  a[k * lda + i]  the rows of a tile are neighbours: many rows, two vectors
  *
- * Only N is padded, to whole vectors: M is cut into tiles of nearly equal height, and every height
- * has a copy of the loop in which it is a constant. */
+ * Only N is padded, to whole vectors. M is cut into tiles of nearly equal height, and the loop has
+ * a copy for every height, in which the height is a constant. */
 #ifndef KERNELS_CPU_ATTENTION_MICRO_H
 #define KERNELS_CPU_ATTENTION_MICRO_H
 

@@ -1,21 +1,21 @@
-/* Attention, one image and head at a time; see ref/attention.c for the formulas.
+/* Attention, one image and head at a time; ref/attention.c has the formulas.
  *
- * A head is worked on in blocks of query rows, and a block's scores are kept transposed,
- * p[key][query]: queries lie in the lanes of vectors. So maximum, sum, lse and sum(do * o) of a row
- * are vectors, softmax needs nothing across lanes, and of the five products only those that make
- * scores need a transposed operand, packed for each block:
+ * A head is worked on in blocks of query rows. The scores of a block are kept transposed,
+ * p[key][query], so that queries lie in the lanes of vectors. Maximum, sum, lse and sum(do * o) of
+ * a row are then vectors, and softmax needs nothing across lanes. Only the products that make
+ * scores need a transposed operand, which is packed for each block:
  *
  *   p = k q^T    ds = v do^T    o = p^T v    dq = ds^T k    dk += ds q    dv += p do
  *
- * The others are read and written where they lie, if D is made of whole vectors; otherwise in
- * padded copies. While a head is at work, the rows of the next one are prefetched: they are short
- * and far apart, which no processor foresees. Memory grows with T, not T^2. Scores are kept times
- * log2(e), for exp2.
+ * The other operands are used where they lie if D is made of whole vectors, otherwise in padded
+ * copies. Rows of the next head are prefetched while a head is at work: they are short and far
+ * apart, which no processor foresees. Memory grows with T, not T^2. Scores are kept times log2(e),
+ * for exp2.
  *
- * Class tokens make T one more than a multiple of the vectors' length. Scores of up to FEW queries
- * beyond whole vectors are therefore single dot products, not a vector mostly empty.
+ * Class tokens make T one more than a multiple of the vectors' length. Up to FEW queries beyond
+ * whole vectors are therefore single dot products, and not a vector that is mostly empty.
  *
- * A head is one thread's work from begin to end, which makes results independent of their number.
+ * One thread works on a head from begin to end, so results do not depend on the number of threads.
  */
 #include "kernels/cpu/attention_softmax.h"
 #include "kernels/cpu/attention_work.h"

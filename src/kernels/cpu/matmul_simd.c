@@ -1,15 +1,15 @@
-/* Linear layers: c[M,N] = a[M,K] b[K,N] three times over, on one micro-kernel.
+/* Linear layers: three products of the form c[M,N] = a[M,K] b[K,N], on one micro-kernel.
  *
- * The micro-kernel keeps a tile of MR x NR sums in registers and, for every k, multiplies MR values
- * of the left operand by two vectors of the right one, both packed (matmul_pack.h).
+ * The micro-kernel keeps a tile of MR x NR sums in registers. For every k it multiplies MR values
+ * of the left operand by two vectors of the right one; both are packed (matmul_pack.h).
  *
- * The threads of a team pack the right operand together, once, into memory that the device keeps
- * for it. Then each takes groups of panels: it packs them into its second cache and multiplies one
- * after the other by all slivers. A finished tile goes through the epilogue while it is in the
- * first cache: bias, residual, GELU or its derivative.
+ * The threads of a team pack the right operand together, once, into memory of the device. Then each
+ * thread takes groups of panels, packs them into its second cache, and multiplies one panel after
+ * the other by all slivers. A finished tile gets bias, residual, GELU or its derivative while it is
+ * in the first cache.
  *
- * K is cut into blocks of equal size, at most MAX_K long, which are added one after the other. That
- * depends on K alone, and an element is one thread's work from begin to end: the number of threads
+ * K is cut into blocks of equal size, at most MAX_K long, which are added in order. The cut depends
+ * on K alone, and one thread computes an element from begin to end. The number of threads therefore
  * cannot change a bit. */
 #ifdef _OPENMP
 #include <omp.h>

@@ -1,10 +1,10 @@
 /* Attention (Vaswani et al., arXiv 1706.03762). For every image and head, with one row of q, k, v
- * per token:   s = q k^T / sqrt(D),   p = softmax of each row of s,   o = p v.
+ * per token: s = q k^T / sqrt(D), p = softmax of each row of s, o = p v.
  *
- * Only the logarithm of the softmax denominator is kept; the backward pass computes p again from
- * it. Backward, for each query row t:   dp = do v^T,   ds = p * (dp - sum(dp * p)),   and since the
- * rows of o are p v, sum(dp * p) = sum(do * o). Then dq = ds k, dk = ds^T q (both / sqrt(D)) and
- * dv = p^T do. The scratch holds a row of p or ds, and dk, dv of one head, all in double. */
+ * The forward pass keeps only the logarithm of the softmax denominator; the backward pass computes
+ * p again from it. For each query row t it takes dp = do v^T and ds = p * (dp - sum(dp * p)). Since
+ * the rows of o are p v, sum(dp * p) = sum(do * o). Then dq = ds k, dk = ds^T q (both / sqrt(D))
+ * and dv = p^T do. The scratch holds a row of p or ds, and dk and dv of one head, all in double. */
 #include "kernels/ref/ref.h"
 
 /* Rows of one image and head lie `step` elements apart. */
