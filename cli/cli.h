@@ -49,6 +49,8 @@ typedef struct Call {
  * (already reported). Free in either case. */
 int call_parse(Call *c, const char *command, MaeCommand id, int argc, char **argv);
 void call_free(Call *c);
+/* The word of an option that is a choice. */
+const char *option_word(const MaeOptions *o, MaeCommand id, const char *name);
 /* GO_ON when value is there, otherwise reports that `what` is needed. */
 int call_need(const char *command, const char *value, const char *what);
 /* GO_ON when there are no positional arguments. */

@@ -4,14 +4,15 @@
 
 #include "cli.h"
 
-enum { POOL_ALL = 2 }; /* "all" among the choices of --pool */
-
 /* --- results ---------------------------------------------------------------------------------- */
 
-/* Of the features: what --pool says; "mean", "cls" or "all". */
 static const char *pool_name(const MaeOptions *o) {
-    static const char *const names[] = {"mean", "cls", "all"};
-    return names[o->pool];
+    return option_word(o, MAE_COMMAND_FEATURES, "pool");
+}
+
+/* All tokens of an image, and not one vector. */
+static bool gives_tokens(const MaeOptions *o) {
+    return o->out && strcmp(pool_name(o), "all") == 0;
 }
 
 /* The block whose attention is pictured. */
@@ -38,7 +39,7 @@ static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
     if (names) json_text(j, "names", names);
     json_count(j, "rows", f->rows);
     json_count(j, "unreadable", f->unreadable);
-    if (o->out && o->pool == POOL_ALL) json_count(j, "tokens", 1 + info->patches);
+    if (gives_tokens(o)) json_count(j, "tokens", 1 + info->patches);
     if (o->out) {
         json_count(j, "columns", info->embed_dim);
         json_count(j, "width", info->embed_dim);
@@ -55,7 +56,7 @@ static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
 
 static void print_features(FILE *to, const MaeOptions *o, const MaeModelInfo *info,
                            const MaeFeatures *f) {
-    if (o->out && o->pool == POOL_ALL)
+    if (gives_tokens(o))
         fprintf(to, "%s: %lld rows of %lld tokens of %lld values\n", o->out, (long long)f->rows,
                 (long long)info->patches + 1, (long long)info->embed_dim);
     else if (o->out)

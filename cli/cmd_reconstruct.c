@@ -4,7 +4,7 @@
 /* Where a norm-pix model gets the mean and deviation of a patch from; "" for other targets. */
 static const char *statistics(const MaeOptions *o, const MaeModelInfo *info) {
     if (info->target[0] != 'n') return "";
-    return o->stats == 1 ? "interpolated" : "true";
+    return option_word(o, MAE_COMMAND_RECONSTRUCT, "stats");
 }
 
 static int print_result_json(const Call *c, const MaeModelInfo *info, double loss) {

@@ -26,6 +26,11 @@ static const MaeOption *find(MaeCommand id, const char *name) {
     return NULL;
 }
 
+const char *option_word(const MaeOptions *o, MaeCommand id, const char *name) {
+    const MaeOption *row = find(id, name);
+    return row->choices[*(const int *)((const char *)o + row->offset)];
+}
+
 /* After '=', or the next word unless that is an option itself. NULL: there is none. */
 static const char *value_of(Parser *p, const char *equals) {
     if (equals) return equals + 1;

@@ -29,7 +29,7 @@ Status checkpoint_write(const char *path, const Vit *v, const CheckpointNotes *n
 /* What a person can add about a file that does not say it; 0 and -1: nothing. */
 typedef struct CheckpointHints {
     int64_t heads, decoder_heads;
-    int target;             /* a TargetKind, -1 */
+    ReadTarget target;
     const char *prefix;     /* which model of a file that holds several; NULL: the first */
     const char *mean, *std; /* lists that count more than what the file says; NULL */
     bool describe_only;     /* heads that nobody says are 0, what is refused is said in `refused` */

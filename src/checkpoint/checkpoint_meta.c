@@ -9,11 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-
-static const char *const TARGETS[] = {"pixel", "norm-pix", "pca"};
-static const char *const MASKS[] = {"random", "block", "grid"};
-static const char *const HEADS[] = {"none", "linear", "probe"};
-static const char *const POOLS[] = {"mean", "cls"};
+#include "base/words.h"
 
 /* --- metadata out ----------------------------------------------------------------------------- */
 
@@ -51,7 +47,7 @@ static void put_config(Meta *m, const ModelConfig *c) {
     meta_put_int(m, "decoder_heads", c->decoder_heads);
     meta_put_real(m, "mlp_ratio", c->mlp_ratio);
     meta_put_real(m, "norm_eps", c->norm_eps);
-    meta_put(m, "target", TARGETS[c->target]);
+    meta_put(m, "target", target_words[c->target]);
     meta_put_int(m, "pca_components", c->pca_components);
     meta_put_int(m, "mask_token_in_encoder", c->mask_token_in_encoder);
     put_floats(m, "pixel_mean", c->mean, c->channels);
@@ -60,9 +56,9 @@ static void put_config(Meta *m, const ModelConfig *c) {
 
 /* Texts of the heap are copied to the arena. */
 static void put_classes(Meta *m, const ModelConfig *c, const CheckpointNotes *n) {
-    meta_put(m, "head", HEADS[c->head]);
+    meta_put(m, "head", head_words[c->head]);
     if (c->head == HEAD_NONE) return;
-    meta_put(m, "pool", POOLS[c->pool]);
+    meta_put(m, "pool", pool_words[c->pool]);
     meta_put_int(m, "classes", c->classes);
     meta_put_int(m, "averaged", n->averaged);
     if (n->top1 >= 0) meta_put_real(m, "top1", n->top1);
@@ -74,7 +70,7 @@ static void put_classes(Meta *m, const ModelConfig *c, const CheckpointNotes *n)
 
 static void put_notes(Meta *m, const CheckpointNotes *n) {
     meta_put(m, "model", n->preset);
-    meta_put(m, "mask", MASKS[n->mask]);
+    meta_put(m, "mask", mask_words[n->mask]);
     meta_put_real(m, "mask_ratio", n->mask_ratio);
     meta_put_int(m, "epochs", n->epochs);
     meta_put_int(m, "step", n->step);
@@ -140,13 +136,13 @@ Status meta_get_real(const TensorFile *f, const char *key, double *out, Error *e
     return MAE_OK;
 }
 
-static Status get_word(const TensorFile *f, const char *key, const char *const *words, int n,
-                       int *out, Error *err) {
+static Status get_word(const TensorFile *f, const char *key, const char *const *words, int *out,
+                       Error *err) {
     const char *text;
     Status status = need(f, key, &text, err);
     if (status != MAE_OK) return status;
-    for (*out = 0; *out < n; (*out)++)
-        if (strcmp(words[*out], text) == 0) return MAE_OK;
+    *out = word_find(words, text);
+    if (*out >= 0) return MAE_OK;
     return fail(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", which is not known here",
                 tensorfile_path(f), key, text);
 }
@@ -183,7 +179,7 @@ static Status config_from_meta(const TensorFile *f, ModelConfig *c, Error *err) 
     TRY(meta_get_int(f, "decoder_heads", &c->decoder_heads, err));
     TRY(meta_get_real(f, "mlp_ratio", &c->mlp_ratio, err));
     TRY(meta_get_real(f, "norm_eps", &c->norm_eps, err));
-    TRY(get_word(f, "target", TARGETS, 3, &target, err));
+    TRY(get_word(f, "target", target_words, &target, err));
     TRY(meta_get_int(f, "pca_components", &c->pca_components, err));
     TRY(meta_get_int(f, "mask_token_in_encoder", &flag, err));
     c->target = (TargetKind)target;
@@ -205,10 +201,10 @@ static Status head_from_meta(const TensorFile *f, ModelConfig *c, CheckpointNote
     int64_t averaged = 0;
     n->top1 = -1;
     if (!tensorfile_meta(f, "head")) return MAE_OK;
-    TRY(get_word(f, "head", HEADS, 3, &word, err));
+    TRY(get_word(f, "head", head_words, &word, err));
     c->head = (HeadKind)word;
     if (c->head == HEAD_NONE) return MAE_OK;
-    TRY(get_word(f, "pool", POOLS, 2, &word, err));
+    TRY(get_word(f, "pool", head_pool_words, &word, err));
     c->pool = (PoolKind)word;
     TRY(meta_get_int(f, "classes", &c->classes, err));
     TRY(meta_get_int(f, "averaged", &averaged, err));
@@ -231,7 +227,7 @@ static Status notes_from_meta(const TensorFile *f, CheckpointNotes *n, Error *er
     *n = (CheckpointNotes){0};
     TRY(need(f, "model", &preset, err));
     snprintf(n->preset, sizeof n->preset, "%.31s", preset);
-    TRY(get_word(f, "mask", MASKS, 3, &mask, err));
+    TRY(get_word(f, "mask", mask_words, &mask, err));
     n->mask = (MaskKind)mask;
     TRY(meta_get_real(f, "mask_ratio", &n->mask_ratio, err));
     TRY(meta_get_int(f, "epochs", &n->epochs, err));

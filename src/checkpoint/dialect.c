@@ -7,10 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *dialect_name(Dialect d) {
-    static const char *const names[] = {"official", "hf v4", "hf v5", "hf dinov2", "mmpretrain"};
-    return names[d];
-}
+WORDS_DEFINE(Dialect, dialect_words, DIALECT_WORDS)
 
 /* --- spelling --------------------------------------------------------------------------------- */
 

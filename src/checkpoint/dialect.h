@@ -11,16 +11,15 @@
 #include "formats/tensorfile.h"
 #include "model/vit.h"
 
-typedef enum Dialect {
-    DIALECT_OFFICIAL,
-    DIALECT_HF4,
-    DIALECT_HF5,
-    DIALECT_HF_DINOV2,
-    DIALECT_MMPRETRAIN,
-    DIALECT_COUNT
-} Dialect;
+#define DIALECT_WORDS(X)                                                                           \
+    X(DIALECT_OFFICIAL, "official")                                                                \
+    X(DIALECT_HF4, "hf v4")                                                                        \
+    X(DIALECT_HF5, "hf v5")                                                                        \
+    X(DIALECT_HF_DINOV2, "hf dinov2")                                                              \
+    X(DIALECT_MMPRETRAIN, "mmpretrain")
+WORDS_DECLARE(Dialect, dialect_words, DIALECT_WORDS)
+enum { DIALECT_COUNT = DIALECT_MMPRETRAIN + 1 };
 
-const char *dialect_name(Dialect d); /* "official", "hf v4", ... */
 bool dialect_is_hf(Dialect d);
 
 /* A model in a file. */

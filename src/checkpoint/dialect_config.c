@@ -20,7 +20,7 @@ static Status need(const DialectFile *d, const char *param, int n_dims, const Te
     *out = dialect_find(d, param);
     if (!*out)
         return fail(err, MAE_FORMAT, "%s (%s): tensor %s is missing%s", tensorfile_path(d->file),
-                    dialect_name(d->dialect), dialect_wanted(d, param, text, sizeof text),
+                    dialect_words[d->dialect], dialect_wanted(d, param, text, sizeof text),
                     what_lacks_it(param));
     if ((*out)->refusal != NULL) return tensorfile_check(d->file, *out, err);
     if ((*out)->shape.n_dims == n_dims) return MAE_OK;

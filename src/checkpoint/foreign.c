@@ -50,11 +50,10 @@ int64_t foreign_fact_count(const CheckpointFile *c, const char *key) {
 static const char *find_published(bool (*fits)(const ModelConfig *preset, const char *name,
                                                const CheckpointFile *c),
                                   const CheckpointFile *c, ModelConfig *preset) {
-    Error ignored = {0};
-    for (int i = 0; model_preset_name(i); i++)
-        if (model_preset(model_preset_name(i), preset, &ignored) == MAE_OK &&
-            fits(preset, model_preset_name(i), c))
-            return model_preset_name(i);
+    for (int i = 0; model_size_words[i]; i++) {
+        *preset = model_preset((ModelSize)i);
+        if (fits(preset, model_size_words[i], c)) return model_size_words[i];
+    }
     return NULL;
 }
 
@@ -177,8 +176,8 @@ static void set_target(CheckpointFile *c, const Facts *f) {
     const char *published = arg(c, "norm_pix_loss"), *fact = meta_fact(c->file, "target");
     c->config.target = TARGET_PIXEL;
     if (c->config.decoder_depth == 0) return;
-    if (f->hints && f->hints->target >= 0)
-        c->config.target = (TargetKind)f->hints->target;
+    if (f->hints && f->hints->target != READ_AS_SAID)
+        c->config.target = f->hints->target == READ_PIXEL ? TARGET_PIXEL : TARGET_NORM_PIX;
     else if (json_is_boolean(hf))
         c->config.target = json_is_true(hf) ? TARGET_NORM_PIX : TARGET_PIXEL;
     else if (fact)
@@ -292,7 +291,7 @@ static Status check_model(CheckpointFile *c, const Facts *f, Error *err) {
 }
 
 static void say(const CheckpointFile *c) {
-    const char *path = tensorfile_path(c->file), *dialect = dialect_name(c->dialect.dialect);
+    const char *path = tensorfile_path(c->file), *dialect = dialect_words[c->dialect.dialect];
     if (*c->done) log_line(LOG_INFO, "%s (%s): %s", path, dialect, c->done);
     if (*c->unknown)
         log_line(c->doubtful ? LOG_WARNING : LOG_INFO, "%s (%s): %s", path, dialect, c->unknown);

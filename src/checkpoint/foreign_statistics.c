@@ -58,7 +58,7 @@ void foreign_set_statistics(CheckpointFile *c, const Facts *f) {
         statistics_of_mmengine(tensorfile_meta(c->file, "meta.cfg"), m))
         return;
     if (f->origin != ORIGIN_UNKNOWN && m->channels == 3)
-        foreign_assume(c, "pixel statistics of ImageNet, as %s has them", origin_name(f->origin));
+        foreign_assume(c, "pixel statistics of ImageNet, as %s has them", origin_words[f->origin]);
     else
         assume_statistics(c, f);
 }

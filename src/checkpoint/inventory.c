@@ -9,10 +9,7 @@
 #include "base/text.h"
 #include "checkpoint/family.h"
 
-const char *tensor_use_name(TensorUse use) {
-    static const char *const names[] = {"read", "ignored", "refused", "outside"};
-    return names[use];
-}
+WORDS_DEFINE(TensorUse, tensor_use_words, TENSOR_USE_WORDS)
 
 /* --- what a model is made of ------------------------------------------------------------------ */
 

@@ -7,15 +7,13 @@
 
 #include "checkpoint/dialect.h"
 
-typedef enum TensorUse {
-    TENSOR_READ,
-    TENSOR_IGNORED,
-    TENSOR_REFUSED,
-    TENSOR_OUTSIDE,
-    TENSOR_USES
-} TensorUse;
-
-const char *tensor_use_name(TensorUse use); /* "read", "ignored" ... */
+#define TENSOR_USE_WORDS(X)                                                                        \
+    X(TENSOR_READ, "read")                                                                         \
+    X(TENSOR_IGNORED, "ignored")                                                                   \
+    X(TENSOR_REFUSED, "refused")                                                                   \
+    X(TENSOR_OUTSIDE, "outside")
+WORDS_DECLARE(TensorUse, tensor_use_words, TENSOR_USE_WORDS)
+enum { TENSOR_USES = TENSOR_OUTSIDE + 1 };
 
 typedef struct TensorVerdict {
     TensorUse use;

@@ -7,10 +7,7 @@
 
 #include "base/memory.h"
 
-const char *origin_name(Origin o) {
-    static const char *const names[] = {"", "facebookresearch/mae", "MoCo v3"};
-    return names[o];
-}
+WORDS_DEFINE(Origin, origin_words, ORIGIN_WORDS)
 
 /* --- fixed positions -------------------------------------------------------------------------- */
 

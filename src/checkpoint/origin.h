@@ -5,15 +5,16 @@
 
 #include "checkpoint/checkpoint.h"
 
-typedef enum Origin {
-    ORIGIN_UNKNOWN,
-    ORIGIN_MAE, /* facebookresearch/mae: its options, a decoder, or its fixed positions */
-    ORIGIN_MOCO /* MoCo v3: its prefixes, or its fixed positions, which count rows first */
-} Origin;
+/* MAE: facebookresearch/mae, by its options, a decoder, or its fixed positions. MOCO: by its
+ * prefixes, or its fixed positions, which count rows first. */
+#define ORIGIN_WORDS(X)                                                                            \
+    X(ORIGIN_UNKNOWN, "")                                                                          \
+    X(ORIGIN_MAE, "facebookresearch/mae")                                                          \
+    X(ORIGIN_MOCO, "MoCo v3")
+WORDS_DECLARE(Origin, origin_words, ORIGIN_WORDS)
 
 /* Of a file whose dialect and sizes are known; reads the positions when names say nothing. */
 Origin origin_of(const CheckpointFile *c);
-const char *origin_name(Origin o);
 
 /* Heads by the names that timm, DeiT and others give their models ("vit_small_patch16_224"); 0: the
  * name says nothing about a model of this width. */

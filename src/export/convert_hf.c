@@ -43,8 +43,9 @@ static void add_labels(json_t *o, const CheckpointFile *in) {
     json_object_set_new(o, "label2id", numbers);
 }
 
-static json_t *model_config(const CheckpointFile *in, int dtype) {
-    static const char *const dtypes[] = {"float32", "float16", "bfloat16"};
+static json_t *model_config(const CheckpointFile *in, DType dtype) {
+    static const char *const dtypes[] = {
+        [DTYPE_F32] = "float32", [DTYPE_F16] = "float16", [DTYPE_BF16] = "bfloat16"};
     const ModelConfig *c = &in->config;
     bool mae = c->decoder_depth > 0, classifier = c->head != HEAD_NONE;
     const char *architecture = mae          ? "ViTMAEForPreTraining"
@@ -126,7 +127,7 @@ done:
     return status;
 }
 
-Status convert_hf_configs(const char *folder, const CheckpointFile *in, int dtype, Error *err) {
+Status convert_hf_configs(const char *folder, const CheckpointFile *in, DType dtype, Error *err) {
     Status status = write_json(folder, "config.json", model_config(in, dtype), err);
     if (status != MAE_OK) return status;
     return write_json(folder, "preprocessor_config.json", processor_config(&in->config), err);

@@ -9,7 +9,7 @@
 Status convert_hf_check_folder(const char *folder, Error *err);
 
 /* FOLDER/config.json (ViTMAEForPreTraining, ViTForImageClassification or ViTModel) and
- * FOLDER/preprocessor_config.json. dtype: 0 float32, 1 float16, 2 bfloat16. */
-Status convert_hf_configs(const char *folder, const CheckpointFile *in, int dtype, Error *err);
+ * FOLDER/preprocessor_config.json. dtype: F32, F16 or BF16. */
+Status convert_hf_configs(const char *folder, const CheckpointFile *in, DType dtype, Error *err);
 
 #endif

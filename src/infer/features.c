@@ -25,7 +25,6 @@ struct Encoder {
 /* --- building --------------------------------------------------------------------------------- */
 
 static Status check(const ModelConfig *c, EncoderOptions o, Error *err) {
-    static const char *const pools[] = {"mean", "cls", "all"};
     if (o.block < 0 || o.block > c->depth)
         return fail(err, MAE_USAGE,
                     "--block %lld: the model has %lld blocks; choose 1 to %lld, or 0 for the "
@@ -36,7 +35,7 @@ static Status check(const ModelConfig *c, EncoderOptions o, Error *err) {
                 "--pool %s: this classifier was trained with --pool %s, so its features after the "
                 "final norm are those; use --pool %s, or mae features with --block N for tokens "
                 "before that norm",
-                pools[o.pool], pools[c->pool], pools[c->pool]);
+                pool_words[o.pool], pool_words[c->pool], pool_words[c->pool]);
 }
 
 static void build(Encoder *e) {

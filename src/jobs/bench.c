@@ -23,19 +23,18 @@ static double median(double *seconds, int64_t n) {
 
 void bench_describe(const BenchWork *w, const MaeOptions *o, double *seconds, double peak,
                     MaeBenchStep *out) {
-    static const char *const tasks[] = {"pretrain", "finetune", "features"};
     const ModelConfig *c = &w->config;
     int64_t resident = process_rss_bytes(), most = process_peak_rss_bytes();
     CheckpointNotes notes;
     double B = (double)w->batch, flops = bench_work_flops(w);
     double middle = median(seconds, w->repetitions);
     setup_notes(o, c, &notes);
-    *out = (MaeBenchStep){.task = tasks[w->task],
+    *out = (MaeBenchStep){.task = bench_task_words[w->task],
                           .batch = w->batch,
                           .threads = w->device->n_threads,
                           .steps = w->repetitions,
-                          .device = o->device == 0 ? "cpu" : "ref",
-                          .precision = "fp32",
+                          .device = device_words[o->device],
+                          .precision = precision_words[o->precision],
                           .images_per_s_median = B / middle,
                           .images_per_s_best = B / seconds[0],
                           .gflop_per_image = flops / B * 1e-9,

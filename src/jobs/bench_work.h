@@ -10,9 +10,6 @@
 
 #define BENCH_MAX_REPETITIONS 1000
 
-/* In the order of the choices of --task. */
-typedef enum BenchTask { BENCH_PRETRAIN, BENCH_FINETUNE, BENCH_FEATURES } BenchTask;
-
 typedef struct BenchWork {
     BenchTask task;
     int64_t batch, repetitions;

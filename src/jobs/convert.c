@@ -19,8 +19,6 @@
 #include "jobs/setup.h"
 #include "jobs/verify.h"
 
-typedef enum Destination { TO_OFFICIAL, TO_TIMM, TO_HF, TO_ONNX, TO_MAE } Destination;
-
 #define FOLD_EPS 1e-6 /* of the probe's batch norm */
 
 /* A tensor that is written. */
@@ -29,6 +27,11 @@ typedef struct Item {
     int part, n_parts; /* query, key, value of qkv */
     bool folded;       /* the linear layer of a probe with its batch norm in it */
 } Item;
+
+static const DType TYPES[] = {[STORE_F32] = DTYPE_F32,
+                              [STORE_F16] = DTYPE_F16,
+                              [STORE_BF16] = DTYPE_BF16,
+                              [STORE_I8] = DTYPE_I8};
 
 typedef struct Conversion {
     const MaeOptions *options;
@@ -60,8 +63,7 @@ static void note(Conversion *c, const char *format, ...) {
 /* --- what is written -------------------------------------------------------------------------- */
 
 static DType stored_type(const Conversion *c, const char *name) {
-    static const DType types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
-    return text_ends_with(name, "num_batches_tracked") ? DTYPE_I64 : types[c->options->dtype];
+    return text_ends_with(name, "num_batches_tracked") ? DTYPE_I64 : TYPES[c->options->dtype];
 }
 
 static Status add(Conversion *c, const char *name, Item item, Error *err) {
@@ -107,7 +109,7 @@ static Status list_param(Conversion *c, const Param *p, Error *err) {
     snprintf(plain, sizeof plain, "%s%s", folded ? "head." : "", folded ? p->name + 7 : p->name);
     int n = dialect_spell(c->dialect, plain, names);
     if (n == 0)
-        return fail(err, MAE_UNSUPPORTED, "%s has no place for %s", dialect_name(c->dialect),
+        return fail(err, MAE_UNSUPPORTED, "%s has no place for %s", dialect_words[c->dialect],
                     p->name);
     for (int i = 0; i < n; i++) {
         /* The models of transformers that are only an encoder save without "vit.". */
@@ -292,7 +294,7 @@ static Status convert_tensors(Conversion *c, const char *out, Error *err) {
     if (c->to == TO_HF) {
         TRY(convert_hf_check_folder(out, err));
         TRY(file_make_directories(out, err));
-        TRY(convert_hf_configs(out, c->in, c->options->dtype, err));
+        TRY(convert_hf_configs(out, c->in, TYPES[c->options->dtype], err));
     }
     path = c->to == TO_HF ? mem_printf("%s/model.safetensors", out) : mem_strdup(out);
     if (!path) {
@@ -314,17 +316,16 @@ done:
 }
 
 static Status convert_onnx(Conversion *c, const char *out, Error *err) {
-    static const DType types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_I8};
     Status status = MAE_OK;
     Vit *v = NULL;
     const ModelConfig *m = &c->in->config;
     OnnxKind kind = m->head != HEAD_NONE ? ONNX_CLASSIFIER : ONNX_ENCODER;
-    if (c->options->part == 1) kind = ONNX_ENCODER;
-    if (c->options->part == 2) kind = ONNX_CLASSIFIER;
-    if (c->options->part == 3) kind = ONNX_RECONSTRUCTION;
+    if (c->options->part == PART_ENCODER) kind = ONNX_ENCODER;
+    if (c->options->part == PART_CLASSIFIER) kind = ONNX_CLASSIFIER;
+    if (c->options->part == PART_RECONSTRUCTION) kind = ONNX_RECONSTRUCTION;
     OnnxOptions x = {.kind = kind,
                      .batch = c->options->fixed_batch,
-                     .dtype = types[c->options->dtype],
+                     .dtype = TYPES[c->options->dtype],
                      .mask_ratio = c->in->notes.mask_ratio};
     TRY(vit_new(c->device, m, GRADIENTS_NONE, TUNE_ALL, &v, err));
     TRY(checkpoint_read(c->in, v, err));
@@ -354,11 +355,11 @@ static Status open_conversion(Conversion *c, const char *in, Error *err) {
     CheckpointHints hints = setup_hints(c->options);
     c->arena = arena_new();
     if (!c->arena) return fail(err, MAE_MEMORY, "no memory to convert %s", in);
-    TRY(device_open("cpu", (int)c->options->threads, NULL, &c->device, err));
+    TRY(device_open(device_words[DEVICE_CPU], (int)c->options->threads, NULL, &c->device, err));
     TRY(checkpoint_open(in, &hints, &c->in, err));
     TRY(vit_describe(c->device, &c->in->config, GRADIENTS_NONE, TUNE_ALL, &c->model, err));
     snprintf(c->result->from, sizeof c->result->from, "%s",
-             c->in->native ? "mae.c" : dialect_name(c->in->dialect.dialect));
+             c->in->native ? "mae.c" : dialect_words[c->in->dialect.dialect]);
     note_left_out(c);
     if (*c->in->done) note(c, "%s", c->in->done);
     if (*c->in->unknown) note(c, "%s", c->in->unknown);
@@ -399,16 +400,15 @@ done:
 
 Status convert_file(const char *in, const char *out, const MaeOptions *o, MaeConversion *result,
                     Error *err) {
-    static const Dialect dialects[] = {DIALECT_OFFICIAL, DIALECT_OFFICIAL, DIALECT_HF4,
-                                       DIALECT_OFFICIAL, DIALECT_OFFICIAL};
-    static const char *const names[] = {"official", "timm", "hf", "onnx", "mae.c"};
     Status status = MAE_OK;
-    Conversion c = {
-        .options = o, .to = (Destination)o->to, .dialect = dialects[o->to], .result = result};
-    if (c.to == TO_HF && o->hf_names == 1) c.dialect = DIALECT_HF5;
+    Conversion c = {.options = o, .to = (Destination)o->to, .result = result};
+    c.dialect = c.to != TO_HF                ? DIALECT_OFFICIAL
+                : o->hf_names == HF_NAMES_V5 ? DIALECT_HF5
+                                             : DIALECT_HF4;
     *result = (MaeConversion){.feature_change = -1, .prediction_change = -1, .logit_change = -1};
-    snprintf(result->to, sizeof result->to, "%s", names[o->to]);
-    if (o->dtype == 3 && c.to != TO_ONNX)
+    snprintf(result->to, sizeof result->to, "%s",
+             c.to == TO_MAE ? "mae.c" : destination_words[c.to]);
+    if (o->dtype == STORE_I8 && c.to != TO_ONNX)
         return fail(err, MAE_USAGE, "--dtype i8: 8-bit weights are for --to onnx only");
     TRY(check_destination(&c, out, err));
     TRY(open_conversion(&c, in, err));

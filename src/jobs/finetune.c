@@ -48,7 +48,7 @@ static bool was_given(const MaeOptions *o, const char *name) {
 
 static Status agree_on_names(const MaeOptions *o, const ModelConfig *c, const char *preset,
                              const char *path, Error *err) {
-    const char *model = model_preset_name(o->model);
+    const char *model = model_size_words[o->model];
     if (was_given(o, "mlp-ratio") && fabs(o->mlp_ratio - c->mlp_ratio) > 1e-9)
         return fail(err, MAE_USAGE,
                     "--mlp-ratio %g: %s has %g; leave the option out, or use --init none",
@@ -174,8 +174,7 @@ done:
 static OptimizerOptions optimizer_of(const Run *r) {
     const MaeOptions *o = &r->options;
     bool probe = r->config.head == HEAD_PROBE;
-    static const OptimizerKind kinds[] = {OPTIMIZER_ADAMW, OPTIMIZER_LARS, OPTIMIZER_SGD};
-    return (OptimizerOptions){.kind = probe ? kinds[o->optimizer] : OPTIMIZER_ADAMW,
+    return (OptimizerOptions){.kind = probe ? (OptimizerKind)o->optimizer : OPTIMIZER_ADAMW,
                               .beta1 = o->beta1,
                               .beta2 = o->beta2,
                               .eps = 1e-8,
@@ -196,7 +195,6 @@ static LabelledOptions batch_options(const Run *r) {
     const MaeOptions *o = &r->options;
     const LoaderOptions *l = &r->loader_options;
     const Tuning *t = r->task_data;
-    static const MixMode modes[] = {MIX_BATCH, MIX_PAIR, MIX_ELEM};
     return (LabelledOptions){.batch = o->batch,
                              .drop_path = o->drop_path,
                              .smoothing = o->label_smoothing,
@@ -204,7 +202,7 @@ static LabelledOptions batch_options(const Run *r) {
                                      .cutmix = o->cutmix,
                                      .probability = o->mix_prob,
                                      .switch_probability = o->mix_switch_prob,
-                                     .mode = modes[o->mix_mode]},
+                                     .mode = (MixMode)o->mix_mode},
                              .seed = (uint64_t)o->seed,
                              .float_images = l->mean != NULL,
                              .from_features = o->cache_features != 0,

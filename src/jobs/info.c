@@ -9,8 +9,6 @@
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
 
-static const char *const TARGETS[] = {"pixel", "norm-pix", "pca"};
-
 /* With what becomes of each, where the file could be described. */
 static json_t *tensor_list(const CheckpointFile *c, const TensorFile *f, int64_t *total) {
     bool known = c && c->config.embed_dim > 0;
@@ -23,7 +21,7 @@ static json_t *tensor_list(const CheckpointFile *c, const TensorFile *f, int64_t
         json_t *entry = json_pack("{so ss so}", "name", json_name(t->name), "dtype",
                                   tensorfile_type(t), "shape", shape);
         if (known)
-            json_object_set_new(entry, "use", json_string(tensor_use_name(c->verdicts[i].use)));
+            json_object_set_new(entry, "use", json_string(tensor_use_words[c->verdicts[i].use]));
         if (known && c->verdicts[i].why)
             json_object_set_new(entry, "why", json_string(c->verdicts[i].why));
         json_array_append_new(list, entry);
@@ -38,7 +36,7 @@ static json_t *use_counts(const CheckpointFile *c) {
     json_t *counts = json_object();
     for (size_t i = 0; i < tensorfile_count(c->file); i++) n[c->verdicts[i].use]++;
     for (int k = 0; k < TENSOR_USES; k++)
-        json_object_set_new(counts, tensor_use_name((TensorUse)k), json_integer((json_int_t)n[k]));
+        json_object_set_new(counts, tensor_use_words[k], json_integer((json_int_t)n[k]));
     return counts;
 }
 
@@ -47,7 +45,7 @@ static json_t *model_list(const DialectModels *m) {
     json_t *list = json_array();
     for (size_t i = 0; i < m->n; i++)
         json_array_append_new(list, json_pack("{so ss}", "prefix", json_name(m->model[i].prefix),
-                                              "dialect", dialect_name(m->model[i].dialect)));
+                                              "dialect", dialect_words[m->model[i].dialect]));
     return list;
 }
 
@@ -73,7 +71,6 @@ static json_t *float_list(const float *v, int64_t n) {
 
 static json_t *model_json(const CheckpointFile *c) {
     const ModelConfig *m = &c->config;
-    static const char *const heads[] = {"none", "linear", "probe"};
     json_t *o = json_pack(
         "{sI sI sI sI sI sI sI sf sf}", "image_height", (json_int_t)m->image_height, "image_width",
         (json_int_t)m->image_width, "channels", (json_int_t)m->channels, "patch",
@@ -88,10 +85,10 @@ static json_t *model_json(const CheckpointFile *c) {
         json_object_set_new(o, "decoder_embed_dim", json_integer((json_int_t)m->decoder_embed_dim));
         json_object_set_new(o, "decoder_depth", json_integer((json_int_t)m->decoder_depth));
         json_object_set_new(o, "decoder_heads", json_integer((json_int_t)m->decoder_heads));
-        json_object_set_new(o, "target", json_string(TARGETS[m->target]));
+        json_object_set_new(o, "target", json_string(target_words[m->target]));
         json_object_set_new(o, "mask_ratio", json_real(c->notes.mask_ratio));
     }
-    json_object_set_new(o, "head", json_string(heads[m->head]));
+    json_object_set_new(o, "head", json_string(head_words[m->head]));
     if (m->head != HEAD_NONE) {
         json_object_set_new(o, "classes", json_integer((json_int_t)m->classes));
         json_object_set_new(o, "pool", json_string(m->pool == POOL_MEAN ? "mean" : "cls"));
@@ -105,7 +102,7 @@ static void set_text(json_t *o, const char *key, const char *text) {
 
 static void describe_model(json_t *root, const CheckpointFile *c) {
     json_object_set_new(root, "dialect",
-                        json_string(c->native ? "mae.c" : dialect_name(c->dialect.dialect)));
+                        json_string(c->native ? "mae.c" : dialect_words[c->dialect.dialect]));
     if (c->config.embed_dim > 0) {
         json_object_set_new(root, "model", json_string(c->notes.preset));
         json_object_set_new(root, "config", model_json(c));
@@ -144,7 +141,7 @@ static Status describe(const CheckpointFile *c, const TensorFile *f, const Error
 
 Status file_info(const char *path, const MaeOptions *o, char **json, Error *err) {
     Status status = MAE_OK;
-    CheckpointHints hints = o ? setup_hints(o) : (CheckpointHints){.target = -1};
+    CheckpointHints hints = o ? setup_hints(o) : (CheckpointHints){0};
     CheckpointFile *c = NULL;
     TensorFile *f = NULL;
     char *file = NULL;

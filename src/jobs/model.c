@@ -8,8 +8,6 @@
 
 #define IMAGES_GIVEN "images given"
 
-static const char *const TARGETS[] = {"pixel", "norm-pix", "pca"};
-
 static Status read_model(const char *path, const CheckpointHints *hints, MaeModel *m, Error *err) {
     Status status = MAE_OK;
     CheckpointFile *file = NULL;
@@ -45,8 +43,8 @@ done:
 
 Status model_open(const MaeOptions *o, MaeModel **out, Error *err) {
     CheckpointHints hints = setup_hints(o);
-    Status status = model_load(o->checkpoint, o->device == 0 ? "cpu" : "ref", (int)o->threads,
-                               &hints, out, err);
+    Status status =
+        model_load(o->checkpoint, device_words[o->device], (int)o->threads, &hints, out, err);
     if (status == MAE_OK) (*out)->max_pixels = o->max_pixels;
     return status;
 }
@@ -106,5 +104,5 @@ void model_info(const MaeModel *m, MaeModelInfo *out) {
                           .has_decoder = c->decoder_depth > 0,
                           .classes = c->head == HEAD_NONE ? 0 : c->classes};
     snprintf(out->name, sizeof out->name, "%s", m->notes.preset);
-    snprintf(out->target, sizeof out->target, "%s", TARGETS[c->target]);
+    snprintf(out->target, sizeof out->target, "%s", target_words[c->target]);
 }

@@ -37,18 +37,17 @@ static Status agree(const MaeOptions *o, const char *option, int64_t given, int6
 /* --model stands for width, depth and heads, but for those that are given beside it. */
 static Status agree_model(const MaeOptions *o, const CheckpointFile *file, Error *err) {
     const ModelConfig *c = &file->config;
-    const char *name = model_preset_name(o->model);
+    ModelConfig p = model_preset((ModelSize)o->model);
     char there[96];
-    ModelConfig p;
-    Status status = model_preset(name, &p, err);
-    if (status != MAE_OK || !is_given(o, "model")) return status;
+    if (!is_given(o, "model")) return MAE_OK;
     if ((is_given(o, "embed-dim") || p.embed_dim == c->embed_dim) &&
         (is_given(o, "depth") || p.depth == c->depth) &&
         (is_given(o, "heads") || p.heads == c->heads))
         return MAE_OK;
     snprintf(there, sizeof there, "width %" PRId64 ", depth %" PRId64 ", heads %" PRId64,
              c->embed_dim, c->depth, c->heads);
-    return contradicts("model", name, tensorfile_path(file->file), there, err);
+    return contradicts("model", model_size_words[o->model], tensorfile_path(file->file), there,
+                       err);
 }
 
 static Status agree_sizes(const MaeOptions *o, const CheckpointFile *file, Error *err) {
@@ -89,36 +88,28 @@ static void override_size(int64_t *field, int64_t value) {
 }
 
 /* That of the model by its name, as without --init. */
-static Status add_decoder(const MaeOptions *o, const char *preset, ModelConfig *c, Error *err) {
-    ModelConfig p;
-    Error unknown = {0};
-    Status status = model_preset(preset, &p, &unknown);
-    if (status != MAE_OK) status = model_preset(model_preset_name(o->model), &p, err);
-    if (status != MAE_OK) return status;
+static void add_decoder(const MaeOptions *o, const char *preset, ModelConfig *c) {
+    int named = word_find(model_size_words, preset);
+    ModelConfig p = model_preset((ModelSize)(named >= 0 ? named : o->model));
     c->decoder_embed_dim = p.decoder_embed_dim;
     c->decoder_depth = p.decoder_depth;
     c->decoder_heads = p.decoder_heads;
     override_size(&c->decoder_embed_dim, o->decoder_embed_dim);
     override_size(&c->decoder_depth, o->decoder_depth);
     override_size(&c->decoder_heads, o->decoder_heads);
-    return MAE_OK;
 }
 
 /* A decoder goes on predicting what it has predicted, unless it is told otherwise. */
 static Status set_target(MaeOptions *o, const CheckpointFile *file, ModelConfig *c, Error *err) {
-    static const char *const names[] = {"pixel", "norm-pix", "pca"};
     const ModelConfig *there = &file->config;
     bool given = is_given(o, "target"), decoder = there->decoder_depth > 0;
-    if (o->target > TARGET_PCA)
-        return fail(err, MAE_UNSUPPORTED,
-                    "--target token needs a tokenizer, which this version does not have");
     if (decoder && !given && !file->target_assumed) o->target = (int)there->target;
     c->target = (TargetKind)o->target;
     c->pca_components =
         decoder && there->target == TARGET_PCA ? there->pca_components : o->pca_components;
     if (decoder && (c->target == TARGET_PCA) != (there->target == TARGET_PCA))
-        return contradicts("target", names[c->target], tensorfile_path(file->file),
-                           names[there->target], err);
+        return contradicts("target", target_words[c->target], tensorfile_path(file->file),
+                           target_words[there->target], err);
     return MAE_OK;
 }
 
@@ -138,8 +129,10 @@ static Status configure_from(Run *r, const CheckpointFile *file, Error *err) {
     c->head = HEAD_NONE;
     c->classes = 0;
     TRY(agree_sizes(o, file, err));
-    TRY(c->decoder_depth > 0 ? agree_decoder(o, file, err)
-                             : add_decoder(o, file->notes.preset, c, err));
+    if (c->decoder_depth > 0)
+        TRY(agree_decoder(o, file, err));
+    else
+        add_decoder(o, file->notes.preset, c);
     if (is_given(o, "image-size")) {
         c->image_height = o->image_size[0];
         c->image_width = o->image_size[1];

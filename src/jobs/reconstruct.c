@@ -125,7 +125,8 @@ static Status session_draw(Session *s, const char *path, int64_t index, uint8_t 
                            Error *err) {
     Status status = MAE_OK;
     Image image = {0};
-    PictureOptions p = {.paste = s->options->paste != 0, .interpolated = s->options->stats == 1};
+    PictureOptions p = {.paste = s->options->paste != 0,
+                        .interpolated = s->options->stats == STATS_INTERPOLATED};
     TRY(load_pixels(s->model, path, s->options->max_pixels, &image, err));
     TRY(draw_masks(s->model, s->options, index, &s->masks));
     painter_draw(s->painter, image.pixels, s->masks.keep, s->masks.restore, s->masks.mask, p, dst,

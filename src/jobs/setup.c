@@ -12,8 +12,7 @@ static void override_size(int64_t *field, int64_t value) {
 }
 
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
-    Status status = model_preset(model_preset_name(o->model), c, err);
-    if (status != MAE_OK) return status;
+    *c = model_preset((ModelSize)o->model);
     override_size(&c->image_height, o->image_size[0]);
     override_size(&c->image_width, o->image_size[1]);
     override_size(&c->channels, o->channels);
@@ -25,34 +24,27 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
     override_size(&c->decoder_depth, o->decoder_depth);
     override_size(&c->decoder_heads, o->decoder_heads);
     if (o->mlp_ratio > 0) c->mlp_ratio = o->mlp_ratio;
-    if (o->target > TARGET_PCA)
-        return fail(
-            err, MAE_UNSUPPORTED,
-            "--target token needs a tokenizer, which this version does not have; use pixel, "
-            "norm-pix or pca");
     c->target = (TargetKind)o->target;
     if (c->target == TARGET_PCA) c->pca_components = o->pca_components;
     c->mask_token_in_encoder = o->mask_token_in_encoder != 0;
     statistics_default(c);
-    status = statistics_set(o->pixel_mean, o->pixel_std, c, err);
+    Status status = statistics_set(o->pixel_mean, o->pixel_std, c, err);
     return status == MAE_OK ? model_check(c, err) : status;
 }
 
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes) {
-    ModelConfig preset;
-    Error ignored = {0};
+    ModelConfig preset = model_preset((ModelSize)o->model);
     *notes = (CheckpointNotes){.mask = (MaskKind)o->mask, .mask_ratio = o->mask_ratio, .top1 = -1};
-    bool same = model_preset(model_preset_name(o->model), &preset, &ignored) == MAE_OK &&
-                preset.embed_dim == c->embed_dim && preset.depth == c->depth &&
-                preset.heads == c->heads;
+    bool same =
+        preset.embed_dim == c->embed_dim && preset.depth == c->depth && preset.heads == c->heads;
     snprintf(notes->preset, sizeof notes->preset, "%s",
-             same ? model_preset_name(o->model) : "custom");
+             same ? model_size_words[o->model] : "custom");
 }
 
 CheckpointHints setup_hints(const MaeOptions *o) {
     return (CheckpointHints){.heads = o->heads,
                              .decoder_heads = o->decoder_heads,
-                             .target = o->read_target - 1,
+                             .target = (ReadTarget)o->read_target,
                              .prefix = o->prefix,
                              .mean = o->pixel_mean,
                              .std = o->pixel_std};
@@ -118,21 +110,18 @@ static Augment augment_of(AugmentKind kind, const ModelConfig *c) {
 }
 
 Augment setup_augment(const MaeOptions *o, const ModelConfig *c) {
-    static const AugmentKind kinds[] = {AUGMENT_NONE, AUGMENT_CROP_FIXED, AUGMENT_CROP,
-                                        AUGMENT_CROP_JITTER, AUGMENT_CROP_ONCE};
-    Augment a = augment_of(kinds[o->augment], c);
+    Augment a = augment_of((AugmentKind)o->augment, c);
     a.min_scale = o->min_scale;
     return a;
 }
 
 Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err) {
-    static const EraseMode modes[] = {ERASE_PIXEL, ERASE_RAND, ERASE_CONST};
     a->erase = (Erase){.probability = o->erase_prob,
                        .min_area = 0.02,
                        .max_area = 1.0 / 3,
                        .min_aspect = 0.3,
                        .count = 1,
-                       .mode = modes[o->erase_mode]};
+                       .mode = (EraseMode)o->erase_mode};
     Status status =
         o->randaugment ? randaugment_parse(o->randaugment, &a->randaugment, err) : MAE_OK;
     if (status != MAE_OK || !(o->color_jitter > 0)) return status;

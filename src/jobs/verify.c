@@ -94,7 +94,7 @@ static Status run_model(const char *path, const MaeOptions *o, const CheckpointH
     Status status = MAE_OK;
     MaeModel *m = NULL;
     uint8_t *pixels = NULL;
-    TRY(model_load(path, "cpu", (int)o->threads, hints, &m, err));
+    TRY(model_load(path, device_words[DEVICE_CPU], (int)o->threads, hints, &m, err));
     const ModelConfig *c = &m->vit->config;
     pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
     if (!pixels) {
@@ -130,7 +130,7 @@ Status verify_conversion(const char *a, const char *b, const MaeOptions *o,
                                                       .decoder_heads = config->decoder_heads,
                                                       .target = (int)config->target};
     first.said = second.said = true; /* by the conversion */
-    if (config->target == TARGET_PCA) second.target = -1;
+    if (config->target == TARGET_PCA) second.target = READ_AS_SAID;
     TRY(run_model(a, o, &first, &before, err));
     TRY(run_model(b, o, &second, &after, err));
     result->feature_change =

@@ -61,16 +61,16 @@ const char *const *device_isas(void) {
 /* --- opening ---------------------------------------------------------------------------------- */
 
 static Status fill_device(Device *d, const char *name, const Isa *isa, Error *err) {
-    if (!strcmp(name, "ref64")) {
-        ref64_fill_table(&d->kernels);
-    } else if (!strcmp(name, "ref") || !strcmp(name, "cpu")) {
-        ref_fill_table(&d->kernels);
-        if (!strcmp(name, "cpu")) isa->fill_table(&d->kernels);
-    } else {
-        return fail(err, MAE_USAGE, "device %s: not known; choose cpu, ref or ref64", name);
-    }
-    d->name = d->kernels.name;
+    char known[64];
+    int kind = word_find(device_words, name);
+    if (kind < 0)
+        return fail(err, MAE_USAGE, "device %s: not known; choose one of %s", name,
+                    words_text(device_words, known, sizeof known));
+    d->kind = (DeviceKind)kind;
+    d->name = device_words[kind];
     d->isa = isa->name;
+    (d->kind == DEVICE_REF64 ? ref64_fill_table : ref_fill_table)(&d->kernels);
+    if (d->kind == DEVICE_CPU) isa->fill_table(&d->kernels);
     return MAE_OK;
 }
 

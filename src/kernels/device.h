@@ -5,10 +5,12 @@
 #define KERNELS_DEVICE_H
 
 #include "base/status.h"
+#include "base/words.h"
 #include "kernels/kernels.h"
 
 struct Device {
-    const char *name; /* "ref", "ref64", "cpu" */
+    DeviceKind kind;
+    const char *name; /* its word */
     const char *isa;  /* what was chosen at run time: "plain", "avx2", "avx512" */
     int n_threads;
     Kernels kernels;
@@ -19,7 +21,7 @@ struct Device {
     const volatile int *stop;
 };
 
-/* name: "ref", "ref64" (double), "cpu". n_threads 0 = all there are. isa NULL = the best this
+/* name: one of device_words. n_threads 0 = all there are. isa NULL = the best this
  * processor has; a named one must exist here (tests). */
 Status device_open(const char *name, int n_threads, const char *isa, Device **out, Error *err);
 void device_close(Device *d); /* accepts NULL */

@@ -33,7 +33,6 @@ typedef struct AdamW {
 } AdamW;
 
 typedef struct Kernels {
-    const char *name;
     size_t real_bytes;
 
     /* --- matmul: linear layers, weights [O,I] as published ------------------------------------ */

@@ -9,8 +9,6 @@
 /* int(P * (1 - ratio)) in double, as published. */
 int64_t mask_keep_count(int64_t n_patches, double ratio);
 
-typedef enum MaskKind { MASK_RANDOM, MASK_BLOCK, MASK_GRID } MaskKind;
-
 /* The mask of one image: ids_keep[K] in the order in which they enter the encoder,
  * ids_restore[P] = place of each patch in (kept, removed), mask[P] (1 = removed).
  * K = mask_n_keep. Any output may be NULL. scratch: P values. */

@@ -4,44 +4,33 @@
 #include "model/vit.h"
 
 static const struct Preset {
-    const char *name;
     int64_t patch, embed_dim, depth, heads, decoder_embed_dim, decoder_depth, decoder_heads;
 } PRESETS[] = {
-    {"vit_tiny", 16, 192, 12, 3, 192, 4, 3},    {"vit_small", 16, 384, 12, 6, 256, 8, 8},
-    {"vit_base", 16, 768, 12, 12, 512, 8, 16},  {"vit_large", 16, 1024, 24, 16, 512, 8, 16},
-    {"vit_huge", 14, 1280, 32, 16, 512, 8, 16},
+    [MODEL_VIT_TINY] = {16, 192, 12, 3, 192, 4, 3},
+    [MODEL_VIT_SMALL] = {16, 384, 12, 6, 256, 8, 8},
+    [MODEL_VIT_BASE] = {16, 768, 12, 12, 512, 8, 16},
+    [MODEL_VIT_LARGE] = {16, 1024, 24, 16, 512, 8, 16},
+    [MODEL_VIT_HUGE] = {14, 1280, 32, 16, 512, 8, 16},
 };
 
-const char *model_preset_name(int i) {
-    int n = (int)(sizeof PRESETS / sizeof *PRESETS);
-    return i >= 0 && i < n ? PRESETS[i].name : NULL;
-}
-
-Status model_preset(const char *name, ModelConfig *out, Error *err) {
-    for (size_t i = 0; i < sizeof PRESETS / sizeof *PRESETS; i++) {
-        const struct Preset *p = &PRESETS[i];
-        if (strcmp(p->name, name) != 0) continue;
-        *out = (ModelConfig){.image_height = 224,
-                             .image_width = 224,
-                             .channels = 3,
-                             .patch = p->patch,
-                             .embed_dim = p->embed_dim,
-                             .depth = p->depth,
-                             .heads = p->heads,
-                             .decoder_embed_dim = p->decoder_embed_dim,
-                             .decoder_depth = p->decoder_depth,
-                             .decoder_heads = p->decoder_heads,
-                             .mlp_ratio = 4,
-                             .norm_eps = 1e-6,
-                             .target = TARGET_NORM_PIX,
-                             .pca_components = 96,
-                             .mean = {0.485f, 0.456f, 0.406f},
-                             .std = {0.229f, 0.224f, 0.225f}};
-        return MAE_OK;
-    }
-    return fail(
-        err, MAE_USAGE,
-        "model %s is not known; choose vit_tiny, vit_small, vit_base, vit_large or vit_huge", name);
+ModelConfig model_preset(ModelSize size) {
+    const struct Preset *p = &PRESETS[size];
+    return (ModelConfig){.image_height = 224,
+                         .image_width = 224,
+                         .channels = 3,
+                         .patch = p->patch,
+                         .embed_dim = p->embed_dim,
+                         .depth = p->depth,
+                         .heads = p->heads,
+                         .decoder_embed_dim = p->decoder_embed_dim,
+                         .decoder_depth = p->decoder_depth,
+                         .decoder_heads = p->decoder_heads,
+                         .mlp_ratio = 4,
+                         .norm_eps = 1e-6,
+                         .target = TARGET_NORM_PIX,
+                         .pca_components = 96,
+                         .mean = {0.485f, 0.456f, 0.406f},
+                         .std = {0.229f, 0.224f, 0.225f}};
 }
 
 static Status check_width(const char *what, int64_t width, int64_t heads, int64_t depth,
@@ -75,6 +64,10 @@ Status model_check(const ModelConfig *c, Error *err) {
     if (status != MAE_OK) return status;
     if (!(c->mlp_ratio > 0 && c->mlp_ratio <= 64) || c->mlp_ratio * (double)c->embed_dim < 1)
         return fail(err, MAE_USAGE, "MLP ratio %g: must be above 0 and at most 64", c->mlp_ratio);
+    if (c->target == TARGET_TOKEN)
+        return fail(err, MAE_UNSUPPORTED,
+                    "target token needs a tokenizer, which this version does not have; use pixel, "
+                    "norm-pix or pca");
     if (c->target == TARGET_PCA &&
         (c->pca_components < 1 || c->pca_components > model_patch_values(c)))
         return fail(err, MAE_USAGE, "%lld PCA components of a patch of %lld values",

@@ -5,16 +5,12 @@
 #define MODEL_VIT_H
 
 #include "base/rng.h"
+#include "base/words.h"
 #include "graph/graph.h"
 
-typedef enum TargetKind { TARGET_PIXEL, TARGET_NORM_PIX, TARGET_PCA } TargetKind;
-
-/* What stands on the encoder of a classifier, under the published names:
+/* HeadKind: what stands on the encoder of a classifier, under the published names:
  * LINEAR  fine-tuning: mean of the patch tokens -> fc_norm -> head, or norm -> cls token -> head
  * PROBE   the same up to the features, then head.0 (batch norm without affine) -> head.1 */
-typedef enum HeadKind { HEAD_NONE, HEAD_LINEAR, HEAD_PROBE } HeadKind;
-/* ALL: of features only, no pooling. */
-typedef enum PoolKind { POOL_MEAN, POOL_CLS, POOL_ALL } PoolKind;
 
 #define MAX_CHANNELS 16
 
@@ -29,14 +25,12 @@ typedef struct ModelConfig {
     bool mask_token_in_encoder; /* Table 1c */
     float mean[MAX_CHANNELS], std[MAX_CHANNELS];
     HeadKind head;
-    PoolKind pool;
+    PoolKind pool; /* mean or cls */
     int64_t classes;
 } ModelConfig;
 
-/* name: vit_tiny, vit_small, vit_base, vit_large, vit_huge; image 224, ImageNet mean and std. */
-Status model_preset(const char *name, ModelConfig *out, Error *err);
-/* Their names, smallest first; NULL after the last. */
-const char *model_preset_name(int i);
+/* One of model_size_words, for images of 224 with ImageNet's mean and deviation. */
+ModelConfig model_preset(ModelSize size);
 /* Everything a user can get wrong, with a message that says what would be right. */
 Status model_check(const ModelConfig *c, Error *err);
 

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "base/words.h"
+
 #define COUNT (sizeof TABLE / sizeof *TABLE)
 #define BIG 1e15
 
@@ -22,27 +24,6 @@
 #define RDS (REC | KNN | FEA | EVA | CLA | INF | CON) /* reads a checkpoint */
 #define SUP (FIN | PRO)                               /* supervised training */
 #define TRA (PRE | SUP)                               /* training */
-
-static const char *const MODELS[] = {"vit_tiny",  "vit_small", "vit_base",
-                                     "vit_large", "vit_huge",  NULL};
-static const char *const MASKS[] = {"random", "block", "grid", NULL};
-static const char *const TARGETS[] = {"pixel", "norm-pix", "pca", "token", NULL};
-static const char *const DESTINATIONS[] = {"official", "timm", "hf", "onnx", "mae", NULL};
-static const char *const DTYPES[] = {"f32", "f16", "bf16", "i8", NULL};
-static const char *const PARTS[] = {"auto", "encoder", "classifier", "reconstruction", NULL};
-static const char *const HF_NAMES[] = {"v4", "v5", NULL};
-static const char *const READ_TARGETS[] = {"as-said", "pixel", "norm-pix", NULL};
-static const char *const AUGMENTS[] = {"none",        "crop-fixed", "crop",
-                                       "crop-jitter", "crop-once",  NULL};
-static const char *const DEVICES[] = {"cpu", "ref", NULL};
-static const char *const PRECISIONS[] = {"fp32", NULL};
-static const char *const STATS[] = {"true", "interpolated", NULL};
-static const char *const POOLS[] = {"mean", "cls", "all", NULL};
-static const char *const HEAD_POOLS[] = {"mean", "cls", NULL};
-static const char *const MIX_MODES[] = {"batch", "pair", "elem", NULL};
-static const char *const ERASE_MODES[] = {"pixel", "rand", "const", NULL};
-static const char *const TASKS[] = {"pretrain", "finetune", "features", NULL};
-static const char *const OPTIMIZERS[] = {"adamw", "lars", "sgd", NULL};
 
 #define AT(field) offsetof(MaeOptions, field)
 #define BOOL(name, field, commands, fallback, group, help)                                         \
@@ -88,8 +69,8 @@ static const MaeOption TABLE[] = {
     BOOL("accept-changes", accept_changes, TRA, "false", "Run",
          "go on with a run although options or data that decide what it learns have changed"),
     /* model */
-    CHOICE("model", model, PRE | BEN, "vit_base", MODELS, "Model", "size of the model"),
-    CHOICE("model", model, SUP, "vit_base", MODELS, "Model",
+    CHOICE("model", model, PRE | BEN, "vit_base", model_size_words, "Model", "size of the model"),
+    CHOICE("model", model, SUP, "vit_base", model_size_words, "Model",
            "size of the model, with --init none; otherwise the checkpoint says it"),
     {"image-size", MAE_OPTION_SIZE, AT(image_size), PRE | BEN, "224", 1, 65536, NULL, "Model",
      "HxW", "image height and width, multiples of the patch"},
@@ -107,7 +88,7 @@ static const MaeOption TABLE[] = {
         "decoder heads, where a checkpoint of another tool does not say"),
     TEXT("prefix", prefix, RDS | TRA, "Model", "NAME",
          "which model of a checkpoint of another tool that holds several, as mae info lists them"),
-    CHOICE("target", read_target, REC | CON | INF, "as-said", READ_TARGETS, "Model",
+    CHOICE("target", read_target, REC | CON | INF, "as-said", read_target_words, "Model",
            "what the decoder predicts, where a checkpoint of another tool does not say"),
     TEXT("mean", pixel_mean, RDS | TRA, "Model", "LIST",
          "mean of pixels from 0 to 1 that is subtracted, one number or one a channel, as "
@@ -126,9 +107,9 @@ static const MaeOption TABLE[] = {
           "share of patches removed"),
     REAL_("mask-ratio", mask_ratio, REC, NULL, 0, 1, "Masking and target",
           "share of patches removed (as in training)"),
-    CHOICE("mask", mask, PRE | REC | BEN, "random", MASKS, "Masking and target",
+    CHOICE("mask", mask, PRE | REC | BEN, "random", mask_words, "Masking and target",
            "which patches are removed"),
-    CHOICE("target", target, PRE | BEN, "norm-pix", TARGETS, "Masking and target",
+    CHOICE("target", target, PRE | BEN, "norm-pix", target_words, "Masking and target",
            "what is predicted"),
     INT("pca-components", pca_components, PRE | BEN, "96", 1, 65536, "Masking and target",
         "coefficients predicted by --target pca"),
@@ -139,7 +120,7 @@ static const MaeOption TABLE[] = {
     TEXT("keep", keep_patches, REC, "Masking and target", "I,J,...",
          "keep exactly these patches, counted from 0 row by row"),
     BOOL("paste", paste, REC, "false", "Picture", "show visible patches as they are"),
-    CHOICE("stats", stats, REC, "true", STATS, "Picture",
+    CHOICE("stats", stats, REC, "true", stats_words, "Picture",
            "norm-pix: patch mean and deviation from the image itself, or interpolated from the "
            "visible patches"),
     /* what is trained */
@@ -147,15 +128,16 @@ static const MaeOption TABLE[] = {
         "tune-blocks", tune_blocks, FIN, NULL, 0, 1000, "Model",
         "train the last K blocks only, with the final norm and the head; a half is the MLP half of "
         "a block (all, and everything before)"),
-    CHOICE("pool", head_pool, FIN, "mean", HEAD_POOLS, "Model",
+    CHOICE("pool", head_pool, FIN, "mean", head_pool_words, "Model",
            "mean of the patch tokens, or cls token"),
-    CHOICE("pool", head_pool, PRO, "cls", HEAD_POOLS, "Model",
+    CHOICE("pool", head_pool, PRO, "cls", head_pool_words, "Model",
            "mean of the patch tokens, or cls token"),
     REAL_("drop-path", drop_path, FIN, NULL, 0, 0.99, "Model",
           "stochastic depth of the last block, rising from 0 (0.1; vit_large 0.2, vit_huge 0.3)"),
     /* data */
-    CHOICE("augment", augment, PRE | FIN | BEN, "crop", AUGMENTS, "Data", "augmentation"),
-    CHOICE("augment", augment, PRO, "crop-once", AUGMENTS, "Data", "augmentation"),
+    CHOICE("augment", augment, PRE | FIN | BEN, "crop", train_augment_words, "Data",
+           "augmentation"),
+    CHOICE("augment", augment, PRO, "crop-once", train_augment_words, "Data", "augmentation"),
     REAL_("min-scale", min_scale, PRE | BEN, "0.2", 0.0001, 1, "Data",
           "smallest area of a random crop"),
     REAL_("min-scale", min_scale, SUP, "0.08", 0.0001, 1, "Data", "smallest area of a random crop"),
@@ -165,14 +147,14 @@ static const MaeOption TABLE[] = {
           "strength of brightness, contrast and saturation jitter, without RandAugment"),
     REAL_("erase-prob", erase_prob, FIN, NULL, 0, 1, "Data",
           "share of images with a rectangle erased (0.25; from scratch 0)"),
-    CHOICE("erase-mode", erase_mode, FIN, "pixel", ERASE_MODES, "Data",
+    CHOICE("erase-mode", erase_mode, FIN, "pixel", erase_words, "Data",
            "erased with noise, with one random colour, or with the mean"),
     REAL_("mixup", mixup, FIN, "0.8", 0, 100, "Data", "alpha of mixup (0 = off)"),
     REAL_("cutmix", cutmix, FIN, "1", 0, 100, "Data", "alpha of cutmix (0 = off)"),
     REAL_("mix-prob", mix_prob, FIN, "1", 0, 1, "Data", "share of batches mixed"),
     REAL_("mix-switch-prob", mix_switch_prob, FIN, "0.5", 0, 1, "Data",
           "share of mixed batches that take cutmix, where both are on"),
-    CHOICE("mix-mode", mix_mode, FIN, "batch", MIX_MODES, "Data",
+    CHOICE("mix-mode", mix_mode, FIN, "batch", mix_words, "Data",
            "one draw for a batch, for each pair, or for each image"),
     REAL_("label-smoothing", label_smoothing, FIN, "0.1", 0, 0.999, "Data", "label smoothing"),
     INT("repeat", repeat, TRA | BEN, "1", 1, 1e9, "Data", "crops of every image in an epoch"),
@@ -224,7 +206,7 @@ static const MaeOption TABLE[] = {
           "(0 = wait for ever)"),
     BOOL("sync-batchnorm", sync_batchnorm, PRO, "true", "Training",
          "with several processes, the batch norm takes the statistics of all of them"),
-    CHOICE("optimizer", optimizer, PRO, "lars", OPTIMIZERS, "Training", "optimiser"),
+    CHOICE("optimizer", optimizer, PRO, "lars", optimizer_words, "Training", "optimiser"),
     REAL_("base-lr", base_lr, PRE, "1.5e-4", 0, 1000, "Training",
           "learning rate for 256 images an update"),
     REAL_(
@@ -266,8 +248,8 @@ static const MaeOption TABLE[] = {
     INT("keep", keep, TRA, "2", 1, 1e9, "Run", "numbered checkpoints kept"),
     INT("log-every", log_every, TRA, "10", 1, 1e9, "Run", "updates between lines of log.jsonl"),
     /* features, knn */
-    CHOICE("pool", pool, KNN, "mean", HEAD_POOLS, "Features", "mean of patch tokens, or cls"),
-    CHOICE("pool", pool, FEA, "mean", POOLS, "Features",
+    CHOICE("pool", pool, KNN, "mean", head_pool_words, "Features", "mean of patch tokens, or cls"),
+    CHOICE("pool", pool, FEA, "mean", pool_words, "Features",
            "mean of patch tokens, cls, or all tokens (cls first)"),
     INT("block", block, FEA, "0", 0, 1000, "Features",
         "what block N puts out, counted from 1, without the final norm (0 = the end)"),
@@ -292,26 +274,26 @@ static const MaeOption TABLE[] = {
          "with those classes, else none)"),
     TEXT("confusion", confusion, EVA, "Evaluation", "FILE.csv",
          "write how often each class was taken for which; - is standard output"),
-    CHOICE("to", to, CON, "official", DESTINATIONS, "Conversion", "what it is for"),
-    CHOICE("dtype", dtype, CON, "f32", DTYPES, "Conversion",
+    CHOICE("to", to, CON, "official", destination_words, "Conversion", "what it is for"),
+    CHOICE("dtype", dtype, CON, "f32", store_words, "Conversion",
            "type of the weights; i8 (with a scale a row) for onnx only"),
-    CHOICE("part", part, CON, "auto", PARTS, "Conversion",
+    CHOICE("part", part, CON, "auto", part_words, "Conversion",
            "onnx: what the graph computes; auto is the classifier, where there is one, or the "
            "encoder"),
     INT("batch", fixed_batch, CON, "0", 0, 65536, "Conversion", "onnx: images at a time (0 = any)"),
-    CHOICE("hf-names", hf_names, CON, "v4", HF_NAMES, "Conversion",
+    CHOICE("hf-names", hf_names, CON, "v4", hf_names_words, "Conversion",
            "spelling of transformers before or from version 5, which reads both"),
     TEXT("verify", verify, CON, "Conversion", "IMAGE",
          "run both on this image and print the difference"),
     INT("top", top, CLA, "5", 1, 1000, "Output", "classes shown"),
     /* machine and output */
-    CHOICE("task", task, BEN, "pretrain", TASKS, "Run",
+    CHOICE("task", task, BEN, "pretrain", bench_task_words, "Run",
            "whose step is measured: of pre-training, of fine-tuning (1000 classes, the published "
            "recipe), or features of whole images (forward only)"),
     INT("repetitions", repetitions, BEN, "5", 1, 1000, "Run", "timed repetitions"),
-    CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA, "cpu", DEVICES, "Machine",
-           "cpu, or ref: the plain reference loops"),
-    CHOICE("precision", precision, TRA | BEN, "fp32", PRECISIONS, "Machine", "arithmetic"),
+    CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA, "cpu", user_device_words,
+           "Machine", "cpu, or ref: the plain reference loops"),
+    CHOICE("precision", precision, TRA | BEN, "fp32", precision_words, "Machine", "arithmetic"),
     INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "0", 0, 4096, "Machine",
         "compute threads (0 = OMP_NUM_THREADS, or all processors)"),
     BOOL("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",

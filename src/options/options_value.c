@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/words.h"
 
 const void *option_value(const MaeOptions *o, const MaeOption *row) {
     return (const char *)o + row->offset;
@@ -84,17 +85,13 @@ static Status set_size(int64_t out[2], const MaeOption *row, const char *text, E
 }
 
 static Status set_choice(int *out, const MaeOption *row, const char *text, Error *err) {
-    char list[256] = "";
-    size_t used = 0;
-    for (int i = 0; row->choices[i]; i++) {
-        if (strcmp(row->choices[i], text) == 0) {
-            *out = i;
-            return MAE_OK;
-        }
-        int n = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", row->choices[i]);
-        if (n > 0 && used + (size_t)n < sizeof list) used += (size_t)n;
-    }
-    return fail(err, MAE_USAGE, "--%s %.200s: choose one of %s", row->name, text, list);
+    char list[256];
+    int i = word_find(row->choices, text);
+    if (i < 0)
+        return fail(err, MAE_USAGE, "--%s %.200s: choose one of %s", row->name, text,
+                    words_text(row->choices, list, sizeof list));
+    *out = i;
+    return MAE_OK;
 }
 
 static Status set_string(char **out, const MaeOption *row, const char *text, Error *err) {

@@ -6,17 +6,16 @@
 
 #include "base/log.h"
 #include "base/processors.h"
-
-static const char *const DEVICES[] = {"cpu", "ref"};
+#include "base/words.h"
 
 Status machine_device(const MaeOptions *o, const Comm *c, Device **out, Error *err) {
     int threads = o->threads > 0 ? (int)o->threads : processors_threads(comm_processors(c));
-    return device_open(DEVICES[o->device], threads, NULL, out, err);
+    return device_open(device_words[o->device], threads, NULL, out, err);
 }
 
 /* What decided about the number of threads, in brackets, where it was not the processors. */
 static const char *thread_source(const MaeOptions *o, const Device *d) {
-    if (strncmp(d->name, "ref", 3) == 0) return " (--device ref)";
+    if (d->kind != DEVICE_CPU) return " (--device ref)";
     if (o->threads > 0) return " (--threads)";
     if (d->n_threads == processors_thread_limit()) return " (OMP_THREAD_LIMIT)";
     return processors_told_threads() > 0 ? " (OMP_NUM_THREADS)" : "";
@@ -35,7 +34,7 @@ void machine_say_threads(const MaeOptions *o, const Device *d, const Comm *c) {
     int limit = processors_thread_limit(), processors = comm_processors(c), n = d->n_threads;
     char place[64] = "";
     if (!comm_is_root(c)) return;
-    if (strncmp(d->name, "ref", 3) == 0) n = 1;
+    if (d->kind != DEVICE_CPU) n = 1;
     if (n > limit) {
         log_line(LOG_WARNING, "--threads %d: OMP_THREAD_LIMIT allows %d", n, limit);
         n = limit;

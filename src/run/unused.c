@@ -8,19 +8,16 @@
 #include "model/vit.h"
 #include "options/options.h"
 
-enum { TARGET_IS_PCA = 2, MASK_IS_GRID = 2, OPTIMIZER_IS_ADAMW = 0, TO_IS_HF = 2, TO_IS_ONNX = 3 };
-enum { AUGMENT_IS_NONE = 0, AUGMENT_IS_CROP_FIXED = 1 };
-
 static bool no_pca(const MaeOptions *o) {
-    return o->target != TARGET_IS_PCA;
+    return o->target != TARGET_PCA;
 }
 
 static bool grid(const MaeOptions *o) {
-    return o->mask == MASK_IS_GRID;
+    return o->mask == MASK_GRID;
 }
 
 static bool no_scale(const MaeOptions *o) {
-    return o->augment == AUGMENT_IS_NONE || o->augment == AUGMENT_IS_CROP_FIXED;
+    return o->augment == AUGMENT_NONE || o->augment == AUGMENT_CROP_FIXED;
 }
 
 static bool lr(const MaeOptions *o) {
@@ -49,7 +46,7 @@ static bool one_mixing(const MaeOptions *o) {
 }
 
 static bool adamw(const MaeOptions *o) {
-    return o->optimizer == OPTIMIZER_IS_ADAMW;
+    return o->optimizer == OPTIMIZER_ADAMW;
 }
 
 static bool no_adamw(const MaeOptions *o) {
@@ -62,10 +59,9 @@ static bool fast_decode(const MaeOptions *o) {
 
 /* A model that is not of that size: the checkpoint had the say. */
 static bool other_model(const MaeOptions *o) {
-    ModelConfig c;
+    ModelConfig c = model_preset((ModelSize)o->model);
     if (!o->init || strcmp(o->init, "none") == 0 || o->embed_dim == 0) return false;
-    return model_preset(model_preset_name(o->model), &c, NULL) == MAE_OK &&
-           (c.embed_dim != o->embed_dim || c.depth != o->depth || c.heads != o->heads);
+    return c.embed_dim != o->embed_dim || c.depth != o->depth || c.heads != o->heads;
 }
 
 static bool chosen_patches(const MaeOptions *o) {
@@ -77,11 +73,11 @@ static bool no_corruptions(const MaeOptions *o) {
 }
 
 static bool no_hf(const MaeOptions *o) {
-    return o->to != TO_IS_HF;
+    return o->to != TO_HF;
 }
 
 static bool no_onnx(const MaeOptions *o) {
-    return o->to != TO_IS_ONNX;
+    return o->to != TO_ONNX;
 }
 
 static const struct {

@@ -3,11 +3,10 @@
 #ifndef TRAIN_OPTIMIZER_H
 #define TRAIN_OPTIMIZER_H
 
+#include "base/words.h"
 #include "graph/graph.h"
 #include "train/groups.h"
 #include "train/reducer.h"
-
-typedef enum OptimizerKind { OPTIMIZER_ADAMW, OPTIMIZER_LARS, OPTIMIZER_SGD } OptimizerKind;
 
 typedef struct OptimizerOptions {
     OptimizerKind kind;

@@ -27,8 +27,8 @@ static inline void fuzz_load_model(const CheckpointFile *c) {
 
 /* Opens PATH as `mae info` does, as everything else does, and for one of several models. */
 static inline void fuzz_open_checkpoint(const char *path) {
-    static const CheckpointHints describe = {.target = -1, .describe_only = true};
-    static const CheckpointHints teacher = {.target = -1, .heads = 2, .prefix = "teacher"};
+    static const CheckpointHints describe = {.describe_only = true};
+    static const CheckpointHints teacher = {.heads = 2, .prefix = "teacher"};
     Error err = {0};
     CheckpointFile *c;
     if (checkpoint_open(path, NULL, &c, &err) == MAE_OK) {

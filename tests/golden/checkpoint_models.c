@@ -25,7 +25,7 @@ static bool hints_of(Golden *g, CheckpointHints *hints) {
     const json_t *config = json_object_get(json_object_get(entry, "info"), "config");
     *hints = (CheckpointHints){.heads = golden_integer(config, "heads"),
                                .decoder_heads = golden_integer(config, "dheads"),
-                               .target = TARGET_NORM_PIX};
+                               .target = READ_NORM_PIX};
     return config != NULL;
 }
 

@@ -16,15 +16,16 @@ double golden_stated(const json_t *entry, const char *before) {
 }
 
 bool golden_preset(Golden *g, const char *arch, ModelConfig *c) {
-    Error err = {0};
     char size[32];
-    int patch = 0;
+    int patch = 0, preset = -1;
     if (arch && strncmp(arch, "mae_", 4) == 0) arch += 4;
-    if (!arch || sscanf(arch, "vit_%31[a-z]_patch%d", size, &patch) != 2 ||
-        model_preset(golden_text(g, "vit_%s", size), c, &err) != MAE_OK) {
-        golden_problem(g, "unknown architecture %s %s", arch ? arch : "", err.message);
+    if (arch && sscanf(arch, "vit_%31[a-z]_patch%d", size, &patch) == 2)
+        preset = word_find(model_size_words, golden_text(g, "vit_%s", size));
+    if (preset < 0) {
+        golden_problem(g, "unknown architecture %s", arch ? arch : "");
         return false;
     }
+    *c = model_preset((ModelSize)preset);
     c->patch = patch;
     return true;
 }

@@ -108,7 +108,7 @@ static ModelConfig open_with(const char *path, CheckpointHints hints) {
 }
 
 static ModelConfig open_plain(const char *path) {
-    return open_with(path, (CheckpointHints){.target = -1});
+    return open_with(path, (CheckpointHints){0});
 }
 
 static void expect_statistics(const ModelConfig *c, double mean, double std) {
@@ -139,7 +139,7 @@ START_TEST(heads_by_what_a_file_says) {
         ck_assert_msg(strstr(heard, cases[i].says), "case %zu: %s", i, heard);
         ck_assert_msg(lines == 1 && warnings == cases[i].warns, "case %zu: %s", i, heard);
     }
-    CheckpointHints hints = {.target = -1, .heads = 4};
+    CheckpointHints hints = {.heads = 4};
     ck_assert_int_eq(open_with(scratch_path("model.safetensors"), hints).heads, 4);
 }
 END_TEST
@@ -172,7 +172,7 @@ START_TEST(config_of_timm) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         scratch_text(scratch_path("config.json"), cases[i].text);
         for (int k = 0; k < 2; k++) {
-            CheckpointHints hints = {.target = -1, .heads = cases[i].heads == 2 ? 2 : 0};
+            CheckpointHints hints = {.heads = cases[i].heads == 2 ? 2 : 0};
             ModelConfig c = open_with(scratch_path("%s", k ? "model.safetensors" : "."), hints);
             expect_statistics(&c, cases[i].mean, cases[i].std);
             ck_assert_int_eq(c.heads, cases[i].heads);
@@ -199,12 +199,12 @@ START_TEST(preprocessor_of_transformers) {
     make("model.safetensors", (Foreign){.width = 16});
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         scratch_text(scratch_path("preprocessor_config.json"), cases[i].text);
-        ModelConfig c = open_with(scratch_path("."), (CheckpointHints){.target = -1, .heads = 2});
+        ModelConfig c = open_with(scratch_path("."), (CheckpointHints){.heads = 2});
         expect_statistics(&c, cases[i].mean, cases[i].std);
         ck_assert_msg(lines == 0, "case %zu: %s", i, heard);
     }
     scratch_text(scratch_path("preprocessor_config.json"), "{\"image_mean\": [0.5");
-    ModelConfig c = open_with(scratch_path("."), (CheckpointHints){.target = -1, .heads = 2});
+    ModelConfig c = open_with(scratch_path("."), (CheckpointHints){.heads = 2});
     expect_statistics(&c, 0.485, 0.229);
     ck_assert_msg(warnings == 1 && strstr(heard, "damaged"), "%s", heard);
 }
@@ -255,13 +255,13 @@ START_TEST(given_statistics) {
     ck_assert_int_eq(statistics_set("0.5", "0.1,0.2,0.3", &c, &err), MAE_OK);
     ck_assert(c.mean[2] == 0.5f && c.std[1] == 0.2f);
     const char *path = make("model.safetensors", (Foreign){.width = 192});
-    ModelConfig given = open_with(
-        path, (CheckpointHints){.target = -1, .heads = 3, .mean = "0.1", .std = "0.2,0.3,0.4"});
+    ModelConfig given =
+        open_with(path, (CheckpointHints){.heads = 3, .mean = "0.1", .std = "0.2,0.3,0.4"});
     expect_statistics(&given, 0.1, 0.2);
     ck_assert_msg(warnings == 0 && strstr(heard, "as told"), "%s", heard);
-    (void)open_with(path, (CheckpointHints){.target = -1, .heads = 3, .mean = "0.1"});
+    (void)open_with(path, (CheckpointHints){.heads = 3, .mean = "0.1"});
     ck_assert_int_eq(warnings, 1); /* of the deviation */
-    (void)open_with(path, (CheckpointHints){.target = -1, .heads = 3, .said = true});
+    (void)open_with(path, (CheckpointHints){.heads = 3, .said = true});
     ck_assert_int_eq(lines, 0);
 }
 END_TEST

@@ -14,11 +14,10 @@ Suite *suite_buckets(void);
 static Device *device;
 static Vit *model;
 
-static void describe(const char *name) {
+static void describe(ModelSize size) {
     Error err = {0};
-    ModelConfig config;
+    ModelConfig config = model_preset(size);
     ck_assert(device_open("cpu", 1, NULL, &device, &err) == MAE_OK);
-    ck_assert(model_preset(name, &config, &err) == MAE_OK);
     ck_assert_msg(vit_describe(device, &config, GRADIENTS_SUMMED, -1, &model, &err) == MAE_OK, "%s",
                   err.message);
 }
@@ -60,7 +59,7 @@ static void check_cut(int size, int64_t n_buckets, int64_t most_wanted, int none
 }
 
 START_TEST(vit_base) {
-    describe("vit_base");
+    describe(MODEL_VIT_BASE);
     check_cut(2, 20, 58085120, 0);
     check_cut(8, 45, 15167488, 0);
     check_cut(64, 147, 2956544, 0);

@@ -9,16 +9,13 @@
 #include "data/corrupt/corrupt.h"
 #include "data/image/resample.h"
 
-typedef enum AugmentKind {
-    AUGMENT_EVAL,        /* shorter side to int(S*256/224) (S > 224: to S), centre crop */
-    AUGMENT_NONE,        /* resize to the image size, aspect ignored; no flip: "none" */
-    AUGMENT_CROP_FIXED,  /* resize shorter side to int(S*256/224), random crop of S, flip:
-                            "crop-fixed" */
-    AUGMENT_CROP,        /* torchvision RandomResizedCrop + flip: "crop" */
-    AUGMENT_CROP_JITTER, /* the same + colour jitter 0.4/0.4/0.4/0.1: "crop-jitter" */
-    AUGMENT_CROP_ONCE /* the linear probe's crop + flip: one draw, its sides clamped to the image */
-} AugmentKind;
-
+/* AugmentKind:
+ * NONE         resize to the image size, aspect ignored; no flip
+ * CROP_FIXED   resize shorter side to int(S*256/224), random crop of S, flip
+ * CROP         torchvision RandomResizedCrop, flip
+ * CROP_JITTER  the same, colour jitter 0.4/0.4/0.4/0.1
+ * CROP_ONCE    the linear probe's crop, flip: one draw, its sides clamped to the image
+ * EVAL         shorter side to int(S*256/224) (S > 224: to S), centre crop */
 typedef struct Augment {
     AugmentKind kind;
     int64_t height, width; /* of the output */

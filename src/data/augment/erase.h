@@ -4,13 +4,8 @@
 #define DATA_AUGMENT_ERASE_H
 
 #include "base/rng.h"
+#include "base/words.h"
 #include "data/image/resample.h"
-
-typedef enum EraseMode {
-    ERASE_PIXEL, /* a normal number a pixel and channel: "pixel" */
-    ERASE_RAND,  /* a normal number a channel: "rand" */
-    ERASE_CONST  /* zero, the mean colour: "const" */
-} EraseMode;
 
 typedef struct Erase {
     double probability;        /* 0 = off; published: 0.25 */

@@ -5,13 +5,8 @@
 #define DATA_AUGMENT_MIX_H
 
 #include "base/rng.h"
+#include "base/words.h"
 #include "data/image/resample.h"
-
-typedef enum MixMode {
-    MIX_BATCH, /* the same draw for all images: "batch" */
-    MIX_PAIR,  /* one a pair of partners: "pair" */
-    MIX_ELEM   /* one an image: "elem" */
-} MixMode;
 
 typedef struct MixOptions {
     double mixup, cutmix;      /* alpha of Beta(alpha, alpha), 0 = off; published: 0.8 and 1 */

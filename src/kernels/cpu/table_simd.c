@@ -2,7 +2,6 @@
 #include "kernels/cpu/simd.h"
 
 void SIMD(fill_table)(Kernels *k) {
-    k->name = "cpu";
     cpu_fill_patch(k);
     cpu_fill_tokens(k);
     SIMD(fill_matmul)(k);

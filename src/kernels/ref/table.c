@@ -1,11 +1,7 @@
 /* The reference table: every row is filled by the file that defines it. */
 #include "kernels/ref/ref.h"
 
-#define STRING_(x) #x
-#define STRING(x) STRING_(x)
-
 void REF(fill_table)(Kernels *k) {
-    k->name = STRING(REF_NAME);
     k->real_bytes = sizeof(real);
     REF(fill_matmul)(k);
     REF(fill_activation)(k);
