@@ -1,8 +1,8 @@
-/* Time of a sum over all processes, for message sizes from 8 bytes to the largest bucket: the
- * latency and the bandwidth that bench/scaling.py counts with. Blocking, and non-blocking in place
- * as a training step does it (src/dist/comm_mpi.c). Least and middle of many repetitions: the least
- * is what the network can do, the middle what a machine with other work on it does. Bandwidths are
- * bytes of the message over the least time.
+/* Time of a sum over all processes, for message sizes from 8 bytes to the largest bucket. It gives
+ * the latency and the bandwidth that bench/scaling.py counts with. Sums block, or run in place
+ * without blocking as a training step makes them (src/dist/comm_mpi.c). Of many repetitions the
+ * least is what the network can do, and the middle is what a machine with other work on it does.
+ * Bandwidths are bytes of the message over the least time.
  *
  *     mpicc -O2 -o build/allreduce bench/allreduce.c && mpirun -n 2 build/allreduce [--json] */
 #include <mpi.h>

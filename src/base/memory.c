@@ -1,7 +1,6 @@
-/* The one place that asks the system for memory. Blocks are 64-byte aligned (a cache line, the
- * widest vector) and zeroed. Counting and the failing n-th allocation are always compiled in: two
- * atomic operations are nothing beside zeroing, and the library that is tested is the one shipped.
- */
+/* The one place that asks the system for memory. Blocks are zeroed and aligned to 64 bytes (a cache
+ * line, the widest vector). Counting and the failing n-th allocation are always compiled in: two
+ * atomic operations are nothing beside zeroing, and the tested library is the shipped one. */
 #include "base/memory.h"
 
 #include <stdarg.h>

@@ -52,12 +52,12 @@ typedef struct CheckpointFile {
     char refused[1024]; /* why it cannot be used, "" */
 } CheckpointFile;
 
-/* path: a file, a folder of weights of another tool, or a run folder, of which it takes
- * best.safetensors where there is one (of a classifier), else last.safetensors, and says so.
- * hints may be NULL. Says in the log what it had to assume, which of several models it chose, and
- * what it put together. FORMAT when the file is no model, or says too little and hints do not help;
- * UNSUPPORTED when it holds what this library does not compute or does not understand; USAGE for a
- * prefix that it does not have. */
+/* path: a file, a folder of weights of another tool, or a run folder. A run folder stands for its
+ * best.safetensors where there is one (of a classifier), else for last.safetensors, and the log
+ * says so. hints may be NULL. The log says what had to be assumed, which of several models was
+ * chosen, and what was put together. FORMAT: the file is no model, or says too little and hints do
+ * not help. UNSUPPORTED: this library does not compute or understand what it holds. USAGE: no such
+ * prefix. */
 Status checkpoint_open(const char *path, const CheckpointHints *hints, CheckpointFile **out,
                        Error *err);
 void checkpoint_close(CheckpointFile *c); /* accepts NULL */

@@ -16,10 +16,10 @@ char *classes_to_json(const ClassNames *c);                  /* mem_free; NULL: 
 void classes_free(ClassNames *c);                            /* accepts NULL */
 int64_t classes_find(const ClassNames *c, const char *name); /* -1: none */
 
-/* For each class of the data the class of the model: by name; where the model has no names, by
- * number when those of the data are plain numbers, otherwise by position, of as many classes.
- * (*map)[n_classes of d], mem_free. SHAPE names the first class that cannot be placed. what:
- * "--val", for messages. */
+/* Finds for each class of the data the class of the model: by name; where the model has no names,
+ * by number when those of the data are plain numbers, otherwise by position if there are as many
+ * classes. (*map)[n_classes of d], mem_free. SHAPE names the first class that cannot be placed.
+ * what: "--val", for messages. */
 Status classes_map(const ClassNames *model, int64_t n_model, const Dataset *d, const char *what,
                    int **map, Error *err);
 /* Warns of classes of the model, among those allowed (NULL: all), that no image of d has. */

@@ -9,10 +9,10 @@
  * keeps. T >= 2. */
 void attention_of_cls(const float *qkv, int64_t T, int64_t H, int64_t D, float *out);
 
-/* A row of panels, each as large as the image (grey or RGB), ATTENTION_GAP white pixels between
- * them: the image, the mean of the maps, then each map. maps [n_heads,rows,columns] are enlarged
- * bilinearly, each from its own smallest to its own largest value; dark violet is low, yellow high,
- * over the darkened grey image. A constant map shows as low. *out is RGB; image_free it.
+/* A row of panels, each as large as the image (grey or RGB), with ATTENTION_GAP white pixels
+ * between them: the image, the mean of the maps, then each map. maps [n_heads,rows,columns] are
+ * enlarged bilinearly and drawn over the darkened grey image, each from its smallest value (dark
+ * violet) to its largest (yellow). A constant map shows as low. *out is RGB; image_free it.
  * MAE_MEMORY; MAE_UNSUPPORTED: the row has more than IMAGE_MAX_PIXELS. */
 #define ATTENTION_GAP 4
 Status attention_picture(const Image *im, const float *maps, int64_t n_heads, int64_t rows,

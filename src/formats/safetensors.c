@@ -1,7 +1,7 @@
-/* Reading safetensors. The header is parsed by jansson, then every entry is checked on its own,
- * then all byte ranges together: sorted by offset they must tile the data exactly, which rules out
- * overlaps, holes (where something else could hide) and trailing bytes at once. Numbers in the file
- * are little-endian, as is every host this library is built for. */
+/* Reading safetensors. jansson parses the header. Then every entry is checked on its own, and all
+ * byte ranges together: sorted by offset they must tile the data exactly. That rules out overlaps,
+ * holes (where something else could hide) and trailing bytes at once. Numbers in the file are
+ * little-endian, as is every host this library is built for. */
 #include "formats/safetensors.h"
 
 #include <inttypes.h>

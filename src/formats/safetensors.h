@@ -1,7 +1,7 @@
-/* safetensors: u64 little-endian header length, JSON header, data. Reading trusts nothing: header
- * size, JSON, every dtype, shape and byte range are checked, ranges may not overlap or leave the
- * file. Writing streams through a FileWriter (temporary name, fsync, rename). No knowledge of
- * models. Format: huggingface/safetensors README. */
+/* safetensors: header length (u64, little-endian), JSON header, data. Reading trusts nothing:
+ * header size, JSON, every dtype, shape and byte range are checked, and ranges may not overlap or
+ * leave the file. Writing streams through a FileWriter (temporary name, fsync, rename). This file
+ * knows nothing of models. Format: huggingface/safetensors README. */
 #ifndef FORMATS_SAFETENSORS_H
 #define FORMATS_SAFETENSORS_H
 

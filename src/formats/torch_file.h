@@ -1,7 +1,7 @@
 /* Files that torch.save wrote: the zip format (torch 1.6 and later), the older stream of pickles
  * and storages, and bare pickles (numpy arrays and scalars). Nothing is executed and no tensor is
- * loaded: the pickle is read, and every tensor is a window, checked, on the source given. Formats:
- * torch/serialization.py, as a description. */
+ * loaded. The pickle is read, and every tensor is a checked window on the source given. Formats:
+ * the description in torch/serialization.py. */
 #ifndef FORMATS_TORCH_FILE_H
 #define FORMATS_TORCH_FILE_H
 

@@ -1,7 +1,7 @@
 /* Colour changes of torchvision on 8-bit PIL images, in place. The first three blend the image with
  * a plainer one: black (brightness), its mean grey (contrast), its own grey (saturation). Products
- * and sums are float32 in separate statements, so that no compiler fuses them, and are truncated;
- * hue is turned in PIL's 8-bit HSV. On grey images saturation and hue change nothing. */
+ * and sums are float32 in separate statements, so that no compiler fuses them, and are truncated.
+ * Hue is turned in PIL's 8-bit HSV. Saturation and hue leave grey images alone. */
 #include <math.h>
 #include <string.h>
 

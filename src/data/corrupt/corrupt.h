@@ -59,11 +59,11 @@ const char *corruption_note(Corruption kind);
 /* The kind of that name, or -1. */
 int corruption_find(const char *name);
 
-/* Corrupts im in place; severity 1 to 5. Everything random comes from rng (RNG_CORRUPT is its
- * purpose), so the same stream gives the same bytes; defocus_blur, zoom_blur, brightness, contrast,
- * pixelate and jpeg_compression draw nothing. im has 1 or 3 channels; grey is treated as a picture
- * whose three channels agree, but noise is drawn once and frost has no tint. Errors: UNSUPPORTED
- * for another number of channels or severity, MEMORY; the pixels are then undefined. */
+/* Corrupts im in place; severity 1 to 5. Everything random comes from rng, whose purpose is
+ * RNG_CORRUPT, so the same stream gives the same bytes. defocus_blur, zoom_blur, brightness,
+ * contrast, pixelate and jpeg_compression draw nothing. im has 1 or 3 channels. Grey is treated as
+ * a picture whose three channels agree, but noise is drawn once and frost has no tint. UNSUPPORTED:
+ * another number of channels or severity. MEMORY. After an error the pixels are undefined. */
 Status corrupt_apply(Corruption kind, int severity, Image *im, Rng *rng, Error *err);
 
 #endif

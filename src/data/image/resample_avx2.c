@@ -1,7 +1,7 @@
 /* The two inner loops of resample.c with AVX2, chosen at run time. A 22-bit weight is split into
- * high * 4096 + low, both 16 bits, so that one multiply-add instruction does two taps; 8-bit pixels
- * are widened to 16. Partial sums may wrap around, the final sum is below 2^31, and adding
- * modulo 2^32 is exact in any order: the result is that of the plain loops to the bit. */
+ * high * 4096 + low, both of 16 bits, so that one multiply-add instruction does two taps; 8-bit
+ * pixels are widened to 16. Partial sums may wrap around. The final sum is below 2^31, and adding
+ * modulo 2^32 is exact in any order, so the result equals the plain loops to the bit. */
 #include "data/image/resample_axis.h"
 
 #include <stddef.h>

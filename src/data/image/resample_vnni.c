@@ -1,8 +1,8 @@
 /* The two inner loops of resample.c with AVX-512 VNNI, chosen at run time. One instruction adds
- * four products of unsigned and signed bytes to a 32-bit sum, so a 22-bit weight is cut into three
- * signed bytes, top * 65536 + middle * 256 + low, with a sum for each. Partial sums may wrap
- * around, the final sum is below 2^31, and adding modulo 2^32 is exact in any order: the result is
- * that of the plain loops to the bit. */
+ * four products of unsigned and signed bytes to a 32-bit sum. A 22-bit weight is therefore cut into
+ * three signed bytes, top * 65536 + middle * 256 + low, with a sum for each. Partial sums may wrap
+ * around. The final sum is below 2^31, and adding modulo 2^32 is exact in any order, so the result
+ * equals the plain loops to the bit. */
 #include "data/image/resample_axis.h"
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
-/* cifar10:DIR and cifar100:DIR, the binary distribution: records of label bytes (one; or coarse and
- * fine) and 3072 pixels, plane by plane, 32x32. Labels and sizes are checked when opening. The
- * files stay open and a fetch reads its record: of a mapped file, a disk that fails or a file that
- * is cut short would be a signal instead of an error. */
+/* cifar10:DIR and cifar100:DIR, the binary distribution. A record is one label byte (two for
+ * cifar100: coarse and fine) and 3072 pixels, plane by plane, 32x32. Opening checks labels and
+ * sizes. The files stay open and a fetch reads its record. Mapped files would turn a failing disk
+ * or a file that is cut short into a signal instead of an error. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* numpy's part of a pickle: types, scalars and arrays, whose elements lie inside the pickle.
- * Element types that this library does not have (texts, dates, unsigned) are refused only to who
- * needs them: they come with the state of random generators, which nobody wants to lose a
- * checkpoint over. */
+ * Element types that this library does not have (texts, dates, unsigned) are an error only for a
+ * reader that needs them. They come with the state of random generators, and nobody wants to lose a
+ * checkpoint over that. */
 #include <stdio.h>
 #include <string.h>
 

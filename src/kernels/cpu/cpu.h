@@ -1,8 +1,8 @@
-/* The cpu table is the ref table for float with the rows that pay overwritten. Files *_simd.c are
+/* The cpu table is the ref table for float, with the rows that pay overwritten. Files *_simd.c are
  * compiled once per instruction set and export cpu_<isa>_fill_*; the others export cpu_fill_*.
  *
- * Promise: results do not depend on the number of threads. A loop is cut by the shape alone, every
- * piece is computed by one thread in one order, and partial sums are combined in order. */
+ * Results do not depend on the number of threads. The shape alone cuts a loop, one thread computes
+ * every piece in one order, and partial sums are combined in order. */
 #ifndef KERNELS_CPU_CPU_H
 #define KERNELS_CPU_CPU_H
 

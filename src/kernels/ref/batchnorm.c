@@ -1,7 +1,7 @@
 /* Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) without weights, as before the linear
- * probe of arXiv 2111.06377: every column is shifted and scaled to mean 0 and variance 1 over the
- * batch. The running statistics, which take the unbiased variance, serve when evaluating; what is
- * not finite is left out of them. */
+ * probe of arXiv 2111.06377. Every column is shifted and scaled to mean 0 and variance 1 over the
+ * batch. The running statistics take the unbiased variance and leave out what is not finite; they
+ * serve when evaluating. */
 #include "kernels/ref/ref.h"
 
 static void move_average(real *average, double value, double momentum) {

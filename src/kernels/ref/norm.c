@@ -1,9 +1,9 @@
 /* Layer normalisation (Ba et al., arXiv 1607.06450): every row is shifted and scaled to mean 0 and
  * variance 1, then multiplied by w and shifted by b.
  *
- * Backward. Write n = (x - mean) * rstd and g = dy * w, the gradient that reaches n. Moving one x
- * moves the mean and the variance of its row too, which takes away the part of g along the constant
- * vector and the part along n:   dx = rstd * (g - avg(g) - n * avg(g * n)). */
+ * Backward: write n = (x - mean) * rstd, and g = dy * w for the gradient that reaches n. Moving one
+ * x also moves the mean and the variance of its row. That takes away the part of g along the
+ * constant vector and the part along n: dx = rstd * (g - avg(g) - n * avg(g * n)). */
 #include "kernels/ref/ref.h"
 
 static void layernorm_forward(Device *d, void *y_, void *mean_, void *rstd_, const void *x_,

@@ -1,7 +1,7 @@
-/* Assembling, shuffling and pooling tokens. All rows move whole rows of C values: the encoder gets
- * a class token and positions (embed), the decoder gets all patches back in order with a learned
- * token in the gaps (restore), the loss picks the removed ones (gather), a classifier may average
- * (mean). */
+/* Assembling, shuffling and pooling tokens. All these kernels move whole rows of C values. embed
+ * gives the encoder a class token and positions. restore gives the decoder all patches back in
+ * order, with a learned token in the gaps. gather picks the removed patches for the loss. mean and
+ * cls pool for a classifier. */
 #include "kernels/ref/ref.h"
 
 static void tokens_embed_forward(Device *d, void *y_, const void *x_, const void *cls_,
