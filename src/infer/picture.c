@@ -17,7 +17,6 @@ struct Painter {
     float *truth;            /* [P,p*p*C] normalised pixels of the image */
     double *mean, *variance; /* [P] of the truth, or interpolated */
     float *basis, *centre;   /* PCA */
-    int32_t *ids_all;
 };
 
 static Status alloc_host(Painter *p, Error *err) {
@@ -29,15 +28,13 @@ static Status alloc_host(Painter *p, Error *err) {
     p->truth = mem_alloc_array(P * n, sizeof *p->truth);
     p->mean = mem_alloc_array(P, sizeof *p->mean);
     p->variance = mem_alloc_array(P, sizeof *p->variance);
-    p->ids_all = mem_alloc_array(P, sizeof *p->ids_all);
-    bool ok = p->pred && p->patches && p->truth && p->mean && p->variance && p->ids_all;
+    bool ok = p->pred && p->patches && p->truth && p->mean && p->variance;
     if (ok && c->target == TARGET_PCA) {
         p->basis = mem_alloc_array(V * n, sizeof *p->basis);
         p->centre = mem_alloc_array(n, sizeof *p->centre);
         ok = p->basis && p->centre;
     }
     if (!ok) return fail(err, MAE_MEMORY, "no memory for a picture");
-    for (size_t i = 0; i < P; i++) p->ids_all[i] = (int32_t)i;
     return MAE_OK;
 }
 
@@ -68,7 +65,6 @@ void painter_free(Painter *p) {
     mem_free(p->variance);
     mem_free(p->basis);
     mem_free(p->centre);
-    mem_free(p->ids_all);
     mem_free(p);
 }
 
@@ -179,18 +175,15 @@ static void draw_panel(Painter *p, int panel, const float *patches, const float 
             }
 }
 
-void painter_draw(Painter *p, const uint8_t *pixels, const int32_t *ids_keep,
-                  const int32_t *ids_restore, const float *mask, PictureOptions o, uint8_t *dst,
+void painter_draw(Painter *p, const uint8_t *pixels, Masks *masks, PictureOptions o, uint8_t *dst,
                   double *loss) {
     const ModelConfig *c = &p->model->config;
     AutoencoderGraph *g = &p->graph;
     int64_t P = model_patches(c), n = model_patch_values(c), width, height;
+    const float *mask = masks->mask;
     float value;
     graph_set(g->graph, g->pixels, pixels);
-    graph_set(g->graph, g->ids_keep, ids_keep);
-    graph_set(g->graph, g->ids_restore, ids_restore);
-    graph_set(g->graph, g->ids_pred, p->ids_all);
-    graph_set_real(g->graph, g->mask, mask);
+    autoencoder_set_masks(g, masks);
     graph_forward(g->graph);
     graph_get(g->graph, g->pred, p->pred);
     graph_get(g->graph, g->loss, &value);

@@ -18,6 +18,7 @@
 typedef struct Pretraining {
     MaskedBatch *batch;
     Painter *painter;
+    Masks *masks;     /* of one picture */
     uint8_t *samples; /* pixels of the pictures' images */
     int64_t n_samples;
 } Pretraining;
@@ -57,10 +58,6 @@ static Status make(Run *r, Error *err) {
     Pretraining *p = mem_alloc(sizeof *p);
     if (!p) return fail(err, MAE_MEMORY, "no memory for a run");
     r->task_data = p;
-    MaskedOptions m = {.batch = o->batch,
-                       .mask = (MaskKind)o->mask,
-                       .mask_ratio = o->mask_ratio,
-                       .seed = (uint64_t)o->seed};
     TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), TUNE_ALL, &r->model, err));
     TRY(run_make_reducer(r, err));
     StepOptions s = {.batch = o->batch,
@@ -69,7 +66,7 @@ static Status make(Run *r, Error *err) {
                      .reducer = r->reducer};
     OptimizerOptions adamw = adamw_of(o, r->reducer);
     TRY(optimizer_new(r->device, r->model->params, adamw, &r->optimizer, err));
-    TRY(masked_batch_new(r->model, m, &p->batch, err));
+    TRY(masked_batch_new(r->model, setup_mask(o), o->batch, (uint64_t)o->seed, &p->batch, err));
     TRY(step_new(r->model, p->batch->graph.graph, p->batch->graph.loss, r->optimizer, s, &r->step,
                  err));
     r->loader_options = setup_loader(o, &r->config);
@@ -99,11 +96,11 @@ static Status open_pictures(Run *r, Error *err) {
     Augment augment;
     ResampleScratch scratch = {0};
     size_t image = (size_t)(r->config.image_height * r->config.image_width * r->config.channels);
-    int64_t n_keep = mask_n_keep((MaskKind)r->options.mask, &r->config, r->options.mask_ratio);
     char *folder = NULL;
     TRY(run_file(r, "reconstructions", &folder, err));
     TRY(file_make_directories(folder, err));
-    TRY(painter_new(r->model, n_keep, &t->painter, err));
+    TRY(masks_new(setup_mask(&r->options), &r->config, 1, &t->masks, err));
+    TRY(painter_new(r->model, t->masks->n_keep, &t->painter, err));
     TRY(setup_eval_augment(r->dataset, &r->config, &augment, err));
     t->samples = mem_alloc(image * PICTURE_ROWS);
     if (!t->samples) {
@@ -144,24 +141,16 @@ static Status save_picture(Run *r, Error *err) {
     Status status = MAE_OK;
     const Pretraining *t = r->task_data;
     Image picture = {0};
-    int64_t width, height, P = model_patches(&r->config);
+    int64_t width, height;
     int64_t stride = r->config.image_height * r->config.image_width * r->config.channels;
-    int32_t *ids = mem_alloc_array((size_t)(2 * P), sizeof *ids);
-    float *mask = mem_alloc_array((size_t)P, sizeof *mask);
-    uint64_t *scratch = mem_alloc_array((size_t)P, sizeof *scratch);
-    if (t->n_samples == 0) goto done;
+    if (t->n_samples == 0) return MAE_OK;
     painter_row_size(t->painter, &width, &height);
     int64_t row = height + painter_panel_gap();
     TRY(image_new(&picture, width, row * t->n_samples - painter_panel_gap(), 3, err));
     memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
-    if (!ids || !mask || !scratch) {
-        status = fail(err, MAE_MEMORY, "no memory for a picture");
-        goto done;
-    }
     for (int64_t i = 0; i < t->n_samples; i++) {
-        mask_draw((MaskKind)r->options.mask, &r->config, r->options.mask_ratio,
-                  (uint64_t)r->options.seed, 0, (uint64_t)i, ids, ids + P, mask, scratch);
-        painter_draw(t->painter, t->samples + i * stride, ids, ids + P, mask, (PictureOptions){0},
+        masks_draw(t->masks, 0, (uint64_t)r->options.seed, 0, (uint64_t)i);
+        painter_draw(t->painter, t->samples + i * stride, t->masks, (PictureOptions){0},
                      picture.pixels + i * row * width * 3, NULL);
     }
     snprintf(r->picture, sizeof r->picture, "%.900s/reconstructions/%" PRId64 ".png",
@@ -169,9 +158,6 @@ static Status save_picture(Run *r, Error *err) {
     TRY(image_write_png(r->picture, &picture, err));
 done:
     image_free(&picture);
-    mem_free(ids);
-    mem_free(mask);
-    mem_free(scratch);
     return status;
 }
 
@@ -180,6 +166,7 @@ static void close_task(Run *r) {
     if (!p) return;
     masked_batch_free(p->batch);
     painter_free(p->painter);
+    masks_free(p->masks);
     mem_free(p->samples);
     mem_free(p);
 }
@@ -190,7 +177,7 @@ static Status describe(Run *r, MaePlan *p, Error *err) {
     Vit *v = NULL;
     AutoencoderGraph g = {0};
     TRY(vit_describe(r->device, &r->config, step_gradients(o->accumulate), TUNE_ALL, &v, err));
-    p->kept_patches = mask_n_keep((MaskKind)o->mask, &r->config, o->mask_ratio);
+    p->kept_patches = mask_n_keep(setup_mask(o), &r->config);
     TRY(autoencoder_graph(v, FORWARD_TRAIN, o->batch, p->kept_patches, false, &g, err));
     run_describe(r, v, g.graph, OPTIMIZER_ADAMW, p);
 done:

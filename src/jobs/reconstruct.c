@@ -9,32 +9,9 @@
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
 
-typedef struct Masks {
-    int32_t *keep, *restore;
-    float *mask;
-    uint64_t *scratch;
-    int64_t n_keep;
-} Masks;
-
-static void masks_free(Masks *m) {
-    mem_free(m->keep);
-    mem_free(m->restore);
-    mem_free(m->mask);
-    mem_free(m->scratch);
-}
-
-static Status masks_new(Masks *m, int64_t P, Error *err) {
-    m->keep = mem_alloc_array((size_t)P, sizeof *m->keep);
-    m->restore = mem_alloc_array((size_t)P, sizeof *m->restore);
-    m->mask = mem_alloc_array((size_t)P, sizeof *m->mask);
-    m->scratch = mem_alloc_array((size_t)P, sizeof *m->scratch);
-    if (m->keep && m->restore && m->mask && m->scratch) return MAE_OK;
-    return fail(err, MAE_MEMORY, "no memory for masks");
-}
-
 /* "3,17,20": each once, all in [0, P). mask is used to see repetitions. */
-static Status parse_keep(const char *text, int64_t P, Masks *m, Error *err) {
-    memset(m->mask, 0, (size_t)P * sizeof *m->mask);
+static Status parse_keep(const char *text, Masks *m, Error *err) {
+    m->n_keep = 0;
     for (const char *s = text;; s++) {
         char *end;
         errno = 0;
@@ -42,34 +19,16 @@ static Status parse_keep(const char *text, int64_t P, Masks *m, Error *err) {
         if (end == s || errno || (*end && *end != ','))
             return fail(err, MAE_USAGE, "--keep %.60s: numbers of patches separated by commas",
                         text);
-        if (id < 0 || id >= P)
+        if (id < 0 || id >= m->n_patches)
             return fail(err, MAE_USAGE, "--keep: patch %lld; the image has patches 0 to %lld", id,
-                        (long long)P - 1);
+                        (long long)m->n_patches - 1);
         if (m->mask[id] > 0) return fail(err, MAE_USAGE, "--keep: patch %lld is there twice", id);
         m->mask[id] = 1;
-        m->keep[m->n_keep++] = (int32_t)id;
+        m->ids_keep[m->n_keep++] = (int32_t)id;
         if (!*end) break;
         s = end;
     }
-    mask_from_keep(m->keep, m->n_keep, P, m->restore, m->mask);
-    return MAE_OK;
-}
-
-static double ratio_of(const MaeModel *m, const MaeOptions *o) {
-    return o->mask_ratio >= 0 ? o->mask_ratio : m->notes.mask_ratio;
-}
-
-static Status count_keep(const MaeModel *m, const MaeOptions *o, Masks *masks, Error *err) {
-    const ModelConfig *c = &m->vit->config;
-    if (o->keep_patches) return parse_keep(o->keep_patches, model_patches(c), masks, err);
-    masks->n_keep = mask_n_keep((MaskKind)o->mask, c, ratio_of(m, o));
-    return MAE_OK;
-}
-
-static Status draw_masks(const MaeModel *m, const MaeOptions *o, int64_t index, Masks *masks) {
-    if (o->keep_patches) return MAE_OK;
-    mask_draw((MaskKind)o->mask, &m->vit->config, ratio_of(m, o), (uint64_t)o->seed, 0,
-              (uint64_t)index, masks->keep, masks->restore, masks->mask, masks->scratch);
+    masks_from_keep(m, 0);
     return MAE_OK;
 }
 
@@ -96,21 +55,23 @@ typedef struct Session {
     MaeModel *model;
     const MaeOptions *options;
     Painter *painter;
-    Masks masks;
+    Masks *masks;
     int64_t width, height; /* of a row */
 } Session;
 
 static Status session_open(Session *s, Error *err) {
     Status status = MAE_OK;
     const ModelConfig *c = &s->model->vit->config;
+    MaskRule rule = setup_mask(s->options);
     if (c->decoder_depth < 1)
         return fail(
             err, MAE_UNSUPPORTED,
             "this checkpoint has no decoder (encoder only), so it cannot reconstruct; use one "
             "written by mae pretrain");
-    TRY(masks_new(&s->masks, model_patches(c), err));
-    TRY(count_keep(s->model, s->options, &s->masks, err));
-    TRY(painter_new(s->model->vit, s->masks.n_keep, &s->painter, err));
+    if (s->options->mask_ratio < 0) rule.ratio = s->model->notes.mask_ratio;
+    TRY(masks_new(rule, c, 1, &s->masks, err));
+    if (s->options->keep_patches) TRY(parse_keep(s->options->keep_patches, s->masks, err));
+    TRY(painter_new(s->model->vit, s->masks->n_keep, &s->painter, err));
     painter_row_size(s->painter, &s->width, &s->height);
 done:
     return status;
@@ -118,7 +79,7 @@ done:
 
 static void session_close(Session *s) {
     painter_free(s->painter);
-    masks_free(&s->masks);
+    masks_free(s->masks);
 }
 
 static Status session_draw(Session *s, const char *path, int64_t index, uint8_t *dst, double *loss,
@@ -128,9 +89,9 @@ static Status session_draw(Session *s, const char *path, int64_t index, uint8_t 
     PictureOptions p = {.paste = s->options->paste != 0,
                         .interpolated = s->options->stats == STATS_INTERPOLATED};
     TRY(load_pixels(s->model, path, s->options->max_pixels, &image, err));
-    TRY(draw_masks(s->model, s->options, index, &s->masks));
-    painter_draw(s->painter, image.pixels, s->masks.keep, s->masks.restore, s->masks.mask, p, dst,
-                 loss);
+    if (!s->options->keep_patches)
+        masks_draw(s->masks, 0, (uint64_t)s->options->seed, 0, (uint64_t)index);
+    painter_draw(s->painter, image.pixels, s->masks, p, dst, loss);
 done:
     image_free(&image);
     return status;
@@ -146,7 +107,7 @@ Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, Mae
     out->height = s.height;
     out->panel_width = m->vit->config.image_width;
     out->panel_height = m->vit->config.image_height;
-    out->kept = s.masks.n_keep;
+    out->kept = s.masks->n_keep;
     out->picture = mem_alloc((size_t)(s.width * s.height * 3));
     if (!out->picture) {
         status = fail(err, MAE_MEMORY, "no memory for a picture");

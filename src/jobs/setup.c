@@ -41,6 +41,10 @@ void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *not
              same ? model_size_words[o->model] : "custom");
 }
 
+MaskRule setup_mask(const MaeOptions *o) {
+    return (MaskRule){(MaskKind)o->mask, o->mask_ratio};
+}
+
 CheckpointHints setup_hints(const MaeOptions *o) {
     return (CheckpointHints){.heads = o->heads,
                              .decoder_heads = o->decoder_heads,

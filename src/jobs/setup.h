@@ -16,6 +16,8 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err);
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes);
 /* --heads, --decoder-heads, --target and --prefix of commands that read a checkpoint. */
 CheckpointHints setup_hints(const MaeOptions *o);
+/* --mask and --mask-ratio. */
+MaskRule setup_mask(const MaeOptions *o);
 /* The images of --data, --limit of them. Here and below, looking for images is given up when *stop
  * is not 0; stop may be NULL. */
 Status setup_dataset(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,

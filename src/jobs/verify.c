@@ -55,37 +55,26 @@ static Status run_prediction(MaeModel *m, const uint8_t *pixels, uint64_t seed, 
     Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
     AutoencoderGraph g = {0};
-    int64_t P = model_patches(c), K = mask_n_keep(MASK_RANDOM, c, m->notes.mask_ratio);
-    int32_t *ids = NULL;
-    float *mask = NULL;
-    uint64_t *scratch = NULL;
+    Masks *masks = NULL;
     if (c->decoder_depth == 0) return MAE_OK;
-    ids = mem_alloc_array((size_t)(3 * P), sizeof *ids);
-    mask = mem_alloc_array((size_t)P, sizeof *mask);
-    scratch = mem_alloc_array((size_t)P, sizeof *scratch);
-    out->n_prediction = P * model_prediction_values(c);
+    TRY(masks_new((MaskRule){MASK_RANDOM, m->notes.mask_ratio}, c, 1, &masks, err));
+    out->n_prediction = masks->n_patches * model_prediction_values(c);
     out->prediction = mem_alloc_array((size_t)out->n_prediction, sizeof *out->prediction);
-    if (!ids || !mask || !scratch || !out->prediction) {
+    if (!out->prediction) {
         status = fail(err, MAE_MEMORY, "no memory to verify");
         goto done;
     }
-    TRY(autoencoder_graph(m->vit, FORWARD_FULL, 1, K, false, &g, err));
+    TRY(autoencoder_graph(m->vit, FORWARD_FULL, 1, masks->n_keep, false, &g, err));
     graph_keep(g.graph, g.pred);
     TRY(graph_plan(g.graph, GRAPH_INFER, err));
-    mask_draw(MASK_RANDOM, c, m->notes.mask_ratio, seed, 0, 0, ids, ids + P, mask, scratch);
-    for (int64_t i = 0; i < P; i++) ids[2 * P + i] = (int32_t)i;
+    masks_draw(masks, 0, seed, 0, 0);
+    autoencoder_set_masks(&g, masks);
     graph_set(g.graph, g.pixels, pixels);
-    graph_set(g.graph, g.ids_keep, ids);
-    graph_set(g.graph, g.ids_restore, ids + P);
-    graph_set(g.graph, g.ids_pred, ids + 2 * P);
-    graph_set_real(g.graph, g.mask, mask);
     graph_forward(g.graph);
     graph_get(g.graph, g.pred, out->prediction);
 done:
     graph_free(g.graph);
-    mem_free(ids);
-    mem_free(mask);
-    mem_free(scratch);
+    masks_free(masks);
     return status;
 }
 

@@ -76,6 +76,22 @@ Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep
     return MAE_OK;
 }
 
+void autoencoder_set_masks(AutoencoderGraph *g, Masks *m) {
+    int64_t P = m->n_patches;
+    ASSERT(g->batch == m->batch && g->n_keep == m->n_keep,
+           "masks of %lld images that keep %lld patches for a graph of %lld that keeps %lld",
+           (long long)m->batch, (long long)m->n_keep, (long long)g->batch, (long long)g->n_keep);
+    for (int64_t i = 0; i < m->batch * P; i++) {
+        /* All patches in raster order, or the removed ones in the order of ids_restore. */
+        int64_t place = g->n_pred == P ? i % P : m->ids_restore[i] - m->n_keep;
+        if (place >= 0) m->ids_pred[i / P * g->n_pred + place] = (int32_t)(i % P);
+    }
+    graph_set(g->graph, g->ids_keep, m->ids_keep);
+    graph_set(g->graph, g->ids_restore, m->ids_restore);
+    graph_set(g->graph, g->ids_pred, m->ids_pred);
+    graph_set_real(g->graph, g->mask, m->mask);
+}
+
 Value *autoencoder_stage(const AutoencoderGraph *g, const char *name) {
     return graph_find(g->graph, name);
 }

@@ -1,18 +1,43 @@
-/* Which patches are hidden. Random: the published per-sample shuffle by noise. Block: BEiT's
- * rectangles, then trimmed or filled at random, since the encoder needs the same count for every
- * image. Grid: one of four kept. */
+/* See mask.h. */
+#include "model/mask.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "model/autoencoder.h"
+#include "base/memory.h"
 
 int64_t mask_keep_count(int64_t n_patches, double ratio) {
     return (int64_t)((double)n_patches * (1 - ratio));
 }
 
-int64_t mask_n_keep(MaskKind kind, const ModelConfig *c, double ratio) {
-    if (kind == MASK_GRID) return mask_grid(model_grid_height(c), model_grid_width(c), NULL);
-    return mask_keep_count(model_patches(c), ratio);
+int64_t mask_n_keep(MaskRule rule, const ModelConfig *c) {
+    if (rule.kind == MASK_GRID)
+        return (model_grid_height(c) + 1) / 2 * ((model_grid_width(c) + 1) / 2);
+    return mask_keep_count(model_patches(c), rule.ratio);
+}
+
+Status masks_new(MaskRule rule, const ModelConfig *c, int64_t batch, Masks **out, Error *err) {
+    size_t P = (size_t)model_patches(c), n = (size_t)batch * P;
+    size_t bytes = P * sizeof *(*out)->keys + n * (3 * sizeof *(*out)->ids_keep + sizeof(float));
+    Masks *m = *out = mem_alloc(sizeof *m + bytes);
+    if (!m)
+        return fail(err, MAE_MEMORY, "no memory for the masks of %lld images", (long long)batch);
+    *m = (Masks){.rule = rule,
+                 .batch = batch,
+                 .rows = model_grid_height(c),
+                 .columns = model_grid_width(c),
+                 .n_patches = model_patches(c),
+                 .n_keep = mask_n_keep(rule, c),
+                 .keys = (uint64_t *)(void *)(m + 1)};
+    m->mask = (float *)(void *)(m->keys + P);
+    m->ids_keep = (int32_t *)(void *)(m->mask + n);
+    m->ids_restore = m->ids_keep + n;
+    m->ids_pred = m->ids_restore + n;
+    return MAE_OK;
+}
+
+void masks_free(Masks *m) {
+    mem_free(m);
 }
 
 /* Bits of a float in an order that an unsigned comparison agrees with, then the index: sorting
@@ -46,39 +71,30 @@ static void sort_keys(uint64_t *keys, int64_t n) {
     }
 }
 
-static void emit(const uint64_t *keys, int64_t n_patches, int64_t n_keep, int32_t *ids_keep,
-                 int32_t *ids_restore, float *mask) {
-    for (int64_t i = 0; i < n_patches; i++) {
-        int32_t patch = (int32_t)(keys[i] & 0xffffffffu);
-        if (ids_keep && i < n_keep) ids_keep[i] = patch;
-        if (ids_restore) ids_restore[patch] = (int32_t)i;
-        if (mask) mask[patch] = i >= n_keep;
+void masks_from_noise(Masks *m, int64_t b, const float *noise) {
+    int64_t P = m->n_patches;
+    for (int64_t i = 0; i < P; i++) m->keys[i] = sort_key(noise[i], i);
+    sort_keys(m->keys, P);
+    for (int64_t i = 0; i < P; i++) {
+        int32_t patch = (int32_t)(m->keys[i] & 0xffffffffu);
+        if (i < m->n_keep) m->ids_keep[b * m->n_keep + i] = patch;
+        m->ids_restore[b * P + patch] = (int32_t)i;
+        m->mask[b * P + patch] = i >= m->n_keep;
     }
 }
 
-void mask_from_noise(const float *noise, int64_t n_patches, int64_t n_keep, int32_t *ids_keep,
-                     int32_t *ids_restore, float *mask, uint64_t *scratch) {
-    for (int64_t i = 0; i < n_patches; i++) scratch[i] = sort_key(noise[i], i);
-    sort_keys(scratch, n_patches);
-    emit(scratch, n_patches, n_keep, ids_keep, ids_restore, mask);
-}
-
-void mask_from_keep(const int32_t *keep, int64_t n_keep, int64_t n_patches, int32_t *ids_restore,
-                    float *mask) {
-    for (int64_t i = 0; i < n_patches; i++) mask[i] = 1;
-    for (int64_t i = 0; i < n_keep; i++) mask[keep[i]] = 0;
-    int32_t removed = (int32_t)n_keep;
-    for (int64_t i = 0; i < n_patches; i++)
-        if (mask[i] > 0) ids_restore[i] = removed++;
-    for (int64_t i = 0; i < n_keep; i++) ids_restore[keep[i]] = (int32_t)i;
-}
-
-int64_t mask_grid(int64_t rows, int64_t columns, int32_t *ids_keep) {
-    int64_t n = 0;
-    for (int64_t y = 0; y < rows; y += 2)
-        for (int64_t x = 0; x < columns; x += 2, n++)
-            if (ids_keep) ids_keep[n] = (int32_t)(y * columns + x);
-    return n;
+/* Removed patches follow in raster order. */
+void masks_from_keep(Masks *m, int64_t b) {
+    const int32_t *keep = m->ids_keep + b * m->n_keep;
+    int32_t *restore = m->ids_restore + b * m->n_patches, next = (int32_t)m->n_keep;
+    float *mask = m->mask + b * m->n_patches;
+    for (int64_t i = 0; i < m->n_patches; i++) mask[i] = 1;
+    for (int64_t i = 0; i < m->n_keep; i++) {
+        mask[keep[i]] = 0;
+        restore[keep[i]] = (int32_t)i;
+    }
+    for (int64_t i = 0; i < m->n_patches; i++)
+        if (mask[i] > 0) restore[i] = next++;
 }
 
 /* One rectangle of BEiT: returns how many patches became masked, 0 after ten vain tries. */
@@ -111,7 +127,7 @@ static void flip_one(float *mask, int64_t n, float from, float to, int64_t count
         }
 }
 
-void mask_block(int64_t rows, int64_t columns, int64_t n_mask, Rng *rng, float *mask) {
+static void block(int64_t rows, int64_t columns, int64_t n_mask, Rng *rng, float *mask) {
     int64_t n = rows * columns, count = 0;
     for (int64_t i = 0; i < n; i++) mask[i] = 0;
     while (count < n_mask) {
@@ -122,43 +138,22 @@ void mask_block(int64_t rows, int64_t columns, int64_t n_mask, Rng *rng, float *
     for (; count < n_mask; count++) flip_one(mask, n, 0, 1, n - count, rng);
 }
 
-static void draw_random(const ModelConfig *c, int64_t n_keep, Rng *rng, int32_t *ids_keep,
-                        int32_t *ids_restore, float *mask, uint64_t *keys) {
-    int64_t P = model_patches(c);
-    for (int64_t i = 0; i < P; i++) keys[i] = sort_key(rng_uniform_f32(rng), i);
-    sort_keys(keys, P);
-    emit(keys, P, n_keep, ids_keep, ids_restore, mask);
-}
-
-/* Block and grid masks enter in raster order: kept patches first, then removed ones. */
-static void draw_raster(MaskKind kind, const ModelConfig *c, int64_t n_keep, Rng *rng,
-                        int32_t *ids_keep, int32_t *ids_restore, float *mask, uint64_t *keys) {
-    int64_t P = model_patches(c), columns = model_grid_width(c);
-    float *removed = (float *)(void *)keys; /* first half of the scratch; keys follow from it */
-    if (kind == MASK_BLOCK)
-        mask_block(model_grid_height(c), columns, P - n_keep, rng, removed);
-    else
-        for (int64_t i = 0; i < P; i++) removed[i] = (i / columns) % 2 || (i % columns) % 2;
-    int32_t kept = 0, gone = (int32_t)n_keep;
-    for (int64_t i = 0; i < P; i++) {
-        bool hide = removed[i] > 0;
-        if (ids_keep && !hide) ids_keep[kept] = (int32_t)i;
-        if (ids_restore) ids_restore[i] = hide ? gone : kept;
-        if (mask) mask[i] = removed[i];
-        if (hide)
-            gone++;
-        else
-            kept++;
-    }
-}
-
-void mask_draw(MaskKind kind, const ModelConfig *c, double ratio, uint64_t seed, uint64_t epoch,
-               uint64_t sample, int32_t *ids_keep, int32_t *ids_restore, float *mask,
-               uint64_t *scratch) {
-    int64_t n_keep = mask_n_keep(kind, c, ratio);
+/* The mask of image b is where random ones put their noise. */
+void masks_draw(Masks *m, int64_t b, uint64_t seed, uint64_t epoch, uint64_t sample) {
+    int64_t P = m->n_patches;
+    int32_t *keep = m->ids_keep + b * m->n_keep;
+    float *mask = m->mask + b * P;
     Rng rng = rng_make(seed, RNG_MASK, epoch, sample);
-    if (kind == MASK_RANDOM)
-        draw_random(c, n_keep, &rng, ids_keep, ids_restore, mask, scratch);
+    if (m->rule.kind == MASK_RANDOM) {
+        for (int64_t i = 0; i < P; i++) mask[i] = rng_uniform_f32(&rng);
+        masks_from_noise(m, b, mask);
+        return;
+    }
+    if (m->rule.kind == MASK_BLOCK)
+        block(m->rows, m->columns, P - m->n_keep, &rng, mask);
     else
-        draw_raster(kind, c, n_keep, &rng, ids_keep, ids_restore, mask, scratch);
+        for (int64_t i = 0; i < P; i++) mask[i] = (i / m->columns) % 2 || (i % m->columns) % 2;
+    for (int64_t i = 0; i < P; i++)
+        if (mask[i] <= 0) *keep++ = (int32_t)i;
+    masks_from_keep(m, b);
 }

@@ -6,7 +6,6 @@
 #include "checkpoint/checkpoint.h"
 #include "golden.h"
 #include "run/run_state.h"
-#include "train/masked_batch.h"
 #include "train/step.h"
 
 /* Files of the same folder and what they hold. Only those that are there are taken. */
@@ -56,7 +55,7 @@ static void compare_model(Golden *g, const TensorFile *s, const json_t *entry, V
     const float *draws = golden_reals(g, s, "noise", &noise);
     if (!pixels || !draws) return;
     int64_t P = noise.dim[1], keep = mask_keep_count(P, 0.75);
-    MaskSet masks = golden_masks(g, draws, noise.dim[0], P, keep);
+    Masks masks = golden_masks(g, draws, noise.dim[0], P, keep);
     Status status = autoencoder_graph(v, FORWARD_FULL, noise.dim[0], keep, true, &graph, &err);
     if (status == MAE_OK) graph_keep(graph.graph, graph.pred);
     if (status == MAE_OK) status = graph_plan(graph.graph, GRAPH_INFER, &err);
@@ -100,7 +99,7 @@ typedef struct Resumed {
     CheckpointFile *file;
     Vit *model;
     Optimizer *optimizer;
-    MaskedBatch *batch;
+    AutoencoderGraph graph;
     TrainStep *step;
 } Resumed;
 
@@ -113,11 +112,9 @@ static Status open_run(Golden *g, Resumed *r, int64_t images, Error *err) {
                           .beta2 = 0.95,
                           .eps = 1e-8,
                           .groups = {.weight_decay = 0.05}};
-    MaskedOptions m = {.batch = images, .mask_ratio = 0.75, .float_images = true};
     TRY(optimizer_new(g->device, r->model->params, o, &r->optimizer, err));
     TRY(run_state_read_published(r->file, r->model, r->optimizer, &progress, err));
-    TRY(masked_batch_new(r->model, m, &r->batch, err));
-    TRY(step_new(r->model, r->batch->graph.graph, r->batch->graph.loss, r->optimizer,
+    TRY(step_new(r->model, r->graph.graph, r->graph.loss, r->optimizer,
                  (StepOptions){.batch = images, .accumulate = 1}, &r->step, err));
     const json_t *said = golden_json(g, "checkpoint/optimizer.json");
     compare_number(g, "updates done", (double)progress.step, golden_number(said, "steps_done"), 0);
@@ -141,16 +138,19 @@ static void compare_weights(Golden *g, Resumed *r, const TensorFile *s, const js
 static void resume(Golden *g, Resumed *r, const char *file, const TensorFile *s,
                    const json_t *entry) {
     Error err = {0};
-    Shape images;
+    Shape images, shape;
     double loss = 0, mean;
     const float *pixels = golden_reals(g, s, "images", &images);
-    const float *noise = golden_reals(g, s, "noise", NULL),
+    const float *noise = golden_reals(g, s, "noise", &shape),
                 *want = golden_reals(g, s, "loss", NULL);
     r->model = open_model(g, file, true, &r->file);
     if (!pixels || !noise || !want || !r->model) return;
-    Status status = open_run(g, r, images.dim[0], &err);
+    int64_t B = images.dim[0], P = shape.dim[1], keep = mask_keep_count(P, 0.75);
+    Masks masks = golden_masks(g, noise, B, P, keep);
+    if (!golden_training(g, r->model, B, keep, &r->graph)) return;
+    Status status = open_run(g, r, B, &err);
     if (status == MAE_OK) {
-        masked_batch_set_float(r->batch, pixels, noise);
+        golden_feed(&r->graph, &masks, pixels);
         status = step_micro_batch(r->step, &loss, &err);
     }
     if (status == MAE_OK) status = step_update(r->step, 7e-4, &mean, &err);
@@ -171,7 +171,7 @@ void check_resumed_update(Golden *g, const char *path, const json_t *entry) {
         Resumed r = {0};
         if (is_listed(g, files[i])) resume(g, &r, files[i], s, entry);
         step_free(r.step);
-        masked_batch_free(r.batch);
+        graph_free(r.graph.graph);
         optimizer_free(r.optimizer);
         vit_free(r.model);
         checkpoint_close(r.file);

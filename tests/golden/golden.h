@@ -82,17 +82,14 @@ bool golden_load(Golden *g, Vit *a, const TensorFile *s, const char *prefix);
 float *golden_gradient(Golden *g, const Param *p);
 float *golden_value(Golden *g, AutoencoderGraph *graph, const Value *v);
 
-/* Masks of a batch from noise[B,P], and all patches in order. */
-typedef struct MaskSet {
-    int64_t batch, patches, keep;
-    int32_t *ids_keep, *ids_restore, *ids_all;
-    float *mask;
-} MaskSet;
-MaskSet golden_masks(Golden *g, const float *noise, int64_t batch, int64_t patches, int64_t keep);
+/* Masks of a batch from noise[B,P]. */
+Masks golden_masks(Golden *g, const float *noise, int64_t batch, int64_t patches, int64_t keep);
 /* A graph of all patches up to the first block: what golden_feed and autoencoder_stage need. */
 bool golden_embedding(Golden *g, Vit *v, int64_t batch, AutoencoderGraph *out);
+/* A graph of float images, planned for training; false after golden_problem. */
+bool golden_training(Golden *g, Vit *v, int64_t batch, int64_t keep, AutoencoderGraph *out);
 /* Images and masks into the inputs of a graph of any kind. */
-void golden_feed(AutoencoderGraph *graph, const MaskSet *m, const float *images);
+void golden_feed(AutoencoderGraph *graph, Masks *m, const float *images);
 
 /* --- classifiers ------------------------------------------------------------------------------ */
 

@@ -32,7 +32,7 @@ static void check_case(Golden *g, const TensorFile *s, const char *stem) {
         compare_number(g, golden_text(g, "%s: kept", stem),
                        (double)mask_keep_count(L, percent / 100.0), (double)keep, 0);
     }
-    MaskSet m = golden_masks(g, noise, n, L, keep);
+    Masks m = golden_masks(g, noise, n, L, keep);
     compare_ids(g, golden_text(g, "%s.ids_restore", stem), m.ids_restore, restore, n * L);
     compare_reals(g, golden_text(g, "%s.mask", stem), m.mask, mask, n * L, (Limit){0, 0});
     if (tensorfile_find(s, ids))
@@ -63,6 +63,14 @@ void check_keep_counts(Golden *g, const char *path, const json_t *entry) {
     }
 }
 
+static Masks *masks_of(Golden *g, MaskRule rule, int64_t rows, int64_t columns) {
+    Error err = {0};
+    Masks *m;
+    ModelConfig c = {.image_height = rows, .image_width = columns, .patch = 1};
+    if (masks_new(rule, &c, 1, &m, &err) != MAE_OK) golden_problem(g, "%s", err.message);
+    return m;
+}
+
 /* Of the four grids the library has the one of the paper: even rows, even columns. */
 void check_grid_masks(Golden *g, const char *path, const json_t *entry) {
     (void)entry;
@@ -71,12 +79,13 @@ void check_grid_masks(Golden *g, const char *path, const json_t *entry) {
         const TensorEntry *t = tensorfile_at(s, i);
         if (!strstr(t->name, "_keep00")) continue;
         int64_t n = shape_numel(t->shape), side = (int64_t)llround(sqrt((double)n));
-        int32_t *ids = golden_memory(g, n, sizeof *ids);
         uint8_t *mask = golden_memory(g, n, 1);
-        memset(mask, 1, (size_t)n);
-        int64_t kept = mask_grid(side, side, ids);
-        for (int64_t k = 0; k < kept; k++) mask[ids[k]] = 0;
+        Masks *m = masks_of(g, (MaskRule){MASK_GRID, 0}, side, side);
+        if (!m) return;
+        masks_draw(m, 0, 0, 0, 0);
+        for (int64_t k = 0; k < n; k++) mask[k] = m->mask[k] > 0;
         compare_bytes(g, t->name, mask, golden_bytes(g, s, t), n);
+        masks_free(m);
     }
 }
 
@@ -110,15 +119,18 @@ static void check_blocks(Golden *g, const char *name, const float *want, Shape s
     int64_t n_mask = golden_integer(statistics, "num_masking_patches");
     double neighbours = 0, fill = (double)n_mask - golden_number(statistics, "count_mean");
     double pairs = (double)(rows * (columns - 1) + columns * (rows - 1));
-    float *mask = golden_memory(g, n, sizeof *mask);
+    /* Half a patch more stays than the ratio says, so that the count is n_mask after rounding. */
+    MaskRule rule = {MASK_BLOCK, ((double)n_mask - 0.5) / (double)n};
+    Masks *m = masks_of(g, rule, rows, columns);
+    if (!m) return;
     double *sum = golden_memory(g, n, sizeof *sum);
     for (int64_t t = 0; t < trials; t++) {
-        Rng rng = rng_make(1, RNG_MASK, 0, (uint64_t)t);
-        mask_block(rows, columns, n_mask, &rng, mask);
-        wrong += count_kept(mask, n) != n - n_mask;
-        for (int64_t i = 0; i < n; i++) sum[i] += (double)mask[i] / (double)trials;
-        neighbours += equal_neighbours(mask, rows, columns) / (double)trials;
+        masks_draw(m, 0, 1, 0, (uint64_t)t);
+        wrong += count_kept(m->mask, n) != n - n_mask;
+        for (int64_t i = 0; i < n; i++) sum[i] += (double)m->mask[i] / (double)trials;
+        neighbours += equal_neighbours(m->mask, rows, columns) / (double)trials;
     }
+    masks_free(m);
     compare_number(g, golden_text(g, "%s: masks of another size", name), (double)wrong, 0, 0);
     compare_frequency(g, name, sum, want, n, (double)trials, (double)(n - n_mask), fill);
     compare_number(g, golden_text(g, "%s: equal neighbours", name), neighbours,

@@ -67,37 +67,28 @@ float *golden_value(Golden *g, AutoencoderGraph *graph, const Value *v) {
     return out;
 }
 
-MaskSet golden_masks(Golden *g, const float *noise, int64_t batch, int64_t patches, int64_t keep) {
-    size_t size = sizeof(int32_t);
-    MaskSet m = {.batch = batch,
-                 .patches = patches,
-                 .keep = keep,
-                 .ids_keep = golden_memory(g, batch * keep, size),
-                 .ids_restore = golden_memory(g, batch * patches, size),
-                 .ids_all = golden_memory(g, batch * patches, size),
-                 .mask = golden_memory(g, batch * patches, sizeof(float))};
-    uint64_t *scratch = golden_memory(g, patches, sizeof *scratch);
-    for (int64_t b = 0; b < batch; b++)
-        mask_from_noise(noise + b * patches, patches, keep, m.ids_keep + b * keep,
-                        m.ids_restore + b * patches, m.mask + b * patches, scratch);
-    for (int64_t i = 0; i < batch * patches; i++) m.ids_all[i] = (int32_t)(i % patches);
+Masks golden_masks(Golden *g, const float *noise, int64_t batch, int64_t patches, int64_t keep) {
+    Masks m = {.batch = batch,
+               .n_patches = patches,
+               .n_keep = keep,
+               .ids_keep = golden_memory(g, batch * keep, sizeof *m.ids_keep),
+               .ids_restore = golden_memory(g, batch * patches, sizeof *m.ids_restore),
+               .ids_pred = golden_memory(g, batch * patches, sizeof *m.ids_pred),
+               .mask = golden_memory(g, batch * patches, sizeof *m.mask),
+               .keys = golden_memory(g, patches, sizeof *m.keys)};
+    for (int64_t b = 0; b < batch; b++) masks_from_noise(&m, b, noise + b * patches);
     return m;
 }
 
-/* The patches to predict: all, or the removed ones in the order of ids_restore. */
-static void feed_predicted(AutoencoderGraph *graph, const MaskSet *m) {
-    if (graph->n_pred == m->patches) {
-        graph_set(graph->graph, graph->ids_pred, m->ids_all);
+void golden_feed(AutoencoderGraph *graph, Masks *m, const float *images) {
+    graph_set_real(graph->graph, graph->images, images);
+    if (graph->ids_pred) {
+        autoencoder_set_masks(graph, m);
         return;
     }
-    int32_t *ids = mem_alloc_array((size_t)(m->batch * graph->n_pred), sizeof *ids);
-    ASSERT(ids, "no memory for the predicted patches");
-    for (int64_t i = 0; i < m->batch * m->patches; i++) {
-        int64_t place = m->ids_restore[i] - m->keep, b = i / m->patches;
-        if (place >= 0) ids[b * graph->n_pred + place] = (int32_t)(i % m->patches);
-    }
-    graph_set(graph->graph, graph->ids_pred, ids);
-    mem_free(ids);
+    for (int64_t i = 0; i < m->batch * m->n_patches; i++)
+        m->ids_pred[i] = (int32_t)(i % m->n_patches);
+    graph_set(graph->graph, graph->ids_keep, m->ids_pred); /* an encoder of all patches */
 }
 
 bool golden_embedding(Golden *g, Vit *v, int64_t batch, AutoencoderGraph *out) {
@@ -114,14 +105,12 @@ bool golden_embedding(Golden *g, Vit *v, int64_t batch, AutoencoderGraph *out) {
     return true;
 }
 
-void golden_feed(AutoencoderGraph *graph, const MaskSet *m, const float *images) {
-    bool all = graph->n_keep == m->patches;
-    graph_set_real(graph->graph, graph->images, images);
-    graph_set(graph->graph, graph->ids_keep, all ? m->ids_all : m->ids_keep);
-    if (!graph->ids_pred) return;
-    graph_set(graph->graph, graph->ids_restore, m->ids_restore);
-    graph_set_real(graph->graph, graph->mask, m->mask);
-    feed_predicted(graph, m);
+bool golden_training(Golden *g, Vit *v, int64_t batch, int64_t keep, AutoencoderGraph *out) {
+    Error err = {0};
+    Status status = autoencoder_graph(v, FORWARD_TRAIN, batch, keep, true, out, &err);
+    if (status == MAE_OK) status = graph_plan(out->graph, GRAPH_TRAIN, &err);
+    if (status != MAE_OK) golden_problem(g, "%s", err.message);
+    return status == MAE_OK;
 }
 
 /* --- weights/ID.safetensors ------------------------------------------------------------------- */

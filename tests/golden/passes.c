@@ -9,7 +9,7 @@ typedef struct Case {
     const TensorFile *forward;
     Vit *model;
     const float *images;
-    MaskSet masks;
+    Masks masks;
 } Case;
 
 static bool read_inputs(Golden *g, Case *c, const char *id, const json_t *info, ModelConfig *m) {
@@ -93,7 +93,7 @@ static void each_stage(Golden *g, Case *c, const json_t *entry, AutoencoderGraph
 
 static void check_full(Golden *g, Case *c, const json_t *entry) {
     AutoencoderGraph graph = {0};
-    if (!build(g, c, FORWARD_FULL, c->masks.keep, &graph)) return;
+    if (!build(g, c, FORWARD_FULL, c->masks.n_keep, &graph)) return;
     Value *const kept[] = {graph.latent, graph.pred, graph.target, graph.loss_per_patch,
                            graph.loss};
     static const char *const names[] = {"latent", "pred", "target", "loss_per_patch", "loss"};
@@ -123,11 +123,11 @@ static void check_patch_embed(Golden *g, Case *c, const json_t *entry) {
 }
 
 /* Rows of the removed patches of x[B,P,V], in the order of the training graph. */
-static const float *removed_rows(Golden *g, const MaskSet *m, const float *x, int64_t V) {
-    int64_t n = m->patches - m->keep;
+static const float *removed_rows(Golden *g, const Masks *m, const float *x, int64_t V) {
+    int64_t n = m->n_patches - m->n_keep;
     float *out = golden_memory(g, m->batch * n * V, sizeof *out);
-    for (int64_t i = 0; i < m->batch * m->patches; i++) {
-        int64_t place = m->ids_restore[i] - m->keep, b = i / m->patches;
+    for (int64_t i = 0; i < m->batch * m->n_patches; i++) {
+        int64_t place = m->ids_restore[i] - m->n_keep, b = i / m->n_patches;
         if (place >= 0) memcpy(out + (b * n + place) * V, x + i * V, (size_t)V * sizeof *out);
     }
     return out;
@@ -135,7 +135,7 @@ static const float *removed_rows(Golden *g, const MaskSet *m, const float *x, in
 
 static void check_train(Golden *g, Case *c, const json_t *entry) {
     AutoencoderGraph graph = {0};
-    if (!build(g, c, FORWARD_TRAIN, c->masks.keep, &graph)) return;
+    if (!build(g, c, FORWARD_TRAIN, c->masks.n_keep, &graph)) return;
     graph_keep(graph.graph, graph.pred);
     const float *want = golden_reals(g, c->forward, "pred", NULL);
     if (want && plan(g, &graph, GRAPH_INFER)) {
@@ -150,15 +150,16 @@ static void check_train(Golden *g, Case *c, const json_t *entry) {
 }
 
 static void check_masks(Golden *g, Case *c) {
-    const MaskSet *m = &c->masks;
-    int64_t n = m->batch * m->patches;
+    const Masks *m = &c->masks;
+    int64_t n = m->batch * m->n_patches;
     const int64_t *shuffle = golden_ints(g, c->forward, "ids_shuffle", NULL);
     const int64_t *restore = golden_ints(g, c->forward, "ids_restore", NULL);
     const float *mask = golden_reals(g, c->forward, "mask", NULL);
     if (!shuffle || !restore || !mask) return;
     compare_ids(g, "ids_restore", m->ids_restore, restore, n);
     for (int64_t b = 0; b < m->batch; b++)
-        compare_ids(g, "ids_shuffle", m->ids_keep + b * m->keep, shuffle + b * m->patches, m->keep);
+        compare_ids(g, "ids_shuffle", m->ids_keep + b * m->n_keep, shuffle + b * m->n_patches,
+                    m->n_keep);
     compare_reals(g, "mask", m->mask, mask, n, (Limit){0, 0});
 }
 
@@ -192,7 +193,7 @@ static void check_gradients(Golden *g, Case *c, ForwardKind kind, const TensorFi
     const float one = 1;
     AutoencoderGraph graph = {0};
     const float *want = golden_reals(g, s, "loss", NULL);
-    if (!want || !build(g, c, kind, c->masks.keep, &graph)) return;
+    if (!want || !build(g, c, kind, c->masks.n_keep, &graph)) return;
     if (plan(g, &graph, GRAPH_TRAIN)) {
         params_zero_grad(c->model->params);
         golden_feed(&graph, &c->masks, c->images);

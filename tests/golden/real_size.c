@@ -14,7 +14,7 @@ typedef struct Big {
     int64_t batch;
     uint64_t seed;
     float *images;
-    MaskSet masks;
+    Masks masks;
 } Big;
 
 /* --- values by formula ------------------------------------------------------------------------ */
@@ -178,7 +178,7 @@ static void compare_tokens(Golden *g, Big *b, const char *name, const float *x, 
 }
 
 static void compare_outputs(Golden *g, Big *b, AutoencoderGraph *graph) {
-    int64_t P = b->masks.patches;
+    int64_t P = b->masks.n_patches;
     const int64_t first[] = {0, 1, 2, 3}, spread[] = {0, P / 2, P - 1};
     float *latent = golden_value(g, graph, graph->latent);
     float *pred = golden_value(g, graph, graph->pred);
@@ -220,7 +220,7 @@ static void check_training(Golden *g, Big *b) {
     const char *name;
     json_t *want, *stages = json_object_get(b->json, "stages_f64");
     AutoencoderGraph graph = {0};
-    if (!build(g, b, FORWARD_FULL, b->masks.keep, &graph)) return;
+    if (!build(g, b, FORWARD_FULL, b->masks.n_keep, &graph)) return;
     graph_keep(graph.graph, graph.latent);
     graph_keep(graph.graph, graph.pred);
     json_object_foreach(stages, name, want) {
@@ -256,7 +256,7 @@ static void check_other_loss(Golden *g, Big *b) {
     AutoencoderGraph graph = {0};
     if (!json_object_get(b->json, name)) return;
     b->model->config.target = TARGET_PIXEL;
-    if (!build(g, b, FORWARD_TRAIN, b->masks.keep, &graph)) return;
+    if (!build(g, b, FORWARD_TRAIN, b->masks.n_keep, &graph)) return;
     if (run(g, b, &graph, GRAPH_INFER)) compare_loss(g, b, &graph, name);
     graph_free(graph.graph);
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "golden.h"
-#include "train/masked_batch.h"
 #include "train/schedule.h"
 #include "train/step.h"
 
@@ -17,7 +16,7 @@ typedef struct Run {
     ModelConfig config;
     Vit *model;
     Optimizer *optimizer;
-    MaskedBatch *inputs;
+    AutoencoderGraph graph;
     TrainStep *step;
     float *picked; /* the images of one batch */
 } Run;
@@ -52,16 +51,12 @@ static bool make_step(Golden *g, Run *r) {
                           .beta2 = json_number_value(json_array_get(betas, 1)),
                           .eps = golden_number(r->json, "eps"),
                           .groups = {.weight_decay = golden_number(r->settings, "wd")}};
-    MaskedOptions m = {.batch = r->batch,
-                       .mask = MASK_RANDOM,
-                       .mask_ratio = golden_number(r->settings, "mask_ratio"),
-                       .float_images = true};
+    int64_t keep = mask_keep_count(r->patches, golden_number(r->settings, "mask_ratio"));
     StepOptions s = {.batch = r->batch, .accumulate = r->accumulate};
+    if (!golden_training(g, r->model, r->batch, keep, &r->graph)) return false;
     Status status = optimizer_new(g->device, r->model->params, o, &r->optimizer, &err);
-    if (status == MAE_OK) status = masked_batch_new(r->model, m, &r->inputs, &err);
     if (status == MAE_OK)
-        status = step_new(r->model, r->inputs->graph.graph, r->inputs->graph.loss, r->optimizer, s,
-                          &r->step, &err);
+        status = step_new(r->model, r->graph.graph, r->graph.loss, r->optimizer, s, &r->step, &err);
     if (status != MAE_OK) golden_problem(g, "%s", err.message);
     return status == MAE_OK;
 }
@@ -109,12 +104,14 @@ static void compare_state(Golden *g, Run *r, const char *prefix, bool moments) {
     }
 }
 
-static void set_batch(Run *r, int64_t iteration) {
+static void set_batch(Golden *g, Run *r, int64_t iteration) {
+    Masks m = golden_masks(g, r->noise + iteration * r->batch * r->patches, r->batch, r->patches,
+                           r->graph.n_keep);
     for (int64_t b = 0; b < r->batch; b++)
         memcpy(r->picked + b * r->image_values,
                r->images + r->batch_index[iteration * r->batch + b] * r->image_values,
                (size_t)r->image_values * sizeof(float));
-    masked_batch_set_float(r->inputs, r->picked, r->noise + iteration * r->batch * r->patches);
+    golden_feed(&r->graph, &m, r->picked);
 }
 
 static bool update(Golden *g, Run *r, int64_t n, double lr) {
@@ -147,7 +144,7 @@ static void train(Golden *g, Run *r) {
             compare_number(g, golden_text(g, "lr of update %lld", (long long)updates + 1), lr, rate,
                            1e-12 * rate);
         }
-        set_batch(r, i);
+        set_batch(g, r, i);
         if (step_micro_batch(r->step, &loss, &err) != MAE_OK) {
             golden_problem(g, "iteration %lld: %s", (long long)i, err.message);
             return;
@@ -200,8 +197,8 @@ void check_trajectory(Golden *g, const char *path, const json_t *entry) {
         check_groups(g, &r);
         train(g, &r);
     }
-    masked_batch_free(r.inputs);
     step_free(r.step);
+    graph_free(r.graph.graph);
     optimizer_free(r.optimizer);
     vit_free(r.model);
 }

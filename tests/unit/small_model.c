@@ -70,37 +70,18 @@ AutoencoderGraph small_graph(Vit *a, ForwardKind kind, int64_t batch) {
     return g;
 }
 
-/* Masks of image b into the arrays of the batch. */
-static void feed_image(const Vit *a, const AutoencoderGraph *g, uint64_t seed, int64_t b,
-                       int32_t *keep, int32_t *restore, int32_t *pred, float *mask,
-                       uint64_t *scratch) {
-    int64_t P = model_patches(&a->config), all = g->n_pred == P, n = 0;
-    restore += b * P;
-    mask_draw(MASK_RANDOM, &a->config, 0.5, seed, 0, (uint64_t)b, keep + b * g->n_keep, restore,
-              mask + b * P, scratch);
-    for (int64_t i = 0; i < P; i++)
-        if (all || restore[i] >= g->n_keep) pred[b * g->n_pred + n++] = (int32_t)i;
-}
-
 void small_feed(const Vit *a, AutoencoderGraph *g, uint64_t seed) {
+    Error err = {0};
+    Masks *masks;
     Rng rng = rng_make(seed, RNG_SYNTHETIC, 0, 0);
-    int64_t P = model_patches(&a->config), n = g->batch * P;
     float *images = random_floats(&rng, shape_numel(g->images->shape), 2);
-    float *mask = random_floats(&rng, n, 1);
-    int32_t *ids = malloc(3 * (size_t)n * sizeof *ids);
-    uint64_t *scratch = malloc((size_t)P * sizeof *scratch);
-    ASSERT(ids && scratch, "no memory");
-    for (int64_t b = 0; b < g->batch; b++)
-        feed_image(a, g, seed, b, ids, ids + n, ids + 2 * n, mask, scratch);
+    Status status = masks_new((MaskRule){MASK_RANDOM, 0.5}, &a->config, g->batch, &masks, &err);
+    ASSERT(status == MAE_OK, "%s", err.message);
+    for (int64_t b = 0; b < g->batch; b++) masks_draw(masks, b, seed, 0, (uint64_t)b);
     graph_set_real(g->graph, g->images, images);
-    graph_set(g->graph, g->ids_keep, ids);
-    if (g->ids_restore) graph_set(g->graph, g->ids_restore, ids + n);
-    if (g->ids_pred) graph_set(g->graph, g->ids_pred, ids + 2 * n);
-    if (g->mask) graph_set_real(g->graph, g->mask, mask);
+    autoencoder_set_masks(g, masks);
+    masks_free(masks);
     free(images);
-    free(mask);
-    free(ids);
-    free(scratch);
 }
 
 float small_step(Vit *a, AutoencoderGraph *g) {
