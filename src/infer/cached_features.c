@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/threads.h"
 #include "train/events.h"
 
 #define EVALUATION_BATCH 256
@@ -23,30 +22,22 @@ struct CachedFeatures {
     char fault[600]; /* why an image could not be read */
 };
 
-static Status keep(CachedFeatures *c, Evaluator *e, const Batch *b, ImageWatch *watch, Error *err) {
-    Status status = MAE_OK;
+static void keep(CachedFeatures *c, const float *features, const Batch *b) {
     size_t row = (size_t)c->width * sizeof *c->features;
-    float *features = mem_alloc((size_t)b->n * row);
-    if (!features) return fail(err, MAE_MEMORY, "no memory for features");
-    bool whole = evaluator_logits(e, b->pixels, b->n, NULL, features);
-    TRY(watch_images_add(watch, whole, b->end - watch->done, err));
     for (int64_t i = 0; i < b->n; i++) {
         memcpy(c->features + b->samples[i] * c->width, features + i * c->width, row);
         c->there[b->samples[i]] = 1;
     }
-done:
-    mem_free(features);
-    return status;
 }
 
 /* The features of images [first, end). */
-static Status fill(CachedFeatures *c, Evaluator *e, const CacheJob *job, int64_t first, int64_t end,
+static Status fill(CachedFeatures *c, Session *s, const CacheJob *job, int64_t first, int64_t end,
                    const MaeEvents *events, Error *err) {
     Status status = MAE_OK;
     Loader *loader = NULL;
     ImageWatch watch = {0};
     LoaderOptions options = {.augment = job->augment,
-                             .batch = evaluator_batch(e),
+                             .batch = session_batch(s),
                              .n_workers = job->workers,
                              .repeat = 1,
                              .n_epochs = 1,
@@ -56,13 +47,15 @@ static Status fill(CachedFeatures *c, Evaluator *e, const CacheJob *job, int64_t
                              .strict = job->strict,
                              .stop = events_stop_flag(events)};
     if (first == end) return MAE_OK;
-    watch_images(&watch, evaluator_graph(e), events, "features", evaluator_batch(e), end - first);
+    watch_images(&watch, session_graph(s), events, "features", session_batch(s), end - first);
     TRY(loader_open(job->data, options, &loader, err));
     for (;;) {
         Batch b;
         TRY(watch_images_next(&watch, loader, &b, err));
         if (b.n == 0) break;
-        TRY(keep(c, e, &b, &watch, err));
+        bool whole = session_run(s, b.pixels, b.n);
+        TRY(watch_images_add(&watch, whole, b.end - watch.done, err));
+        keep(c, session_features(s), &b);
     }
     snprintf(c->fault, sizeof c->fault, "%s", loader_fault(loader));
 done:
@@ -90,11 +83,11 @@ static Status agree_on_unreadable(CachedFeatures *c, Comm *comm, Error *err) {
 }
 
 /* What others compute is zero here, so that the sum is what each has computed. */
-static Status fill_together(CachedFeatures *c, Evaluator *e, const CacheJob *job,
+static Status fill_together(CachedFeatures *c, Session *s, const CacheJob *job,
                             const MaeEvents *events, Error *err) {
     int64_t first, end;
     evaluation_share(job->comm, c->n, &first, &end);
-    Status status = fill(c, e, job, first, end, events, err);
+    Status status = fill(c, s, job, first, end, events, err);
     status = comm_agree(job->comm, status, err);
     if (status != MAE_OK) return status;
     comm_start_sum(job->comm, c->features, c->n * c->width, sizeof *c->features, -1);
@@ -119,13 +112,13 @@ static Status make_room(const Vit *v, const CacheJob *job, CachedFeatures **out,
                 1e-6 * (double)(c->n * c->width) * sizeof *c->features);
 }
 
-Status cached_features_new(Evaluator *e, Vit *v, const CacheJob *job, const MaeEvents *events,
+Status cached_features_new(Session *s, Vit *v, const CacheJob *job, const MaeEvents *events,
                            CachedFeatures **out, Error *err) {
     Status status = MAE_OK;
     CachedFeatures *c = NULL;
     *out = NULL;
     TRY(comm_agree(job->comm, make_room(v, job, &c, err), err));
-    TRY(fill_together(c, e, job, events, err));
+    TRY(fill_together(c, s, job, events, err));
     *out = c;
     c = NULL;
 done:
@@ -171,28 +164,16 @@ static Status count(const CachedFeatures *c, const float *logits, int64_t first,
 Status cached_features_evaluate(CachedFeatures *c, Vit *v, const int *label_of, Evaluation *out,
                                 Error *err) {
     Status status = MAE_OK;
-    ClassifierGraph g = {0};
-    int64_t B = EVALUATION_BATCH, C = v->config.classes, D = c->width;
-    float *logits = mem_alloc_array((size_t)(B * C), sizeof *logits);
-    float *features = mem_alloc_array((size_t)(B * D), sizeof *features);
+    Session *s = NULL;
+    SessionOptions o = {.batch = EVALUATION_BATCH, .logits = true, .from_features = true};
     *out = (Evaluation){.unreadable = c->n - c->n_there};
-    if (!logits || !features) {
-        status = fail(err, MAE_MEMORY, "no memory to evaluate");
-        goto done;
-    }
-    TRY(classifier_graph(v, (ClassifierOptions){.batch = B, .from_features = true}, &g, err));
-    TRY(classifier_plan(&g, GRAPH_INFER, err));
-    for (int64_t first = 0; first < c->n; first += B) {
-        int64_t n = c->n - first < B ? c->n - first : B;
-        memcpy(features, c->features + first * D, (size_t)(n * D) * sizeof *features);
-        graph_set_real(g.graph, g.features, features);
-        graph_forward(g.graph);
-        graph_get(g.graph, g.logits, logits);
-        TRY(count(c, logits, first, n, C, label_of, out, err));
+    TRY(session_new(v, o, &s, err));
+    for (int64_t first = 0; first < c->n; first += o.batch) {
+        int64_t n = c->n - first < o.batch ? c->n - first : o.batch;
+        session_run(s, c->features + first * c->width, n);
+        TRY(count(c, session_logits(s), first, n, v->config.classes, label_of, out, err));
     }
 done:
-    classifier_graph_free(&g);
-    mem_free(logits);
-    mem_free(features);
+    session_free(s);
     return status;
 }

@@ -15,13 +15,13 @@ typedef struct CacheJob {
 } CacheJob;
 
 typedef struct CachedFeatures CachedFeatures;
-Status cached_features_new(Evaluator *e, Vit *v, const CacheJob *job, const MaeEvents *events,
+Status cached_features_new(Session *s, Vit *v, const CacheJob *job, const MaeEvents *events,
                            CachedFeatures **out, Error *err);
 void cached_features_free(CachedFeatures *c); /* accepts NULL */
 /* [n,D] of the samples of a batch, valid until the next call; in place of one that could not be
  * read the next one of the data, whose label the batch then has. */
 const float *cached_features_gather(CachedFeatures *c, Batch *b);
-/* As evaluator_run, with the head of v alone. */
+/* As evaluate_run, with the head of v alone. */
 Status cached_features_evaluate(CachedFeatures *c, Vit *v, const int *label_of, Evaluation *out,
                                 Error *err);
 

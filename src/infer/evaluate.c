@@ -13,13 +13,6 @@
 #define TOP 5
 #define FAULT_BYTES 600
 
-struct Evaluator {
-    Vit *model;
-    ClassifierGraph graph;
-    uint8_t *pixels; /* a whole batch; short batches are filled up with zeros */
-    float *logits, *features;
-};
-
 /* --- counting --------------------------------------------------------------------------------- */
 
 int64_t evaluation_add(Evaluation *e, const float *logits, int64_t n, const uint8_t *allowed,
@@ -56,73 +49,11 @@ Status evaluate_check_labels(const Dataset *d, const char *what, Error *err) {
 
 /* --- running ---------------------------------------------------------------------------------- */
 
-Status evaluator_new(Vit *v, int64_t batch, Evaluator **out, Error *err) {
-    Status status = MAE_OK;
-    size_t B = (size_t)batch;
-    Evaluator *e = mem_alloc(sizeof *e);
-    *out = NULL;
-    if (!e) return fail(err, MAE_MEMORY, "no memory for an evaluation");
-    e->model = v;
-    TRY(classifier_graph(v, (ClassifierOptions){.batch = batch}, &e->graph, err));
-    TRY(classifier_plan(&e->graph, GRAPH_INFER, err));
-    e->pixels = mem_alloc((size_t)shape_numel(e->graph.encoder.pixels->shape));
-    e->logits = mem_alloc_array(B * (size_t)v->config.classes, sizeof *e->logits);
-    e->features = mem_alloc_array(B * (size_t)v->config.embed_dim, sizeof *e->features);
-    if (!e->pixels || !e->logits || !e->features) {
-        status = fail(err, MAE_MEMORY, "no memory to evaluate %zu images at a time", B);
-        goto done;
-    }
-    *out = e;
-    e = NULL;
-done:
-    evaluator_free(e);
-    return status;
-}
-
-void evaluator_free(Evaluator *e) {
-    if (!e) return;
-    classifier_graph_free(&e->graph);
-    mem_free(e->pixels);
-    mem_free(e->logits);
-    mem_free(e->features);
-    mem_free(e);
-}
-
-int64_t evaluator_batch(const Evaluator *e) {
-    return e->graph.batch;
-}
-
-Graph *evaluator_graph(Evaluator *e) {
-    return e->graph.graph;
-}
-
-bool evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *logits,
-                      float *features) {
-    ClassifierGraph *g = &e->graph;
-    size_t image = (size_t)(shape_numel(g->encoder.pixels->shape) / g->batch);
-    ASSERT(n <= g->batch, "%lld images in a batch of %lld", (long long)n, (long long)g->batch);
-    memcpy(e->pixels, pixels, image * (size_t)n);
-    memset(e->pixels + image * (size_t)n, 0, image * (size_t)(g->batch - n));
-    graph_set(g->graph, g->encoder.pixels, e->pixels);
-    if (!graph_forward(g->graph)) return false;
-    if (logits) {
-        graph_get(g->graph, g->logits, e->logits);
-        if (logits != e->logits)
-            memcpy(logits, e->logits, (size_t)(n * e->model->config.classes) * sizeof *logits);
-    }
-    if (features) {
-        graph_get(g->graph, g->features, e->features);
-        memcpy(features, e->features, (size_t)(n * e->model->config.embed_dim) * sizeof *features);
-    }
-    return true;
-}
-
-static Status count_batch(Evaluator *e, const EvaluationJob *job, const Batch *b, Evaluation *sum,
-                          Error *err) {
-    int64_t C = e->model->config.classes;
+static Status count_batch(const EvaluationJob *job, const float *logits, int64_t C, const Batch *b,
+                          Evaluation *sum, Error *err) {
     for (int64_t i = 0; i < b->n; i++) {
         int64_t best =
-            evaluation_add(sum, e->logits + i * C, C, job->allowed, job->label_of[b->labels[i]]);
+            evaluation_add(sum, logits + i * C, C, job->allowed, job->label_of[b->labels[i]]);
         if (best < 0)
             return fail(err, MAE_NONFINITE, "%s: the logits are not finite",
                         dataset_name(job->data, b->samples[i]));
@@ -154,14 +85,14 @@ Status evaluation_gather(Comm *c, Status status, const char *fault, Evaluation *
 
 /* The images [first, end); fault[FAULT_BYTES]: why the first of those left out could not be read.
  */
-static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, int64_t end,
+static Status run_part(Session *s, const EvaluationJob *job, int64_t first, int64_t end,
                        const MaeEvents *events, Evaluation *out, char *fault, Error *err) {
     Status status = MAE_OK;
     Loader *loader = NULL;
     ImageWatch watch = {0};
     int64_t total = end - first;
     LoaderOptions options = {.augment = job->augment,
-                             .batch = e->graph.batch,
+                             .batch = session_batch(s),
                              .n_workers = job->workers,
                              .seed = job->seed,
                              .repeat = 1,
@@ -172,16 +103,16 @@ static Status run_part(Evaluator *e, const EvaluationJob *job, int64_t first, in
                              .strict = job->strict,
                              .stop = events_stop_flag(events)};
     if (total == 0) return MAE_OK;
-    watch_images(&watch, e->graph.graph, events, job->phase ? job->phase : "evaluate",
-                 e->graph.batch, total);
+    watch_images(&watch, session_graph(s), events, job->phase ? job->phase : "evaluate",
+                 session_batch(s), total);
     TRY(loader_open(job->data, options, &loader, err));
     for (;;) {
         Batch b;
         TRY(watch_images_next(&watch, loader, &b, err));
         if (b.n == 0) break;
-        bool whole = evaluator_logits(e, b.pixels, b.n, e->logits, NULL);
+        bool whole = session_run(s, b.pixels, b.n);
         TRY(watch_images_add(&watch, whole, b.end - watch.done, err));
-        TRY(count_batch(e, job, &b, out, err));
+        TRY(count_batch(job, session_logits(s), session_classes(s), &b, out, err));
     }
     out->unreadable = total - out->images;
     snprintf(fault, FAULT_BYTES, "%s", loader_fault(loader));
@@ -191,12 +122,12 @@ done:
     return status;
 }
 
-Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
-                     Evaluation *out, Error *err) {
+Status evaluate_run(Session *s, const EvaluationJob *job, const MaeEvents *events, Evaluation *out,
+                    Error *err) {
     int64_t first, end;
     char fault[FAULT_BYTES] = "";
     evaluation_share(job->comm, dataset_count(job->data), &first, &end);
     *out = (Evaluation){0};
-    Status status = run_part(e, job, first, end, events, out, fault, err);
+    Status status = run_part(s, job, first, end, events, out, fault, err);
     return evaluation_gather(job->comm, status, fault, out, err);
 }

@@ -3,10 +3,8 @@
 #ifndef INFER_EVALUATE_H
 #define INFER_EVALUATE_H
 
-#include "data/loader.h"
 #include "dist/comm.h"
-#include "mae.h"
-#include "model/classifier.h"
+#include "infer/session.h"
 
 typedef struct Evaluation {
     int64_t images, top1, top5;
@@ -33,25 +31,16 @@ typedef struct EvaluationJob {
     const char *phase;      /* for the progress: "validate" */
 } EvaluationJob;
 
-/* A graph for batches of a fixed size, reading the weights as they are when it runs. */
-typedef struct Evaluator Evaluator;
-Status evaluator_new(Vit *v, int64_t batch, Evaluator **out, Error *err);
-void evaluator_free(Evaluator *e); /* accepts NULL */
-int64_t evaluator_batch(const Evaluator *e);
-Graph *evaluator_graph(Evaluator *e);
 /* The images [*first, *end) of n that this process takes. */
 void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end);
 /* The sum of those of all processes; a failure of one is that of all. EMPTY: no image could be
  * read, for the reason `fault`. */
 Status evaluation_gather(Comm *c, Status status, const char *fault, Evaluation *e, Error *err);
 
-/* NONFINITE names the image whose logits are not; MAE_INTERRUPTED when asked to stop. */
-Status evaluator_run(Evaluator *e, const EvaluationJob *job, const MaeEvents *events,
-                     Evaluation *out, Error *err);
-/* n <= batch images u8 [n,h,w,C] -> logits [n,classes], features [n,D]; either may be NULL. False:
- * the graph was stopped (watch_images), and nothing is written. */
-bool evaluator_logits(Evaluator *e, const uint8_t *pixels, int64_t n, float *logits,
-                      float *features);
+/* The session has logits. NONFINITE names the image whose logits are not; MAE_INTERRUPTED when
+ * asked to stop. */
+Status evaluate_run(Session *s, const EvaluationJob *job, const MaeEvents *events, Evaluation *out,
+                    Error *err);
 
 /* Every image of the data has a label, or an error names one that has none. */
 Status evaluate_check_labels(const Dataset *d, const char *what, Error *err);

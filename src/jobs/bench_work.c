@@ -84,9 +84,9 @@ done:
 }
 
 static Status make_features(BenchWork *w, Error *err) {
-    EncoderOptions e = {.batch = w->batch, .pool = POOL_MEAN};
-    Status status = encoder_new(w->model, e, &w->encoder, err);
-    if (status == MAE_OK) w->graph = encoder_graph(w->encoder);
+    SessionOptions o = {.batch = w->batch, .pool = POOL_MEAN};
+    Status status = session_new(w->model, o, &w->session, err);
+    if (status == MAE_OK) w->graph = session_graph(w->session);
     return status;
 }
 
@@ -98,12 +98,11 @@ static Status make_images(BenchWork *w, const MaeOptions *o, Error *err) {
     w->samples = mem_alloc_array(B, sizeof *w->samples);
     w->labels = mem_alloc_array(B, sizeof *w->labels);
     w->label_of = mem_alloc_array(CLASSES, sizeof *w->label_of);
-    w->features = mem_alloc_array(B * (size_t)c->embed_dim, sizeof *w->features);
     if (floats)
         w->images = mem_alloc_array(n, sizeof *w->images);
     else
         w->pixels = mem_alloc(n);
-    if (!w->samples || !w->labels || !w->label_of || !w->features || !(w->images || w->pixels))
+    if (!w->samples || !w->labels || !w->label_of || !(w->images || w->pixels))
         return fail(err, MAE_MEMORY, "no memory for %" PRId64 " images", w->batch);
     Rng rng = rng_make((uint64_t)o->seed, RNG_SYNTHETIC, 0, 0);
     for (size_t i = 0; i < n && floats; i++) w->images[i] = 2 * rng_uniform_f32(&rng) - 1;
@@ -144,7 +143,7 @@ void bench_work_free(BenchWork *w) {
     step_free(w->step);
     masked_batch_free(w->masked);
     labelled_batch_free(w->labelled);
-    encoder_free(w->encoder);
+    session_free(w->session);
     optimizer_free(w->optimizer);
     vit_free(w->model);
     device_close(w->device);
@@ -153,7 +152,6 @@ void bench_work_free(BenchWork *w) {
     mem_free(w->samples);
     mem_free(w->labels);
     mem_free(w->label_of);
-    mem_free(w->features);
     mem_free(w);
 }
 
@@ -172,10 +170,8 @@ static Status repeat(BenchWork *w, int64_t i, BenchTimes *t, Error *err) {
     double loss, begun = clock_seconds();
     set(w, i);
     double is_set = clock_seconds();
-    if (w->encoder)
-        encoder_run(w->encoder, w->pixels, w->batch, w->features);
-    else
-        TRY(step_micro_batch(w->step, &loss, err));
+    if (w->step) TRY(step_micro_batch(w->step, &loss, err));
+    if (w->session && session_run(w->session, w->pixels, w->batch)) session_features(w->session);
     double computed = clock_seconds();
     if (w->step) TRY(step_update(w->step, 1e-6, &loss, err));
     double end = clock_seconds();

@@ -3,7 +3,7 @@
 #ifndef JOBS_BENCH_WORK_H
 #define JOBS_BENCH_WORK_H
 
-#include "infer/features.h"
+#include "infer/session.h"
 #include "train/labelled_batch.h"
 #include "train/masked_batch.h"
 #include "train/step.h"
@@ -16,18 +16,17 @@ typedef struct BenchWork {
     ModelConfig config;
     Device *device;
     Vit *model;
-    Graph *graph; /* of the batch or encoder that the task has */
+    Graph *graph; /* of the batch or session that the task has */
     Optimizer *optimizer;
     MaskedBatch *masked;
     LabelledBatch *labelled;
-    Encoder *encoder;
+    Session *session; /* features */
     TrainStep *step;  /* NULL: features */
     uint8_t *pixels;  /* [B,h,w,C] */
     float *images;    /* [B,C,h,w] normalised, fine-tuning */
     int64_t *samples; /* [B] */
     int *labels;      /* [B] */
     int *label_of;    /* [classes] */
-    float *features;  /* [B,D] */
 } BenchWork;
 
 /* How long one of them took, in seconds. */

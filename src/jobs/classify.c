@@ -42,23 +42,22 @@ Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, i
     Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
     uint8_t *pixels = NULL;
-    float *logits = NULL;
     double *p = NULL;
     *n = 0;
     TRY(need_classifier(m, err));
-    if (!m->evaluator) TRY(evaluator_new(m->vit, 1, &m->evaluator, err));
+    if (!m->classifier)
+        TRY(session_new(m->vit, (SessionOptions){.batch = 1, .logits = true}, &m->classifier, err));
     pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
-    logits = mem_alloc_array((size_t)c->classes, sizeof *logits);
     p = mem_alloc_array((size_t)c->classes, sizeof *p);
-    if (!pixels || !logits || !p) {
+    if (!pixels || !p) {
         status = fail(err, MAE_MEMORY, "no memory for an image");
         goto done;
     }
     unsigned notes;
     TRY(setup_eval_image(path, c, m->max_pixels, pixels, &notes, err));
     model_note_image(m, path, notes);
-    evaluator_logits(m->evaluator, pixels, 1, logits, NULL);
-    softmax(logits, p, c->classes);
+    session_run(m->classifier, pixels, 1);
+    softmax(session_logits(m->classifier), p, c->classes);
     for (int64_t i = 0; i < c->classes; i++)
         if (!isfinite(p[i])) {
             status = fail(err, MAE_NONFINITE, "%s: the logits are not finite", path);
@@ -67,7 +66,6 @@ Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, i
     best_classes(m, p, count, out, n);
 done:
     mem_free(pixels);
-    mem_free(logits);
     mem_free(p);
     return status;
 }

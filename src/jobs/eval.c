@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/corrupt/corrupt.h"
+#include "infer/evaluate.h"
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "jobs/unseen.h"
@@ -53,7 +54,7 @@ typedef struct Eval {
     const MaeOptions *options;
     const MaeEvents *events;
     Dataset *data;
-    Evaluator *evaluator;
+    Session *session;
     EvaluationJob job;
     int *label_of;
     uint8_t *allowed;
@@ -175,7 +176,8 @@ static Status open_eval(Eval *e, Error *err) {
     TRY(unseen_check_trained(o, e->data, events_stop_flag(e->events), err));
     TRY(open_classes(e, err));
     check_baseline(e);
-    TRY(evaluator_new(e->model->vit, o->batch, &e->evaluator, err));
+    TRY(session_new(e->model->vit, (SessionOptions){.batch = o->batch, .logits = true}, &e->session,
+                    err));
     e->job = (EvaluationJob){.data = e->data,
                              .workers = machine_workers(o, NULL),
                              .strict = o->strict != 0,
@@ -189,7 +191,7 @@ done:
 }
 
 static void close_eval(Eval *e) {
-    evaluator_free(e->evaluator);
+    session_free(e->session);
     dataset_close(e->data);
     mem_free(e->label_of);
     mem_free(e->allowed);
@@ -253,7 +255,7 @@ static Status run_clean(Eval *e, MaeEvaluation *out, Error *err) {
     Status status = MAE_OK;
     Evaluation clean;
     e->job.confusion = ((EvalMemory *)out->memory)->confusion;
-    TRY(evaluator_run(e->evaluator, &e->job, e->events, &clean, err));
+    TRY(evaluate_run(e->session, &e->job, e->events, &clean, err));
     e->job.confusion = NULL;
     out->images = clean.images;
     out->unreadable = clean.unreadable;
@@ -276,7 +278,7 @@ static Status run_corruption(Eval *e, Corruption kind, MaeCorruption *out, Error
     for (int s = 1; s <= MAE_SEVERITIES; s++) {
         e->job.augment.corruption = kind;
         e->job.augment.severity = s;
-        TRY(evaluator_run(e->evaluator, &e->job, e->events, &result, err));
+        TRY(evaluate_run(e->session, &e->job, e->events, &result, err));
         out->error[s - 1] = 1 - (double)result.top1 / (double)result.images;
         out->mean_error += out->error[s - 1] / MAE_SEVERITIES;
     }

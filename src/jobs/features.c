@@ -9,7 +9,7 @@
 #include "base/name.h"
 #include "draw/attention_map.h"
 #include "formats/npy.h"
-#include "infer/features.h"
+#include "infer/session.h"
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "run/machine.h"
@@ -22,17 +22,18 @@
 Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err) {
     Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
-    Encoder *e = NULL;
+    Session *s = NULL;
     uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
     if (!pixels) return fail(err, MAE_MEMORY, "no memory for an image");
-    EncoderOptions options = {.batch = 1, .pool = (PoolKind)o->pool, .block = o->block};
+    SessionOptions options = {.batch = 1, .pool = (PoolKind)o->pool, .block = o->block};
     unsigned notes;
     TRY(setup_eval_image(path, c, o->max_pixels, pixels, &notes, err));
     model_note_image(m, path, notes);
-    TRY(encoder_new(m->vit, options, &e, err));
-    encoder_run(e, pixels, 1, out);
+    TRY(session_new(m->vit, options, &s, err));
+    session_run(s, pixels, 1);
+    memcpy(out, session_features(s), (size_t)session_values(s) * sizeof *out);
 done:
-    encoder_free(e);
+    session_free(s);
     mem_free(pixels);
     return status;
 }
@@ -45,11 +46,12 @@ typedef struct Job {
     const MaeEvents *events;
     Dataset *dataset;
     Augment augment;
-    int64_t n;    /* images */
-    int64_t rows; /* written */
+    Session *session; /* of the features, with --out */
+    int64_t n;        /* images */
+    int64_t rows;     /* written */
 } Job;
 
-static Status stream(const Job *j, Encoder *e, int64_t n, FeatureSink sink, void *user,
+static Status stream(const Job *j, Session *s, int64_t n, FeatureSink sink, void *user,
                      Error *err) {
     FeatureJob job = {.data = j->dataset,
                       .augment = j->augment,
@@ -57,7 +59,7 @@ static Status stream(const Job *j, Encoder *e, int64_t n, FeatureSink sink, void
                       .limit = n,
                       .strict = j->options->strict != 0,
                       .events = j->events};
-    return features_stream(e, &job, sink, user, err);
+    return features_stream(s, &job, sink, user, err);
 }
 
 /* --- features --------------------------------------------------------------------------------- */
@@ -118,17 +120,17 @@ static Status to_memory(void *user, const float *features, const Batch *b, Error
     return MAE_OK;
 }
 
-static Shape shape_of(const Job *j, const Encoder *e, int64_t rows) {
-    int64_t D = j->model->vit->config.embed_dim, T = encoder_values(e) / D;
+static Shape shape_of(const Job *j, int64_t rows) {
+    int64_t D = j->model->vit->config.embed_dim, T = session_values(j->session) / D;
     return j->options->pool == POOL_ALL ? SHAPE(rows, T, D) : SHAPE(rows, D);
 }
 
 /* The header says how many rows there are, and comes first. */
-static Status write_to_stream(Job *j, Encoder *e, Error *err) {
+static Status write_to_stream(Job *j, Error *err) {
     Status status = MAE_OK;
-    FileSink s = {.dataset = j->dataset, .values = encoder_values(e)};
-    TRY(stream(j, e, j->n, to_memory, &s, err));
-    TRY(npy_writer_open(j->options->out, shape_of(j, e, s.rows), &s.npy, err));
+    FileSink s = {.dataset = j->dataset, .values = session_values(j->session)};
+    TRY(stream(j, j->session, j->n, to_memory, &s, err));
+    TRY(npy_writer_open(j->options->out, shape_of(j, s.rows), &s.npy, err));
     TRY(npy_writer_append(s.npy, s.kept, s.rows * s.values, err));
     TRY(npy_writer_commit(s.npy, err));
     j->rows = s.rows;
@@ -140,15 +142,15 @@ done:
     return status;
 }
 
-static Status write_features(Job *j, Encoder *e, Error *err) {
+static Status write_features(Job *j, Error *err) {
     Status status = MAE_OK;
-    Shape shape = shape_of(j, e, j->n);
-    FileSink s = {.dataset = j->dataset, .values = encoder_values(e)};
+    Shape shape = shape_of(j, j->n);
+    FileSink s = {.dataset = j->dataset, .values = session_values(j->session)};
     char *names = names_path(j->options->out);
     if (!names) return fail(err, MAE_MEMORY, "no memory for a path");
     TRY(npy_writer_open(j->options->out, shape, &s.npy, err));
     TRY(file_writer_open(names, &s.names, err));
-    TRY(stream(j, e, j->n, to_file, &s, err));
+    TRY(stream(j, j->session, j->n, to_file, &s, err));
     TRY(npy_writer_set_rows(s.npy, s.rows, err));
     TRY(commit(&s, names, err));
     j->rows = s.rows;
@@ -163,7 +165,7 @@ done:
 
 typedef struct PictureSink {
     const ModelConfig *config;
-    Encoder *encoder;
+    Session *session;
     Image seen;    /* by the model, after resizing */
     float *maps;   /* [H,P] */
     Image picture; /* all rows, made with the first one */
@@ -194,7 +196,7 @@ static Status to_picture(void *user, const float *features, const Batch *b, Erro
     (void)features;
     for (int64_t i = 0; i < b->n; i++) {
         memcpy(s->seen.pixels, b->pixels + i * image_bytes, (size_t)image_bytes);
-        encoder_attention(s->encoder, i, s->maps);
+        session_attention(s->session, i, s->maps);
         TRY(attention_picture(&s->seen, s->maps, c->heads, model_grid_height(c),
                               model_grid_width(c), &row, err));
         TRY(add_row(s, &row, err));
@@ -212,24 +214,24 @@ static Status write_attention(Job *j, Error *err) {
     const ModelConfig *c = &v->config;
     PictureSink s = {.config = c, .n_rows = j->n < MAX_PICTURED ? j->n : MAX_PICTURED};
     /* Never block 0: what lies above the block is not needed. */
-    EncoderOptions o = {.batch = s.n_rows,
+    SessionOptions o = {.batch = s.n_rows,
                         .pool = POOL_CLS,
                         .block = j->options->block ? j->options->block : c->depth,
                         .attention = true};
-    TRY(encoder_new(v, o, &s.encoder, err));
+    TRY(session_new(v, o, &s.session, err));
     TRY(image_new(&s.seen, c->image_width, c->image_height, c->channels, err));
     s.maps = mem_alloc_array((size_t)(c->heads * model_patches(c)), sizeof *s.maps);
     if (!s.maps) {
         status = fail(err, MAE_MEMORY, "no memory for attention maps");
         goto done;
     }
-    TRY(stream(j, s.encoder, s.n_rows, to_picture, &s, err));
+    TRY(stream(j, s.session, s.n_rows, to_picture, &s, err));
     int64_t step = (s.picture.height + ATTENTION_GAP) / s.n_rows;
     s.picture.height = step * s.filled - ATTENTION_GAP; /* without those left out */
     TRY(image_write_png(j->options->attention, &s.picture, err));
     j->rows = s.filled;
 done:
-    encoder_free(s.encoder);
+    session_free(s.session);
     image_free(&s.seen);
     image_free(&s.picture);
     mem_free(s.maps);
@@ -259,22 +261,20 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
     Job j = {.model = m, .options = o, .events = events};
-    Encoder *e = NULL;
-    EncoderOptions encoder = {.pool = (PoolKind)o->pool, .block = o->block};
+    SessionOptions session = {.pool = (PoolKind)o->pool, .block = o->block};
     TRY(check_outputs(o, err));
     machine_say_threads(o, m->device, NULL);
     TRY(setup_dataset(o, c->channels, events_stop_flag(events), &j.dataset, err));
     TRY(setup_eval_augment(j.dataset, c, &j.augment, err));
     j.n = dataset_count(j.dataset);
     if (!o->out && j.n > MAX_PICTURED) j.n = MAX_PICTURED;
-    encoder.batch = j.n < FEATURE_BATCH ? j.n : FEATURE_BATCH;
-    if (o->out) TRY(encoder_new(m->vit, encoder, &e, err));
+    session.batch = j.n < FEATURE_BATCH ? j.n : FEATURE_BATCH;
+    if (o->out) TRY(session_new(m->vit, session, &j.session, err));
     if (o->attention) TRY(write_attention(&j, err));
-    if (o->out)
-        TRY(file_is_stream(o->out) ? write_to_stream(&j, e, err) : write_features(&j, e, err));
+    if (o->out) TRY(file_is_stream(o->out) ? write_to_stream(&j, err) : write_features(&j, err));
     if (out) *out = (MaeFeatures){j.rows, dataset_n_left_out(j.dataset)};
 done:
-    encoder_free(e);
+    session_free(j.session);
     dataset_close(j.dataset);
     return status;
 }

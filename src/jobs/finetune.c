@@ -22,7 +22,7 @@ typedef struct Tuning {
     Dataset *val;
     int *train_map, *val_map; /* classes of the data to classes of the model */
     Augment val_augment;
-    Evaluator *evaluator;
+    Session *session;                              /* to validate, and for the caches */
     CachedFeatures *train_features, *val_features; /* --cache-features */
     GraphPeers peers;                              /* n 0: batch norm keeps to itself */
 } Tuning;
@@ -351,10 +351,10 @@ static Status open_caches(Run *r, Error *err) {
                     .strict = r->options.strict != 0,
                     .batch = r->options.batch,
                     .comm = r->comm};
-    TRY(cached_features_new(t->evaluator, r->model, &job, r->events, &t->train_features, err));
+    TRY(cached_features_new(t->session, r->model, &job, r->events, &t->train_features, err));
     job.data = t->val;
     job.augment = t->val_augment;
-    TRY(cached_features_new(t->evaluator, r->model, &job, r->events, &t->val_features, err));
+    TRY(cached_features_new(t->session, r->model, &job, r->events, &t->val_features, err));
 done:
     return status;
 }
@@ -363,7 +363,8 @@ static Status open(Run *r, Error *err) {
     Status status = MAE_OK;
     Tuning *t = r->task_data;
     int64_t batch = r->options.batch < 64 ? r->options.batch : 64;
-    TRY(comm_agree(r->comm, evaluator_new(r->model, batch, &t->evaluator, err), err));
+    SessionOptions s = {.batch = batch, .logits = true};
+    TRY(comm_agree(r->comm, session_new(r->model, s, &t->session, err), err));
     if (r->options.cache_features) TRY(open_caches(r, err));
 done:
     return status;
@@ -394,7 +395,7 @@ static Status measure(Run *r, Evaluation *out, Error *err) {
         status = cached_features_evaluate(t->val_features, r->model, t->val_map, out, err);
         status = comm_agree(r->comm, status, err);
     } else {
-        status = evaluator_run(t->evaluator, &job, r->events, out, err);
+        status = evaluate_run(t->session, &job, r->events, out, err);
     }
     r->val_unreadable = out->unreadable;
     return status;
@@ -477,7 +478,7 @@ static void close_task(Run *r) {
     Tuning *t = r->task_data;
     if (!t) return;
     labelled_batch_free(t->batch);
-    evaluator_free(t->evaluator);
+    session_free(t->session);
     cached_features_free(t->train_features);
     cached_features_free(t->val_features);
     dataset_close(t->val);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "infer/features.h"
+#include "infer/session.h"
 #include "infer/knn.h"
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
@@ -79,12 +79,12 @@ done:
     return status;
 }
 
-static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Encoder *e,
+static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Session *s,
                         const MaeEvents *events, Error *err) {
     Status status = MAE_OK;
     Augment augment;
     FeatureJob job;
-    b->width = encoder_values(e);
+    b->width = session_values(s);
     TRY(setup_eval_augment(b->dataset, &m->vit->config, &augment, err));
     b->n = dataset_count(b->dataset);
     b->features = mem_alloc_array((size_t)(b->n * b->width), sizeof *b->features);
@@ -98,7 +98,7 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Encoder *e,
                        .workers = machine_workers(o, NULL),
                        .strict = o->strict != 0,
                        .events = events};
-    TRY(features_stream(e, &job, to_bank, b, err));
+    TRY(features_stream(s, &job, to_bank, b, err));
     b->n = b->filled;
     knn_normalize(b->features, b->n, b->width);
 done:
@@ -108,16 +108,16 @@ done:
 Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err) {
     Status status = MAE_OK;
     Bank memory = {0}, queries = {0};
-    Encoder *e = NULL;
+    Session *s = NULL;
     int *predicted = NULL;
-    EncoderOptions options = {.batch = FEATURE_BATCH, .pool = (PoolKind)o->pool, .block = o->block};
+    SessionOptions options = {.batch = FEATURE_BATCH, .pool = (PoolKind)o->pool, .block = o->block};
     if (!o->val) return fail(err, MAE_USAGE, "no queries; name them with --val SRC");
-    TRY(encoder_new(m->vit, options, &e, err));
+    TRY(session_new(m->vit, options, &s, err));
     machine_say_threads(o, m->device, NULL);
     TRY(open_banks(&memory, &queries, m, o, events_stop_flag(events), err));
-    TRY(bank_fill(&memory, m, o, e, events, err));
+    TRY(bank_fill(&memory, m, o, s, events, err));
     TRY(check_k(o->k, memory.n, err));
-    TRY(bank_fill(&queries, m, o, e, events, err));
+    TRY(bank_fill(&queries, m, o, s, events, err));
     predicted = mem_alloc_array((size_t)queries.n, sizeof *predicted);
     if (!predicted) {
         status = fail(err, MAE_MEMORY, "no memory for predictions");
@@ -139,7 +139,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
 done:
     bank_free(&memory);
     bank_free(&queries);
-    encoder_free(e);
+    session_free(s);
     mem_free(predicted);
     return status;
 }

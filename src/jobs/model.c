@@ -72,7 +72,7 @@ void model_free(MaeModel *m) {
     if (!m) return;
     image_notes_say(&m->images, IMAGES_GIVEN);
     image_notes_free(&m->images);
-    evaluator_free(m->evaluator);
+    session_free(m->classifier);
     vit_free(m->vit);
     checkpoint_notes_free(&m->notes);
     device_close(m->device);

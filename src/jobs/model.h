@@ -4,16 +4,16 @@
 
 #include "checkpoint/checkpoint.h"
 #include "data/image/image_notes.h"
-#include "infer/evaluate.h"
+#include "infer/session.h"
 #include "mae.h"
 
 struct MaeModel {
     Device *device;
     Vit *vit;
     CheckpointNotes notes;
-    Evaluator *evaluator; /* of one image, made when first needed */
-    int64_t max_pixels;   /* of an image to classify; 0: the default */
-    ImageNotes images;    /* given one by one; said when the model is freed */
+    Session *classifier; /* of one image, made when first needed */
+    int64_t max_pixels;  /* of an image to classify; 0: the default */
+    ImageNotes images;   /* given one by one; said when the model is freed */
     int64_t n_images;
 };
 

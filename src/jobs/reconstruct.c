@@ -51,15 +51,15 @@ done:
     return status;
 }
 
-typedef struct Session {
+typedef struct Drawing {
     MaeModel *model;
     const MaeOptions *options;
     Painter *painter;
     Masks *masks;
     int64_t width, height; /* of a row */
-} Session;
+} Drawing;
 
-static Status session_open(Session *s, Error *err) {
+static Status drawing_open(Drawing *s, Error *err) {
     Status status = MAE_OK;
     const ModelConfig *c = &s->model->vit->config;
     MaskRule rule = setup_mask(s->options);
@@ -77,12 +77,12 @@ done:
     return status;
 }
 
-static void session_close(Session *s) {
+static void drawing_close(Drawing *s) {
     painter_free(s->painter);
     masks_free(s->masks);
 }
 
-static Status session_draw(Session *s, const char *path, int64_t index, uint8_t *dst, double *loss,
+static Status drawing_draw(Drawing *s, const char *path, int64_t index, uint8_t *dst, double *loss,
                            Error *err) {
     Status status = MAE_OK;
     Image image = {0};
@@ -100,9 +100,9 @@ done:
 Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, MaeReconstruction *out,
                          Error *err) {
     Status status = MAE_OK;
-    Session s = {.model = m, .options = o};
+    Drawing s = {.model = m, .options = o};
     *out = (MaeReconstruction){0};
-    TRY(session_open(&s, err));
+    TRY(drawing_open(&s, err));
     out->width = s.width;
     out->height = s.height;
     out->panel_width = m->vit->config.image_width;
@@ -113,39 +113,39 @@ Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, Mae
         status = fail(err, MAE_MEMORY, "no memory for a picture");
         goto done;
     }
-    TRY(session_draw(&s, path, 0, out->picture, &out->loss, err));
+    TRY(drawing_draw(&s, path, 0, out->picture, &out->loss, err));
 done:
     if (status != MAE_OK) {
         mem_free(out->picture);
         out->picture = NULL;
     }
-    session_close(&s);
+    drawing_close(&s);
     return status;
 }
 
 Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const MaeOptions *o,
                          double *loss, Error *err) {
     Status status = MAE_OK;
-    Session s = {.model = m, .options = o};
+    Drawing s = {.model = m, .options = o};
     Image picture = {0};
     double sum = 0;
     if (count < 1) return fail(err, MAE_USAGE, "no image to reconstruct");
     if (!o->out) return fail(err, MAE_USAGE, "no output; name a file with --out PNG");
     TRY(file_check_ending(o->out, "a picture", ".png", err));
     TRY(file_check_output(o->out, err));
-    TRY(session_open(&s, err));
+    TRY(drawing_open(&s, err));
     int64_t row = s.height + painter_panel_gap();
     TRY(image_new(&picture, s.width, row * count - painter_panel_gap(), 3, err));
     memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
     for (int i = 0; i < count; i++) {
         double one;
-        TRY(session_draw(&s, paths[i], i, picture.pixels + i * row * s.width * 3, &one, err));
+        TRY(drawing_draw(&s, paths[i], i, picture.pixels + i * row * s.width * 3, &one, err));
         sum += one;
     }
     TRY(image_write_png(o->out, &picture, err));
     if (loss) *loss = sum / count;
 done:
     image_free(&picture);
-    session_close(&s);
+    drawing_close(&s);
     return status;
 }

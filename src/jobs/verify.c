@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "infer/features.h"
+#include "infer/session.h"
 #include "jobs/model.h"
 #include "jobs/setup.h"
 #include "model/autoencoder.h"
@@ -21,31 +21,28 @@ static void output_free(Output *o) {
     mem_free(o->logits);
 }
 
-/* All tokens before pooling would differ in what norm comes; what a user takes is compared. */
-static Status run_features(MaeModel *m, const uint8_t *pixels, Output *out, Error *err) {
-    const ModelConfig *c = &m->vit->config;
-    Status status = MAE_OK;
-    Encoder *e = NULL;
-    EncoderOptions o = {.batch = 1, .pool = c->head != HEAD_NONE ? c->pool : POOL_MEAN};
-    out->n_features = c->embed_dim;
-    out->features = mem_alloc_array((size_t)c->embed_dim, sizeof *out->features);
-    if (!out->features) return fail(err, MAE_MEMORY, "no memory to verify");
-    TRY(encoder_new(m->vit, o, &e, err));
-    encoder_run(e, pixels, 1, out->features);
-done:
-    encoder_free(e);
-    return status;
+static float *copy(const float *x, int64_t n) {
+    float *out = mem_alloc_array((size_t)n, sizeof *out);
+    if (out) memcpy(out, x, (size_t)n * sizeof *out);
+    return out;
 }
 
-static Status run_logits(MaeModel *m, const uint8_t *pixels, Output *out, Error *err) {
+/* All tokens before pooling would differ in what norm comes; what a user takes is compared. */
+static Status run_encoder(MaeModel *m, const uint8_t *pixels, Output *out, Error *err) {
     Status status = MAE_OK;
-    if (m->vit->config.head == HEAD_NONE) return MAE_OK;
-    out->n_logits = m->vit->config.classes;
-    out->logits = mem_alloc_array((size_t)out->n_logits, sizeof *out->logits);
-    if (!out->logits) return fail(err, MAE_MEMORY, "no memory to verify");
-    TRY(evaluator_new(m->vit, 1, &m->evaluator, err));
-    evaluator_logits(m->evaluator, pixels, 1, out->logits, NULL);
+    Session *s = NULL;
+    bool classifies = m->vit->config.head != HEAD_NONE;
+    SessionOptions o = {.batch = 1, .pool = POOL_MEAN, .logits = classifies};
+    TRY(session_new(m->vit, o, &s, err));
+    session_run(s, pixels, 1);
+    out->n_features = session_values(s);
+    out->features = copy(session_features(s), out->n_features);
+    if (classifies) out->n_logits = session_classes(s);
+    if (classifies) out->logits = copy(session_logits(s), out->n_logits);
+    if (!out->features || (classifies && !out->logits))
+        status = fail(err, MAE_MEMORY, "no memory to verify");
 done:
+    session_free(s);
     return status;
 }
 
@@ -91,8 +88,7 @@ static Status run_model(const char *path, const MaeOptions *o, const CheckpointH
         goto done;
     }
     TRY(setup_eval_image(o->verify, c, o->max_pixels, pixels, NULL, err));
-    TRY(run_features(m, pixels, out, err));
-    TRY(run_logits(m, pixels, out, err));
+    TRY(run_encoder(m, pixels, out, err));
     TRY(run_prediction(m, pixels, (uint64_t)o->seed, out, err));
 done:
     mem_free(pixels);

@@ -34,7 +34,7 @@ expect 'a run' 'src/run/run*.c src/run/changes.c cli/cmd_train.c' 'pretrain fine
 expect 'a classifier' 'src/jobs/finetune.c' 'finetune probe'
 expect 'evaluation' 'src/jobs/eval.c cli/cmd_eval.c' eval
 expect 'nearest neighbours' 'cli/cmd_knn.c' knn
-expect 'features' 'src/infer/features.c src/jobs/features.c cli/cmd_features.c' 'features knn'
+expect 'features' 'src/infer/session.c src/jobs/features.c cli/cmd_features.c' 'features knn'
 expect 'reconstruction' 'src/jobs/reconstruct.c cli/cmd_reconstruct.c' reconstruct
 end
 

@@ -1,5 +1,5 @@
 /* Frozen features: the final norm, pools, blocks, classifiers, attention. */
-#include "infer/features.h"
+#include "infer/session.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "infer/evaluate.h"
 #include "small_model.h"
 
 #include <check.h> /* last: it has a macro named fail */
@@ -49,12 +48,13 @@ static Vit *classifier(HeadKind head, PoolKind pool) {
 /* The features of all images into out, the first n of a batch of B. */
 static void features_of(Vit *v, PoolKind pool, int64_t block, int64_t n, float *out) {
     Error err = {0};
-    Encoder *e = NULL;
-    EncoderOptions o = {.batch = B, .pool = pool, .block = block};
-    ck_assert_msg(encoder_new(v, o, &e, &err) == MAE_OK, "%s", err.message);
-    ck_assert_int_eq(encoder_values(e), pool == POOL_ALL ? T * D : D);
-    encoder_run(e, pixels, n, out);
-    encoder_free(e);
+    Session *s = NULL;
+    SessionOptions o = {.batch = B, .pool = pool, .block = block};
+    ck_assert_msg(session_new(v, o, &s, &err) == MAE_OK, "%s", err.message);
+    ck_assert_int_eq(session_values(s), pool == POOL_ALL ? T * D : D);
+    session_run(s, pixels, n);
+    memcpy(out, session_features(s), (size_t)(n * session_values(s)) * sizeof *out);
+    session_free(s);
 }
 
 static void norm_by_hand(const Vit *v, const char *layer, float *x, int64_t rows) {
@@ -174,26 +174,27 @@ START_TEST(a_classifier_has_its_own_features) {
     PoolKind pool = _i & 2 ? POOL_CLS : POOL_MEAN;
     Error err = {0};
     Vit *v = classifier(head, pool);
-    Evaluator *e = NULL;
-    float got[B * D], want[B * D], raw[B * D];
-    ck_assert_msg(evaluator_new(v, B, &e, &err) == MAE_OK, "%s", err.message);
-    evaluator_logits(e, pixels, B, NULL, want);
+    Session *s = NULL;
+    SessionOptions o = {.batch = B, .logits = true};
+    float got[B * D], raw[B * D];
+    ck_assert_msg(session_new(v, o, &s, &err) == MAE_OK, "%s", err.message);
+    session_run(s, pixels, B);
     features_of(v, pool, 0, B, got);
-    ck_assert_mem_eq(got, want, sizeof got);
+    ck_assert_mem_eq(got, session_features(s), sizeof got);
     features_of(v, pool, DEPTH, B, raw);
     norm_by_hand(v, pool == POOL_CLS ? "norm" : "fc_norm", raw, B);
     assert_close(got, raw, B * D);
-    evaluator_free(e);
+    session_free(s);
     vit_free(v);
 }
 END_TEST
 
 static void assert_refused(Vit *v, PoolKind pool, int64_t block, const char *says) {
     Error err = {0};
-    Encoder *e = NULL;
-    EncoderOptions o = {.batch = 1, .pool = pool, .block = block};
-    ck_assert(encoder_new(v, o, &e, &err) == MAE_USAGE);
-    ck_assert_ptr_null(e);
+    Session *s = NULL;
+    SessionOptions o = {.batch = 1, .pool = pool, .block = block};
+    ck_assert(session_new(v, o, &s, &err) == MAE_USAGE);
+    ck_assert_ptr_null(s);
     ck_assert_msg(strstr(err.message, says) != NULL, "%s", err.message);
 }
 
@@ -217,12 +218,12 @@ END_TEST
 
 static void attention_of(Vit *v, int64_t block, int64_t image, float *out) {
     Error err = {0};
-    Encoder *e = NULL;
-    EncoderOptions o = {.batch = B, .pool = POOL_CLS, .block = block, .attention = true};
-    ck_assert_msg(encoder_new(v, o, &e, &err) == MAE_OK, "%s", err.message);
-    encoder_run(e, pixels, B, NULL);
-    encoder_attention(e, image, out);
-    encoder_free(e);
+    Session *s = NULL;
+    SessionOptions o = {.batch = B, .pool = POOL_CLS, .block = block, .attention = true};
+    ck_assert_msg(session_new(v, o, &s, &err) == MAE_OK, "%s", err.message);
+    session_run(s, pixels, B);
+    session_attention(s, image, out);
+    session_free(s);
 }
 
 START_TEST(attention_is_a_share_and_of_its_own_block_and_image) {

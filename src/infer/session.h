@@ -1,0 +1,59 @@
+/* A trained model looks at images, a batch at a time and nothing masked: features, logits and
+ * attention of masked autoencoders, bare encoders and classifiers. A session has a graph of a fixed
+ * batch, fills short batches up, and reads the weights as they are when it runs. */
+#ifndef INFER_SESSION_H
+#define INFER_SESSION_H
+
+#include "data/loader.h"
+#include "mae.h"
+#include "model/classifier.h"
+
+typedef struct SessionOptions {
+    int64_t batch;
+    PoolKind pool; /* of the features; ALL: cls, then raster order */
+    /* 0: after the final norm; of a classifier, what its head reads. N, from 1: as block N puts
+     * tokens out, without the final norm; later blocks are not computed. */
+    int64_t block;
+    bool attention; /* session_attention will be called */
+    /* Of a classifier, beside what its head reads: pool and block are not looked at. */
+    bool logits;
+    bool from_features; /* with logits: those of a probe, of features that are there already */
+} SessionOptions;
+
+typedef struct Session Session;
+/* USAGE: a block that the model does not have; block 0 of a classifier with another pool than it
+ * was trained with. */
+Status session_new(Vit *v, SessionOptions o, Session **out, Error *err);
+void session_free(Session *s); /* accepts NULL */
+int64_t session_batch(const Session *s);
+/* Features of an image: D values, or (1+P)*D for all tokens. */
+int64_t session_values(const Session *s);
+int64_t session_classes(const Session *s); /* logits of an image */
+/* The graph behind it, to measure and to watch: its FLOPs, bytes and ops. */
+Graph *session_graph(Session *s);
+
+/* n <= batch images u8 [n,h,w,C], or with from_features their features float [n,D]. False: the
+ * graph was stopped (watch_images), and there are no results. */
+bool session_run(Session *s, const void *images, int64_t n);
+/* Of the last run, valid until the next: [n, session_values], and [n, classes] with logits. They
+ * are downloaded when first asked for. */
+const float *session_features(Session *s);
+const float *session_logits(Session *s);
+/* Attention of the cls token to the patches in options.block (0: the last one) for image i of the
+ * last run -> out[H,P], each head's sums to at most 1. */
+void session_attention(Session *s, int64_t i, float *out);
+
+/* Called with the features of each batch in order of the samples. */
+typedef Status (*FeatureSink)(void *user, const float *features, const Batch *b, Error *err);
+typedef struct FeatureJob {
+    Dataset *data;
+    Augment augment;
+    int workers;
+    int64_t limit; /* the first images, 0: all */
+    bool strict;   /* an unreadable image is an error, otherwise it is left out */
+    const MaeEvents *events;
+} FeatureJob;
+/* The images of a dataset through the encoder. EMPTY: none of them could be read. */
+Status features_stream(Session *s, const FeatureJob *job, FeatureSink sink, void *user, Error *err);
+
+#endif
