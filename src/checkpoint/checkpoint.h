@@ -68,9 +68,10 @@ Status checkpoint_read(const CheckpointFile *c, Vit *v, Error *err);
  * initialised. A decoder is left out, positions are interpolated to another grid. rows: the row of
  * the file's head that each class of v begins with, NULL: the head stays as it is. */
 Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows, Error *err);
-/* What pre-training goes on from, into an autoencoder that has been initialised: what the file has
- * not stays fresh (the decoder of an encoder, the final norm of a mean-pooled classifier),
- * positions of another grid stay new sin-cos positions, a head is left out. Each is said. */
+/* What pre-training goes on from, into an autoencoder that has been initialised. What the file
+ * lacks stays fresh: the decoder of an encoder, the final norm of a mean-pooled classifier.
+ * Positions of another grid stay new sin-cos positions. A head is left out. The log says each of
+ * these. */
 Status checkpoint_read_autoencoder(const CheckpointFile *c, Vit *v, Error *err);
 
 /* The file that is meant where a checkpoint is asked for: in a run folder the best or the last

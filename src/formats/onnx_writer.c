@@ -1,6 +1,6 @@
 /* See onnx_writer.h. A message inside another has its length in front, so the size of the graph
- * must be known before its first byte is written: everything but the values of tensors is encoded
- * first, and those have known sizes. */
+ * must be known before its first byte is written. Everything but the values of tensors is therefore
+ * encoded first, and the values have known sizes. */
 #include "formats/onnx_writer.h"
 
 #include <inttypes.h>

@@ -15,9 +15,9 @@ Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeO
 /* A copy with derived strings of its own. */
 Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out,
                               Error *err);
-/* Before a run of `command` begins: USAGE when the path is no folder, a folder that is not empty
- * and holds no run (whose files would be mixed with a run's, or removed by --restart), or the run
- * of another command. */
+/* For the start of a run of `command`. USAGE: the path is no folder; or the folder is not empty and
+ * holds no run, whose files would be mixed with a run's or removed by --restart; or it holds the
+ * run of another command. */
 Status runfolder_check(const char *run, MaeCommand command, Error *err);
 /* Removes checkpoint-N.safetensors but for the `keep` highest N. */
 Status runfolder_prune(const char *run, int64_t keep, Error *err);

@@ -1,6 +1,6 @@
-/* A checkpoint of this project or another one: opened, its model described, its weights read. The
- * bytes are the file, or, where they start with "tensors\n", a list from which a well-formed
- * safetensors file is made, since chance alone does not keep shapes and positions in step:
+/* Opens a checkpoint of this project or another one, describes its model and reads its weights. The
+ * bytes are the file. Where they start with "tensors\n" they are a list, of which a well-formed
+ * safetensors file is made, because chance alone does not keep shapes and positions in step:
  *
  *   cls_token:1,1,4      a tensor of zeros
  *   format=mae.c         metadata */

@@ -1,6 +1,6 @@
-/* Any bytes as the text files that go with a model: up to a NUL, or their first half, as
- * config.json and the rest as preprocessor_config.json of folders of Hugging Face and of timm; all
- * of them as names of classes, as options of a run, and as pixel statistics. */
+/* Any bytes as the text files that go with a model. Up to a NUL, or in their first half, they are
+ * config.json, and the rest is preprocessor_config.json, in folders of Hugging Face and of timm.
+ * All of them are also names of classes, options of a run, and pixel statistics. */
 #include <string.h>
 
 #include "base/memory.h"

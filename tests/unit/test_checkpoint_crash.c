@@ -1,6 +1,6 @@
 /* The checkpoint of a run folder after a kill before each single operation on its files, after a
- * failure of each, and after damage: the one before or the new one, whole, or an error that names
- * the file. */
+ * failure of each operation, and after damage. What is left is the checkpoint before or the new
+ * one, whole, or an error that names the file. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

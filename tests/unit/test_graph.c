@@ -1,6 +1,6 @@
-/* What graphs promise: no allocation after planning, less memory without a backward pass, gradients
- * that add and are reported when complete, the same numbers for every device, any number of
- * threads, kept values or not, and abortion on operands that do not fit. */
+/* What graphs promise. Nothing is allocated after planning. Without a backward pass they take less
+ * memory. Gradients add up and are reported when complete. Numbers are the same for every device
+ * and any number of threads, with kept values or without. Operands that do not fit abort. */
 #include "small_model.h" /* before check.h, which has a macro `fail` */
 
 #include <check.h>

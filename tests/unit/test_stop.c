@@ -1,7 +1,7 @@
-/* Stops at chosen moments: passes of a graph that are given up between two ops, and whole runs that
- * are stopped within an update, while measuring, or before the first update, and then go on to the
- * bytes of a run that was never stopped. What a run tells its listener is the trigger, so nothing
- * depends on time. */
+/* Stops at chosen moments. Passes of a graph are given up between two ops. Whole runs are stopped
+ * within an update, while measuring, or before the first update, and then go on to the bytes of a
+ * run that was never stopped. What a run tells its listener triggers the stop, so nothing depends
+ * on time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

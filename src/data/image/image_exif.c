@@ -1,6 +1,6 @@
-/* The EXIF orientation of a file, found without decoding it: a walk over the segments of a JPEG or
- * the chunks of a PNG or WebP, and of the TIFF inside over the entries of its first directory.
- * What is damaged has no orientation. Also whether a PNG is animated, which libpng does not say. */
+/* Finds the EXIF orientation of a file without decoding it: walks over the segments of a JPEG or
+ * the chunks of a PNG or WebP, and over the entries of the first directory of the TIFF inside. What
+ * is damaged has no orientation. Also says whether a PNG is animated, which libpng does not. */
 #include <string.h>
 
 #include "data/image/image_codec.h"

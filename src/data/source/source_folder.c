@@ -1,6 +1,6 @@
-/* folder:DIR. Walks the folder once, sorts what it found component by component (so that the order
- * is the same on every file system and follows the order of the classes), and takes the first
- * component as the class when every image lies in a sub-folder. */
+/* folder:DIR. Walks the folder once and sorts what it found component by component, so that the
+ * order is the same on every file system and follows that of the classes. When every image lies in
+ * a sub-folder, the first component is the class. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* synthetic:N or synthetic:NxHxW. Image i is made from nothing but its number: a smooth field of
- * colour (random values on a coarse grid, blended) around the hue of label i % 10, and three shapes
- * whose form is label % 5. Whole numbers only, so that the pixels are the same on every machine. */
+/* synthetic:N or synthetic:NxHxW. Image i is made from its number alone: a smooth field of colour
+ * (random values on a coarse grid, blended) around the hue of label i % 10, with three shapes whose
+ * form is label % 5. It takes whole numbers only, so the pixels are the same on every machine. */
 #include <stdlib.h>
 
 #include "base/rng.h"
