@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "base/threads.h"
-#include "jobs/recipe.h"
+#include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "run/machine.h"
 
@@ -59,7 +59,7 @@ static Status make_finetuning(BenchWork *w, const MaeOptions *o, Error *err) {
     Status status = MAE_OK;
     MaeOptions recipe;
     mae_options_default(MAE_COMMAND_FINETUNE, &recipe);
-    TRY(recipe_finetune(&recipe, &w->config, false, err));
+    TRY(finetune_recipe(&recipe, &w->config, false, err));
     OptimizerOptions adamw = {.beta1 = recipe.beta1,
                               .beta2 = recipe.beta2,
                               .eps = 1e-8,

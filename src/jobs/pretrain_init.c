@@ -2,81 +2,39 @@
 #include "jobs/pretrain_init.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "jobs/init.h"
 #include "jobs/setup.h"
-#include "options/options.h"
 #include "run/run_state.h"
 
-static bool is_given(const MaeOptions *o, const char *name) {
-    int i = option_find(MAE_COMMAND_PRETRAIN, name);
-    return i >= 0 && o->given[i];
-}
-
-/* --- options and the file agree --------------------------------------------------------------- */
-
-static Status contradicts(const char *option, const char *given, const char *path,
-                          const char *there, Error *err) {
-    return fail(err, MAE_USAGE, "--%s %s: %s has %s; leave the option out, the file says it",
-                option, given, path, there);
-}
-
-static Status agree(const MaeOptions *o, const char *option, int64_t given, int64_t there,
-                    const char *path, Error *err) {
-    char a[32], b[32];
-    if (!is_given(o, option) || given == there) return MAE_OK;
-    snprintf(a, sizeof a, "%" PRId64, given);
-    snprintf(b, sizeof b, "%" PRId64, there);
-    return contradicts(option, a, path, b, err);
-}
-
 /* --model stands for width, depth and heads, but for those that are given beside it. */
-static Status agree_model(const MaeOptions *o, const CheckpointFile *file, Error *err) {
+static Status agree_model(const Run *r, const CheckpointFile *file, Error *err) {
     const ModelConfig *c = &file->config;
-    ModelConfig p = model_preset((ModelSize)o->model);
+    ModelConfig p = model_preset((ModelSize)r->options.model);
     char there[96];
-    if (!is_given(o, "model")) return MAE_OK;
-    if ((is_given(o, "embed-dim") || p.embed_dim == c->embed_dim) &&
-        (is_given(o, "depth") || p.depth == c->depth) &&
-        (is_given(o, "heads") || p.heads == c->heads))
+    if (!init_given(r, "model")) return MAE_OK;
+    if ((init_given(r, "embed-dim") || p.embed_dim == c->embed_dim) &&
+        (init_given(r, "depth") || p.depth == c->depth) &&
+        (init_given(r, "heads") || p.heads == c->heads))
         return MAE_OK;
     snprintf(there, sizeof there, "width %" PRId64 ", depth %" PRId64 ", heads %" PRId64,
              c->embed_dim, c->depth, c->heads);
-    return contradicts("model", model_size_words[o->model], tensorfile_path(file->file), there,
-                       err);
+    return init_contradicts(r, "model", model_size_words[r->options.model],
+                            tensorfile_path(file->file), there, err);
 }
 
-static Status agree_sizes(const MaeOptions *o, const CheckpointFile *file, Error *err) {
+static Status agree_decoder(const Run *r, const CheckpointFile *file, Error *err) {
     Status status = MAE_OK;
+    const MaeOptions *o = &r->options;
     const ModelConfig *c = &file->config;
     const char *path = tensorfile_path(file->file);
-    TRY(agree_model(o, file, err));
-    TRY(agree(o, "patch", o->patch, c->patch, path, err));
-    TRY(agree(o, "channels", o->channels, c->channels, path, err));
-    TRY(agree(o, "embed-dim", o->embed_dim, c->embed_dim, path, err));
-    TRY(agree(o, "depth", o->depth, c->depth, path, err));
-    TRY(agree(o, "heads", o->heads, c->heads, path, err));
-    if (is_given(o, "mlp-ratio") && fabs(o->mlp_ratio - c->mlp_ratio) > 1e-6) {
-        char given[32], there[32];
-        snprintf(given, sizeof given, "%g", o->mlp_ratio);
-        snprintf(there, sizeof there, "%g", c->mlp_ratio);
-        status = contradicts("mlp-ratio", given, path, there, err);
-    }
-done:
-    return status;
-}
-
-static Status agree_decoder(const MaeOptions *o, const CheckpointFile *file, Error *err) {
-    Status status = MAE_OK;
-    const ModelConfig *c = &file->config;
-    const char *path = tensorfile_path(file->file);
-    TRY(agree(o, "decoder-embed-dim", o->decoder_embed_dim, c->decoder_embed_dim, path, err));
-    TRY(agree(o, "decoder-depth", o->decoder_depth, c->decoder_depth, path, err));
-    TRY(agree(o, "decoder-heads", o->decoder_heads, c->decoder_heads, path, err));
+    TRY(init_agree(r, "decoder-embed-dim", o->decoder_embed_dim, c->decoder_embed_dim, path, err));
+    TRY(init_agree(r, "decoder-depth", o->decoder_depth, c->decoder_depth, path, err));
+    TRY(init_agree(r, "decoder-heads", o->decoder_heads, c->decoder_heads, path, err));
 done:
     return status;
 }
@@ -100,61 +58,51 @@ static void add_decoder(const MaeOptions *o, const char *preset, ModelConfig *c)
 }
 
 /* A decoder goes on predicting what it has predicted, unless it is told otherwise. */
-static Status set_target(MaeOptions *o, const CheckpointFile *file, ModelConfig *c, Error *err) {
+static Status set_target(Run *r, const CheckpointFile *file, Error *err) {
+    MaeOptions *o = &r->options;
+    ModelConfig *c = &r->config;
     const ModelConfig *there = &file->config;
-    bool given = is_given(o, "target"), decoder = there->decoder_depth > 0;
+    bool given = init_given(r, "target"), decoder = there->decoder_depth > 0;
     if (decoder && !given && !file->target_assumed) o->target = (int)there->target;
     c->target = (TargetKind)o->target;
     c->pca_components =
         decoder && there->target == TARGET_PCA ? there->pca_components : o->pca_components;
     if (decoder && (c->target == TARGET_PCA) != (there->target == TARGET_PCA))
-        return contradicts("target", target_words[c->target], tensorfile_path(file->file),
-                           target_words[there->target], err);
+        return init_contradicts(r, "target", target_words[c->target], tensorfile_path(file->file),
+                                target_words[there->target], err);
     return MAE_OK;
-}
-
-/* So that config.json says what is there. */
-static void write_options(MaeOptions *o, const CheckpointFile *file, const ModelConfig *c) {
-    MaeError ignored = {0}; /* "custom" is no preset */
-    mae_option_set(o, MAE_COMMAND_PRETRAIN, "model", file->notes.preset, &ignored);
-    o->mask_token_in_encoder = c->mask_token_in_encoder;
-    o->pca_components = c->pca_components;
 }
 
 static Status configure_from(Run *r, const CheckpointFile *file, Error *err) {
     Status status = MAE_OK;
     MaeOptions *o = &r->options;
     ModelConfig *c = &r->config;
+    const char *path = tensorfile_path(file->file);
     *c = file->config;
     c->head = HEAD_NONE;
     c->classes = 0;
-    TRY(agree_sizes(o, file, err));
+    TRY(agree_model(r, file, err));
+    TRY(init_sizes(r, path, file->notes.preset, err));
     if (c->decoder_depth > 0)
-        TRY(agree_decoder(o, file, err));
+        TRY(agree_decoder(r, file, err));
     else
         add_decoder(o, file->notes.preset, c);
-    if (is_given(o, "image-size")) {
-        c->image_height = o->image_size[0];
-        c->image_width = o->image_size[1];
-    }
-    TRY(set_target(o, file, c, err));
-    if (is_given(o, "mask-token-in-encoder")) {
+    TRY(set_target(r, file, err));
+    if (init_given(r, "mask-token-in-encoder")) {
         if (c->mask_token_in_encoder && !o->mask_token_in_encoder)
-            TRY(contradicts("mask-token-in-encoder", "false", tensorfile_path(file->file),
-                            "such a token", err));
+            TRY(init_contradicts(r, "mask-token-in-encoder", "false", path, "such a token", err));
         c->mask_token_in_encoder = o->mask_token_in_encoder != 0;
     }
+    o->mask_token_in_encoder = c->mask_token_in_encoder; /* config.json says what is there */
+    o->pca_components = c->pca_components;
     TRY(model_check(c, err));
-    write_options(o, file, c);
 done:
     return status;
 }
 
 Status pretrain_init_configure(Run *r, Error *err) {
     CheckpointFile *file = NULL;
-    CheckpointHints hints = setup_hints(&r->options);
-    hints.said = !comm_is_root(r->comm);
-    Status status = checkpoint_open(r->options.init, &hints, &file, err);
+    Status status = init_open(r, r->options.init, !comm_is_root(r->comm), &file, err);
     if (status == MAE_OK) status = configure_from(r, file, err);
     checkpoint_close(file);
     return status;
@@ -182,9 +130,7 @@ done:
 Status pretrain_init_read(Run *r, bool *fresh_decoder, Error *err) {
     Status status = MAE_OK;
     CheckpointFile *file = NULL;
-    CheckpointHints hints = setup_hints(&r->options);
-    hints.said = true; /* by pretrain_init_configure */
-    TRY(checkpoint_open(r->options.init, &hints, &file, err));
+    TRY(init_open(r, r->options.init, true, &file, err)); /* said by pretrain_init_configure */
     *fresh_decoder = file->config.decoder_depth == 0;
     TRY(checkpoint_read_autoencoder(file, r->model, err));
     if (!r->options.continue_run) goto done;

@@ -1,7 +1,6 @@
 /* The one training loop. A Run is opened (pieces are made, a checkpoint is read), goes through
  * batches, and is closed. It always saves the state between two updates, so that it continues bit
- * for bit. What is trained is a Task: pre-training (pretrain.c), fine-tuning or probing
- * (finetune.c). */
+ * for bit. What is trained is a Task: pre-training, fine-tuning or probing (jobs/). */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 

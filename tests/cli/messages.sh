@@ -29,9 +29,9 @@ expect() {
 case_ 'messages name options that exist'
 commands=$("$mae" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
 expect 'a source' 'src/*.c src/*/*.c src/*/*/*.c cli/*.c' "$commands"
-expect 'pre-training' 'src/jobs/pretrain.c src/jobs/pretrain_init.c src/train/masked_batch.c src/train/pca.c' pretrain
+expect 'pre-training' 'src/jobs/pretrain*.c src/jobs/init.c src/train/masked_batch.c src/train/pca.c' pretrain
 expect 'a run' 'src/run/run*.c src/run/changes.c cli/cmd_train.c' 'pretrain finetune probe'
-expect 'a classifier' 'src/jobs/finetune.c' 'finetune probe'
+expect 'a classifier' 'src/jobs/finetune.c src/jobs/probe.c src/jobs/supervised*.c src/jobs/init.c' 'finetune probe'
 expect 'evaluation' 'src/jobs/eval.c cli/cmd_eval.c' eval
 expect 'nearest neighbours' 'cli/cmd_knn.c' knn
 expect 'features' 'src/infer/session.c src/jobs/features.c cli/cmd_features.c' 'features knn'

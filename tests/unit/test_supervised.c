@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "checkpoint/checkpoint.h"
 #include "infer/evaluate.h"
-#include "jobs/recipe.h"
+#include "jobs/jobs.h"
 #include "options/options.h"
 #include "scratch.h"
 #include "small_model.h"
@@ -333,7 +333,7 @@ START_TEST(recipe_depends_on_size_and_start) {
     ModelConfig c = {.embed_dim = 768};
     mae_options_default(MAE_COMMAND_FINETUNE, &o);
     ck_assert(mae_option_set(&o, MAE_COMMAND_FINETUNE, "epochs", "7", &e) == MAE_OK);
-    ck_assert(recipe_finetune(&o, &c, false, &err) == MAE_OK);
+    ck_assert(finetune_recipe(&o, &c, false, &err) == MAE_OK);
     ck_assert_int_eq(o.epochs, 7); /* given */
     ck_assert_double_eq(o.base_lr, 5e-4);
     ck_assert_double_eq(o.layer_decay, 0.65);
@@ -342,7 +342,7 @@ START_TEST(recipe_depends_on_size_and_start) {
     mae_options_free(&o);
     mae_options_default(MAE_COMMAND_FINETUNE, &o);
     c.embed_dim = 1280;
-    ck_assert(recipe_finetune(&o, &c, true, &err) == MAE_OK);
+    ck_assert(finetune_recipe(&o, &c, true, &err) == MAE_OK);
     ck_assert_int_eq(o.epochs, 200);
     ck_assert_double_eq(o.weight_decay, 0.3);
     ck_assert_double_eq(o.beta2, 0.95);

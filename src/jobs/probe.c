@@ -1,0 +1,44 @@
+/* mae probe: a linear layer, behind a batch norm, is trained on the frozen encoder. */
+#include "jobs/jobs.h"
+#include "jobs/supervised.h"
+#include "run/machine.h"
+
+static Status configure(Run *r, Error *err) {
+    const MaeOptions *o = &r->options;
+    Status status = supervised_configure(r, HEAD_PROBE, err);
+    if (status == MAE_OK && o->cache_features && (o->augment != 0 || o->repeat != 1))
+        return fail(err, MAE_USAGE,
+                    "--cache-features: features are the same in every epoch only with --augment "
+                    "none and --repeat 1");
+    return status;
+}
+
+/* The encoder is frozen, so its features can be taken once, also by a resumed run. */
+static Status open_task(Run *r, Error *err) {
+    Status status = MAE_OK;
+    Supervised *t = r->task_data;
+    CacheJob job = {.data = r->dataset,
+                    .augment = r->loader_options.augment,
+                    .workers = machine_workers(&r->options, r->comm),
+                    .strict = r->options.strict != 0,
+                    .batch = r->options.batch,
+                    .comm = r->comm};
+    TRY(supervised_open(r, err));
+    if (!r->options.cache_features) return MAE_OK;
+    TRY(cached_features_new(t->session, r->model, &job, r->events, &t->train_features, err));
+    job.data = t->val;
+    job.augment = t->val_augment;
+    TRY(cached_features_new(t->session, r->model, &job, r->events, &t->val_features, err));
+done:
+    return status;
+}
+
+const Task probe_task = {.command = MAE_COMMAND_PROBE,
+                         .configure = configure,
+                         .make = supervised_make,
+                         .start = supervised_start,
+                         .open = open_task,
+                         .set_batch = supervised_set_batch,
+                         .end_epoch = supervised_end_epoch,
+                         .describe = supervised_describe,
+                         .close = supervised_close};

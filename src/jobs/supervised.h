@@ -1,0 +1,38 @@
+/* What fine-tuning and probing share: a classifier is made on the encoder of a checkpoint (or on
+ * fresh weights), trained by the training loop, and validated after every epoch. The functions are
+ * those of a Task, but for what a task adds itself. */
+#ifndef JOBS_SUPERVISED_H
+#define JOBS_SUPERVISED_H
+
+#include "infer/cached_features.h"
+#include "infer/evaluate.h"
+#include "run/run.h"
+#include "train/labelled_batch.h"
+
+/* The task_data of their runs. */
+typedef struct Supervised {
+    LabelledBatch *batch;
+    Dataset *val;
+    int *train_map, *val_map; /* classes of the data to classes of the model */
+    Augment val_augment;
+    Session *session;                              /* to validate, and for the caches */
+    CachedFeatures *train_features, *val_features; /* NULL: the encoder runs */
+    GraphPeers peers;                              /* n 0: batch norm keeps to itself */
+} Supervised;
+
+/* With --init none. */
+bool supervised_from_scratch(const MaeOptions *o);
+/* The encoder, from the run itself, from the checkpoint, or from the options. The classes of a run
+ * are those that it began with, in their order. */
+Status supervised_configure_encoder(Run *r, Error *err);
+/* All of it: encoder, training images, classes, and a head of that kind. */
+Status supervised_configure(Run *r, HeadKind head, Error *err);
+Status supervised_make(Run *r, Error *err);
+Status supervised_start(Run *r, Error *err);
+Status supervised_open(Run *r, Error *err);
+Status supervised_set_batch(Run *r, Batch *b, Error *err);
+Status supervised_end_epoch(Run *r, LogLine *line, Error *err);
+void supervised_close(Run *r);
+Status supervised_describe(Run *r, MaePlan *p, Error *err);
+
+#endif
