@@ -100,6 +100,23 @@ Value *graph_find(const Graph *g, const char *name) {
     return NULL;
 }
 
+int graph_op_count(const Graph *g) {
+    return g->n_ops;
+}
+
+int graph_value_count(const Graph *g) {
+    return g->n_values;
+}
+
+OpView graph_op_at(const Graph *g, int i) {
+    ASSERT(i >= 0 && i < g->n_ops, "op %d of %d", i, g->n_ops);
+    const Op *op = g->ops[i];
+    OpView v = {.kind = op->class->name, .name = op->name, .attributes = &op->attr};
+    for (int k = 0; k < op->n_in; k++) v.in[k] = op->in[k] ? &op->in[k]->value : NULL;
+    for (int k = 0; k < op->n_out; k++) v.out[k] = &op->out[k]->value;
+    return v;
+}
+
 void graph_keep(Graph *g, Value *v) {
     ASSERT(!g->planned, "%s kept after planning", v->name);
     node_of(v)->keep = true;
@@ -116,7 +133,7 @@ Op *graph_op(Graph *g, const OpClass *class, const char *name) {
 }
 
 void op_input(Op *op, Value *v) {
-    ASSERT(op->n_in < MAX_INPUTS, "%s has too many inputs", op->name);
+    ASSERT(op->n_in < OP_MAX_OPERANDS, "%s has too many inputs", op->name);
     op->in[op->n_in++] = v ? node_of(v) : NULL;
     if (!v) return;
     node_of(v)->n_readers++;
@@ -125,7 +142,7 @@ void op_input(Op *op, Value *v) {
 }
 
 void op_output(Graph *g, Op *op, Value *v) {
-    ASSERT(op->n_out < MAX_OUTPUTS, "%s has too many outputs", op->name);
+    ASSERT(op->n_out < OP_MAX_RESULTS, "%s has too many outputs", op->name);
     node_of(v)->producer = g->n_ops - 1;
     op->out[op->n_out++] = node_of(v);
 }
@@ -143,7 +160,7 @@ int64_t node_rows(const ValueNode *n) {
 }
 
 void op_check(bool ok, const Op *op) {
-    char text[MAX_INPUTS][96] = {{0}};
+    char text[OP_MAX_OPERANDS][96] = {{0}};
     if (ok) return;
     for (int i = 0; i < op->n_in; i++)
         if (op->in[i]) shape_text(op->in[i]->value.shape, text[i], sizeof text[i]);

@@ -4,10 +4,8 @@
 #define GRAPH_INTERNAL_H
 
 #include "base/memory.h"
-#include "graph/graph.h"
+#include "graph/view.h"
 
-#define MAX_INPUTS 6
-#define MAX_OUTPUTS 2
 #define MAX_SAVED 2
 #define MAX_NAME_BYTES 64
 #define NO_BUFFER (-1)
@@ -45,24 +43,19 @@ typedef struct OpClass {
 struct Op {
     const OpClass *class;
     const char *name;
-    ValueNode *in[MAX_INPUTS]; /* may hold NULL for an operand left out */
+    ValueNode *in[OP_MAX_OPERANDS]; /* may hold NULL for an operand left out */
     int n_in;
-    ValueNode *out[MAX_OUTPUTS];
+    ValueNode *out[OP_MAX_RESULTS];
     int n_out;
-    bool back;                   /* takes part in the backward pass */
-    unsigned reads_inputs;       /* of its class, but for what frozen operands leave unread */
-    bool accumulate[MAX_INPUTS]; /* gradient of input i: add (true) or write */
-    bool fresh[MAX_INPUTS];      /* input i is a parameter, its gradient starts here at zero */
-    bool shared[MAX_INPUTS];     /* gradient of input i equals that of output 0 and may be it */
+    bool back;                        /* takes part in the backward pass */
+    unsigned reads_inputs;            /* of its class, but for what frozen operands leave unread */
+    bool accumulate[OP_MAX_OPERANDS]; /* gradient of input i: add (true) or write */
+    bool fresh[OP_MAX_OPERANDS];      /* input i is a parameter, its gradient starts here at zero */
+    bool shared[OP_MAX_OPERANDS]; /* gradient of input i equals that of output 0 and may be it */
     int saved_buffer[MAX_SAVED], forward_scratch, backward_scratch;
     void *saved[MAX_SAVED], *scratch[2];
-    /* attributes; which are used depends on the class */
     unsigned changes; /* bit i: forward changes the data of parameter i */
-    int64_t n;        /* heads of attention */
-    double eps, momentum;
-    bool flag;
-    PatchGrid grid;
-    float *mean, *std;
+    OpAttributes attr;
 };
 
 /* Memory that is needed from step `first` to step `last`: forward of op i is step i, its backward

@@ -11,7 +11,7 @@ static bool has_shape(const ValueNode *n, Shape s) {
 /* --- linear: x, w, b, residual -> y ---------------------------------------------------------- */
 
 static void linear_forward(Graph *g, Op *op) {
-    void *pre = op->flag ? op->saved[0] : NULL;
+    void *pre = op->attr.gelu ? op->saved[0] : NULL;
     KERNELS(g)->linear_forward(g->device, DATA(op->out[0]), pre, DATA(op->in[0]), DATA(op->in[1]),
                                DATA(op->in[2]), DATA(op->in[3]), node_rows(op->in[0]),
                                node_last_dim(op->in[0]), node_last_dim(op->out[0]));
@@ -24,8 +24,8 @@ static const OpClass LINEAR;
  * it turns `pre` into its GELU once more, which therefore is not kept. */
 static bool gelu_is_fused(const Op *op) {
     const ValueNode *y = op->out[0];
-    return op->flag && op->back && !y->keep && y->n_readers == 1 && y->reader->class == &LINEAR &&
-           y->reader->in[0] == y;
+    return op->attr.gelu && op->back && !y->keep && y->n_readers == 1 &&
+           y->reader->class == &LINEAR && y->reader->in[0] == y;
 }
 
 /* The linear layer whose fused GELU op reads, NULL: none. */
@@ -45,7 +45,8 @@ static void linear_backward(Graph *g, Op *op) {
     const Op *below = gelu_below(g, op);
     void *dy = GRAD(op->out[0]), *pre = below ? below->saved[0] : NULL;
     int64_t R = node_rows(x), I = node_last_dim(x), O = node_last_dim(op->out[0]);
-    if (op->flag && !gelu_is_fused(op)) k->gelu_backward(g->device, dy, dy, op->saved[0], R * O);
+    if (op->attr.gelu && !gelu_is_fused(op))
+        k->gelu_backward(g->device, dy, dy, op->saved[0], R * O);
     if (x->value.needs_grad)
         k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), pre, R, I, O, op->accumulate[0]);
     if (w->value.needs_grad || (b && b->value.needs_grad))
@@ -55,7 +56,7 @@ static void linear_backward(Graph *g, Op *op) {
 }
 
 static size_t linear_saved(Graph *g, const Op *op, int i) {
-    if (i != 0 || !op->flag) return 0;
+    if (i != 0 || !op->attr.gelu) return 0;
     return (size_t)shape_numel(op->out[0]->value.shape) * KERNELS(g)->real_bytes;
 }
 
@@ -81,7 +82,7 @@ Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, Linea
     op_input(op, w);
     op_input(op, b);
     op_input(op, o.residual);
-    op->flag = o.gelu;
+    op->attr.gelu = o.gelu;
     op->shared[3] = true;
     int64_t O = w->shape.dim[0];
     op_check(w->shape.n_dims >= 2 && shape_numel(w->shape) == O * node_last_dim(op->in[0]), op);
@@ -98,7 +99,7 @@ Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, Linea
 static void layernorm_forward(Graph *g, Op *op) {
     KERNELS(g)->layernorm_forward(g->device, DATA(op->out[0]), op->saved[0], op->saved[1],
                                   DATA(op->in[0]), DATA(op->in[1]), DATA(op->in[2]),
-                                  node_rows(op->in[0]), node_last_dim(op->in[0]), op->eps);
+                                  node_rows(op->in[0]), node_last_dim(op->in[0]), op->attr.eps);
 }
 
 static void layernorm_backward(Graph *g, Op *op) {
@@ -131,7 +132,7 @@ Value *op_layernorm(Graph *g, const char *name, Value *x, Value *w, Value *b, do
     op_input(op, x);
     op_input(op, w);
     op_input(op, b);
-    op->eps = eps;
+    op->attr.eps = eps;
     Shape row = SHAPE(node_last_dim(op->in[0]));
     op_check(has_shape(op->in[1], row) && has_shape(op->in[2], row), op);
     return op_result(g, op, x->shape, op->back);
@@ -142,8 +143,8 @@ Value *op_layernorm(Graph *g, const char *name, Value *x, Value *w, Value *b, do
 static void attention_forward(Graph *g, Op *op) {
     int64_t C = node_last_dim(op->out[0]);
     KERNELS(g)->attention_forward(g->device, DATA(op->out[0]), op->saved[0], DATA(op->in[0]),
-                                  node_dim(op->in[0], 0), node_dim(op->in[0], 1), op->n, C / op->n,
-                                  op->scratch[0]);
+                                  node_dim(op->in[0], 0), node_dim(op->in[0], 1), op->attr.heads,
+                                  C / op->attr.heads, op->scratch[0]);
 }
 
 static void attention_backward(Graph *g, Op *op) {
@@ -151,19 +152,21 @@ static void attention_backward(Graph *g, Op *op) {
     ASSERT(!op->accumulate[0], "%s: qkv has a second reader", op->name);
     KERNELS(g)->attention_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]), DATA(op->out[0]),
                                    op->saved[0], DATA(op->in[0]), node_dim(op->in[0], 0),
-                                   node_dim(op->in[0], 1), op->n, C / op->n, op->scratch[1]);
+                                   node_dim(op->in[0], 1), op->attr.heads, C / op->attr.heads,
+                                   op->scratch[1]);
 }
 
 static size_t attention_saved(Graph *g, const Op *op, int i) {
     if (i != 0) return 0;
-    return (size_t)(node_dim(op->in[0], 0) * op->n * node_dim(op->in[0], 1)) *
+    return (size_t)(node_dim(op->in[0], 0) * op->attr.heads * node_dim(op->in[0], 1)) *
            KERNELS(g)->real_bytes;
 }
 
 static size_t attention_scratch(Graph *g, const Op *op, bool backward) {
     (void)backward;
     return KERNELS(g)->attention_scratch(g->device, node_dim(op->in[0], 0), node_dim(op->in[0], 1),
-                                         op->n, node_last_dim(op->out[0]) / op->n);
+                                         op->attr.heads,
+                                         node_last_dim(op->out[0]) / op->attr.heads);
 }
 
 static double attention_flops(const Op *op, bool backward) {
@@ -185,7 +188,7 @@ static const OpClass ATTENTION = {.name = "attention",
 Value *op_attention(Graph *g, const char *name, Value *qkv, int64_t heads) {
     Op *op = graph_op(g, &ATTENTION, name);
     op_input(op, qkv);
-    op->n = heads;
+    op->attr.heads = heads;
     op_check(qkv->shape.n_dims == 3 && qkv->shape.dim[2] % (3 * heads) == 0, op);
     Shape shape = qkv->shape;
     shape.dim[2] /= 3;
@@ -195,8 +198,8 @@ Value *op_attention(Graph *g, const char *name, Value *qkv, int64_t heads) {
 /* --- images and patches: no gradient flows back ----------------------------------------------- */
 
 static void normalize_forward(Graph *g, Op *op) {
-    KERNELS(g)->image_normalize(g->device, DATA(op->out[0]), DATA(op->in[0]), op->mean, op->std,
-                                node_dim(op->in[0], 0), op->grid);
+    KERNELS(g)->image_normalize(g->device, DATA(op->out[0]), DATA(op->in[0]), op->attr.mean,
+                                op->attr.std, node_dim(op->in[0], 0), op->attr.grid);
 }
 
 static const OpClass IMAGE_NORMALIZE = {.name = "image_normalize", .forward = normalize_forward};
@@ -207,21 +210,22 @@ Value *op_image_normalize(Graph *g, const char *name, Value *pixels, const float
     op_input(op, pixels);
     op_check(pixels->shape.n_dims == 4 && pixels->dtype == DTYPE_U8, op);
     const int64_t *d = pixels->shape.dim;
-    op->grid = (PatchGrid){.channels = d[3], .height = d[1], .width = d[2], .patch = 1};
+    op->attr.grid = (PatchGrid){.channels = d[3], .height = d[1], .width = d[2], .patch = 1};
     size_t bytes = (size_t)d[3] * sizeof *mean;
-    op->mean = memcpy(graph_alloc(g, bytes), mean, bytes);
-    op->std = memcpy(graph_alloc(g, bytes), std, bytes);
+    op->attr.mean = memcpy(graph_alloc(g, bytes), mean, bytes);
+    op->attr.std = memcpy(graph_alloc(g, bytes), std, bytes);
     return op_result(g, op, SHAPE(d[0], d[3], d[1], d[2]), false);
 }
 
 static void gather_forward(Graph *g, Op *op) {
     KERNELS(g)->patch_gather(g->device, DATA(op->out[0]), DATA(op->in[0]), DATA(op->in[1]),
-                             node_dim(op->in[1], 0), node_dim(op->in[1], 1), op->grid);
+                             node_dim(op->in[1], 0), node_dim(op->in[1], 1), op->attr.grid);
 }
 
 static void target_forward(Graph *g, Op *op) {
     KERNELS(g)->patch_target(g->device, DATA(op->out[0]), DATA(op->in[0]), DATA(op->in[1]),
-                             node_dim(op->in[1], 0), node_dim(op->in[1], 1), op->grid, op->flag);
+                             node_dim(op->in[1], 0), node_dim(op->in[1], 1), op->attr.grid,
+                             op->attr.normalize);
 }
 
 static const OpClass PATCH_GATHER = {.name = "patch_gather", .forward = gather_forward};
@@ -235,8 +239,8 @@ static Value *patch_op(Graph *g, const OpClass *class, const char *name, Value *
     const int64_t *d = images->shape.dim;
     op_check(images->shape.n_dims == 4 && ids->shape.n_dims == 2 && ids->dtype == DTYPE_I32, op);
     op_check(ids->shape.dim[0] == d[0] && d[2] % patch == 0 && d[3] % patch == 0, op);
-    op->grid = (PatchGrid){.channels = d[1], .height = d[2], .width = d[3], .patch = patch};
-    op->flag = normalize;
+    op->attr.grid = (PatchGrid){.channels = d[1], .height = d[2], .width = d[3], .patch = patch};
+    op->attr.normalize = normalize;
     return op_result(g, op, SHAPE(d[0], ids->shape.dim[1], d[1] * patch * patch), false);
 }
 

@@ -103,7 +103,7 @@ Value *op_soft_cross_entropy(Graph *g, const char *name, Value *logits, Value *t
 /* --- batchnorm: x[B,C], mean[C], var[C], count[1] -> y[B,C]: no gradient flows back ----------- */
 
 static bool is_shared(const Graph *g, const Op *op) {
-    return op->flag && g->peers.n > 1;
+    return op->attr.train && g->peers.n > 1;
 }
 
 static size_t batchnorm_scratch(Graph *g, const Op *op, bool backward) {
@@ -119,7 +119,7 @@ static void batchnorm_shared(Graph *g, Op *op) {
     void *all = op->scratch[0];
     g->peers.gather(g->peers.user, all, DATA(x), bytes);
     KERNELS(g)->batchnorm_train(g->device, all, DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]),
-                                all, g->peers.n * B, C, op->eps, op->momentum);
+                                all, g->peers.n * B, C, op->attr.eps, op->attr.momentum);
     device_copy(g->device, DATA(op->out[0]), device_at(all, (size_t)g->peers.rank * bytes), bytes);
 }
 
@@ -130,11 +130,11 @@ static void batchnorm_forward(Graph *g, Op *op) {
     int64_t B = node_dim(op->in[0], 0), C = node_dim(op->in[0], 1);
     if (is_shared(g, op))
         batchnorm_shared(g, op);
-    else if (op->flag)
-        k->batchnorm_train(g->device, y, mean, var, DATA(op->in[3]), x, B, C, op->eps,
-                           op->momentum);
+    else if (op->attr.train)
+        k->batchnorm_train(g->device, y, mean, var, DATA(op->in[3]), x, B, C, op->attr.eps,
+                           op->attr.momentum);
     else
-        k->batchnorm_infer(g->device, y, mean, var, x, B, C, op->eps);
+        k->batchnorm_infer(g->device, y, mean, var, x, B, C, op->attr.eps);
 }
 
 static const OpClass BATCHNORM = {
@@ -151,9 +151,9 @@ Value *op_batchnorm(Graph *g, const char *name, Value *x, Value *mean, Value *va
     op_input(op, mean);
     op_input(op, var);
     op_input(op, count);
-    op->eps = eps;
-    op->momentum = momentum;
-    op->flag = train;
+    op->attr.eps = eps;
+    op->attr.momentum = momentum;
+    op->attr.train = train;
     if (train) op->changes = 1u << 1 | 1u << 2 | 1u << 3;
     op_check(x->shape.n_dims == 2 && !x->needs_grad &&
                  (!train || x->shape.dim[0] > 1 || is_shared(g, op)),
