@@ -8,6 +8,7 @@
 #include "base/threads.h"
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
+#include "jobs/supervised.h"
 #include "run/machine.h"
 
 #define CLASSES 1000 /* ImageNet-1k */
@@ -60,24 +61,13 @@ static Status make_finetuning(BenchWork *w, const MaeOptions *o, Error *err) {
     MaeOptions recipe;
     mae_options_default(MAE_COMMAND_FINETUNE, &recipe);
     TRY(finetune_recipe(&recipe, &w->config, false, err));
-    OptimizerOptions adamw = {.beta1 = recipe.beta1,
-                              .beta2 = recipe.beta2,
-                              .eps = 1e-8,
-                              .groups = {.weight_decay = recipe.weight_decay,
-                                         .fine_tuning = true,
-                                         .layer_decay = recipe.layer_decay,
-                                         .depth = w->config.depth}};
-    LabelledOptions l = {.batch = w->batch,
-                         .drop_path = recipe.drop_path,
-                         .smoothing = recipe.label_smoothing,
-                         .mix = {.mixup = recipe.mixup,
-                                 .cutmix = recipe.cutmix,
-                                 .probability = recipe.mix_prob,
-                                 .switch_probability = recipe.mix_switch_prob},
-                         .seed = (uint64_t)o->seed,
-                         .float_images = true};
+    recipe.batch = w->batch;
+    recipe.seed = o->seed;
+    LabelledOptions l = supervised_batch(&recipe);
+    l.float_images = true;
     TRY(labelled_batch_new(w->model, l, &w->labelled, err));
-    TRY(make_step(w, adamw, w->labelled->graph.graph, w->labelled->graph.loss, err));
+    TRY(make_step(w, run_optimizer(&recipe, &w->config), w->labelled->graph.graph,
+                  w->labelled->graph.loss, err));
 done:
     mae_options_free(&recipe);
     return status;

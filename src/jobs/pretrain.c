@@ -43,32 +43,15 @@ static Status configure(Run *r, Error *err) {
     return setup_dataset(o, r->config.channels, events_stop_flag(r->events), &r->dataset, err);
 }
 
-static OptimizerOptions adamw_of(const MaeOptions *o, Reducer *reducer) {
-    return (OptimizerOptions){.kind = OPTIMIZER_ADAMW,
-                              .beta1 = o->beta1,
-                              .beta2 = o->beta2,
-                              .eps = 1e-8,
-                              .groups = {.weight_decay = o->weight_decay},
-                              .reducer = reducer};
-}
-
 static Status make(Run *r, Error *err) {
     Status status = MAE_OK;
     const MaeOptions *o = &r->options;
     Pretraining *p = mem_alloc(sizeof *p);
     if (!p) return fail(err, MAE_MEMORY, "no memory for a run");
     r->task_data = p;
-    TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), TUNE_ALL, &r->model, err));
-    TRY(run_make_reducer(r, err));
-    StepOptions s = {.batch = o->batch,
-                     .accumulate = o->accumulate,
-                     .clip_grad = o->clip_grad,
-                     .reducer = r->reducer};
-    OptimizerOptions adamw = adamw_of(o, r->reducer);
-    TRY(optimizer_new(r->device, r->model->params, adamw, &r->optimizer, err));
+    TRY(run_make_model(r, err));
     TRY(masked_batch_new(r->model, setup_mask(o), o->batch, (uint64_t)o->seed, &p->batch, err));
-    TRY(step_new(r->model, p->batch->graph.graph, p->batch->graph.loss, r->optimizer, s, &r->step,
-                 err));
+    TRY(run_make_step(r, p->batch->graph.graph, p->batch->graph.loss, err));
     r->loader_options = setup_loader(o, &r->config);
 done:
     return status;
@@ -171,18 +154,13 @@ static void close_task(Run *r) {
     mem_free(p);
 }
 
-static Status describe(Run *r, MaePlan *p, Error *err) {
-    Status status = MAE_OK;
+static Status describe(Run *r, Vit *v, MaePlan *p, Error *err) {
     const MaeOptions *o = &r->options;
-    Vit *v = NULL;
     AutoencoderGraph g = {0};
-    TRY(vit_describe(r->device, &r->config, step_gradients(o->accumulate), TUNE_ALL, &v, err));
     p->kept_patches = mask_n_keep(setup_mask(o), &r->config);
-    TRY(autoencoder_graph(v, FORWARD_TRAIN, o->batch, p->kept_patches, false, &g, err));
-    run_describe(r, v, g.graph, OPTIMIZER_ADAMW, p);
-done:
+    Status status = autoencoder_graph(v, FORWARD_TRAIN, o->batch, p->kept_patches, false, &g, err);
+    if (status == MAE_OK) run_describe(r, v, g.graph, p);
     graph_free(g.graph);
-    vit_free(v);
     return status;
 }
 

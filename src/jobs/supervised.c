@@ -29,29 +29,11 @@ done:
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-static OptimizerOptions optimizer_of(const Run *r) {
-    const MaeOptions *o = &r->options;
-    return (OptimizerOptions){.kind = (OptimizerKind)o->optimizer,
-                              .beta1 = o->beta1,
-                              .beta2 = o->beta2,
-                              .eps = 1e-8,
-                              .momentum = o->momentum,
-                              .trust = 0.001,
-                              .groups = {.weight_decay = o->weight_decay,
-                                         .fine_tuning = r->config.head == HEAD_LINEAR,
-                                         .layer_decay = o->layer_decay,
-                                         .depth = r->config.depth},
-                              .reducer = r->reducer};
-}
-
 static void gather(void *user, void *all, const void *mine, size_t bytes) {
     comm_gather(user, all, mine, bytes);
 }
 
-static LabelledOptions batch_options(const Run *r) {
-    const MaeOptions *o = &r->options;
-    const LoaderOptions *l = &r->loader_options;
-    const Supervised *t = r->task_data;
+LabelledOptions supervised_batch(const MaeOptions *o) {
     return (LabelledOptions){.batch = o->batch,
                              .drop_path = o->drop_path,
                              .smoothing = o->label_smoothing,
@@ -61,11 +43,20 @@ static LabelledOptions batch_options(const Run *r) {
                                      .switch_probability = o->mix_switch_prob,
                                      .mode = (MixMode)o->mix_mode},
                              .seed = (uint64_t)o->seed,
-                             .float_images = l->mean != NULL,
-                             .from_features = o->cache_features != 0,
-                             .rank = comm_rank(r->comm),
-                             .n_ranks = comm_size(r->comm),
-                             .peers = t->peers.n ? &t->peers : NULL};
+                             .from_features = o->cache_features != 0};
+}
+
+static Status make_batch(Run *r, Error *err) {
+    Supervised *t = r->task_data;
+    LabelledOptions l = supervised_batch(&r->options);
+    if (r->comm && r->options.sync_batchnorm) {
+        t->peers = (GraphPeers){comm_size(r->comm), comm_rank(r->comm), r->comm, gather};
+        l.peers = &t->peers;
+    }
+    l.float_images = r->loader_options.mean != NULL;
+    l.rank = comm_rank(r->comm);
+    l.n_ranks = comm_size(r->comm);
+    return labelled_batch_new(r->model, l, &t->batch, err);
 }
 
 /* Images come normalised from the loader when something happens to them after that. */
@@ -97,8 +88,6 @@ Status supervised_make(Run *r, Error *err) {
     Supervised *t = mem_alloc(sizeof *t);
     if (!t) return fail(err, MAE_MEMORY, "no memory for a run");
     r->task_data = t;
-    if (r->comm && o->sync_batchnorm)
-        t->peers = (GraphPeers){comm_size(r->comm), comm_rank(r->comm), r->comm, gather};
     TRY(setup_val_set(o, r->config.channels, events_stop_flag(r->events), &t->val, err));
     TRY(evaluate_check_labels(t->val, "--val", err));
     TRY(unseen_check(o, r->dataset, t->val, err));
@@ -108,17 +97,9 @@ Status supervised_make(Run *r, Error *err) {
     if (comm_is_root(r->comm)) warn_of_missing(r);
     TRY(setup_eval_augment(t->val, &r->config, &t->val_augment, err));
     TRY(make_loader_options(r, err));
-    TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), o->tune_blocks, &r->model,
-                err));
-    TRY(run_make_reducer(r, err));
-    StepOptions s = {.batch = o->batch,
-                     .accumulate = o->accumulate,
-                     .clip_grad = o->clip_grad,
-                     .reducer = r->reducer};
-    TRY(optimizer_new(r->device, r->model->params, optimizer_of(r), &r->optimizer, err));
-    TRY(labelled_batch_new(r->model, batch_options(r), &t->batch, err));
-    TRY(step_new(r->model, t->batch->graph.graph, t->batch->graph.loss, r->optimizer, s, &r->step,
-                 err));
+    TRY(run_make_model(r, err));
+    TRY(make_batch(r, err));
+    TRY(run_make_step(r, t->batch->graph.graph, t->batch->graph.loss, err));
     log_line(LOG_INFO, "training %" PRId64 " of %" PRId64 " parameters, %" PRId64 " classes",
              vit_trained_parameters(r->model), vit_parameters(r->model), r->config.classes);
 done:
@@ -154,22 +135,16 @@ void supervised_close(Run *r) {
     mem_free(t);
 }
 
-Status supervised_describe(Run *r, MaePlan *p, Error *err) {
-    Status status = MAE_OK;
+Status supervised_describe(Run *r, Vit *v, MaePlan *p, Error *err) {
     const MaeOptions *o = &r->options;
-    Vit *v = NULL;
     ClassifierGraph g = {0};
     ClassifierOptions c = {.batch = o->batch,
                            .train = true,
                            .from_features = o->cache_features != 0,
                            .drop_path = o->drop_path};
-    TRY(vit_describe(r->device, &r->config, step_gradients(o->accumulate), o->tune_blocks, &v,
-                     err));
-    TRY(classifier_graph(v, c, &g, err));
     p->kept_patches = model_patches(&r->config);
-    run_describe(r, v, g.graph, optimizer_of(r).kind, p);
-done:
+    Status status = classifier_graph(v, c, &g, err);
+    if (status == MAE_OK) run_describe(r, v, g.graph, p);
     classifier_graph_free(&g);
-    vit_free(v);
     return status;
 }

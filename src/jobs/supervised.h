@@ -17,9 +17,11 @@ typedef struct Supervised {
     Augment val_augment;
     Session *session;                              /* to validate, and for the caches */
     CachedFeatures *train_features, *val_features; /* NULL: the encoder runs */
-    GraphPeers peers;                              /* n 0: batch norm keeps to itself */
+    GraphPeers peers;                              /* whose statistics a batch norm takes, too */
 } Supervised;
 
+/* What options say of a batch; the loader and the processes are left to say. */
+LabelledOptions supervised_batch(const MaeOptions *o);
 /* With --init none. */
 bool supervised_from_scratch(const MaeOptions *o);
 /* The encoder, from the run itself, from the checkpoint, or from the options. The classes of a run
@@ -33,6 +35,6 @@ Status supervised_open(Run *r, Error *err);
 Status supervised_set_batch(Run *r, Batch *b, Error *err);
 Status supervised_end_epoch(Run *r, LogLine *line, Error *err);
 void supervised_close(Run *r);
-Status supervised_describe(Run *r, MaePlan *p, Error *err);
+Status supervised_describe(Run *r, Vit *v, MaePlan *p, Error *err);
 
 #endif

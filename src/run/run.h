@@ -31,7 +31,8 @@ typedef struct Task {
     Status (*end_epoch)(Run *r, LogLine *line, Error *err);
     Status (*picture)(Run *r, Error *err); /* beside a checkpoint, by rank 0; may be NULL */
     void (*close)(Run *r);                 /* frees r->task_data; may be NULL */
-    Status (*describe)(Run *r, MaePlan *p, Error *err); /* after configure, instead of the others */
+    /* After configure, instead of the others; v: the model, without memory of its own. */
+    Status (*describe)(Run *r, Vit *v, MaePlan *p, Error *err);
 } Task;
 
 struct Run {
@@ -82,10 +83,14 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
                  Error *err);
 /* What run_train would do, without doing it; o->out may be NULL. */
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err);
-/* For Task.make: the model's gradients are exchanged, and the step and optimizer know. */
-Status run_make_reducer(Run *r, Error *err);
-/* For Task.describe: sizes, FLOPs and bytes of a described model and its training graph. */
-void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p);
+/* The optimizer that options ask for; AdamW where a command has no --optimizer. */
+OptimizerOptions run_optimizer(const MaeOptions *o, const ModelConfig *c);
+/* For Task.make: the model with its optimizer, and then the step over a graph of that model. With
+ * several processes both know that gradients are exchanged. */
+Status run_make_model(Run *r, Error *err);
+Status run_make_step(Run *r, Graph *graph, Value *loss, Error *err);
+/* For Task.describe: sizes, FLOPs and bytes of a model and its training graph. */
+void run_describe(const Run *r, const Vit *v, Graph *g, MaePlan *p);
 /* RUN/name, formatted into a fresh string (mem_free). */
 Status run_file(const Run *r, const char *name, char **out, Error *err);
 /* Sizes and pixel statistics that came from a preset or a checkpoint are written out, so that

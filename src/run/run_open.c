@@ -47,6 +47,41 @@ Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err) {
 
 /* --- pieces ----------------------------------------------------------------------------------- */
 
+OptimizerOptions run_optimizer(const MaeOptions *o, const ModelConfig *c) {
+    return (OptimizerOptions){.kind = (OptimizerKind)o->optimizer,
+                              .beta1 = o->beta1,
+                              .beta2 = o->beta2,
+                              .eps = 1e-8,
+                              .momentum = o->momentum,
+                              .trust = 0.001,
+                              .groups = {.weight_decay = o->weight_decay,
+                                         .fine_tuning = c->head == HEAD_LINEAR,
+                                         .layer_decay = o->layer_decay,
+                                         .depth = c->depth}};
+}
+
+Status run_make_model(Run *r, Error *err) {
+    Status status = MAE_OK;
+    const MaeOptions *o = &r->options;
+    OptimizerOptions optimizer = run_optimizer(o, &r->config);
+    TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), o->tune_blocks, &r->model,
+                err));
+    TRY(reducer_new(r->comm, r->model->params, r->device->kernels.real_bytes,
+                    o->shard_optimizer != 0, &r->reducer, err));
+    optimizer.reducer = r->reducer;
+    TRY(optimizer_new(r->device, r->model->params, optimizer, &r->optimizer, err));
+done:
+    return status;
+}
+
+Status run_make_step(Run *r, Graph *graph, Value *loss, Error *err) {
+    StepOptions s = {.batch = r->options.batch,
+                     .accumulate = r->options.accumulate,
+                     .clip_grad = r->options.clip_grad,
+                     .reducer = r->reducer};
+    return step_new(r->model, graph, loss, r->optimizer, s, &r->step, err);
+}
+
 /* Averages start as a copy of the first weights; those of a resumed run are read over them. */
 static Status open_ema(Run *r, Error *err) {
     if (!(r->options.ema > 0)) return MAE_OK;

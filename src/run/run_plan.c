@@ -8,7 +8,7 @@
 #include "run/runfolder.h"
 #include "run/snapshot.h"
 
-void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaePlan *p) {
+void run_describe(const Run *r, const Vit *v, Graph *g, MaePlan *p) {
     const ModelConfig *c = &r->config;
     snprintf(p->model, sizeof p->model, "%s patch %" PRId64 ", %" PRId64 "x%" PRId64,
              r->notes.preset, c->patch, c->image_height, c->image_width);
@@ -18,7 +18,7 @@ void run_describe(const Run *r, const Vit *v, Graph *g, OptimizerKind kind, MaeP
     p->patches = model_patches(c);
     p->gflop_per_image = graph_flops_step(g) / (double)r->options.batch * 1e-9;
     p->bytes_parameters = (int64_t)params_bytes(v->params);
-    p->bytes_optimizer = (int64_t)optimizer_bytes(v->params, kind);
+    p->bytes_optimizer = (int64_t)optimizer_bytes(v->params, run_optimizer(&r->options, c).kind);
     if (r->options.shard_optimizer) p->bytes_optimizer /= comm_size(r->comm); /* about */
     p->bytes_activations = (int64_t)graph_bytes(g, GRAPH_TRAIN);
     if (r->options.async_save)
@@ -58,14 +58,19 @@ double run_peak_gflops(Run *r) {
 }
 
 Status run_fill_plan(Run *r, MaePlan *out, Error *err) {
+    Status status = MAE_OK;
+    Vit *v = NULL;
     *out = (MaePlan){.resumes = r->resumed};
     plan_schedule(r, out);
-    Status status = r->task->describe(r, out, err);
-    if (status != MAE_OK) return status;
+    TRY(vit_describe(r->device, &r->config, step_gradients(r->options.accumulate),
+                     r->options.tune_blocks, &v, err));
+    TRY(r->task->describe(r, v, out, err));
     out->peak_gflops = run_peak_gflops(r);
     out->seconds = (double)(out->total_steps * out->effective_batch) * out->gflop_per_image /
                    (0.5 * out->peak_gflops * comm_size(r->comm));
-    return MAE_OK;
+done:
+    vit_free(v);
+    return status;
 }
 
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err) {

@@ -5,11 +5,6 @@
 #include "run/run_internal.h"
 #include "run/run_state.h"
 
-Status run_make_reducer(Run *r, Error *err) {
-    return reducer_new(r->comm, r->model->params, r->device->kernels.real_bytes,
-                       r->options.shard_optimizer != 0, &r->reducer, err);
-}
-
 /* --- failures --------------------------------------------------------------------------------- */
 
 /* Rank 0 could not write, say. */
