@@ -176,15 +176,10 @@ static Status read_positions(const CheckpointFile *c, Vit *v, Param *p, Error *e
     return status;
 }
 
-/* head.weight, head.1.bias ...: a row a class. Norms and statistics have none. */
-static bool has_rows(const char *name) {
-    return strncmp(name, "head.", 5) == 0 && strncmp(name, "head.0.", 7) != 0;
-}
-
 /* A parameter of the head, its rows in the order of the classes of v. */
 static Status read_head(const CheckpointFile *c, Vit *v, Param *p, const int *rows, Error *err) {
     int64_t O = v->config.classes, n = p->numel / O;
-    if (!has_rows(p->name)) return read_param(c, v, p, err);
+    if (!p->role.per_class) return read_param(c, v, p, err);
     float *there = mem_alloc_array((size_t)p->numel, sizeof *there);
     float *here = mem_alloc_array((size_t)p->numel, sizeof *here);
     Status status = there && here ? dialect_read(&c->dialect, p, there, err)
@@ -205,10 +200,10 @@ Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows,
                     c->config.pool == POOL_CLS ? "cls" : "mean");
     for (int64_t i = 0; i < params_count(v->params); i++) {
         Param *p = params_at(v->params, i);
-        if (vit_is_head(p->name) && !rows) continue;
-        Status status = vit_is_head(p->name)                ? read_head(c, v, p, rows, err)
-                        : strcmp(p->name, "pos_embed") == 0 ? read_positions(c, v, p, err)
-                                                            : read_param(c, v, p, err);
+        if (p->role.part == PART_HEAD && !rows) continue;
+        Status status = p->role.part == PART_HEAD       ? read_head(c, v, p, rows, err)
+                        : p->role.start == START_SINCOS ? read_positions(c, v, p, err)
+                                                        : read_param(c, v, p, err);
         if (status != MAE_OK) return status;
     }
     return MAE_OK;
@@ -221,17 +216,13 @@ static bool same_grid(const ModelConfig *a, const ModelConfig *b) {
            model_grid_width(a) == model_grid_width(b);
 }
 
-static bool is_positions(const char *name) {
-    return strcmp(name, "pos_embed") == 0 || strcmp(name, "decoder_pos_embed") == 0;
-}
-
 /* Parts that a file of another kind of model does not have. */
-static bool stays_fresh(const CheckpointFile *c, const Vit *v, const char *name) {
-    if (vit_is_decoder(name) && c->config.decoder_depth == 0) return true;
-    if (is_positions(name) && !same_grid(&c->config, &v->config)) return true;
-    if (strcmp(name, "encoder_mask_token") == 0) return !c->config.mask_token_in_encoder;
-    bool norm = strcmp(name, "norm.weight") == 0 || strcmp(name, "norm.bias") == 0;
-    return norm && c->config.head != HEAD_NONE && !dialect_find(&c->dialect, name);
+static bool stays_fresh(const CheckpointFile *c, const Vit *v, const Param *p) {
+    if (p->role.part == PART_DECODER && c->config.decoder_depth == 0) return true;
+    if (p->role.start == START_SINCOS && !same_grid(&c->config, &v->config)) return true;
+    if (strcmp(p->name, "encoder_mask_token") == 0) return !c->config.mask_token_in_encoder;
+    return p->role.part == PART_NORM && c->config.head != HEAD_NONE &&
+           !dialect_find(&c->dialect, p->name);
 }
 
 static void say_what_is_fresh(const CheckpointFile *c, const Vit *v) {
@@ -249,7 +240,7 @@ static void say_what_is_fresh(const CheckpointFile *c, const Vit *v) {
                  model_grid_height(there), model_grid_width(there), path, model_grid_height(here),
                  model_grid_width(here));
     if (there->head != HEAD_NONE) log_line(LOG_INFO, "the head of %s is left out", path);
-    if (stays_fresh(c, v, "norm.weight"))
+    if (stays_fresh(c, v, params_find(v->params, "norm.weight")))
         log_line(LOG_INFO, "%s has no norm behind its blocks: a new one", path);
     if (here->mask_token_in_encoder && !there->mask_token_in_encoder)
         log_line(LOG_INFO, "%s has no mask token in the encoder: a new one", path);
@@ -259,7 +250,7 @@ Status checkpoint_read_autoencoder(const CheckpointFile *c, Vit *v, Error *err) 
     Status status = c->config.head == HEAD_NONE ? refuse_foreign_tensors(c, v, err) : MAE_OK;
     for (int64_t i = 0; i < params_count(v->params) && status == MAE_OK; i++) {
         Param *p = params_at(v->params, i);
-        if (!stays_fresh(c, v, p->name)) status = read_param(c, v, p, err);
+        if (!stays_fresh(c, v, p)) status = read_param(c, v, p, err);
     }
     if (status == MAE_OK) say_what_is_fresh(c, v);
     return status;

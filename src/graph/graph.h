@@ -17,8 +17,35 @@
 
 /* --- parameters ------------------------------------------------------------------------------- */
 
+/* Where in its network a parameter stands. */
+typedef enum ParamPart { PART_STEM, PART_BLOCK, PART_NORM, PART_HEAD, PART_DECODER } ParamPart;
+
+/* What it holds before training: NORMAL of deviation `spread`; UNIFORM within +-`spread`; XAVIER,
+ * uniform by rows and columns, all dimensions but the first as one; SINCOS, fixed positions; GIVEN
+ * by whoever made the model. */
+typedef enum ParamStart {
+    START_ZEROS,
+    START_ONES,
+    START_NORMAL,
+    START_UNIFORM,
+    START_XAVIER,
+    START_SINCOS,
+    START_GIVEN
+} ParamStart;
+
+typedef struct ParamRole {
+    ParamPart part;
+    int64_t half; /* of BLOCK: 2i is the attention of block i, 2i+1 its MLP, each with its norm */
+    ParamStart start;
+    double spread;
+    bool decayed;   /* by weight decay */
+    bool embedding; /* a token or positions, which fine-tuning does not decay */
+    bool per_class; /* a row a class */
+} ParamRole;
+
 typedef struct Param {
     const char *name; /* as in the published state dict */
+    ParamRole role;   /* zeros after params_add, for whoever adds it to fill in */
     Shape shape;
     int64_t numel;
     int64_t index; /* in order of params_add */

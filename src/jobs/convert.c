@@ -90,11 +90,11 @@ static Status add(Conversion *c, const char *name, Item item, Error *err) {
 }
 
 /* Parameters that have no place on the other side. */
-static bool is_left_out(const Conversion *c, const char *name) {
+static bool is_left_out(const Conversion *c, const Param *p) {
     if (c->to == TO_MAE) return false;
-    if (strncmp(name, "pca.", 4) == 0) return true;
-    if (c->to == TO_TIMM) return vit_is_decoder(name);
-    return strcmp(name, "encoder_mask_token") == 0 && c->to == TO_HF;
+    if (p->role.start == START_GIVEN) return true;
+    if (c->to == TO_TIMM) return p->role.part == PART_DECODER;
+    return strcmp(p->name, "encoder_mask_token") == 0 && c->to == TO_HF;
 }
 
 static bool folds(const Conversion *c) {
@@ -105,7 +105,7 @@ static Status list_param(Conversion *c, const Param *p, Error *err) {
     char names[3][DIALECT_NAME_BYTES];
     char plain[DIALECT_NAME_BYTES];
     bool folded = folds(c) && strncmp(p->name, "head.1.", 7) == 0;
-    if (is_left_out(c, p->name) || (folds(c) && strncmp(p->name, "head.0.", 7) == 0)) return MAE_OK;
+    if (is_left_out(c, p) || (folds(c) && strncmp(p->name, "head.0.", 7) == 0)) return MAE_OK;
     snprintf(plain, sizeof plain, "%s%s", folded ? "head." : "", folded ? p->name + 7 : p->name);
     int n = dialect_spell(c->dialect, plain, names);
     if (n == 0)

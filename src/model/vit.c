@@ -4,10 +4,8 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/memory.h"
-#include "base/text.h"
 
 /* --- which are trained ------------------------------------------------------------------------ */
 
@@ -17,6 +15,8 @@ typedef struct Registry {
     const ModelConfig *config;
     double tune;
     bool ok;
+    ParamRole role; /* of what is added next, but for its start and its decay */
+    bool trained;   /* the same */
 } Registry;
 
 /* A masked autoencoder trains all but what is fixed; a probe its linear layer only. */
@@ -24,95 +24,138 @@ static bool tunes_stem(const Registry *r) {
     return r->config->head == HEAD_NONE || (r->config->head == HEAD_LINEAR && r->tune < 0);
 }
 
-/* The MLP half of block i, or (attention) its other half, with the norm in front of each. */
-static bool tunes_block(const Registry *r, int64_t i, bool attention) {
+static bool tunes_half(const Registry *r, int64_t half) {
     if (tunes_stem(r)) return true;
     if (r->config->head == HEAD_PROBE) return false;
-    double from_end = (double)(r->config->depth - i);
-    return r->tune >= from_end - (attention ? 0 : 0.5);
-}
-
-static bool tunes_final_norm(const Registry *r) {
-    return r->config->head != HEAD_PROBE;
+    return r->tune >= (double)(2 * r->config->depth - half) / 2;
 }
 
 /* --- the list --------------------------------------------------------------------------------- */
 
 #define NAME_BYTES 96 /* longest: "decoder_blocks.999.norm1.weight" */
 
+/* What follows is of this part. */
+static void begin(Registry *r, ParamPart part, bool trained) {
+    r->role = (ParamRole){.part = part};
+    r->trained = trained;
+}
+
+/* Vectors (norms, biases) are not decayed. */
 static void add(Registry *r, const char *prefix, const char *layer, const char *name, Shape shape,
-                bool trainable) {
+                ParamStart start, double spread) {
     char full[NAME_BYTES];
     snprintf(full, sizeof full, "%.40s%.30s%.20s", prefix, layer, name);
-    if (!params_add(r->params, full, shape, trainable)) r->ok = false;
+    Param *p = params_add(r->params, full, shape, r->trained);
+    r->ok = r->ok && p;
+    if (!p) return;
+    p->role = r->role;
+    p->role.start = start;
+    p->role.spread = spread;
+    p->role.decayed = shape.n_dims > 1;
 }
 
-static void add_norm(Registry *r, const char *prefix, const char *layer, int64_t C, bool tuned) {
-    add(r, prefix, layer, ".weight", SHAPE(C), tuned);
-    add(r, prefix, layer, ".bias", SHAPE(C), tuned);
+static void add_token(Registry *r, const char *name, int64_t C) {
+    add(r, "", name, "", SHAPE(1, 1, C), START_NORMAL, 0.02);
 }
 
-static void add_linear(Registry *r, const char *prefix, const char *layer, int64_t O, int64_t I,
-                       bool tuned) {
-    add(r, prefix, layer, ".weight", SHAPE(O, I), tuned);
-    add(r, prefix, layer, ".bias", SHAPE(O), tuned);
+static void add_norm(Registry *r, const char *prefix, const char *layer, int64_t C) {
+    add(r, prefix, layer, ".weight", SHAPE(C), START_ONES, 0);
+    add(r, prefix, layer, ".bias", SHAPE(C), START_ZEROS, 0);
 }
 
-static void add_block(Registry *r, const char *prefix, int64_t C, bool attention, bool mlp) {
+static void add_linear(Registry *r, const char *prefix, const char *layer, int64_t O, int64_t I) {
+    add(r, prefix, layer, ".weight", SHAPE(O, I), START_XAVIER, 0);
+    add(r, prefix, layer, ".bias", SHAPE(O), START_ZEROS, 0);
+}
+
+static void add_attention(Registry *r, const char *prefix, int64_t C) {
+    add_norm(r, prefix, "norm1", C);
+    add_linear(r, prefix, "attn.qkv", 3 * C, C);
+    add_linear(r, prefix, "attn.proj", C, C);
+}
+
+static void add_mlp(Registry *r, const char *prefix, int64_t C) {
     int64_t width = (int64_t)((double)C * r->config->mlp_ratio);
-    add_norm(r, prefix, "norm1", C, attention);
-    add_linear(r, prefix, "attn.qkv", 3 * C, C, attention);
-    add_linear(r, prefix, "attn.proj", C, C, attention);
-    add_norm(r, prefix, "norm2", C, mlp);
-    add_linear(r, prefix, "mlp.fc1", width, C, mlp);
-    add_linear(r, prefix, "mlp.fc2", C, width, mlp);
+    add_norm(r, prefix, "norm2", C);
+    add_linear(r, prefix, "mlp.fc1", width, C);
+    add_linear(r, prefix, "mlp.fc2", C, width);
+}
+
+/* The patch embedding starts like its framework's convolution: Xavier over the flattened patch, and
+ * a bias that is not zero. */
+static void add_stem(Registry *r) {
+    const ModelConfig *c = r->config;
+    int64_t D = c->embed_dim, P = model_patches(c);
+    begin(r, PART_STEM, tunes_stem(r));
+    r->role.embedding = true;
+    add_token(r, "cls_token", D);
+    r->trained = tunes_stem(r) && c->head != HEAD_NONE;
+    add(r, "", "pos_embed", "", SHAPE(1, 1 + P, D), START_SINCOS, 0);
+    begin(r, PART_DECODER, tunes_stem(r));
+    if (c->mask_token_in_encoder) add_token(r, "encoder_mask_token", D);
+    begin(r, PART_STEM, tunes_stem(r));
+    add(r, "", "patch_embed.proj", ".weight", SHAPE(D, c->channels, c->patch, c->patch),
+        START_XAVIER, 0);
+    add(r, "", "patch_embed.proj", ".bias", SHAPE(D), START_UNIFORM,
+        1 / sqrt((double)model_patch_values(c)));
 }
 
 static void add_encoder(Registry *r) {
     const ModelConfig *c = r->config;
-    int64_t D = c->embed_dim, P = model_patches(c);
-    bool stem = tunes_stem(r);
-    add(r, "", "cls_token", "", SHAPE(1, 1, D), stem);
-    add(r, "", "pos_embed", "", SHAPE(1, 1 + P, D), stem && c->head != HEAD_NONE);
-    if (c->mask_token_in_encoder) add(r, "", "encoder_mask_token", "", SHAPE(1, 1, D), stem);
-    add(r, "", "patch_embed.proj", ".weight", SHAPE(D, c->channels, c->patch, c->patch), stem);
-    add(r, "", "patch_embed.proj", ".bias", SHAPE(D), stem);
-    for (int64_t i = 0; i < c->depth; i++) {
-        char prefix[64];
-        snprintf(prefix, sizeof prefix, "blocks.%lld.", (long long)i);
-        add_block(r, prefix, D, tunes_block(r, i, true), tunes_block(r, i, false));
-    }
     bool pooled_first = c->head != HEAD_NONE && c->pool == POOL_MEAN;
-    add_norm(r, "", pooled_first ? "fc_norm" : "norm", D, tunes_final_norm(r));
+    add_stem(r);
+    for (int64_t half = 0; half < 2 * c->depth; half++) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "blocks.%lld.", (long long)(half / 2));
+        begin(r, PART_BLOCK, tunes_half(r, half));
+        r->role.half = half;
+        (half % 2 ? add_mlp : add_attention)(r, prefix, c->embed_dim);
+    }
+    begin(r, pooled_first ? PART_HEAD : PART_NORM, c->head != HEAD_PROBE);
+    add_norm(r, "", pooled_first ? "fc_norm" : "norm", c->embed_dim);
 }
 
 static void add_decoder(Registry *r) {
     const ModelConfig *c = r->config;
     int64_t D = c->decoder_embed_dim, P = model_patches(c), V = model_prediction_values(c);
-    if (!c->mask_token_in_encoder) add(r, "", "mask_token", "", SHAPE(1, 1, D), true);
-    add_linear(r, "", "decoder_embed", D, c->embed_dim, true);
-    add(r, "", "decoder_pos_embed", "", SHAPE(1, 1 + P, D), false);
+    begin(r, PART_DECODER, true);
+    if (!c->mask_token_in_encoder) add_token(r, "mask_token", D);
+    add_linear(r, "", "decoder_embed", D, c->embed_dim);
+    r->trained = false;
+    add(r, "", "decoder_pos_embed", "", SHAPE(1, 1 + P, D), START_SINCOS, 0);
+    r->trained = true;
     for (int64_t i = 0; i < c->decoder_depth; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "decoder_blocks.%lld.", (long long)i);
-        add_block(r, prefix, D, true, true);
+        add_attention(r, prefix, D);
+        add_mlp(r, prefix, D);
     }
-    add_norm(r, "", "decoder_norm", D, true);
-    add_linear(r, "", "decoder_pred", V, D, true);
+    add_norm(r, "", "decoder_norm", D);
+    add_linear(r, "", "decoder_pred", V, D);
     if (c->target != TARGET_PCA) return;
-    add(r, "", "pca.weight", "", SHAPE(V, model_patch_values(c)), false);
-    add(r, "", "pca.bias", "", SHAPE(V), false); /* -weight mean */
-    add(r, "", "pca.mean", "", SHAPE(model_patch_values(c)), false);
+    r->trained = false;
+    add(r, "", "pca.weight", "", SHAPE(V, model_patch_values(c)), START_GIVEN, 0);
+    add(r, "", "pca.bias", "", SHAPE(V), START_GIVEN, 0); /* -weight mean */
+    add(r, "", "pca.mean", "", SHAPE(model_patch_values(c)), START_GIVEN, 0);
+}
+
+static void add_classes(Registry *r, const char *layer, double spread) {
+    begin(r, PART_HEAD, true);
+    r->role.per_class = true;
+    add(r, "", layer, ".weight", SHAPE(r->config->classes, r->config->embed_dim), START_NORMAL,
+        spread);
+    add(r, "", layer, ".bias", SHAPE(r->config->classes), START_ZEROS, 0);
 }
 
 static void add_head(Registry *r) {
     const ModelConfig *c = r->config;
-    if (c->head == HEAD_LINEAR) add_linear(r, "", "head", c->classes, c->embed_dim, true);
+    if (c->head == HEAD_LINEAR) add_classes(r, "head", 2e-5);
     if (c->head != HEAD_PROBE) return;
-    add(r, "", "head.0", ".running_mean", SHAPE(c->embed_dim), false);
-    add(r, "", "head.0", ".running_var", SHAPE(c->embed_dim), false);
-    add(r, "", "head.0", ".num_batches_tracked", SHAPE(1), false);
-    add_linear(r, "", "head.1", c->classes, c->embed_dim, true);
+    begin(r, PART_HEAD, false);
+    add(r, "", "head.0", ".running_mean", SHAPE(c->embed_dim), START_ZEROS, 0);
+    add(r, "", "head.0", ".running_var", SHAPE(c->embed_dim), START_ONES, 0);
+    add(r, "", "head.0", ".num_batches_tracked", SHAPE(1), START_ZEROS, 0);
+    add_classes(r, "head.1", 0.01);
 }
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -131,7 +174,7 @@ Status vit_describe(Device *d, const ModelConfig *c, ParamGradients gradients, d
     }
     v->config = *c;
     v->device = d;
-    Registry r = {v->params, c, tune, true};
+    Registry r = {.params = v->params, .config = c, .tune = tune, .ok = true};
     add_encoder(&r);
     if (c->decoder_depth > 0) add_decoder(&r);
     add_head(&r);
@@ -147,11 +190,11 @@ done:
     return status;
 }
 
-static Status set_positions(Vit *v, const char *name, int64_t width, Error *err) {
-    Param *p = params_find(v->params, name);
+static Status set_positions(Vit *v, Param *p, Error *err) {
     float *table = mem_alloc_array((size_t)p->numel, sizeof *table);
-    if (!table) return fail(err, MAE_MEMORY, "no memory for %s", name);
-    pos_embed_sincos(table, width, model_grid_height(&v->config), model_grid_width(&v->config));
+    if (!table) return fail(err, MAE_MEMORY, "no memory for %s", p->name);
+    pos_embed_sincos(table, p->shape.dim[2], model_grid_height(&v->config),
+                     model_grid_width(&v->config));
     params_set(v->params, p, table);
     mem_free(table);
     return MAE_OK;
@@ -164,8 +207,10 @@ Status vit_new(Device *d, const ModelConfig *c, ParamGradients gradients, double
     *out = NULL;
     TRY(vit_describe(d, c, gradients, tune, &v, err));
     TRY(params_alloc(v->params, gradients, err));
-    TRY(set_positions(v, "pos_embed", c->embed_dim, err));
-    if (c->decoder_depth > 0) TRY(set_positions(v, "decoder_pos_embed", c->decoder_embed_dim, err));
+    for (int64_t i = 0; i < params_count(v->params); i++) {
+        Param *p = params_at(v->params, i);
+        if (p->role.start == START_SINCOS) TRY(set_positions(v, p, err));
+    }
     *out = v;
     v = NULL;
 done:
@@ -181,10 +226,6 @@ void vit_free(Vit *v) {
 
 /* --- initialisation --------------------------------------------------------------------------- */
 
-static bool starts_with(const char *s, const char *start) {
-    return strncmp(s, start, strlen(start)) == 0;
-}
-
 /* Normal of standard deviation std; torch's trunc_normal_ cuts at -2 and 2, which for the published
  * 2e-5 and 0.01 is never reached. */
 static void fill_normal(float *out, int64_t n, double std, Rng *rng) {
@@ -195,39 +236,27 @@ static void fill_uniform(float *out, int64_t n, double bound, Rng *rng) {
     rng_fill_range(rng, -bound, bound, out, n);
 }
 
-/* The published rule for one parameter: tokens N(0, .02); head N(0, 2e-5), of a probe N(0, .01);
- * Xavier-uniform linear and patch weights (the latter over its flattened fan); norms 1 and 0;
- * biases 0 but for the patch embedding, which keeps the default of its framework. */
-static void initial_values(const ModelConfig *c, const Param *p, Rng *rng, float *out) {
-    bool one = text_ends_with(p->name, ".running_var") ||
-               (p->shape.n_dims == 1 && text_ends_with(p->name, ".weight"));
-    if (text_ends_with(p->name, "_token"))
-        fill_normal(out, p->numel, 0.02, rng);
-    else if (strcmp(p->name, "head.weight") == 0)
-        fill_normal(out, p->numel, 2e-5, rng);
-    else if (strcmp(p->name, "head.1.weight") == 0)
-        fill_normal(out, p->numel, 0.01, rng);
-    else if (strcmp(p->name, "patch_embed.proj.bias") == 0)
-        fill_uniform(out, p->numel, 1 / sqrt((double)model_patch_values(c)), rng);
-    else if (p->shape.n_dims >= 2)
-        fill_uniform(out, p->numel,
-                     sqrt(6.0 / (double)(p->shape.dim[0] + p->numel / p->shape.dim[0])), rng);
+static void initial_values(const Param *p, Rng *rng, float *out) {
+    const ParamRole *role = &p->role;
+    int64_t n = p->numel, O = p->shape.dim[0];
+    if (role->start == START_NORMAL)
+        fill_normal(out, n, role->spread, rng);
+    else if (role->start == START_UNIFORM)
+        fill_uniform(out, n, role->spread, rng);
+    else if (role->start == START_XAVIER)
+        fill_uniform(out, n, sqrt(6.0 / (double)(O + n / O)), rng);
     else
-        for (int64_t i = 0; i < p->numel; i++) out[i] = one ? 1 : 0;
-}
-
-static bool is_fixed(const char *name) {
-    return text_ends_with(name, "pos_embed") || starts_with(name, "pca.");
+        for (int64_t i = 0; i < n; i++) out[i] = role->start == START_ONES ? 1 : 0;
 }
 
 Status vit_init(Vit *v, uint64_t seed, Error *err) {
     for (int64_t i = 0; i < params_count(v->params); i++) {
         Param *p = params_at(v->params, i);
-        if (is_fixed(p->name)) continue;
+        if (p->role.start == START_SINCOS || p->role.start == START_GIVEN) continue;
         float *values = mem_alloc_array((size_t)p->numel, sizeof *values);
         if (!values) return fail(err, MAE_MEMORY, "no memory to initialise %s", p->name);
         Rng rng = rng_make(seed, RNG_INIT, 0, (uint64_t)i);
-        initial_values(&v->config, p, &rng, values);
+        initial_values(p, &rng, values);
         params_set(v->params, p, values);
         mem_free(values);
     }
@@ -235,15 +264,6 @@ Status vit_init(Vit *v, uint64_t seed, Error *err) {
 }
 
 /* --- counting --------------------------------------------------------------------------------- */
-
-bool vit_is_decoder(const char *name) {
-    return starts_with(name, "decoder_") || starts_with(name, "pca.") ||
-           strcmp(name, "mask_token") == 0 || strcmp(name, "encoder_mask_token") == 0;
-}
-
-bool vit_is_head(const char *name) {
-    return starts_with(name, "head.") || starts_with(name, "fc_norm.");
-}
 
 int64_t vit_parameters(const Vit *v) {
     int64_t sum = 0;
@@ -255,7 +275,7 @@ int64_t vit_encoder_parameters(const Vit *v) {
     int64_t sum = 0;
     for (int64_t i = 0; i < params_count(v->params); i++) {
         const Param *p = params_at(v->params, i);
-        if (!vit_is_decoder(p->name) && !vit_is_head(p->name)) sum += p->numel;
+        if (p->role.part != PART_DECODER && p->role.part != PART_HEAD) sum += p->numel;
     }
     return sum;
 }

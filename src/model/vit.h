@@ -67,15 +67,12 @@ Status vit_new(Device *d, const ModelConfig *c, ParamGradients gradients, double
 Status vit_describe(Device *d, const ModelConfig *c, ParamGradients gradients, double tune,
                     Vit **out, Error *err);
 void vit_free(Vit *v); /* accepts NULL; not the device */
-/* The published initialisation of everything but fixed positions, keyed by seed and parameter. */
+/* The published initialisation, by the roles of the parameters, of all that is not fixed; keyed by
+ * seed and parameter. */
 Status vit_init(Vit *v, uint64_t seed, Error *err);
 /* How many values the parameters have: all, without the decoder, or those that are trained. */
 int64_t vit_parameters(const Vit *v);
 int64_t vit_encoder_parameters(const Vit *v);
 int64_t vit_trained_parameters(const Vit *v);
-/* Does this name belong to the decoder (or its target), to the head (norms of the head included)?
- */
-bool vit_is_decoder(const char *name);
-bool vit_is_head(const char *name);
 
 #endif

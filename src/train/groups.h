@@ -3,23 +3,22 @@
 #ifndef TRAIN_GROUPS_H
 #define TRAIN_GROUPS_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "graph/graph.h"
 
 typedef struct GroupOptions {
     double weight_decay;
-    bool fine_tuning; /* cls_token and pos_embed are not decayed, and layers have their own rate */
+    bool fine_tuning;   /* embeddings are not decayed, and layers have their own rate */
     double layer_decay; /* fine-tuning: rate of a layer over that of the next; 1 = all the same */
     int64_t depth;      /* blocks */
 } GroupOptions;
 
 typedef struct ParamGroup {
-    int64_t layer; /* 0 embeddings, i+1 block i, depth+1 what follows */
+    int64_t layer; /* 0 stem, i+1 block i, depth+1 what follows */
     double lr_scale, weight_decay;
 } ParamGroup;
 
-/* By the published name and the number of dimensions: rank-1 parameters are never decayed. Source:
- * timm's add_weight_decay (pre-training), util/lr_decay of the published code (fine-tuning). */
-ParamGroup param_group(const GroupOptions *o, const char *name, int n_dims);
+/* Source: timm's add_weight_decay (pre-training), util/lr_decay of the published code
+ * (fine-tuning). */
+ParamGroup param_group(const GroupOptions *o, const ParamRole *role);
 
 #endif

@@ -68,7 +68,7 @@ void optimizer_free(Optimizer *o) {
 }
 
 ParamGroup optimizer_group(const Optimizer *o, const Param *p) {
-    return param_group(&o->options.groups, p->name, p->shape.n_dims);
+    return param_group(&o->options.groups, &p->role);
 }
 
 static bool is_here(const Optimizer *o, const Param *p) {

@@ -187,7 +187,7 @@ void check_drop_path(Golden *g, const char *path, const json_t *entry) {
 
 static void compare_group(Golden *g, const GroupOptions *o, const Param *p, const json_t *want) {
     const json_t *shape = json_object_get(want, "shape");
-    ParamGroup got = param_group(o, p->name, p->shape.n_dims);
+    ParamGroup got = param_group(o, &p->role);
     double scale = golden_number(want, "lr_scale"), decay = golden_number(want, "weight_decay");
     compare_number(g, golden_text(g, "layer of %s", p->name), (double)got.layer,
                    golden_number(want, "layer_id"), 0);
@@ -207,8 +207,8 @@ static void compare_partition(Golden *g, const GroupOptions *o, const Params *pa
     for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < i; k++) {
             const Param *p = params_at(params, i), *q = params_at(params, k);
-            ParamGroup a = param_group(o, p->name, p->shape.n_dims);
-            ParamGroup b = param_group(o, q->name, q->shape.n_dims);
+            ParamGroup a = param_group(o, &p->role);
+            ParamGroup b = param_group(o, &q->role);
             bool same = a.layer == b.layer && (a.weight_decay > 0) == (b.weight_decay > 0);
             wrong += same != (golden_integer(json_object_get(want, p->name), "group") ==
                               golden_integer(json_object_get(want, q->name), "group"));
@@ -245,7 +245,7 @@ void check_layer_groups(Golden *g, const char *path, const json_t *entry) {
         double scale = golden_listed(j, "layer_scales", golden_integer(want, "layer_id"));
         compare_number(g, golden_text(g, "%s is trained", p->name), p->trainable, 1, 0);
         compare_number(g, golden_text(g, "rate of the layer of %s", p->name),
-                       param_group(&o, p->name, p->shape.n_dims).lr_scale, scale, 1e-15 * scale);
+                       param_group(&o, &p->role).lr_scale, scale, 1e-15 * scale);
         compare_group(g, &o, p, want);
     }
     vit_free(v);

@@ -50,24 +50,38 @@ static Vit *new_vit(const ModelConfig *c, ParamGradients gradients, double tune)
 
 /* --- groups ----------------------------------------------------------------------------------- */
 
+static ParamGroup group_of(const Vit *v, const GroupOptions *o, const char *name) {
+    const Param *p = params_find(v->params, name);
+    ck_assert_msg(p != NULL, "no %s", name);
+    return param_group(o, &p->role);
+}
+
 START_TEST(pretraining_decays_all_but_vectors) {
     GroupOptions o = {.weight_decay = 0.05};
-    ck_assert_double_eq(param_group(&o, "cls_token", 3).weight_decay, 0.05);
-    ck_assert_double_eq(param_group(&o, "blocks.1.attn.qkv.weight", 2).weight_decay, 0.05);
-    ck_assert_double_eq(param_group(&o, "blocks.1.attn.qkv.bias", 1).weight_decay, 0);
-    ck_assert_double_eq(param_group(&o, "blocks.1.attn.qkv.weight", 2).lr_scale, 1);
+    ModelConfig c = small_config(3, TARGET_PIXEL, false);
+    Vit *v = new_vit(&c, GRADIENTS_NONE, TUNE_ALL);
+    ck_assert_double_eq(group_of(v, &o, "cls_token").weight_decay, 0.05);
+    ck_assert_double_eq(group_of(v, &o, "blocks.1.attn.qkv.weight").weight_decay, 0.05);
+    ck_assert_double_eq(group_of(v, &o, "blocks.1.attn.qkv.bias").weight_decay, 0);
+    ck_assert_double_eq(group_of(v, &o, "blocks.1.attn.qkv.weight").lr_scale, 1);
+    vit_free(v);
 }
 END_TEST
 
 START_TEST(fine_tuning_has_a_rate_for_each_layer) {
     GroupOptions o = {.weight_decay = 0.05, .fine_tuning = true, .layer_decay = 0.5, .depth = 3};
-    ck_assert_double_eq(param_group(&o, "pos_embed", 3).weight_decay, 0);
-    ck_assert_double_eq(param_group(&o, "cls_token", 3).weight_decay, 0);
-    ck_assert_double_eq(param_group(&o, "patch_embed.proj.weight", 4).lr_scale, 0.0625);
-    ck_assert_double_eq(param_group(&o, "blocks.0.norm1.weight", 1).lr_scale, 0.125);
-    ck_assert_double_eq(param_group(&o, "blocks.2.norm1.weight", 1).lr_scale, 0.5);
-    ck_assert_double_eq(param_group(&o, "fc_norm.weight", 1).lr_scale, 1);
-    ck_assert_double_eq(param_group(&o, "head.weight", 2).lr_scale, 1);
+    ModelConfig c = classifier_config(HEAD_LINEAR, POOL_MEAN);
+    c.depth = 3;
+    Vit *v = new_vit(&c, GRADIENTS_NONE, TUNE_ALL);
+    ck_assert_double_eq(group_of(v, &o, "pos_embed").weight_decay, 0);
+    ck_assert_double_eq(group_of(v, &o, "cls_token").weight_decay, 0);
+    ck_assert_double_eq(group_of(v, &o, "patch_embed.proj.weight").weight_decay, 0.05);
+    ck_assert_double_eq(group_of(v, &o, "patch_embed.proj.weight").lr_scale, 0.0625);
+    ck_assert_double_eq(group_of(v, &o, "blocks.0.norm1.weight").lr_scale, 0.125);
+    ck_assert_double_eq(group_of(v, &o, "blocks.2.norm1.weight").lr_scale, 0.5);
+    ck_assert_double_eq(group_of(v, &o, "fc_norm.weight").lr_scale, 1);
+    ck_assert_double_eq(group_of(v, &o, "head.weight").lr_scale, 1);
+    vit_free(v);
 }
 END_TEST
 
