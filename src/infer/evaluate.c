@@ -1,17 +1,9 @@
 /* See evaluate.h. */
 #include "infer/evaluate.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "base/memory.h"
-#include "base/threads.h"
-#include "train/events.h"
 
 #define TOP 5
-#define FAULT_BYTES 600
 
 /* --- counting --------------------------------------------------------------------------------- */
 
@@ -49,85 +41,40 @@ Status evaluate_check_labels(const Dataset *d, const char *what, Error *err) {
 
 /* --- running ---------------------------------------------------------------------------------- */
 
-static Status count_batch(const EvaluationJob *job, const float *logits, int64_t C, const Batch *b,
-                          Evaluation *sum, Error *err) {
+typedef struct Count {
+    const SessionJob *job;
+    const EvaluationLabels *labels;
+    Evaluation *sum;
+} Count;
+
+static Status count_batch(void *user, Session *s, const Batch *b, Error *err) {
+    Count *c = user;
+    const EvaluationLabels *l = c->labels;
+    const float *logits = session_logits(s);
+    int64_t C = session_classes(s);
     for (int64_t i = 0; i < b->n; i++) {
         int64_t best =
-            evaluation_add(sum, logits + i * C, C, job->allowed, job->label_of[b->labels[i]]);
+            evaluation_add(c->sum, logits + i * C, C, l->allowed, l->class_of[b->labels[i]]);
         if (best < 0)
             return fail(err, MAE_NONFINITE, "%s: the logits are not finite",
-                        dataset_name(job->data, b->samples[i]));
-        if (job->confusion) job->confusion[b->labels[i] * C + best]++;
+                        dataset_name(c->job->data, b->samples[i]));
+        if (l->confusion) l->confusion[b->labels[i] * C + best]++;
     }
     return MAE_OK;
 }
 
-void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end) {
-    *first = n * comm_rank(c) / comm_size(c);
-    *end = n * (comm_rank(c) + 1) / comm_size(c);
-}
-
-Status evaluation_gather(Comm *c, Status status, const char *fault, Evaluation *e, Error *err) {
-    double sums[] = {(double)e->images, (double)e->top1, (double)e->top5, (double)e->unreadable,
-                     e->loss};
-    status = comm_agree(c, status, err);
-    if (status != MAE_OK) return status;
-    comm_sum(c, sums, sizeof sums / sizeof *sums);
-    *e = (Evaluation){.images = (int64_t)sums[0],
-                      .top1 = (int64_t)sums[1],
-                      .top5 = (int64_t)sums[2],
-                      .unreadable = (int64_t)sums[3],
-                      .loss = sums[4]};
-    if (e->images > 0) return MAE_OK;
-    return fail(err, MAE_EMPTY, "none of the %" PRId64 " images could be read: %s", e->unreadable,
-                *fault ? fault : "see the log");
-}
-
-/* The images [first, end); fault[FAULT_BYTES]: why the first of those left out could not be read.
- */
-static Status run_part(Session *s, const EvaluationJob *job, int64_t first, int64_t end,
-                       const MaeEvents *events, Evaluation *out, char *fault, Error *err) {
-    Status status = MAE_OK;
-    Loader *loader = NULL;
-    ImageWatch watch = {0};
-    int64_t total = end - first;
-    LoaderOptions options = {.augment = job->augment,
-                             .batch = session_batch(s),
-                             .n_workers = job->workers,
-                             .seed = job->seed,
-                             .repeat = 1,
-                             .n_epochs = 1,
-                             .first = first,
-                             .limit = end,
-                             .leave_out = true,
-                             .strict = job->strict,
-                             .stop = events_stop_flag(events)};
-    if (total == 0) return MAE_OK;
-    watch_images(&watch, session_graph(s), events, job->phase ? job->phase : "evaluate",
-                 session_batch(s), total);
-    TRY(loader_open(job->data, options, &loader, err));
-    for (;;) {
-        Batch b;
-        TRY(watch_images_next(&watch, loader, &b, err));
-        if (b.n == 0) break;
-        bool whole = session_run(s, b.pixels, b.n);
-        TRY(watch_images_add(&watch, whole, b.end - watch.done, err));
-        TRY(count_batch(job, session_logits(s), session_classes(s), &b, out, err));
-    }
-    out->unreadable = total - out->images;
-    snprintf(fault, FAULT_BYTES, "%s", loader_fault(loader));
-done:
-    watch_images_end(&watch);
-    loader_close(loader);
-    return status;
-}
-
-Status evaluate_run(Session *s, const EvaluationJob *job, const MaeEvents *events, Evaluation *out,
-                    Error *err) {
-    int64_t first, end;
-    char fault[FAULT_BYTES] = "";
-    evaluation_share(job->comm, dataset_count(job->data), &first, &end);
+Status evaluate_run(Session *s, const SessionJob *job, const EvaluationLabels *labels,
+                    Evaluation *out, Error *err) {
+    Count c = {job, labels, out};
     *out = (Evaluation){0};
-    Status status = run_part(s, job, first, end, events, out, fault, err);
-    return evaluation_gather(job->comm, status, fault, out, err);
+    Status status = session_stream(s, job, count_batch, &c, err);
+    if (status != MAE_OK) return status;
+    double sums[] = {(double)out->images, (double)out->top1, (double)out->top5, out->loss};
+    comm_sum(job->comm, sums, sizeof sums / sizeof *sums);
+    *out = (Evaluation){.images = (int64_t)sums[0],
+                        .top1 = (int64_t)sums[1],
+                        .top5 = (int64_t)sums[2],
+                        .unreadable = dataset_count(job->data) - (int64_t)sums[0],
+                        .loss = sums[3]};
+    return MAE_OK;
 }

@@ -18,29 +18,17 @@ typedef struct Evaluation {
 int64_t evaluation_add(Evaluation *e, const float *logits, int64_t n, const uint8_t *allowed,
                        int64_t label);
 
-typedef struct EvaluationJob {
-    Dataset *data;
-    Augment augment;
-    int workers;
-    bool strict;            /* an unreadable image is an error */
-    Comm *comm;             /* each process takes a part, all get the whole; NULL: alone */
-    uint64_t seed;          /* of corruptions */
-    const int *label_of;    /* class of the model for each class of the data */
+/* What the labels of the data mean to the model. */
+typedef struct EvaluationLabels {
+    const int *class_of;    /* class of the model for each class of the data */
     const uint8_t *allowed; /* [classes], NULL = all */
     int64_t *confusion;     /* [classes of the data, classes], added to; may be NULL */
-    const char *phase;      /* for the progress: "validate" */
-} EvaluationJob;
+} EvaluationLabels;
 
-/* The images [*first, *end) of n that this process takes. */
-void evaluation_share(const Comm *c, int64_t n, int64_t *first, int64_t *end);
-/* The sum of those of all processes; a failure of one is that of all. EMPTY: no image could be
- * read, for the reason `fault`. */
-Status evaluation_gather(Comm *c, Status status, const char *fault, Evaluation *e, Error *err);
-
-/* The session has logits. NONFINITE names the image whose logits are not; MAE_INTERRUPTED when
- * asked to stop. */
-Status evaluate_run(Session *s, const EvaluationJob *job, const MaeEvents *events, Evaluation *out,
-                    Error *err);
+/* The session has logits. Each process of the job takes a part, all get the whole. Errors as of
+ * session_stream; NONFINITE names the image whose logits are not. */
+Status evaluate_run(Session *s, const SessionJob *job, const EvaluationLabels *labels,
+                    Evaluation *out, Error *err);
 
 /* Every image of the data has a label, or an error names one that has none. */
 Status evaluate_check_labels(const Dataset *d, const char *what, Error *err);

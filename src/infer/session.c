@@ -8,6 +8,8 @@
 #include "draw/attention_map.h"
 #include "train/events.h"
 
+#define FAULT_BYTES 600
+
 typedef struct Output {
     Value *value; /* NULL: not asked for */
     float *host;
@@ -185,23 +187,33 @@ void session_attention(Session *s, int64_t i, float *out) {
     attention_of_cls(qkv + i * T * 3 * H * D, T, H, D, out);
 }
 
-Status features_stream(Session *s, const FeatureJob *job, FeatureSink sink, void *user,
-                       Error *err) {
+/* --- the images of a dataset ------------------------------------------------------------------ */
+
+/* What one process does of a job. */
+typedef struct Part {
+    int64_t first, end; /* of the images */
+    int64_t read;
+    char fault[FAULT_BYTES]; /* why the first of those left out could not be read */
+} Part;
+
+static Status stream_part(Session *s, const SessionJob *job, Part *part, SessionSink sink,
+                          void *user, Error *err) {
     Status status = MAE_OK;
     Loader *loader = NULL;
-    int64_t total = dataset_count(job->data), rows = 0;
     ImageWatch watch = {0};
-    if (job->limit > 0 && job->limit < total) total = job->limit;
     LoaderOptions options = {.augment = job->augment,
-                             .batch = session_batch(s),
+                             .batch = s->options.batch,
                              .n_workers = job->workers,
+                             .seed = job->seed,
                              .repeat = 1,
                              .n_epochs = 1,
-                             .limit = total,
+                             .first = part->first,
+                             .limit = part->end,
                              .leave_out = true,
                              .strict = job->strict,
                              .stop = events_stop_flag(job->events)};
-    watch_images(&watch, s->graph, job->events, "features", session_batch(s), total);
+    if (part->first == part->end) return MAE_OK;
+    watch_images(&watch, s->graph, job->events, job->phase, options.batch, part->end - part->first);
     TRY(loader_open(job->data, options, &loader, err));
     for (;;) {
         Batch b;
@@ -209,14 +221,25 @@ Status features_stream(Session *s, const FeatureJob *job, FeatureSink sink, void
         if (b.n == 0) break;
         bool whole = session_run(s, b.pixels, b.n);
         TRY(watch_images_add(&watch, whole, b.end - watch.done, err));
-        TRY(sink(user, session_features(s), &b, err));
-        rows += b.n;
+        TRY(sink(user, s, &b, err));
+        part->read += b.n;
     }
-    if (rows == 0)
-        status = fail(err, MAE_EMPTY, "none of the %lld images could be read: %s", (long long)total,
-                      *loader_fault(loader) ? loader_fault(loader) : "see the log");
+    snprintf(part->fault, sizeof part->fault, "%s", loader_fault(loader));
 done:
     watch_images_end(&watch);
     loader_close(loader);
     return status;
+}
+
+Status session_stream(Session *s, const SessionJob *job, SessionSink sink, void *user, Error *err) {
+    int64_t n = dataset_count(job->data), rank = comm_rank(job->comm), size = comm_size(job->comm);
+    if (job->limit > 0 && job->limit < n) n = job->limit;
+    Part part = {.first = n * rank / size, .end = n * (rank + 1) / size};
+    Status status = comm_agree(job->comm, stream_part(s, job, &part, sink, user, err), err);
+    if (status != MAE_OK) return status;
+    double read = (double)part.read;
+    comm_sum(job->comm, &read, 1);
+    if (read > 0) return MAE_OK;
+    return fail(err, MAE_EMPTY, "none of the %lld images could be read: %s", (long long)n,
+                *part.fault ? part.fault : "see the log");
 }

@@ -5,6 +5,7 @@
 #define INFER_SESSION_H
 
 #include "data/loader.h"
+#include "dist/comm.h"
 #include "mae.h"
 #include "model/classifier.h"
 
@@ -43,17 +44,24 @@ const float *session_logits(Session *s);
  * last run -> out[H,P], each head's sums to at most 1. */
 void session_attention(Session *s, int64_t i, float *out);
 
-/* Called with the features of each batch in order of the samples. */
-typedef Status (*FeatureSink)(void *user, const float *features, const Batch *b, Error *err);
-typedef struct FeatureJob {
+/* --- the images of a dataset ------------------------------------------------------------------ */
+
+typedef struct SessionJob {
     Dataset *data;
     Augment augment;
     int workers;
-    int64_t limit; /* the first images, 0: all */
-    bool strict;   /* an unreadable image is an error, otherwise it is left out */
+    bool strict;       /* an unreadable image is an error, otherwise it is left out */
+    uint64_t seed;     /* of corruptions */
+    int64_t limit;     /* the first images, 0: all */
+    Comm *comm;        /* each process takes a part of them; NULL: alone */
+    const char *phase; /* for the progress: "validate" */
     const MaeEvents *events;
-} FeatureJob;
-/* The images of a dataset through the encoder. EMPTY: none of them could be read. */
-Status features_stream(Session *s, const FeatureJob *job, FeatureSink sink, void *user, Error *err);
+} SessionJob;
+
+/* Called after each batch, in order of the samples; the session has its results. */
+typedef Status (*SessionSink)(void *user, Session *s, const Batch *b, Error *err);
+/* Each image once, those that cannot be read left out. A failure of one process is that of all.
+ * EMPTY: no process could read any; INTERRUPTED when asked to stop. */
+Status session_stream(Session *s, const SessionJob *job, SessionSink sink, void *user, Error *err);
 
 #endif

@@ -55,8 +55,9 @@ typedef struct Eval {
     const MaeEvents *events;
     Dataset *data;
     Session *session;
-    EvaluationJob job;
-    int *label_of;
+    SessionJob job;
+    EvaluationLabels labels;
+    int *class_of;
     uint8_t *allowed;
     bool wanted[CORRUPTION_COUNT];
     double baseline[CORRUPTION_COUNT]; /* -1: none */
@@ -149,15 +150,15 @@ static Status open_classes(Eval *e, Error *err) {
     Status status = MAE_OK;
     int64_t C = m->vit->config.classes;
     if (!e->options->classes) {
-        status = classes_map(names, C, e->data, "--val", &e->label_of, err);
+        status = classes_map(names, C, e->data, "--val", &e->class_of, err);
     } else {
         e->allowed = mem_alloc((size_t)C);
         if (!e->allowed) return fail(err, MAE_MEMORY, "no memory for %" PRId64 " classes", C);
         status =
-            classes_map_file(e->options->classes, names, C, e->data, &e->label_of, e->allowed, err);
+            classes_map_file(e->options->classes, names, C, e->data, &e->class_of, e->allowed, err);
     }
     if (status == MAE_OK)
-        classes_warn_of_missing(names, C, e->data, e->label_of, e->allowed, "--val");
+        classes_warn_of_missing(names, C, e->data, e->class_of, e->allowed, "--val");
     return status;
 }
 
@@ -178,14 +179,9 @@ static Status open_eval(Eval *e, Error *err) {
     check_baseline(e);
     TRY(session_new(e->model->vit, (SessionOptions){.batch = o->batch, .logits = true}, &e->session,
                     err));
-    e->job = (EvaluationJob){.data = e->data,
-                             .workers = machine_workers(o, NULL),
-                             .strict = o->strict != 0,
-                             .seed = (uint64_t)o->seed,
-                             .label_of = e->label_of,
-                             .allowed = e->allowed,
-                             .phase = "evaluate"};
-    TRY(setup_eval_augment(e->data, c, &e->job.augment, err));
+    TRY(setup_eval_job(o, c, e->data, "evaluate", e->events, NULL, &e->job, err));
+    e->job.seed = (uint64_t)o->seed;
+    e->labels = (EvaluationLabels){.class_of = e->class_of, .allowed = e->allowed};
 done:
     return status;
 }
@@ -193,7 +189,7 @@ done:
 static void close_eval(Eval *e) {
     session_free(e->session);
     dataset_close(e->data);
-    mem_free(e->label_of);
+    mem_free(e->class_of);
     mem_free(e->allowed);
 }
 
@@ -239,7 +235,7 @@ static void fill_classes(const Eval *e, MaeEvaluation *out) {
     for (int64_t i = 0; i < out->n_classes; i++) {
         const int64_t *row = m->confusion + i * out->n_model_classes;
         MaeClassResult *c = &out->classes[i];
-        *c = (MaeClassResult){.name = m->names[i], .right = row[e->label_of[i]], .predicted = row};
+        *c = (MaeClassResult){.name = m->names[i], .right = row[e->class_of[i]], .predicted = row};
         for (int64_t k = 0; k < out->n_model_classes; k++) c->images += row[k];
     }
 }
@@ -254,9 +250,9 @@ static int64_t n_counted(const Eval *e) {
 static Status run_clean(Eval *e, MaeEvaluation *out, Error *err) {
     Status status = MAE_OK;
     Evaluation clean;
-    e->job.confusion = ((EvalMemory *)out->memory)->confusion;
-    TRY(evaluate_run(e->session, &e->job, e->events, &clean, err));
-    e->job.confusion = NULL;
+    e->labels.confusion = ((EvalMemory *)out->memory)->confusion;
+    TRY(evaluate_run(e->session, &e->job, &e->labels, &clean, err));
+    e->labels.confusion = NULL;
     out->images = clean.images;
     out->unreadable = clean.unreadable;
     out->top1 = (double)clean.top1 / (double)clean.images;
@@ -278,7 +274,7 @@ static Status run_corruption(Eval *e, Corruption kind, MaeCorruption *out, Error
     for (int s = 1; s <= MAE_SEVERITIES; s++) {
         e->job.augment.corruption = kind;
         e->job.augment.severity = s;
-        TRY(evaluate_run(e->session, &e->job, e->events, &result, err));
+        TRY(evaluate_run(e->session, &e->job, &e->labels, &result, err));
         out->error[s - 1] = 1 - (double)result.top1 / (double)result.images;
         out->mean_error += out->error[s - 1] / MAE_SEVERITIES;
     }

@@ -43,24 +43,11 @@ done:
 typedef struct Job {
     MaeModel *model;
     const MaeOptions *options;
-    const MaeEvents *events;
-    Dataset *dataset;
-    Augment augment;
+    SessionJob images;
     Session *session; /* of the features, with --out */
     int64_t n;        /* images */
     int64_t rows;     /* written */
 } Job;
-
-static Status stream(const Job *j, Session *s, int64_t n, FeatureSink sink, void *user,
-                     Error *err) {
-    FeatureJob job = {.data = j->dataset,
-                      .augment = j->augment,
-                      .workers = machine_workers(j->options, NULL),
-                      .limit = n,
-                      .strict = j->options->strict != 0,
-                      .events = j->events};
-    return features_stream(s, &job, sink, user, err);
-}
 
 /* --- features --------------------------------------------------------------------------------- */
 
@@ -73,9 +60,9 @@ typedef struct FileSink {
     int64_t capacity;
 } FileSink;
 
-static Status to_file(void *user, const float *features, const Batch *b, Error *err) {
+static Status to_file(void *user, Session *session, const Batch *b, Error *err) {
     FileSink *s = user;
-    Status status = npy_writer_append(s->npy, features, b->n * s->values, err);
+    Status status = npy_writer_append(s->npy, session_features(session), b->n * s->values, err);
     s->rows += b->n;
     for (int64_t i = 0; i < b->n && status == MAE_OK; i++) {
         char *name = name_escape(dataset_name(s->dataset, b->samples[i]), NAME_IN_LINE);
@@ -103,7 +90,7 @@ static Status commit(FileSink *s, const char *names, Error *err) {
     return status;
 }
 
-static Status to_memory(void *user, const float *features, const Batch *b, Error *err) {
+static Status to_memory(void *user, Session *session, const Batch *b, Error *err) {
     FileSink *s = user;
     size_t row = (size_t)s->values * sizeof *s->kept;
     if (s->rows + b->n > s->capacity) {
@@ -115,7 +102,7 @@ static Status to_memory(void *user, const float *features, const Batch *b, Error
         s->kept = grown;
         s->capacity = capacity;
     }
-    memcpy(s->kept + s->rows * s->values, features, (size_t)b->n * row);
+    memcpy(s->kept + s->rows * s->values, session_features(session), (size_t)b->n * row);
     s->rows += b->n;
     return MAE_OK;
 }
@@ -128,8 +115,8 @@ static Shape shape_of(const Job *j, int64_t rows) {
 /* The header says how many rows there are, and comes first. */
 static Status write_to_stream(Job *j, Error *err) {
     Status status = MAE_OK;
-    FileSink s = {.dataset = j->dataset, .values = session_values(j->session)};
-    TRY(stream(j, j->session, j->n, to_memory, &s, err));
+    FileSink s = {.dataset = j->images.data, .values = session_values(j->session)};
+    TRY(session_stream(j->session, &j->images, to_memory, &s, err));
     TRY(npy_writer_open(j->options->out, shape_of(j, s.rows), &s.npy, err));
     TRY(npy_writer_append(s.npy, s.kept, s.rows * s.values, err));
     TRY(npy_writer_commit(s.npy, err));
@@ -145,12 +132,12 @@ done:
 static Status write_features(Job *j, Error *err) {
     Status status = MAE_OK;
     Shape shape = shape_of(j, j->n);
-    FileSink s = {.dataset = j->dataset, .values = session_values(j->session)};
+    FileSink s = {.dataset = j->images.data, .values = session_values(j->session)};
     char *names = names_path(j->options->out);
     if (!names) return fail(err, MAE_MEMORY, "no memory for a path");
     TRY(npy_writer_open(j->options->out, shape, &s.npy, err));
     TRY(file_writer_open(names, &s.names, err));
-    TRY(stream(j, j->session, j->n, to_file, &s, err));
+    TRY(session_stream(j->session, &j->images, to_file, &s, err));
     TRY(npy_writer_set_rows(s.npy, s.rows, err));
     TRY(commit(&s, names, err));
     j->rows = s.rows;
@@ -165,7 +152,6 @@ done:
 
 typedef struct PictureSink {
     const ModelConfig *config;
-    Session *session;
     Image seen;    /* by the model, after resizing */
     float *maps;   /* [H,P] */
     Image picture; /* all rows, made with the first one */
@@ -187,16 +173,15 @@ static Status add_row(PictureSink *s, const Image *row, Error *err) {
     return MAE_OK;
 }
 
-static Status to_picture(void *user, const float *features, const Batch *b, Error *err) {
+static Status to_picture(void *user, Session *session, const Batch *b, Error *err) {
     PictureSink *s = user;
     const ModelConfig *c = s->config;
     int64_t image_bytes = c->image_height * c->image_width * c->channels;
     Status status = MAE_OK;
     Image row = {0};
-    (void)features;
     for (int64_t i = 0; i < b->n; i++) {
         memcpy(s->seen.pixels, b->pixels + i * image_bytes, (size_t)image_bytes);
-        session_attention(s->session, i, s->maps);
+        session_attention(session, i, s->maps);
         TRY(attention_picture(&s->seen, s->maps, c->heads, model_grid_height(c),
                               model_grid_width(c), &row, err));
         TRY(add_row(s, &row, err));
@@ -212,26 +197,29 @@ static Status write_attention(Job *j, Error *err) {
     Status status = MAE_OK;
     Vit *v = j->model->vit;
     const ModelConfig *c = &v->config;
+    Session *session = NULL;
+    SessionJob images = j->images;
     PictureSink s = {.config = c, .n_rows = j->n < MAX_PICTURED ? j->n : MAX_PICTURED};
     /* Never block 0: what lies above the block is not needed. */
     SessionOptions o = {.batch = s.n_rows,
                         .pool = POOL_CLS,
                         .block = j->options->block ? j->options->block : c->depth,
                         .attention = true};
-    TRY(session_new(v, o, &s.session, err));
+    TRY(session_new(v, o, &session, err));
     TRY(image_new(&s.seen, c->image_width, c->image_height, c->channels, err));
     s.maps = mem_alloc_array((size_t)(c->heads * model_patches(c)), sizeof *s.maps);
     if (!s.maps) {
         status = fail(err, MAE_MEMORY, "no memory for attention maps");
         goto done;
     }
-    TRY(stream(j, s.session, s.n_rows, to_picture, &s, err));
+    images.limit = s.n_rows;
+    TRY(session_stream(session, &images, to_picture, &s, err));
     int64_t step = (s.picture.height + ATTENTION_GAP) / s.n_rows;
     s.picture.height = step * s.filled - ATTENTION_GAP; /* without those left out */
     TRY(image_write_png(j->options->attention, &s.picture, err));
     j->rows = s.filled;
 done:
-    session_free(s.session);
+    session_free(session);
     image_free(&s.seen);
     image_free(&s.picture);
     mem_free(s.maps);
@@ -260,21 +248,22 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
                      Error *err) {
     Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
-    Job j = {.model = m, .options = o, .events = events};
+    Job j = {.model = m, .options = o};
+    Dataset *d = NULL;
     SessionOptions session = {.pool = (PoolKind)o->pool, .block = o->block};
     TRY(check_outputs(o, err));
     machine_say_threads(o, m->device, NULL);
-    TRY(setup_dataset(o, c->channels, events_stop_flag(events), &j.dataset, err));
-    TRY(setup_eval_augment(j.dataset, c, &j.augment, err));
-    j.n = dataset_count(j.dataset);
+    TRY(setup_dataset(o, c->channels, events_stop_flag(events), &d, err));
+    TRY(setup_eval_job(o, c, d, "features", events, NULL, &j.images, err));
+    j.n = dataset_count(d);
     if (!o->out && j.n > MAX_PICTURED) j.n = MAX_PICTURED;
     session.batch = j.n < FEATURE_BATCH ? j.n : FEATURE_BATCH;
     if (o->out) TRY(session_new(m->vit, session, &j.session, err));
     if (o->attention) TRY(write_attention(&j, err));
     if (o->out) TRY(file_is_stream(o->out) ? write_to_stream(&j, err) : write_features(&j, err));
-    if (out) *out = (MaeFeatures){j.rows, dataset_n_left_out(j.dataset)};
+    if (out) *out = (MaeFeatures){j.rows, dataset_n_left_out(d)};
 done:
     session_free(j.session);
-    dataset_close(j.dataset);
+    dataset_close(d);
     return status;
 }

@@ -19,11 +19,11 @@ typedef struct Bank {
     int64_t n, filled, width;
 } Bank;
 
-static Status to_bank(void *user, const float *features, const Batch *b, Error *err) {
+static Status to_bank(void *user, Session *s, const Batch *b, Error *err) {
     Bank *bank = user;
     (void)err;
-    memcpy(bank->features + bank->filled * bank->width, features,
-           (size_t)(b->n * bank->width) * sizeof *features);
+    memcpy(bank->features + bank->filled * bank->width, session_features(s),
+           (size_t)(b->n * bank->width) * sizeof *bank->features);
     memcpy(bank->labels + bank->filled, b->labels, (size_t)b->n * sizeof *b->labels);
     bank->filled += b->n;
     return MAE_OK;
@@ -82,10 +82,9 @@ done:
 static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Session *s,
                         const MaeEvents *events, Error *err) {
     Status status = MAE_OK;
-    Augment augment;
-    FeatureJob job;
+    SessionJob job;
     b->width = session_values(s);
-    TRY(setup_eval_augment(b->dataset, &m->vit->config, &augment, err));
+    TRY(setup_eval_job(o, &m->vit->config, b->dataset, "features", events, NULL, &job, err));
     b->n = dataset_count(b->dataset);
     b->features = mem_alloc_array((size_t)(b->n * b->width), sizeof *b->features);
     b->labels = mem_alloc_array((size_t)b->n, sizeof *b->labels);
@@ -93,12 +92,7 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Session *s,
         status = fail(err, MAE_MEMORY, "no memory for features of %" PRId64 " images", b->n);
         goto done;
     }
-    job = (FeatureJob){.data = b->dataset,
-                       .augment = augment,
-                       .workers = machine_workers(o, NULL),
-                       .strict = o->strict != 0,
-                       .events = events};
-    TRY(features_stream(s, &job, to_bank, b, err));
+    TRY(session_stream(s, &job, to_bank, b, err));
     b->n = b->filled;
     knn_normalize(b->features, b->n, b->width);
 done:

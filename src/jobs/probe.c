@@ -1,7 +1,6 @@
 /* mae probe: a linear layer, behind a batch norm, is trained on the frozen encoder. */
 #include "jobs/jobs.h"
 #include "jobs/supervised.h"
-#include "run/machine.h"
 
 static Status configure(Run *r, Error *err) {
     const MaeOptions *o = &r->options;
@@ -17,18 +16,16 @@ static Status configure(Run *r, Error *err) {
 static Status open_task(Run *r, Error *err) {
     Status status = MAE_OK;
     Supervised *t = r->task_data;
-    CacheJob job = {.data = r->dataset,
-                    .augment = r->loader_options.augment,
-                    .workers = machine_workers(&r->options, r->comm),
-                    .strict = r->options.strict != 0,
-                    .batch = r->options.batch,
-                    .comm = r->comm};
+    SessionJob train, val = t->val_images;
+    int64_t batch = r->options.batch;
     TRY(supervised_open(r, err));
     if (!r->options.cache_features) return MAE_OK;
-    TRY(cached_features_new(t->session, r->model, &job, r->events, &t->train_features, err));
-    job.data = t->val;
-    job.augment = t->val_augment;
-    TRY(cached_features_new(t->session, r->model, &job, r->events, &t->val_features, err));
+    val.phase = "features";
+    train = val;
+    train.data = r->dataset;
+    train.augment = r->loader_options.augment;
+    TRY(cached_features_new(t->session, &train, batch, &t->train_features, err));
+    TRY(cached_features_new(t->session, &val, batch, &t->val_features, err));
 done:
     return status;
 }

@@ -161,6 +161,17 @@ Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error 
     return MAE_OK;
 }
 
+Status setup_eval_job(const MaeOptions *o, const ModelConfig *c, Dataset *d, const char *phase,
+                      const MaeEvents *events, Comm *comm, SessionJob *out, Error *err) {
+    *out = (SessionJob){.data = d,
+                        .workers = machine_workers(o, comm),
+                        .strict = o->strict != 0,
+                        .comm = comm,
+                        .phase = phase,
+                        .events = events};
+    return setup_eval_augment(d, c, &out->augment, err);
+}
+
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,
                         unsigned *notes, Error *err) {
     Status status = MAE_OK;

@@ -4,9 +4,8 @@
 #define JOBS_SETUP_H
 
 #include "checkpoint/checkpoint.h"
-#include "data/loader.h"
-#include "dist/comm.h"
 #include "mae.h"
+#include "infer/session.h"
 #include "model/autoencoder.h"
 #include "train/events.h"
 
@@ -35,8 +34,11 @@ Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err);
 /* What features and pictures see: resize and centre crop, or nothing when the first image that can
  * be read has the model's size already (CIFAR). EMPTY: none can. */
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err);
-/* The same for one file, into pixels[h*w*C]; max_pixels as in image.h; *notes (may be NULL): those
- * of the image. */
+/* A pass over the images of d as features and evaluation see them, without corruptions. */
+Status setup_eval_job(const MaeOptions *o, const ModelConfig *c, Dataset *d, const char *phase,
+                      const MaeEvents *events, Comm *comm, SessionJob *out, Error *err);
+/* As setup_eval_augment for one file, into pixels[h*w*C]; max_pixels as in image.h; *notes (may be
+ * NULL): those of the image. */
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,
                         unsigned *notes, Error *err);
 /* The loader of one process that takes all. */

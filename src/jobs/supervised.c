@@ -95,7 +95,7 @@ Status supervised_make(Run *r, Error *err) {
     TRY(classes_map(r->notes.classes, r->config.classes, r->dataset, "--data", &t->train_map, err));
     TRY(classes_map(r->notes.classes, r->config.classes, t->val, "--val", &t->val_map, err));
     if (comm_is_root(r->comm)) warn_of_missing(r);
-    TRY(setup_eval_augment(t->val, &r->config, &t->val_augment, err));
+    TRY(setup_eval_job(o, &r->config, t->val, "validate", r->events, r->comm, &t->val_images, err));
     TRY(make_loader_options(r, err));
     TRY(run_make_model(r, err));
     TRY(make_batch(r, err));

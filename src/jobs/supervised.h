@@ -13,8 +13,8 @@
 typedef struct Supervised {
     LabelledBatch *batch;
     Dataset *val;
-    int *train_map, *val_map; /* classes of the data to classes of the model */
-    Augment val_augment;
+    int *train_map, *val_map;                      /* classes of the data to classes of the model */
+    SessionJob val_images;                         /* a validation */
     Session *session;                              /* to validate, and for the caches */
     CachedFeatures *train_features, *val_features; /* NULL: the encoder runs */
     GraphPeers peers;                              /* whose statistics a batch norm takes, too */

@@ -7,23 +7,16 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "jobs/supervised.h"
-#include "run/machine.h"
 
 static Status measure(Run *r, Evaluation *out, Error *err) {
     Supervised *t = r->task_data;
-    EvaluationJob job = {.data = t->val,
-                         .augment = t->val_augment,
-                         .workers = machine_workers(&r->options, r->comm),
-                         .strict = r->options.strict != 0,
-                         .comm = r->comm,
-                         .label_of = t->val_map,
-                         .phase = "validate"};
+    EvaluationLabels labels = {.class_of = t->val_map};
     Status status = MAE_OK;
     if (t->val_features) {
         status = cached_features_evaluate(t->val_features, r->model, t->val_map, out, err);
         status = comm_agree(r->comm, status, err);
     } else {
-        status = evaluate_run(t->session, &job, r->events, out, err);
+        status = evaluate_run(t->session, &t->val_images, &labels, out, err);
     }
     r->val_unreadable = out->unreadable;
     return status;
