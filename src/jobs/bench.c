@@ -1,4 +1,4 @@
-/* Measurements: whole steps beside the FMA peak of the same minute, and the loader. */
+/* mae bench: whole steps beside the FMA peak of the same minute; mae bench data: the loader. */
 #include <stdio.h>
 #include <stdlib.h>
 

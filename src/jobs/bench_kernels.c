@@ -1,6 +1,6 @@
-/* A step taken apart: an observer of the graph takes the time of every op and adds it to the line
- * of its kind, pass and shape. What the step does beside its ops has lines of its own, so that the
- * lines add up to the step. */
+/* mae bench kernels: a step taken apart. An observer of the graph takes the time of every op and
+ * adds it to the line of its kind, pass and shape. What the step does beside its ops has lines of
+ * its own, so that the lines add up to the step. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Classes of single images. */
+/* mae classify: the most probable classes of single images. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Pre-training as a task of the training loop. */
+/* mae pretrain: an autoencoder learns to predict removed patches. Beside each checkpoint it draws
+ * what it makes of the first images of the data. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

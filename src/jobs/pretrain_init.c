@@ -12,8 +12,8 @@
 #include "run/run_state.h"
 
 /* --model stands for width, depth and heads, but for those that are given beside it. */
-static Status agree_model(const Run *r, const CheckpointFile *file, Error *err) {
-    const ModelConfig *c = &file->config;
+static Status agree_model(const Run *r, const char *path, Error *err) {
+    const ModelConfig *c = &r->config;
     ModelConfig p = model_preset((ModelSize)r->options.model);
     char there[96];
     if (!init_given(r, "model")) return MAE_OK;
@@ -23,38 +23,18 @@ static Status agree_model(const Run *r, const CheckpointFile *file, Error *err) 
         return MAE_OK;
     snprintf(there, sizeof there, "width %" PRId64 ", depth %" PRId64 ", heads %" PRId64,
              c->embed_dim, c->depth, c->heads);
-    return init_contradicts(r, "model", model_size_words[r->options.model],
-                            tensorfile_path(file->file), there, err);
+    return init_contradicts(r, "model", model_size_words[r->options.model], path, there, err);
 }
 
-static Status agree_decoder(const Run *r, const CheckpointFile *file, Error *err) {
+static Status agree_decoder(const Run *r, const char *path, Error *err) {
     Status status = MAE_OK;
     const MaeOptions *o = &r->options;
-    const ModelConfig *c = &file->config;
-    const char *path = tensorfile_path(file->file);
+    const ModelConfig *c = &r->config;
     TRY(init_agree(r, "decoder-embed-dim", o->decoder_embed_dim, c->decoder_embed_dim, path, err));
     TRY(init_agree(r, "decoder-depth", o->decoder_depth, c->decoder_depth, path, err));
     TRY(init_agree(r, "decoder-heads", o->decoder_heads, c->decoder_heads, path, err));
 done:
     return status;
-}
-
-/* --- what is trained -------------------------------------------------------------------------- */
-
-static void override_size(int64_t *field, int64_t value) {
-    if (value > 0) *field = value;
-}
-
-/* That of the model by its name, as without --init. */
-static void add_decoder(const MaeOptions *o, const char *preset, ModelConfig *c) {
-    int named = word_find(model_size_words, preset);
-    ModelConfig p = model_preset((ModelSize)(named >= 0 ? named : o->model));
-    c->decoder_embed_dim = p.decoder_embed_dim;
-    c->decoder_depth = p.decoder_depth;
-    c->decoder_heads = p.decoder_heads;
-    override_size(&c->decoder_embed_dim, o->decoder_embed_dim);
-    override_size(&c->decoder_depth, o->decoder_depth);
-    override_size(&c->decoder_heads, o->decoder_heads);
 }
 
 /* A decoder goes on predicting what it has predicted, unless it is told otherwise. */
@@ -81,12 +61,12 @@ static Status configure_from(Run *r, const CheckpointFile *file, Error *err) {
     *c = file->config;
     c->head = HEAD_NONE;
     c->classes = 0;
-    TRY(agree_model(r, file, err));
+    TRY(agree_model(r, path, err));
     TRY(init_sizes(r, path, file->notes.preset, err));
     if (c->decoder_depth > 0)
-        TRY(agree_decoder(r, file, err));
+        TRY(agree_decoder(r, path, err));
     else
-        add_decoder(o, file->notes.preset, c);
+        setup_decoder(o, c);
     TRY(set_target(r, file, err));
     if (init_given(r, "mask-token-in-encoder")) {
         if (c->mask_token_in_encoder && !o->mask_token_in_encoder)

@@ -1,4 +1,4 @@
-/* Reconstructions of single images and of lists of files. */
+/* mae reconstruct: images with patches removed, and what a model puts there. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -11,6 +11,16 @@ static void override_size(int64_t *field, int64_t value) {
     if (value > 0) *field = value;
 }
 
+void setup_decoder(const MaeOptions *o, ModelConfig *c) {
+    ModelConfig preset = model_preset((ModelSize)o->model);
+    c->decoder_embed_dim = preset.decoder_embed_dim;
+    c->decoder_depth = preset.decoder_depth;
+    c->decoder_heads = preset.decoder_heads;
+    override_size(&c->decoder_embed_dim, o->decoder_embed_dim);
+    override_size(&c->decoder_depth, o->decoder_depth);
+    override_size(&c->decoder_heads, o->decoder_heads);
+}
+
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
     *c = model_preset((ModelSize)o->model);
     override_size(&c->image_height, o->image_size[0]);
@@ -20,9 +30,7 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
     override_size(&c->embed_dim, o->embed_dim);
     override_size(&c->depth, o->depth);
     override_size(&c->heads, o->heads);
-    override_size(&c->decoder_embed_dim, o->decoder_embed_dim);
-    override_size(&c->decoder_depth, o->decoder_depth);
-    override_size(&c->decoder_heads, o->decoder_heads);
+    setup_decoder(o, c);
     if (o->mlp_ratio > 0) c->mlp_ratio = o->mlp_ratio;
     c->target = (TargetKind)o->target;
     if (c->target == TARGET_PCA) c->pca_components = o->pca_components;

@@ -1,5 +1,4 @@
-/* From options to objects: model configuration, augmentation, device, data. Shared by the drivers.
- */
+/* From options to objects, for every job: model configuration, augmentation, data. */
 #ifndef JOBS_SETUP_H
 #define JOBS_SETUP_H
 
@@ -11,6 +10,8 @@
 
 /* Preset with overrides; checked. */
 Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err);
+/* The decoder of that preset, with overrides. */
+void setup_decoder(const MaeOptions *o, ModelConfig *c);
 /* The name of the preset, or "custom" where its width, depth or heads were changed. */
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes);
 /* --heads, --decoder-heads, --target and --prefix of commands that read a checkpoint. */

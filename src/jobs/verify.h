@@ -1,4 +1,4 @@
-/* Two checkpoints of one model beside each other on an image. */
+/* mae convert --verify: two checkpoints of one model beside each other on an image. */
 #ifndef JOBS_VERIFY_H
 #define JOBS_VERIFY_H
 
