@@ -2,9 +2,6 @@
  * listener, and nothing else. */
 #include "mae.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"

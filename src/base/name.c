@@ -1,7 +1,6 @@
 /* See name.h. */
 #include "base/name.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* See processors.h. OpenMP is asked where it has been told something, Linux for the rest. */
 #include "base/processors.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "checkpoint/dialect.h"
 
 static const char *what_lacks_it(const char *param) {

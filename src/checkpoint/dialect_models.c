@@ -1,7 +1,6 @@
 /* The models of a file: a file may hold a student and its teacher, weights and their average, or an
  * optimiser that repeats names. See dialect.h. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"

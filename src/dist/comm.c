@@ -1,6 +1,5 @@
 /* See comm.h. */
 #include <pthread.h>
-#include <stdio.h>
 
 #include "base/log.h"
 #include "base/processors.h"

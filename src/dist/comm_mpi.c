@@ -6,7 +6,6 @@
  * itself end the job, which is MPI's default. */
 #include <mpi.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,7 +13,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/processors.h"
-#include "base/threads.h"
 #include "dist/backend.h"
 #include "dist/heart_mpi.h"
 

@@ -1,9 +1,7 @@
 /* Writing safetensors: data ordered by element size, largest first, so that every tensor of a
  * mapped file is aligned to its element; the header padded with blanks to a multiple of 8 for the
  * same reason. Nothing but the arguments decides a byte. */
-#include <inttypes.h>
 #include <jansson.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/file.h"

@@ -3,7 +3,6 @@
  * config.json in options_file.c. */
 #include "options/options.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"

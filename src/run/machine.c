@@ -2,7 +2,6 @@
 #include "run/machine.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/processors.h"

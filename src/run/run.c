@@ -7,9 +7,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/threads.h"
 #include "run/run_internal.h"
-#include "run/run_state.h"
 #include "run/runfolder.h"
 #include "train/schedule.h"
 

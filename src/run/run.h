@@ -9,7 +9,6 @@
 #include "mae.h"
 #include "run/changes.h"
 #include "run/checkpoint_writer.h"
-#include "run/run_state.h"
 #include "run/runlog.h"
 #include "train/events.h"
 #include "train/step.h"

@@ -13,7 +13,6 @@
 #include "run/run_internal.h"
 #include "run/run_state.h"
 #include "run/runfolder.h"
-#include "run/unused.h"
 #include "train/schedule.h"
 
 /* --- options ---------------------------------------------------------------------------------- */

@@ -1,9 +1,7 @@
 /* What a run does so that several processes train one model; see run_internal.h. */
-#include <inttypes.h>
 
 #include "base/memory.h"
 #include "run/run_internal.h"
-#include "run/run_state.h"
 
 /* --- failures --------------------------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/threads.h"
 #include "run/run_internal.h"
-#include "run/run_state.h"
 #include "train/events.h"
 
 #define ROLL_BACK_AFTER 3 /* updates in a row that were not finite */

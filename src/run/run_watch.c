@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "run/run_internal.h"
-#include "run/run_state.h"
 
 /* --- telling ---------------------------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "model/vit.h"
-#include "options/options.h"
 
 static bool no_pca(const MaeOptions *o) {
     return o->target != TARGET_PCA;

@@ -2,7 +2,6 @@
 #ifndef TRAIN_EIGEN_H
 #define TRAIN_EIGEN_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"

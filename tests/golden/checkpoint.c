@@ -1,7 +1,6 @@
 /* Checkpoints as torch.save wrote them, exactly: names, types, shapes, every byte of every tensor,
  * and the scalars beside them. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
  * of a published run with its own optimiser state. */
 #include <string.h>
 
-#include "base/memory.h"
 #include "checkpoint/checkpoint.h"
 #include "golden.h"
 #include "run/run_state.h"

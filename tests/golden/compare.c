@@ -1,6 +1,5 @@
 /* Comparisons. Conditions are written so that NaN fails. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "golden.h"

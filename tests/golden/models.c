@@ -1,6 +1,5 @@
 /* Models out of golden files, their inputs and outputs; the files of weights. */
 #include <math.h>
-#include <string.h>
 
 #include "golden.h"
 

@@ -1,7 +1,6 @@
 /* Models of real size with weights by formula: norms and probes of every stage and gradient against
  * float64, allowed ten times the error that the published code has in float32. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "data/augment/mix.h"

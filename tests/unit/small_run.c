@@ -1,7 +1,6 @@
 /* See small_run.h. */
 #include "small_run.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "run/run_state.h"

@@ -9,7 +9,6 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/statistics.h"
 #include "scratch.h"
-#include "small_model.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

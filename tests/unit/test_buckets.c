@@ -1,8 +1,6 @@
 /* How the parameters of published models are cut for many processes, without any: the same counts
  * are in tests/cli/scaling.sh, for bench/scaling.py, which has to cut alike. */
-#include <stdlib.h>
 
-#include "base/memory.h"
 #include "dist/backend.h"
 #include "model/vit.h"
 #include "train/reducer.h"

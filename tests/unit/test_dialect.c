@@ -3,9 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "checkpoint/checkpoint.h"
-#include "formats/torch_write.h"
 #include "jobs/jobs.h"
 #include "mae.h"
 #include "scratch.h"

@@ -1,7 +1,6 @@
 /* Random erasing: boxes stay strictly inside, how often and how much, the three modes, the same
  * bytes for the same key. Exactness against the published code is in tests/golden. */
 #include <math.h>
-#include <string.h>
 
 #include "data/augment/erase.h"
 

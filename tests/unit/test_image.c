@@ -1,6 +1,5 @@
 /* Decoding against golden pixels, and against files made here; damage of every kind must end in an
  * image or a message, never in a crash. */
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

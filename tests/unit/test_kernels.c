@@ -6,7 +6,6 @@
 #include "kernel_case.h" /* before check.h, which has a macro `fail` */
 
 #include <check.h>
-#include <float.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -4,8 +4,6 @@
 #include "kernel_case.h" /* before check.h, which has a macro `fail` */
 
 #include <check.h>
-#include <stdlib.h>
-#include <string.h>
 
 Suite *suite_kernels_classify(void);
 

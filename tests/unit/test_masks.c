@@ -1,10 +1,9 @@
 /* Masks of every kind: the right number of patches, ids that agree with each other, the same mask
  * for the same key, uniform random masks, block masks that are blocks and filled exactly. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "model/autoencoder.h"
+#include "model/mask.h"
 
 #include "often.h" /* last: check.h has a macro named fail */
 

@@ -1,7 +1,6 @@
 /* Mixup and cutmix: moments of the Beta numbers, what is drawn when, images and targets against the
  * plain definition. Exactness against the published code is in tests/golden. */
 #include <math.h>
-#include <string.h>
 
 #include "data/augment/mix.h"
 #include "often.h"

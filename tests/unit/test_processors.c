@@ -1,7 +1,5 @@
 /* Processors that a process may use: places of OpenMP and quotas of control groups, the latter in
  * folders made for it. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/processors.h"

@@ -1,6 +1,5 @@
 /* RandAugment: its text form, arguments, operations against golden files (exact), the vector loop
  * against the plain one, and properties of whole runs. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

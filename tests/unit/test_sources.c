@@ -1,8 +1,6 @@
 /* What sources take, leave out and say, for the odd layouts that people have. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"

@@ -10,10 +10,8 @@
 #include "base/memory.h"
 #include "infer/knn.h"
 #include "jobs/jobs.h"
-#include "model/classifier.h"
 #include "scratch.h"
 #include "small_model.h"
-#include "train/step.h"
 
 #include <check.h> /* last: it has a macro named fail */
 

@@ -10,7 +10,6 @@
 #include "checkpoint/checkpoint.h"
 #include "infer/evaluate.h"
 #include "jobs/jobs.h"
-#include "options/options.h"
 #include "scratch.h"
 #include "small_model.h"
 #include "train/ema.h"

@@ -1,6 +1,5 @@
 /* Element types, shapes, half-width floats. */
 #include <math.h>
-#include <string.h>
 
 #include "base/tensor.h"
 

@@ -1,7 +1,6 @@
 /* Reads the headers of one shard, passing over the data, into a list of entries, and gives links
  * the place of what they lead to. Tars joined by cat are one shard: libarchive goes on after the
  * zero blocks at the end of each. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
