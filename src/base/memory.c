@@ -142,7 +142,6 @@ enum { CHUNK_HEADER = (sizeof(Chunk) + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * 
 
 struct Arena {
     Chunk *chunks;
-    bool fixed; /* takes no further chunk */
 };
 
 Arena *arena_new(void) {
@@ -159,23 +158,12 @@ static Chunk *add_chunk(Arena *a, size_t bytes) {
     return c;
 }
 
-Arena *arena_new_fixed(size_t bytes) {
-    if (bytes > SIZE_MAX / 2) return NULL;
-    Arena *a = arena_new();
-    if (a == NULL || add_chunk(a, bytes) == NULL) {
-        arena_free(a);
-        return NULL;
-    }
-    a->fixed = true;
-    return a;
-}
-
 void *arena_alloc(Arena *a, size_t bytes) {
     if (bytes > SIZE_MAX / 2) return NULL;
     bytes = (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
     if (bytes == 0) bytes = ARENA_ALIGNMENT;
     Chunk *c = a->chunks;
-    if (c == NULL || c->bytes - c->used < bytes) c = a->fixed ? NULL : add_chunk(a, bytes);
+    if (c == NULL || c->bytes - c->used < bytes) c = add_chunk(a, bytes);
     if (c == NULL) return NULL;
     void *p = (char *)c + CHUNK_HEADER + c->used;
     c->used += bytes;

@@ -33,8 +33,6 @@ void mem_fail_after(int64_t n);
 
 typedef struct Arena Arena;
 Arena *arena_new(void);
-/* All of its memory is taken now; arena_alloc gives NULL once `bytes` are handed out. */
-Arena *arena_new_fixed(size_t bytes);
 /* Zeroed, 16-byte aligned, lives until arena_free; NULL when memory is short. */
 void *arena_alloc(Arena *a, size_t bytes);
 char *arena_strdup(Arena *a, const char *s);

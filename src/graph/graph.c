@@ -1,24 +1,39 @@
-/* Building graphs: values, ops, their names, in memory that is taken at once. plan.c lays out what
- * they need to run, run.c runs them. */
+/* Building graphs: values, ops, their names, and the room that planning will need. plan.c lays out
+ * what they need to run, run.c runs them. */
 #include "graph/internal.h"
 
 #include <string.h>
 
-/* A transformer block has 12 parameters, at most 9 ops and 23 values (parameters, results, and two
- * inputs of stochastic depth); the rest covers what stands around the blocks. */
-static bool take_room(Graph *g, int64_t n_params) {
-    if (n_params > INT32_MAX / 16) return false;
-    g->cap_values = 2 * (int)n_params + 64;
-    g->cap_ops = (int)n_params + 64;
-    g->cap_buffers = 3 * g->cap_values + (MAX_SAVED + 2) * g->cap_ops;
-    size_t value = sizeof(ValueNode) + MAX_NAME_BYTES, op = sizeof(Op) + 2 * MAX_NAME_BYTES;
-    g->arena = arena_new_fixed((size_t)g->cap_values * value + (size_t)g->cap_ops * op);
-    g->values = mem_alloc_array((size_t)g->cap_values, sizeof *g->values);
-    g->ops = mem_alloc_array((size_t)g->cap_ops, sizeof *g->ops);
-    g->buffers = mem_alloc_array((size_t)g->cap_buffers, sizeof *g->buffers);
-    g->order = mem_alloc_array((size_t)g->cap_buffers, sizeof *g->order);
-    g->overlap = mem_alloc_array((size_t)g->cap_buffers, sizeof *g->overlap);
-    return g->arena && g->values && g->ops && g->buffers && g->order && g->overlap;
+/* What stands for every value and op from the first one on that there was no memory for. Builders
+ * go on with it, and no shape is checked. */
+static bool make_spares(Graph *g) {
+    g->spare_value = arena_alloc(g->arena, sizeof *g->spare_value);
+    g->spare_op = arena_alloc(g->arena, sizeof *g->spare_op);
+    if (!g->spare_value || !g->spare_op) return false;
+    g->spare_value->value.name = "";
+    g->spare_value->value.shape = SHAPE(1, 1, 1, 1);
+    return true;
+}
+
+/* A value has at most three buffers, an op its saved ones and two of scratch; parameters have
+ * gradients. Nothing lies in the lists of buffers yet. */
+static bool grow(Graph *g) {
+    int capacity = g->capacity ? 2 * g->capacity : 64;
+    int64_t n_params = g->params ? params_count(g->params) : 0;
+    size_t n_buffers = (size_t)n_params + (3 + MAX_SAVED + 2) * (size_t)capacity;
+    size_t was = (size_t)g->capacity * sizeof(void *), bytes = (size_t)capacity * sizeof(void *);
+    mem_free(g->buffers);
+    mem_free(g->order);
+    mem_free(g->placed);
+    g->buffers = mem_alloc_array(n_buffers, sizeof *g->buffers);
+    g->order = mem_alloc_array(n_buffers, sizeof *g->order);
+    g->placed = mem_alloc_array(n_buffers, sizeof *g->placed);
+    void *values = mem_realloc(g->values, was, bytes), *ops = mem_realloc(g->ops, was, bytes);
+    if (values) g->values = values;
+    if (ops) g->ops = ops;
+    if (!values || !ops || !g->buffers || !g->order || !g->placed) return false;
+    g->capacity = capacity;
+    return true;
 }
 
 Graph *graph_new(Device *d, const Params *p) {
@@ -26,7 +41,8 @@ Graph *graph_new(Device *d, const Params *p) {
     if (!g) return NULL;
     g->device = d;
     g->params = p;
-    if (take_room(g, p ? params_count(p) : 0)) return g;
+    g->arena = arena_new();
+    if (g->arena && make_spares(g) && grow(g)) return g;
     graph_free(g);
     return NULL;
 }
@@ -38,27 +54,39 @@ void graph_free(Graph *g) {
     mem_free(g->ops);
     mem_free(g->buffers);
     mem_free(g->order);
-    mem_free(g->overlap);
+    mem_free(g->placed);
     arena_free(g->arena);
     mem_free(g);
 }
 
-void *graph_alloc(Graph *g, size_t bytes) {
-    void *p = arena_alloc(g->arena, bytes);
-    ASSERT(p, "a graph with more text and attributes than graph_new has room for");
+Status graph_built(const Graph *g, Error *err) {
+    return g->lacks_memory ? fail(err, MAE_MEMORY, "no memory for a graph") : MAE_OK;
+}
+
+/* Memory for a value, an op, or what they point to. NULL: there is none, or was none before. */
+static void *take(Graph *g, size_t bytes) {
+    bool full = g->n_values == g->capacity || g->n_ops == g->capacity;
+    void *p = g->lacks_memory || (full && !grow(g)) ? NULL : arena_alloc(g->arena, bytes);
+    g->lacks_memory = !p;
     return p;
 }
 
-static char *copy_name(Graph *g, const char *name) {
+void *graph_copy(Graph *g, const void *from, size_t bytes) {
+    void *copy = take(g, bytes);
+    return copy ? memcpy(copy, from, bytes) : NULL;
+}
+
+static const char *copy_name(Graph *g, const char *name) {
     size_t bytes = strlen(name) + 1;
     ASSERT(bytes <= MAX_NAME_BYTES, "%s: names have less than %d bytes", name, MAX_NAME_BYTES);
-    return memcpy(graph_alloc(g, bytes), name, bytes);
+    const char *copy = graph_copy(g, name, bytes);
+    return copy ? copy : "";
 }
 
 static Value *new_value(Graph *g, const char *name, ValueKind kind, DType dtype, Shape shape) {
     ASSERT(!g->planned, "%s added to a planned graph", name);
-    ASSERT(g->n_values < g->cap_values, "%s: a graph of more than %d values", name, g->cap_values);
-    ValueNode *n = graph_alloc(g, sizeof *n);
+    ValueNode *n = take(g, sizeof *n);
+    if (!n) return &g->spare_value->value;
     n->value =
         (Value){.name = name, .kind = kind, .shape = shape, .dtype = dtype, .id = g->n_values};
     n->producer = -1;
@@ -97,7 +125,7 @@ Value *graph_find(const Graph *g, const char *name) {
         Value *v = &g->values[i]->value;
         if (v->kind != VALUE_PARAM && strcmp(v->name, name) == 0) return v;
     }
-    return NULL;
+    return g->lacks_memory ? &g->spare_value->value : NULL;
 }
 
 int graph_op_count(const Graph *g) {
@@ -123,12 +151,16 @@ void graph_keep(Graph *g, Value *v) {
 }
 
 Op *graph_op(Graph *g, const OpClass *class, const char *name) {
-    ASSERT(g->n_ops < g->cap_ops, "%s: a graph of more than %d ops", name, g->cap_ops);
-    Op *op = graph_alloc(g, sizeof *op);
+    const char *copy = copy_name(g, name);
+    Op *op = take(g, sizeof *op);
+    if (op)
+        g->ops[g->n_ops++] = op;
+    else
+        op = memset(g->spare_op, 0, sizeof *op);
     op->class = class;
     op->reads_inputs = class->reads_inputs;
-    op->name = copy_name(g, name);
-    g->ops[g->n_ops++] = op;
+    op->name = copy;
+    op->spare = g->lacks_memory;
     return op;
 }
 
@@ -161,7 +193,7 @@ int64_t node_rows(const ValueNode *n) {
 
 void op_check(bool ok, const Op *op) {
     char text[OP_MAX_OPERANDS][96] = {{0}};
-    if (ok) return;
+    if (ok || op->spare) return;
     for (int i = 0; i < op->n_in; i++)
         if (op->in[i]) shape_text(op->in[i]->value.shape, text[i], sizeof text[i]);
     ASSERT(ok, "%s(%s): operands %s %s %s %s %s do not fit", op->class->name, op->name, text[0],

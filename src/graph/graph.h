@@ -101,8 +101,9 @@ typedef struct Graph Graph;
 
 typedef enum GraphMode { GRAPH_INFER, GRAPH_TRAIN } GraphMode;
 
-/* For a graph over the parameters p (NULL: none). Takes all memory that its description and its
- * plan may need, so that builders cannot run out of any; NULL: no memory. */
+/* For a graph over the parameters p (NULL: none). Its description grows with what is added. Where
+ * memory lacks, builders go on with values of no meaning, and graph_plan says it. NULL: no memory.
+ */
 Graph *graph_new(Device *d, const Params *p);
 void graph_free(Graph *g); /* accepts NULL */
 
@@ -122,6 +123,9 @@ Value *graph_param(Graph *g, Param *p);
 Value *graph_find(const Graph *g, const char *name);
 /* Keeps v readable after the whole forward (and backward) pass. */
 void graph_keep(Graph *g, Value *v);
+/* MEMORY when the description lacks some: for whoever measures or reads a graph that is not
+ * planned. */
+Status graph_built(const Graph *g, Error *err);
 /* Takes the slab. TRAIN keeps what backward needs, INFER reuses as soon as a value is dead. */
 Status graph_plan(Graph *g, GraphMode mode, Error *err);
 /* Bytes that graph_plan would take / has taken: activations, their gradients, FRESH gradients of

@@ -54,6 +54,7 @@ struct Op {
     bool shared[OP_MAX_OPERANDS]; /* gradient of input i equals that of output 0 and may be it */
     int saved_buffer[MAX_SAVED], forward_scratch, backward_scratch;
     void *saved[MAX_SAVED], *scratch[2];
+    bool spare;       /* stands for one that there was no memory for */
     unsigned changes; /* bit i: forward changes the data of parameter i */
     OpAttributes attr;
 };
@@ -65,24 +66,18 @@ typedef struct Buffer {
     int first, last;
 } Buffer;
 
-/* Of planning: a buffer, and its rank or place. */
-typedef struct Ranked {
-    size_t key;
-    int buffer;
-} Ranked;
-
-/* Lists and arena have their final size from graph_new on. */
+/* Lists and arena grow until the graph is planned. */
 struct Graph {
     Device *device;
     const Params *params; /* NULL: none */
     Arena *arena;         /* values, ops, their names */
-    ValueNode **values;
-    int n_values, cap_values;
-    Op **ops;
-    int n_ops, cap_ops;
-    Buffer *buffers; /* the first n_fixed have their offsets by decree */
-    int n_fixed, n_buffers, cap_buffers;
-    Ranked *order, *overlap; /* [cap_buffers] */
+    ValueNode **values, *spare_value;
+    Op **ops, *spare_op;
+    int n_values, n_ops, capacity; /* of each list */
+    bool lacks_memory;             /* while building: spares stand for what follows */
+    Buffer *buffers;               /* the first n_fixed have their offsets by decree */
+    int n_fixed, n_buffers;
+    Buffer **order, **placed; /* of planning: largest first; those with an offset, lowest first */
     void *slab;
     size_t slab_bytes;
     bool planned;
@@ -95,8 +90,8 @@ struct Graph {
 
 Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad);
 Op *graph_op(Graph *g, const OpClass *class, const char *name);
-void *graph_alloc(Graph *g, size_t bytes); /* of an attribute: a few bytes */
-void op_input(Op *op, Value *v);           /* NULL keeps a place for an operand left out */
+void *graph_copy(Graph *g, const void *from, size_t bytes); /* NULL: no memory, which is noted */
+void op_input(Op *op, Value *v); /* NULL keeps a place for an operand left out */
 void op_output(Graph *g, Op *op, Value *v);
 /* Decides every lifetime and offset for a mode; returns the bytes of the slab. */
 size_t plan_layout(Graph *g, GraphMode mode);

@@ -1,7 +1,5 @@
 /* The ops of graph.h: for each a builder with its shape check, a forward, a backward, and what they
  * need of memory. Reading order of a row: class, then builder. */
-#include <string.h>
-
 #include "graph/internal.h"
 
 static bool has_shape(const ValueNode *n, Shape s) {
@@ -212,8 +210,8 @@ Value *op_image_normalize(Graph *g, const char *name, Value *pixels, const float
     const int64_t *d = pixels->shape.dim;
     op->attr.grid = (PatchGrid){.channels = d[3], .height = d[1], .width = d[2], .patch = 1};
     size_t bytes = (size_t)d[3] * sizeof *mean;
-    op->attr.mean = memcpy(graph_alloc(g, bytes), mean, bytes);
-    op->attr.std = memcpy(graph_alloc(g, bytes), std, bytes);
+    op->attr.mean = graph_copy(g, mean, bytes);
+    op->attr.std = graph_copy(g, std, bytes);
     return op_result(g, op, SHAPE(d[0], d[3], d[1], d[2]), false);
 }
 

@@ -11,7 +11,6 @@
 #define ALIGN 64
 
 static int new_buffer(Graph *g, size_t bytes, int first, int last) {
-    ASSERT(g->n_buffers < g->cap_buffers, "a plan of more than %d buffers", g->cap_buffers);
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     g->buffers[g->n_buffers] = (Buffer){.bytes = bytes, .first = first, .last = last};
     return g->n_buffers++;
@@ -187,33 +186,26 @@ static void place_extras(Graph *g, GraphMode mode) {
 }
 
 static int larger_first(const void *a, const void *b) {
-    const Ranked *x = a, *y = b;
-    if (x->key != y->key) return x->key < y->key ? 1 : -1;
-    return x->buffer - y->buffer;
+    const Buffer *x = *(Buffer *const *)a, *y = *(Buffer *const *)b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return x < y ? -1 : x > y;
 }
 
-static int lower_first(const void *a, const void *b) {
-    const Ranked *x = a, *y = b;
-    return x->key < y->key ? -1 : x->key > y->key;
-}
-
-/* Lowest offset at which buffer b misses all of the placed ones that live at the same time. */
-static size_t lowest_fit(Graph *g, const Buffer *b, const Ranked *placed, int n_placed,
-                         Ranked *overlap) {
-    int n = 0;
-    for (int i = 0; i < n_placed; i++) {
-        const Buffer *p = &g->buffers[placed[i].buffer];
-        if (p->first <= b->last && b->first <= p->last)
-            overlap[n++] = (Ranked){p->offset, placed[i].buffer};
-    }
-    qsort(overlap, (size_t)n, sizeof *overlap, lower_first);
+/* Lowest offset at which buffer b misses all of the n placed ones that live at the same time. */
+static size_t lowest_fit(const Graph *g, const Buffer *b, int n) {
     size_t offset = 0;
     for (int i = 0; i < n; i++) {
-        const Buffer *p = &g->buffers[overlap[i].buffer];
+        const Buffer *p = g->placed[i];
+        if (p->first > b->last || b->first > p->last) continue;
         if (offset + b->bytes <= p->offset) break;
         if (p->offset + p->bytes > offset) offset = p->offset + p->bytes;
     }
     return offset;
+}
+
+static void note_placed(Graph *g, Buffer *b, int n) {
+    for (; n > 0 && g->placed[n - 1]->offset > b->offset; n--) g->placed[n] = g->placed[n - 1];
+    g->placed[n] = b;
 }
 
 static void place_all(Graph *g, GraphMode mode) {
@@ -231,13 +223,14 @@ static void place_all(Graph *g, GraphMode mode) {
 
 size_t plan_layout(Graph *g, GraphMode mode) {
     place_all(g, mode);
-    Ranked *order = g->order;
-    for (int i = 0; i < g->n_buffers; i++) order[i] = (Ranked){g->buffers[i].bytes, i};
-    qsort(order + g->n_fixed, (size_t)(g->n_buffers - g->n_fixed), sizeof *order, larger_first);
+    for (int i = 0; i < g->n_buffers; i++) g->order[i] = &g->buffers[i];
+    qsort(g->order + g->n_fixed, (size_t)(g->n_buffers - g->n_fixed), sizeof *g->order,
+          larger_first);
     size_t total = ALIGN;
     for (int i = 0; i < g->n_buffers; i++) {
-        Buffer *b = &g->buffers[order[i].buffer];
-        if (i >= g->n_fixed) b->offset = lowest_fit(g, b, order, i, g->overlap);
+        Buffer *b = g->order[i];
+        if (i >= g->n_fixed) b->offset = lowest_fit(g, b, i);
+        note_placed(g, b, i);
         if (b->offset + b->bytes > total) total = b->offset + b->bytes;
     }
     return total;

@@ -47,6 +47,7 @@ static void resolve(Graph *g) {
 
 Status graph_plan(Graph *g, GraphMode mode, Error *err) {
     ASSERT(!g->planned, "a graph is planned once");
+    if (g->lacks_memory) return graph_built(g, err);
     g->slab_bytes = plan_layout(g, mode);
     g->slab = device_alloc(g->device, g->slab_bytes);
     if (!g->slab)

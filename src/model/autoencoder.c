@@ -73,7 +73,7 @@ Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep
     encoder(&b, out);
     decoder(&b, kind, out);
     loss(&b, out);
-    return MAE_OK;
+    return graph_built(out->graph, err);
 }
 
 void autoencoder_set_masks(AutoencoderGraph *g, Masks *m) {

@@ -63,10 +63,10 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
         out->features = encoder_features(&l, c->pool, out->encoder.tokens);
     }
     out->logits = head(&l, o.train, out->features);
-    if (!o.train) return MAE_OK;
+    if (!o.train) return graph_built(out->graph, err);
     out->targets = graph_input(out->graph, "targets", DTYPE_F32, SHAPE(o.batch, c->classes));
     out->loss = op_soft_cross_entropy(out->graph, "loss", out->logits, out->targets);
-    return MAE_OK;
+    return graph_built(out->graph, err);
 }
 
 Status classifier_plan(ClassifierGraph *g, GraphMode mode, Error *err) {

@@ -108,22 +108,6 @@ START_TEST(arena_hands_out_distinct_memory) {
 }
 END_TEST
 
-START_TEST(fixed_arena_takes_its_memory_at_once) {
-    Arena *a = arena_new_fixed(100000);
-    int64_t before = mem_allocations();
-    ck_assert_ptr_nonnull(arena_alloc(a, 60000));
-    ck_assert_ptr_nonnull(arena_alloc(a, 40000));
-    ck_assert_ptr_null(arena_alloc(a, 100000));
-    ck_assert_int_eq(mem_allocations(), before);
-    arena_free(a);
-    for (int n = 1; n <= 2; n++) {
-        mem_fail_after(n);
-        ck_assert_ptr_null(arena_new_fixed(1));
-    }
-    ck_assert_ptr_null(arena_new_fixed(SIZE_MAX - 3));
-}
-END_TEST
-
 Suite *suite_memory(void) {
     Suite *s = suite_create("memory");
     TCase *c = tcase_create("memory");
@@ -134,7 +118,6 @@ Suite *suite_memory(void) {
     tcase_add_test(c, nth_allocation_fails_once);
     tcase_add_test(c, printing);
     tcase_add_test(c, arena_hands_out_distinct_memory);
-    tcase_add_test(c, fixed_arena_takes_its_memory_at_once);
     suite_add_tcase(s, c);
     return s;
 }
