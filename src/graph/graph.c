@@ -39,7 +39,8 @@ static bool grow(Graph *g) {
 Graph *graph_new(Device *d, const Params *p) {
     Graph *g = mem_alloc(sizeof *g);
     if (!g) return NULL;
-    g->device = d;
+    g->handle = *d;
+    g->device = &g->handle;
     g->params = p;
     g->arena = arena_new();
     if (g->arena && make_spares(g) && grow(g)) return g;

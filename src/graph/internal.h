@@ -68,7 +68,8 @@ typedef struct Buffer {
 
 /* Lists and arena grow until the graph is planned. */
 struct Graph {
-    Device *device;
+    Device handle;        /* of the device, with the stop flag of this graph */
+    Device *device;       /* &handle */
     const Params *params; /* NULL: none */
     Arena *arena;         /* values, ops, their names */
     ValueNode **values, *spare_value;
@@ -85,7 +86,6 @@ struct Graph {
     GraphPeers peers;       /* n 0: alone */
     GraphObserver observer; /* NULL: nobody */
     void *observer_user;
-    const volatile int *stop; /* NULL: never */
 };
 
 Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad);

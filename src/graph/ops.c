@@ -12,7 +12,7 @@ static void linear_forward(Graph *g, Op *op) {
     void *pre = op->attr.gelu ? op->saved[0] : NULL;
     KERNELS(g)->linear_forward(g->device, DATA(op->out[0]), pre, DATA(op->in[0]), DATA(op->in[1]),
                                DATA(op->in[2]), DATA(op->in[3]), node_rows(op->in[0]),
-                               node_last_dim(op->in[0]), node_last_dim(op->out[0]));
+                               node_last_dim(op->in[0]), node_last_dim(op->out[0]), op->scratch[0]);
 }
 
 static const OpClass LINEAR;
@@ -46,16 +46,23 @@ static void linear_backward(Graph *g, Op *op) {
     if (op->attr.gelu && !gelu_is_fused(op))
         k->gelu_backward(g->device, dy, dy, op->saved[0], R * O);
     if (x->value.needs_grad)
-        k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), pre, R, I, O, op->accumulate[0]);
+        k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), pre, R, I, O, op->accumulate[0],
+                                 op->scratch[1]);
     if (w->value.needs_grad || (b && b->value.needs_grad))
         k->linear_backward_weight(g->device, GRAD(w), GRAD(b), dy, pre ? pre : DATA(x), R, I, O,
-                                  op->accumulate[1]);
+                                  op->accumulate[1], op->scratch[1]);
     if (residual) op_pass_gradient(g, op, residual, op->accumulate[3]);
 }
 
 static size_t linear_saved(Graph *g, const Op *op, int i) {
     if (i != 0 || !op->attr.gelu) return 0;
     return (size_t)shape_numel(op->out[0]->value.shape) * KERNELS(g)->real_bytes;
+}
+
+static size_t linear_scratch(Graph *g, const Op *op, bool backward) {
+    (void)backward;
+    return KERNELS(g)->linear_scratch(g->device, node_rows(op->in[0]), node_last_dim(op->in[0]),
+                                      node_last_dim(op->out[0]));
 }
 
 static double linear_flops(const Op *op, bool backward) {
@@ -72,6 +79,7 @@ static const OpClass LINEAR = {.name = "linear",
                                .forward = linear_forward,
                                .backward = linear_backward,
                                .saved_bytes = linear_saved,
+                               .scratch_bytes = linear_scratch,
                                .flops = linear_flops};
 
 Value *op_linear(Graph *g, const char *name, Value *x, Value *w, Value *b, LinearOptions o) {

@@ -132,26 +132,19 @@ static void run_op(Graph *g, Op *op, void (*pass)(Graph *, Op *), bool backward)
 }
 
 void graph_stop_at(Graph *g, const volatile int *stop) {
-    g->stop = stop;
+    g->handle.stop = stop;
 }
 
 static bool is_given_up(const Graph *g) {
-    return g->stop && *g->stop;
-}
-
-/* The op under way may have been left unfinished, so the answer is that of the end. */
-static bool end_pass(Graph *g) {
-    g->device->stop = NULL;
-    return !is_given_up(g);
+    return g->handle.stop && *g->handle.stop;
 }
 
 bool graph_forward(Graph *g) {
     ASSERT(g->planned, "graph_forward before graph_plan");
-    g->device->stop = g->stop;
     for (int i = 0; i < g->n_values; i++) g->values[i]->value.data = g->values[i]->first_data;
     for (int i = 0; i < g->n_ops && !is_given_up(g); i++)
         run_op(g, g->ops[i], g->ops[i]->class->forward, false);
-    return end_pass(g);
+    return !is_given_up(g); /* the last op may have been left unfinished */
 }
 
 /* Before the backward of op i: operands that were not kept, gradients that start here. */
@@ -201,7 +194,6 @@ static void report_ready(Graph *g, int i, GraphReady ready, void *user) {
 bool graph_backward(Graph *g, Value *root, GraphReady ready, void *user) {
     ASSERT(g->planned && g->mode == GRAPH_TRAIN, "graph_backward without a training plan");
     ASSERT(root->needs_grad, "%s depends on no parameter", root->name);
-    g->device->stop = g->stop;
     zero_beyond(g, node_of(root)->producer);
     for (int i = node_of(root)->producer; i >= 0 && !is_given_up(g); i--) {
         Op *op = g->ops[i];
@@ -210,7 +202,7 @@ bool graph_backward(Graph *g, Value *root, GraphReady ready, void *user) {
         run_op(g, op, op->class->backward, true);
         if (ready) report_ready(g, i, ready, user);
     }
-    return end_pass(g);
+    return !is_given_up(g);
 }
 
 /* --- statistics ------------------------------------------------------------------------------- */

@@ -48,18 +48,20 @@ Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_
     size_t memory_bytes = (size_t)(n_memory * width) * real,
            block_bytes = (size_t)(BLOCK * width) * real;
     size_t similarity_bytes = (size_t)(BLOCK * n_memory) * real;
+    size_t scratch_bytes = d->kernels.linear_scratch(d, BLOCK, width, n_memory);
+    Device handle = *d;
     void *w = device_alloc(d, memory_bytes), *x = device_alloc(d, block_bytes);
-    void *y = device_alloc(d, similarity_bytes);
+    void *y = device_alloc(d, similarity_bytes), *scratch = device_alloc(d, scratch_bytes);
     float *host = mem_alloc_array((size_t)(BLOCK * n_memory), sizeof *host);
     int64_t *index = mem_alloc_array((size_t)k, sizeof *index);
     double *votes = mem_alloc_array((size_t)n_classes, sizeof *votes);
-    bool ok = w && x && y && host && index && votes, stopped = false;
+    bool ok = w && x && y && scratch && host && index && votes, stopped = false;
     if (ok) device_upload_real(d, w, memory, n_memory * width);
-    d->stop = stop;
+    handle.stop = stop;
     for (int64_t q = 0; ok && !stopped && q < n_queries; q += BLOCK) {
         int64_t n = n_queries - q < BLOCK ? n_queries - q : BLOCK;
         device_upload_real(d, x, queries + q * width, n * width);
-        d->kernels.linear_forward(d, y, NULL, x, w, NULL, NULL, n, width, n_memory);
+        d->kernels.linear_forward(&handle, y, NULL, x, w, NULL, NULL, n, width, n_memory, scratch);
         device_download_real(d, host, y, n * n_memory);
         stopped = stop && *stop;
         for (int64_t i = 0; i < n && !stopped; i++) {
@@ -69,10 +71,10 @@ Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_
                 vote(similarity, index, count, labels, n_classes, temperature, votes);
         }
     }
-    d->stop = NULL;
     device_free(d, w, memory_bytes);
     device_free(d, x, block_bytes);
     device_free(d, y, similarity_bytes);
+    device_free(d, scratch, scratch_bytes);
     mem_free(host);
     mem_free(index);
     mem_free(votes);

@@ -74,15 +74,6 @@ static Status fill_device(Device *d, const char *name, const Isa *isa, Error *er
     return MAE_OK;
 }
 
-static Status take_scratch(Device *d, Error *err) {
-    if (!d->kernels.linear_scratch) return MAE_OK;
-    d->scratch_bytes = d->kernels.linear_scratch(d->n_threads);
-    d->scratch = device_alloc(d, d->scratch_bytes);
-    if (d->scratch) return MAE_OK;
-    return fail(err, MAE_MEMORY, "device %s: no memory for %.1f MB of scratch", d->name,
-                (double)d->scratch_bytes / 1e6);
-}
-
 Status device_open(const char *name, int n_threads, const char *isa_name, Device **out,
                    Error *err) {
     Status status = MAE_OK;
@@ -104,7 +95,6 @@ Status device_open(const char *name, int n_threads, const char *isa_name, Device
     }
     d->n_threads = n_threads ? n_threads : processors_threads(processors_available());
     TRY(fill_device(d, name, isa, err));
-    TRY(take_scratch(d, err));
     *out = d;
     d = NULL;
 done:
@@ -113,7 +103,6 @@ done:
 }
 
 void device_close(Device *d) {
-    if (d) device_free(d, d->scratch, d->scratch_bytes);
     mem_free(d);
 }
 

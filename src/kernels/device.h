@@ -8,14 +8,16 @@
 #include "base/words.h"
 #include "kernels/kernels.h"
 
+/* A handle. What device_open gives lives until device_close. A copy of the struct is a handle of
+ * the same device whose stop flag is its own; no call keeps the handle it was given. Several
+ * threads may call one device at once through handles of their own, since no row keeps anything in
+ * the device: scratch belongs to whoever calls. */
 struct Device {
     DeviceKind kind;
     const char *name; /* its word */
     const char *isa;  /* what was chosen at run time: "plain", "avx2", "avx512" */
     int n_threads;
     Kernels kernels;
-    void *scratch; /* for rows of the table that keep some here; one call at a time */
-    size_t scratch_bytes;
     /* When not NULL and not 0, a matrix product may end early and leave its result unfinished: set
      * by whoever then throws the results away (graph_stop_at). */
     const volatile int *stop;

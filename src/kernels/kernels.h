@@ -40,18 +40,18 @@ typedef struct Kernels {
     /* s = x[R,I] w^T + b[O] (+ residual[R,O] unless NULL). pre NULL: y = s. Otherwise pre = s and
      * y = gelu(s), the exact erf form. b may be NULL. residual may be y. */
     void (*linear_forward)(Device *d, void *y, void *pre, const void *x, const void *w,
-                           const void *b, const void *residual, int64_t R, int64_t I, int64_t O);
+                           const void *b, const void *residual, int64_t R, int64_t I, int64_t O,
+                           void *scratch);
     /* dx[R,I] (+)= dy[R,O] w. With gelu_of[R,I], the input was gelu(gelu_of) and the result is the
      * gradient of gelu_of: dx = (dy w) * gelu'(gelu_of); gelu_of itself becomes gelu(gelu_of), as
      * linear_forward computed it, and accumulate is false. */
     void (*linear_backward_input)(Device *d, void *dx, const void *dy, const void *w, void *gelu_of,
-                                  int64_t R, int64_t I, int64_t O, bool accumulate);
+                                  int64_t R, int64_t I, int64_t O, bool accumulate, void *scratch);
     /* dw[O,I] (+)= dy^T x; db[O] += column sums of dy. Either may be NULL; x is not read then when
      * dw is. */
     void (*linear_backward_weight)(Device *d, void *dw, void *db, const void *dy, const void *x,
-                                   int64_t R, int64_t I, int64_t O, bool accumulate);
-    /* Bytes that the three need in Device.scratch for a team of n_threads; NULL: none. */
-    size_t (*linear_scratch)(int n_threads);
+                                   int64_t R, int64_t I, int64_t O, bool accumulate, void *scratch);
+    size_t (*linear_scratch)(const Device *d, int64_t R, int64_t I, int64_t O); /* of any of them */
 
     /* --- activation --------------------------------------------------------------------------- */
 

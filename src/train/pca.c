@@ -11,7 +11,8 @@ typedef struct Moments {
     Device *device;
     PatchGrid grid;
     int64_t batch, patches, values, count; /* count: patches seen */
-    void *pixels, *images, *rows, *ids, *second, *first;
+    void *pixels, *images, *rows, *ids, *second, *first, *scratch;
+    size_t scratch_bytes;
     float *host; /* [n*n] */
     double *covariance, *eigenvalues, *mean;
 } Moments;
@@ -32,6 +33,7 @@ static void moments_free(Moments *m) {
     device_free(m->device, m->ids, (size_t)rows * sizeof(int32_t));
     device_free(m->device, m->second, real_bytes(m, n * n));
     device_free(m->device, m->first, real_bytes(m, n));
+    device_free(m->device, m->scratch, m->scratch_bytes);
     mem_free(m->host);
     mem_free(m->covariance);
     mem_free(m->eigenvalues);
@@ -46,13 +48,15 @@ static Status moments_new(Moments *m, Error *err) {
     m->ids = device_alloc(m->device, (size_t)rows * sizeof(int32_t));
     m->second = device_alloc(m->device, real_bytes(m, n * n));
     m->first = device_alloc(m->device, real_bytes(m, n));
+    m->scratch_bytes = m->device->kernels.linear_scratch(m->device, rows, n, n);
+    m->scratch = device_alloc(m->device, m->scratch_bytes);
     m->host = mem_alloc_array((size_t)(n * n), sizeof *m->host);
     m->covariance = mem_alloc_array((size_t)(n * n), sizeof *m->covariance);
     m->eigenvalues = mem_alloc_array((size_t)n, sizeof *m->eigenvalues);
     m->mean = mem_alloc_array((size_t)n, sizeof *m->mean);
     int32_t *ids = mem_alloc_array((size_t)rows, sizeof *ids);
-    bool ok = m->pixels && m->images && m->rows && m->ids && m->second && m->first && m->host &&
-              m->covariance && m->eigenvalues && m->mean && ids;
+    bool ok = m->pixels && m->images && m->rows && m->ids && m->second && m->first && m->scratch &&
+              m->host && m->covariance && m->eigenvalues && m->mean && ids;
     for (int64_t i = 0; ok && i < rows; i++) ids[i] = (int32_t)(i % m->patches);
     if (ok) device_upload(m->device, m->ids, ids, (size_t)rows * sizeof *ids);
     mem_free(ids);
@@ -65,7 +69,7 @@ static void moments_add(Moments *m, const ModelConfig *c, const Batch *b) {
     k->image_normalize(m->device, m->images, m->pixels, c->mean, c->std, b->n, m->grid);
     k->patch_target(m->device, m->rows, m->images, m->ids, b->n, m->patches, m->grid, false);
     k->linear_backward_weight(m->device, m->second, m->first, m->rows, m->rows, b->n * m->patches,
-                              m->values, m->values, true);
+                              m->values, m->values, true, m->scratch);
     m->count += b->n * m->patches;
 }
 

@@ -21,7 +21,10 @@ Device *open_device(const char *name, int n_threads, const char *isa) {
 void *scratch_new(Device *d, size_t bytes) {
     void *p = device_alloc(d, bytes);
     ck_assert_ptr_nonnull(p);
-    memset(p, 0xff, bytes);
+    void *nan = malloc(bytes + 1);
+    memset(nan, 0xff, bytes);
+    device_upload(d, p, nan, bytes);
+    free(nan);
     return p;
 }
 

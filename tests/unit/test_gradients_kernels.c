@@ -94,20 +94,21 @@ static double *zeros(int64_t n) {
 
 static void linear(Device *d, Pair *p, double *out) {
     d->kernels.linear_forward(d, out, NULL, p->x[0], p->x[1], p->x[2], NULL, p->dim[0], p->dim[1],
-                              p->dim[2]);
+                              p->dim[2], NULL);
 }
 
 static void linear_back(Device *d, Pair *p, const double *u) {
     const int64_t *n = p->dim;
-    d->kernels.linear_backward_input(d, p->dx[0], u, p->x[1], NULL, n[0], n[1], n[2], true);
-    d->kernels.linear_backward_weight(d, p->dx[1], p->dx[2], u, p->x[0], n[0], n[1], n[2], true);
+    d->kernels.linear_backward_input(d, p->dx[0], u, p->x[1], NULL, n[0], n[1], n[2], true, NULL);
+    d->kernels.linear_backward_weight(d, p->dx[1], p->dx[2], u, p->x[0], n[0], n[1], n[2], true,
+                                      NULL);
 }
 
 /* The residual of linear_forward with gelu reaches pre unchanged: its gradient is that of gelu. */
 static void gelu(Device *d, Pair *p, double *out) {
     double nothing[1] = {0};
-    d->kernels.linear_forward(d, out, p->saved[0], nothing, nothing, NULL, p->x[0], 1, 0,
-                              p->dim[0]);
+    d->kernels.linear_forward(d, out, p->saved[0], nothing, nothing, NULL, p->x[0], 1, 0, p->dim[0],
+                              NULL);
 }
 
 static void gelu_back(Device *d, Pair *p, const double *u) {

@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +171,54 @@ START_TEST(threads_do_not_change_a_bit) {
 END_TEST
 
 /* Keeping a value moves gradients to other addresses and nothing else. */
+enum { SESSION_BATCH = 40, SESSION_ROUNDS = 60 };
+
+typedef struct Session {
+    AutoencoderGraph graph;
+    pthread_t thread;
+    float prediction[SESSION_BATCH * 6 * 48], again[SESSION_BATCH * 6 * 48];
+    bool same;
+} Session;
+
+static void *repeat_session(void *session) {
+    Session *s = session;
+    s->same = true;
+    for (int i = 0; i < SESSION_ROUNDS; i++) {
+        graph_forward(s->graph.graph);
+        graph_get(s->graph.graph, s->graph.pred, s->again);
+        s->same = s->same && !memcmp(s->prediction, s->again, sizeof s->again);
+    }
+    return NULL;
+}
+
+/* What runs has its own scratch and its own stop flag; the device keeps nothing. */
+START_TEST(two_graphs_of_a_model_run_at_once) {
+    static const char *const devices[] = {"ref", "cpu"};
+    static Session s[2];
+    volatile int stop = 1;
+    Setup one = make(devices[_i], NULL, 2, FORWARD_FULL);
+    for (int i = 0; i < 2; i++) {
+        s[i].graph = small_graph(one.model, FORWARD_FULL, SESSION_BATCH);
+        graph_keep(s[i].graph.graph, s[i].graph.pred);
+        ck_assert_int_eq(graph_plan(s[i].graph.graph, GRAPH_INFER, NULL), MAE_OK);
+        small_feed(one.model, &s[i].graph, (uint64_t)i);
+        graph_forward(s[i].graph.graph);
+        ck_assert_uint_eq(sizeof s->prediction, 4 * (size_t)shape_numel(s[i].graph.pred->shape));
+        graph_get(s[i].graph.graph, s[i].graph.pred, s[i].prediction);
+    }
+    graph_stop_at(one.graph.graph, &stop); /* of a third graph: the two go on */
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&s[i].thread, NULL, repeat_session, &s[i]), 0);
+    for (int i = 0; i < 2; i++) pthread_join(s[i].thread, NULL);
+    ck_assert_mem_ne(s[0].prediction, s[1].prediction, sizeof s->prediction);
+    for (int i = 0; i < 2; i++) {
+        ck_assert(s[i].same);
+        graph_free(s[i].graph.graph);
+    }
+    destroy(&one);
+}
+END_TEST
+
 START_TEST(kept_values_change_nothing) {
     static const char *const names[] = {"patch_embed",   "blocks.0",         "blocks.1",    "norm",
                                         "decoder_embed", "decoder_blocks.0", "decoder_norm"};
@@ -389,6 +438,7 @@ Suite *suite_graph(void) {
     tcase_add_test(t, training_graph_equals_full_graph);
     tcase_add_test(t, devices_agree);
     tcase_add_test(t, threads_do_not_change_a_bit);
+    tcase_add_loop_test(t, two_graphs_of_a_model_run_at_once, 0, 2);
     tcase_add_test(t, kept_values_change_nothing);
     tcase_add_test(t, gradients_of_parameters_add);
     tcase_add_test(t, every_gradient_is_reported_when_complete);

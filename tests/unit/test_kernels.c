@@ -30,9 +30,12 @@ enum { N_LINEAR_SHAPES = sizeof LINEAR_SHAPES / sizeof *LINEAR_SHAPES };
 
 static void call_linear_forward(Device *d, void **p, const Case *c) {
     const void *residual = c->flags & IN_PLACE ? p[0] : c->flags & RESIDUAL ? p[1] : NULL;
+    size_t bytes = d->kernels.linear_scratch(d, c->dim[0], c->dim[1], c->dim[2]);
+    void *scratch = scratch_new(d, bytes);
     d->kernels.linear_forward(d, p[0], c->flags & PRE ? p[5] : NULL, p[2], p[3],
                               c->flags & BIAS ? p[4] : NULL, residual, c->dim[0], c->dim[1],
-                              c->dim[2]);
+                              c->dim[2], scratch);
+    device_free(d, scratch, bytes);
 }
 
 START_TEST(linear_forward) {
@@ -54,10 +57,13 @@ START_TEST(linear_forward) {
 END_TEST
 
 static void call_linear_backward(Device *d, void **p, const Case *c) {
+    size_t bytes = d->kernels.linear_scratch(d, c->dim[0], c->dim[1], c->dim[2]);
+    void *scratch = scratch_new(d, bytes);
     d->kernels.linear_backward_input(d, p[0], p[3], p[4], c->flags & PRE ? p[6] : NULL, c->dim[0],
-                                     c->dim[1], c->dim[2], c->accumulate);
+                                     c->dim[1], c->dim[2], c->accumulate, scratch);
     d->kernels.linear_backward_weight(d, p[1], c->flags & BIAS ? p[2] : NULL, p[3], p[5], c->dim[0],
-                                      c->dim[1], c->dim[2], c->accumulate);
+                                      c->dim[1], c->dim[2], c->accumulate, scratch);
+    device_free(d, scratch, bytes);
 }
 
 START_TEST(linear_backward) {
@@ -159,7 +165,8 @@ static void call_attention(Device *d, void **p, const Case *c) {
     size_t bytes = k->attention_scratch(d, n[0], n[1], n[2], n[3]);
     void *scratch = scratch_new(d, bytes);
     k->attention_forward(d, p[0], p[1], p[2], n[0], n[1], n[2], n[3], scratch);
-    memset(scratch, 0xff, bytes);
+    device_free(d, scratch, bytes);
+    scratch = scratch_new(d, bytes);
     k->attention_backward(d, p[3], p[4], p[0], p[1], p[2], n[0], n[1], n[2], n[3], scratch);
     device_free(d, scratch, bytes);
 }
@@ -485,6 +492,8 @@ START_TEST(signals_during_products) {
     enum { N_SHAPES = sizeof shapes / sizeof *shapes, ROUNDS = 4000 };
     Device *d = open_device("cpu", 1, NULL);
     const struct itimerval often = {{0, 200}, {0, 200}}, never = {{0, 0}, {0, 0}};
+    size_t scratch_bytes = d->kernels.linear_scratch(d, 1088, 192, 128); /* the largest */
+    void *scratch = device_alloc(d, scratch_bytes);
     signals_seen = 0;
     void (*before)(int) = signal(SIGALRM, see_signal);
     bool same = true;
@@ -496,7 +505,7 @@ START_TEST(signals_during_products) {
         float *y = malloc((size_t)(R * O) * sizeof *y);
         for (int64_t k = 0; k < R * I; k++) x[k] = 1;
         for (int64_t k = 0; k < O * I; k++) w[k] = 1;
-        d->kernels.linear_forward(d, y, NULL, x, w, NULL, NULL, R, I, O);
+        d->kernels.linear_forward(d, y, NULL, x, w, NULL, NULL, R, I, O, scratch);
         for (int64_t k = 0; k < R * O; k++) same = same && y[k] == (float)I;
         free(w);
         free(x);
@@ -506,6 +515,7 @@ START_TEST(signals_during_products) {
     signal(SIGALRM, before);
     ck_assert_msg(same, "a result is wrong");
     ck_assert_int_gt(signals_seen, 5);
+    device_free(d, scratch, scratch_bytes);
     device_close(d);
 }
 END_TEST

@@ -52,8 +52,11 @@ START_TEST(layernorm_with_frozen_operands) {
 END_TEST
 
 static void call_linear_bias(Device *d, void **p, const Case *c) {
+    size_t bytes = d->kernels.linear_scratch(d, c->dim[0], c->dim[1], c->dim[2]);
+    void *scratch = scratch_new(d, bytes);
     d->kernels.linear_backward_weight(d, NULL, p[0], p[1], NULL, c->dim[0], c->dim[1], c->dim[2],
-                                      false);
+                                      false, scratch);
+    device_free(d, scratch, bytes);
 }
 
 START_TEST(linear_with_frozen_weight) {

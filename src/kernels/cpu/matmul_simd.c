@@ -3,10 +3,10 @@
  * The micro-kernel keeps a tile of MR x NR sums in registers. For every k it multiplies MR values
  * of the left operand by two vectors of the right one; both are packed (matmul_pack.h).
  *
- * The threads of a team pack the right operand together, once, into memory of the device. Then each
- * thread takes groups of panels, packs them into its second cache, and multiplies one panel after
- * the other by all slivers. A finished tile gets bias, residual, GELU or its derivative while it is
- * in the first cache.
+ * The threads of a team pack the right operand together, once, into the scratch. Then each thread
+ * takes groups of panels, packs them into its second cache, and multiplies one panel after the
+ * other by all slivers. A finished tile gets bias, residual, GELU or its derivative while it is in
+ * the first cache.
  *
  * K is cut into blocks of equal size, at most MAX_K long, which are added in order. The cut depends
  * on K alone, and one thread computes an element from begin to end. The number of threads therefore
@@ -126,7 +126,7 @@ static void multiply_panels(const Product *p, const Block *b, float *panels, con
  * its slivers. */
 typedef struct Work {
     int64_t next, end, pieces;
-    const volatile int *stop; /* of the device */
+    const volatile int *stop; /* of the caller */
 } Work;
 
 /* Takes the next n units, from the one that is returned on: a group of whole panels; near the end
@@ -165,15 +165,25 @@ static void multiply_block(const Product *p, const Block *b, Work *w, float *pan
 #pragma omp barrier
 }
 
-static float *panels_of_thread(Device *d) {
-#ifdef _OPENMP
-    return (float *)d->scratch + MAX_K * MAX_N + omp_get_thread_num() * GROUP * PANEL;
-#else
-    return (float *)d->scratch + MAX_K * MAX_N;
-#endif
+/* The scratch: the packed right operand of a product [K,N], then a group of panels a thread. */
+static int64_t packed_floats(int64_t N, int64_t K) {
+    return round_up(min_i64(K, MAX_K) * round_up(min_i64(N, MAX_N), NR), LINE);
 }
 
-static void multiply_matrices(Device *d, const Product *p) {
+static float *panels_of_thread(const Product *p, float *scratch) {
+#ifdef _OPENMP
+    scratch += omp_get_thread_num() * GROUP * PANEL;
+#endif
+    return scratch + packed_floats(p->N, p->K);
+}
+
+static size_t linear_scratch(const Device *d, int64_t R, int64_t I, int64_t O) {
+    int64_t forward = packed_floats(O, I), backward = packed_floats(I, O > R ? O : R);
+    int64_t packed = forward > backward ? forward : backward;
+    return (size_t)(packed + d->n_threads * GROUP * PANEL) * sizeof(float);
+}
+
+static void multiply_matrices(Device *d, const Product *p, float *scratch) {
     int64_t n_blocks = p->K > MAX_K ? (p->K + MAX_K - 1) / MAX_K : 1,
             n_across = (p->N + MAX_N - 1) / MAX_N;
     int64_t columns = round_up((p->N + n_across - 1) / n_across, NR);
@@ -181,7 +191,7 @@ static void multiply_matrices(Device *d, const Product *p) {
     Work work = {.stop = d->stop};
 #pragma omp parallel num_threads(n_threads)
     {
-        float *panels = panels_of_thread(d);
+        float *panels = panels_of_thread(p, scratch);
         for (int64_t n = 0; n < p->N; n += columns) {
             for (int64_t i = 0; i < n_blocks; i++) {
                 Block b = {.n = n,
@@ -190,20 +200,17 @@ static void multiply_matrices(Device *d, const Product *p) {
                            .first = i == 0,
                            .last = i == n_blocks - 1};
                 b.K = p->K * (i + 1) / n_blocks - b.k;
-                multiply_block(p, &b, &work, panels, d->scratch, n_threads);
+                multiply_block(p, &b, &work, panels, scratch, n_threads);
             }
         }
     }
 }
 
-static size_t linear_scratch(int n_threads) {
-    return ((size_t)MAX_K * MAX_N + (size_t)n_threads * GROUP * PANEL) * sizeof(float);
-}
-
 /* --- the rows of the table -------------------------------------------------------------------- */
 
 static void linear_forward(Device *d, void *y, void *pre, const void *x, const void *w,
-                           const void *b, const void *residual, int64_t R, int64_t I, int64_t O) {
+                           const void *b, const void *residual, int64_t R, int64_t I, int64_t O,
+                           void *scratch) {
     Product p = {.M = R,
                  .N = O,
                  .K = I,
@@ -213,11 +220,11 @@ static void linear_forward(Device *d, void *y, void *pre, const void *x, const v
                  .bias = b,
                  .residual = residual,
                  .activated = pre ? y : NULL};
-    multiply_matrices(d, &p);
+    multiply_matrices(d, &p, scratch);
 }
 
 static void linear_backward_input(Device *d, void *dx, const void *dy, const void *w, void *gelu_of,
-                                  int64_t R, int64_t I, int64_t O, bool accumulate) {
+                                  int64_t R, int64_t I, int64_t O, bool accumulate, void *scratch) {
     Product p = {.M = R,
                  .N = I,
                  .K = O,
@@ -226,15 +233,15 @@ static void linear_backward_input(Device *d, void *dx, const void *dy, const voi
                  .c = dx,
                  .accumulate = accumulate,
                  .gelu_of = gelu_of};
-    multiply_matrices(d, &p);
+    multiply_matrices(d, &p, scratch);
 }
 
 /* Bias gradients alone. */
-static void add_column_sums(Device *d, const Product *p) {
+static void add_column_sums(Device *d, const Product *p, float *scratch) {
 #pragma omp parallel for schedule(static) num_threads(team(d, (double)p->M *(double)p->K))
     for (int64_t m = 0; m < p->M; m += MR) {
         for (int64_t k = 0; k < p->K; k += MAX_K) {
-            float *panels = panels_of_thread(d);
+            float *panels = panels_of_thread(p, scratch);
             Block b = {.k = k, .K = min_i64(MAX_K, p->K - k)};
             pack_panels(panels, p, &b, m, min_i64(MR, p->M - m));
             add_row_sums(p->row_sums + m, panels, min_i64(MR, p->M - m), b.K);
@@ -243,7 +250,8 @@ static void add_column_sums(Device *d, const Product *p) {
 }
 
 static void linear_backward_weight(Device *d, void *dw, void *db, const void *dy, const void *x,
-                                   int64_t R, int64_t I, int64_t O, bool accumulate) {
+                                   int64_t R, int64_t I, int64_t O, bool accumulate,
+                                   void *scratch) {
     Product p = {.M = O,
                  .N = I,
                  .K = R,
@@ -253,9 +261,9 @@ static void linear_backward_weight(Device *d, void *dw, void *db, const void *dy
                  .accumulate = accumulate,
                  .row_sums = db};
     if (dw)
-        multiply_matrices(d, &p);
+        multiply_matrices(d, &p, scratch);
     else if (db)
-        add_column_sums(d, &p);
+        add_column_sums(d, &p, scratch);
 }
 
 void SIMD(fill_matmul)(Kernels *k) {

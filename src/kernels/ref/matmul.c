@@ -3,8 +3,10 @@
 #include "kernels/ref/ref.h"
 
 static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, const void *w_,
-                           const void *b_, const void *residual_, int64_t R, int64_t I, int64_t O) {
+                           const void *b_, const void *residual_, int64_t R, int64_t I, int64_t O,
+                           void *scratch) {
     (void)d;
+    (void)scratch;
     real *y = y_, *pre = pre_;
     const real *x = x_, *w = w_, *b = b_, *residual = residual_;
     for (int64_t r = 0; r < R; r++) {
@@ -19,8 +21,10 @@ static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, cons
 }
 
 static void linear_backward_input(Device *d, void *dx_, const void *dy_, const void *w_,
-                                  void *gelu_of, int64_t R, int64_t I, int64_t O, bool accumulate) {
+                                  void *gelu_of, int64_t R, int64_t I, int64_t O, bool accumulate,
+                                  void *scratch) {
     (void)d;
+    (void)scratch;
     real *dx = dx_, *pre = gelu_of;
     const real *dy = dy_, *w = w_;
     for (int64_t r = 0; r < R; r++) {
@@ -38,8 +42,10 @@ static void linear_backward_input(Device *d, void *dx_, const void *dy_, const v
 }
 
 static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *dy_, const void *x_,
-                                   int64_t R, int64_t I, int64_t O, bool accumulate) {
+                                   int64_t R, int64_t I, int64_t O, bool accumulate,
+                                   void *scratch) {
     (void)d;
+    (void)scratch;
     real *dw = dw_, *db = db_;
     const real *dy = dy_, *x = x_;
     for (int64_t o = 0; o < O; o++) {
@@ -54,8 +60,14 @@ static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *
     }
 }
 
+static size_t linear_scratch(const Device *d, int64_t R, int64_t I, int64_t O) {
+    (void)d, (void)R, (void)I, (void)O;
+    return 0;
+}
+
 void REF(fill_matmul)(Kernels *k) {
     k->linear_forward = linear_forward;
     k->linear_backward_input = linear_backward_input;
     k->linear_backward_weight = linear_backward_weight;
+    k->linear_scratch = linear_scratch;
 }
