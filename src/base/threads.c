@@ -35,3 +35,12 @@ int64_t process_peak_rss_bytes(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
 }
+
+int64_t system_free_bytes(void) {
+    FILE *f = fopen("/proc/meminfo", "re");
+    if (f == NULL) return 0;
+    long long kilobytes = 0;
+    int n = fscanf(f, "MemTotal: %*d kB MemFree: %*d kB MemAvailable: %lld", &kilobytes);
+    fclose(f);
+    return n == 1 ? (int64_t)kilobytes * 1024 : 0;
+}

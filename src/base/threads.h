@@ -9,5 +9,6 @@
 double clock_seconds(void);      /* never goes back */
 int64_t process_rss_bytes(void); /* resident set now, 0 when unknown */
 int64_t process_peak_rss_bytes(void);
+int64_t system_free_bytes(void); /* could be taken without swapping, 0 when unknown */
 
 #endif

@@ -21,6 +21,7 @@ typedef struct Line {
 } Line;
 
 typedef struct Profile {
+    Device *device;
     Line line[MAX_LINES]; /* of the repetition under way */
     int n;
     double begun;            /* the op under way */
@@ -78,6 +79,7 @@ static void add(Profile *p, const char *kind, const char *pass, const char *shap
 static void observe(void *user, const GraphOp *op, bool begins) {
     Profile *p = user;
     char shape[sizeof p->line->shape];
+    device_sync(p->device);
     if (begins) {
         p->begun = clock_seconds();
         return;
@@ -178,6 +180,7 @@ Status bench_kernels(const MaeOptions *o, MaeBenchKernels *out, Error *err) {
         goto done;
     }
     TRY(bench_work_new(o, &w, err));
+    p->device = w->device;
     graph_observe(w->graph, observe, p);
     TRY(bench_work_run(w, end_repetition, p, &peak, err));
     *out = (MaeBenchKernels){0};

@@ -162,8 +162,10 @@ static Status repeat(BenchWork *w, int64_t i, BenchTimes *t, Error *err) {
     double is_set = clock_seconds();
     if (w->step) TRY(step_micro_batch(w->step, &loss, err));
     if (w->session && session_run(w->session, w->pixels, w->batch)) session_features(w->session);
+    device_sync(w->device);
     double computed = clock_seconds();
     if (w->step) TRY(step_update(w->step, 1e-6, &loss, err));
+    device_sync(w->device);
     double end = clock_seconds();
     *t = w->step ? (BenchTimes){is_set - begun, computed - is_set, end - computed, end - begun}
                  : (BenchTimes){.compute = end - begun, .total = end - begun};

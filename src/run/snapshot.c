@@ -75,7 +75,7 @@ done:
 
 void snapshot_free(Snapshot *s) {
     if (!s) return;
-    mem_free_pages(s->copy, s->copy_bytes);
+    device_free_host(s->run.model->device, s->copy, s->copy_bytes);
     for (int i = 0; i < N_FILES; i++) tensor_list_free(&s->list[i]);
     arena_free(s->arena);
     mem_free(s);
@@ -95,7 +95,7 @@ size_t snapshot_bytes_planned(const Params *p, size_t moment_bytes, bool average
 bool snapshot_reserve(Snapshot *s) {
     size_t bytes = snapshot_bytes(s);
     if (s->copy) return true;
-    s->copy = mem_alloc_pages(bytes);
+    s->copy = device_alloc_host(s->run.model->device, bytes);
     if (!s->copy) return false;
     s->copy_bytes = bytes;
     tensor_list_use(&s->list[WEIGHTS], s->copy);

@@ -543,6 +543,10 @@ START_TEST(device_memory_and_peak) {
         for (size_t i = 0; i < bytes; i++) sum += p[i];
         ck_assert_uint_eq(sum, 0);
         device_free(d, p, bytes);
+        p = device_alloc_host(d, bytes);
+        memset(p, 1, bytes);
+        device_free_host(d, p, bytes);
+        ck_assert_uint_gt(device_bytes_free(d), bytes);
         double peak = device_peak_gflops(d, 0.002, 1);
         ck_assert_msg(peak > 0 && peak < 1e6, "%s: peak %g", *isa, peak);
         device_close(d);
