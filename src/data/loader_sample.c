@@ -50,18 +50,18 @@ void loader_unreadable_images(const Loader *l, uint8_t *out) {
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-/* The crop of one sample, drawn when the size of its image is known. */
+/* The geometry of one sample, drawn when the size of its image is known. */
 typedef struct Draw {
     const Loader *loader;
     uint64_t epoch, index;
-    bool flip;
+    Geometry geometry;
 } Draw;
 
-static Box draw_crop(void *user, int64_t width, int64_t height) {
+static Box draw_box(void *user, int64_t width, int64_t height) {
     Draw *d = user;
     const LoaderOptions *o = &d->loader->options;
-    Rng rng = rng_make(o->seed, RNG_CROP, d->epoch, d->index);
-    return augment_draw(&o->augment, width, height, &rng, &d->flip);
+    d->geometry = augment_draw(&o->augment, width, height, o->seed, d->epoch, d->index);
+    return d->geometry.box;
 }
 
 /* The image at a place of the epoch's order, or the next readable one after it; which sample that
@@ -118,7 +118,7 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     Error why = {0};
     Draw draw = {.loader = l, .epoch = (uint64_t)slot->epoch};
     ImageCrop crop = {
-        .choose = draw_crop, .user = &draw, .min_width = a->width, .min_height = a->height};
+        .choose = draw_box, .user = &draw, .min_width = a->width, .min_height = a->height};
     bool crops = augment_crops(a);
     bool leave_out = l->options.leave_out && !l->options.strict;
     Status status = (leave_out ? fetch_if_readable : fetch_readable)(
@@ -128,12 +128,9 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     if (!sample.image.pixels) return MAE_OK;
     uint64_t seed = l->options.seed;
     uint8_t *pixels = slot->pixels + (size_t)item * l->sample_bytes;
-    if (crops)
-        status = augment_apply_crop(a, &sample.image, crop.box, draw.flip, seed, draw.epoch,
-                                    draw.index, pixels, scratch, &why);
-    else
-        status =
-            augment_apply(a, &sample.image, seed, draw.epoch, draw.index, pixels, scratch, &why);
+    if (!crops) crop.box = draw_box(&draw, sample.image.width, sample.image.height);
+    status = augment_apply_drawn(a, &sample.image, &draw.geometry, crop.box, seed, draw.epoch,
+                                 draw.index, pixels, scratch, &why);
     if (status == MAE_OK && slot->images)
         augment_normalize(a, pixels, sample.image.channels, l->mean, l->std, seed, draw.epoch,
                           draw.index, slot->images + (size_t)item * l->sample_bytes);

@@ -1,5 +1,6 @@
 /* Crop arithmetic, resized crops, evaluation crops and colour changes against golden files, exact;
  * properties of the draws: inside the image, uniform flips, the same numbers for the same key. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,16 +244,58 @@ START_TEST(draws_stay_inside) {
         int64_t w = sizes[i % 5][0], h = sizes[i % 5][1];
         static const AugmentKind kinds[] = {AUGMENT_CROP_FIXED, AUGMENT_CROP, AUGMENT_CROP_ONCE};
         Augment a = make_augment(kinds[i % 3], 32);
-        bool flip;
-        Rng rng = rng_make(9, RNG_CROP, 0, i);
-        Box b = augment_draw(&a, w, h, &rng, &flip);
+        Geometry g = augment_draw(&a, w, h, 9, 0, i);
         if (a.kind == AUGMENT_CROP_FIXED) augment_resized_size(&a, w, h, &w, &h);
-        ck_assert(b.left >= 0 && b.top >= 0 && b.width > 0 && b.height > 0);
-        ck_assert(b.left + b.width <= w && b.top + b.height <= h);
-        n_flips += flip;
+        ck_assert(g.whole_width == w && g.whole_height == h);
+        ck_assert(g.box.left >= 0 && g.box.top >= 0 && g.box.width > 0 && g.box.height > 0);
+        ck_assert(g.box.left + g.box.width <= w && g.box.top + g.box.height <= h);
+        n_flips += g.flip;
     }
     ck_assert_int_gt(n_flips, 2300); /* 2500 +- 35 */
     ck_assert_int_lt(n_flips, 2700);
+}
+END_TEST
+
+/* Left of a place the image is black, right of it white, and so above and below another one. The
+ * edge must lie where the geometry says. 0.6: half a pixel, and what clipping the overshoot of the
+ * cubic kernel takes. */
+static void check_edge(const Augment *a, const Image *in, int64_t x, int64_t y, uint64_t index) {
+    enum { S = 48 };
+    uint8_t dst[S * S * 3];
+    ResampleScratch scratch = {0};
+    Geometry g = augment_draw(a, in->width, in->height, 5, 1, index);
+    double at_x = (double)x, at_y = (double)y, white_x = 0, white_y = 0;
+    ck_assert_int_eq(augment_apply(a, in, 5, 1, index, dst, &scratch, NULL), MAE_OK);
+    geometry_map(&g, &at_x, &at_y);
+    for (int i = 0; i < S; i++) {
+        white_x += dst[(S / 2 * S + i) * 3] / 255.0;
+        white_y += dst[(i * S + S / 2) * 3 + 1] / 255.0;
+    }
+    double want_x = g.flip ? fmin(fmax(at_x, 0), S) : S - fmin(fmax(at_x, 0), S);
+    ck_assert_double_eq_tol(white_x, want_x, 0.6);
+    ck_assert_double_eq_tol(white_y, S - fmin(fmax(at_y, 0), S), 0.6);
+    resample_scratch_free(&scratch);
+}
+
+START_TEST(pixels_go_where_the_geometry_says) {
+    static const AugmentKind kinds[] = {AUGMENT_EVAL, AUGMENT_NONE, AUGMENT_CROP_FIXED,
+                                        AUGMENT_CROP, AUGMENT_CROP_ONCE};
+    static const int64_t sizes[][2] = {{97, 61}, {61, 97}, {300, 60}};
+    for (size_t s = 0; s < 3; s++) {
+        Image in;
+        int64_t w = sizes[s][0], h = sizes[s][1], x = w * 2 / 5, y = h * 3 / 5;
+        ck_assert_int_eq(image_new(&in, w, h, 3, NULL), MAE_OK);
+        for (int64_t i = 0; i < w * h; i++) {
+            in.pixels[3 * i] = i % w < x ? 0 : 255;
+            in.pixels[3 * i + 1] = i / w < y ? 0 : 255;
+        }
+        for (size_t k = 0; k < 5; k++)
+            for (uint64_t i = 0; i < 40; i++) {
+                Augment a = make_augment(kinds[k], 48);
+                check_edge(&a, &in, x, y, i);
+            }
+        image_free(&in);
+    }
 }
 END_TEST
 
@@ -348,6 +391,7 @@ Suite *suite_augment(void) {
     tcase_add_test(c, colour_golden);
     tcase_add_test(c, flip_mirrors);
     tcase_add_test(c, draws_stay_inside);
+    tcase_add_test(c, pixels_go_where_the_geometry_says);
     tcase_add_test(c, same_key_same_pixels);
     tcase_add_test(c, jitter_is_a_flag);
     tcase_add_test(c, randaugment_comes_last);

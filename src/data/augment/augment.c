@@ -60,62 +60,70 @@ void augment_resized_size(const Augment *a, int64_t width, int64_t height, int64
     *out_height = width <= height ? shorter * height / width : shorter;
 }
 
+/* --- drawing ---------------------------------------------------------------------------------- */
+
+/* Somewhere inside. */
+static void draw_place(Geometry *g, Rng *rng) {
+    g->box.top = rng_below(rng, g->whole_height - g->box.height + 1);
+    g->box.left = rng_below(rng, g->whole_width - g->box.width + 1);
+}
+
 /* Always draws all tries, so that the place of the later numbers in the stream is fixed. */
-static Box draw_crop(const Augment *a, int64_t width, int64_t height, Rng *rng) {
+static void draw_crop(const Augment *a, Geometry *g, Rng *rng) {
     double draws[CROP_TRIES][2];
     for (int i = 0; i < CROP_TRIES; i++) {
         draws[i][0] = rng_range(rng, a->min_scale, a->max_scale);
         draws[i][1] = rng_range(rng, log(a->min_ratio), log(a->max_ratio));
     }
-    bool fallback;
-    Box box = augment_crop_size(width, height, (const double(*)[2])draws, CROP_TRIES, a->min_ratio,
-                                a->max_ratio, &fallback);
-    if (fallback) return box;
-    box.top = rng_below(rng, height - box.height + 1);
-    box.left = rng_below(rng, width - box.width + 1);
-    return box;
+    g->box = augment_crop_size(g->in_width, g->in_height, (const double(*)[2])draws, CROP_TRIES,
+                               a->min_ratio, a->max_ratio, &g->fallback);
+    if (!g->fallback) draw_place(g, rng);
 }
 
-static Box draw_once(const Augment *a, int64_t width, int64_t height, Rng *rng) {
+static void draw_once(const Augment *a, Geometry *g, Rng *rng) {
     double draw[2];
     draw[0] = rng_range(rng, a->min_scale, a->max_scale);
     draw[1] = rng_range(rng, log(a->min_ratio), log(a->max_ratio));
-    Box box = augment_crop_once_size(width, height, draw);
-    box.top = rng_below(rng, height - box.height + 1);
-    box.left = rng_below(rng, width - box.width + 1);
-    return box;
+    g->box = augment_crop_once_size(g->in_width, g->in_height, draw);
+    draw_place(g, rng);
 }
 
-static Box draw_fixed(const Augment *a, int64_t width, int64_t height, Rng *rng) {
-    int64_t w, h;
-    augment_resized_size(a, width, height, &w, &h);
-    Box box = {0, 0, a->width, a->height};
-    box.top = rng_below(rng, h - a->height + 1);
-    box.left = rng_below(rng, w - a->width + 1);
-    return box;
+/* The box has the size of the output. */
+static void resize_whole(const Augment *a, Geometry *g) {
+    augment_resized_size(a, g->in_width, g->in_height, &g->whole_width, &g->whole_height);
+    g->box =
+        (Box){round_half_even((double)(g->whole_width - a->width) / 2.0),
+              round_half_even((double)(g->whole_height - a->height) / 2.0), a->width, a->height};
 }
 
-static Box centre_box(const Augment *a, int64_t width, int64_t height) {
-    int64_t w, h;
-    augment_resized_size(a, width, height, &w, &h);
-    return (Box){round_half_even((double)(w - a->width) / 2.0),
-                 round_half_even((double)(h - a->height) / 2.0), a->width, a->height};
-}
-
-Box augment_draw(const Augment *a, int64_t width, int64_t height, Rng *rng, bool *flip) {
-    Box box = {0, 0, width, height};
-    *flip = false;
+Geometry augment_draw(const Augment *a, int64_t width, int64_t height, uint64_t seed,
+                      uint64_t epoch, uint64_t index) {
+    Rng rng = rng_make(seed, RNG_CROP, epoch, index);
+    Geometry g = {width, height, width, height, {0, 0, width, height}, a->width, a->height, 0, 0};
     switch (a->kind) {
-    case AUGMENT_NONE: return box;
-    case AUGMENT_EVAL: return centre_box(a, width, height);
-    case AUGMENT_CROP_FIXED: box = draw_fixed(a, width, height, rng); break;
+    case AUGMENT_NONE: return g;
+    case AUGMENT_EVAL: resize_whole(a, &g); return g;
+    case AUGMENT_CROP_FIXED:
+        resize_whole(a, &g);
+        draw_place(&g, &rng);
+        break;
     case AUGMENT_CROP:
-    case AUGMENT_CROP_JITTER: box = draw_crop(a, width, height, rng); break;
-    case AUGMENT_CROP_ONCE: box = draw_once(a, width, height, rng); break;
+    case AUGMENT_CROP_JITTER: draw_crop(a, &g, &rng); break;
+    case AUGMENT_CROP_ONCE: draw_once(a, &g, &rng); break;
     }
-    *flip = rng_uniform(rng) < a->flip;
-    return box;
+    g.flip = rng_uniform(&rng) < a->flip;
+    return g;
 }
+
+void geometry_map(const Geometry *g, double *x, double *y) {
+    *x = *x * (double)g->whole_width / (double)g->in_width - (double)g->box.left;
+    *y = *y * (double)g->whole_height / (double)g->in_height - (double)g->box.top;
+    *x *= (double)g->out_width / (double)g->box.width;
+    *y *= (double)g->out_height / (double)g->box.height;
+    if (g->flip) *x = (double)g->out_width - *x;
+}
+
+/* --- applying --------------------------------------------------------------------------------- */
 
 static inline void flip_row(uint8_t *row, int64_t width, int64_t channels) {
     uint8_t *left = row, *right = row + (width - 1) * channels;
@@ -187,27 +195,26 @@ done:
     return status;
 }
 
-Status augment_apply_crop(const Augment *a, const Image *in, Box box, bool flip, uint64_t seed,
-                          uint64_t epoch, uint64_t index, uint8_t *dst, ResampleScratch *scratch,
-                          Error *err) {
+Status augment_apply_drawn(const Augment *a, const Image *in, const Geometry *g, Box box,
+                           uint64_t seed, uint64_t epoch, uint64_t index, uint8_t *dst,
+                           ResampleScratch *scratch, Error *err) {
+    Status status = MAE_OK;
+    Box whole = {0, 0, in->width, in->height};
     Image out = {.width = a->width, .height = a->height, .channels = in->channels, .pixels = dst};
-    Status status = resample_crop_into(in, box, a->width, a->height, dst, scratch, err);
-    return status == MAE_OK ? finish(a, &out, flip, seed, epoch, index, scratch, err) : status;
+    if (a->kind == AUGMENT_EVAL || a->kind == AUGMENT_CROP_FIXED)
+        TRY(resample_window_into(in, whole, g->whole_width, g->whole_height, box, dst, scratch,
+                                 err));
+    else
+        TRY(resample_crop_into(in, box, a->width, a->height, dst, scratch, err));
+    TRY(finish(a, &out, g->flip, seed, epoch, index, scratch, err));
+done:
+    return status;
 }
 
 Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
                      uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err) {
-    bool flip;
-    Rng rng = rng_make(seed, RNG_CROP, epoch, index);
-    Box box = augment_draw(a, in->width, in->height, &rng, &flip);
-    if (a->kind != AUGMENT_EVAL && a->kind != AUGMENT_CROP_FIXED)
-        return augment_apply_crop(a, in, box, flip, seed, epoch, index, dst, scratch, err);
-    Box whole = {0, 0, in->width, in->height};
-    Image out = {.width = a->width, .height = a->height, .channels = in->channels, .pixels = dst};
-    int64_t w, h;
-    augment_resized_size(a, in->width, in->height, &w, &h);
-    Status status = resample_window_into(in, whole, w, h, box, dst, scratch, err);
-    return status == MAE_OK ? finish(a, &out, flip, seed, epoch, index, scratch, err) : status;
+    Geometry g = augment_draw(a, in->width, in->height, seed, epoch, index);
+    return augment_apply_drawn(a, in, &g, g.box, seed, epoch, index, dst, scratch, err);
 }
 
 void augment_normalize(const Augment *a, const uint8_t *pixels, int64_t channels, const float *mean,

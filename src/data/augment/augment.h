@@ -32,6 +32,23 @@ typedef struct Augment {
     int severity;            /* 1..5, 0 = off */
 } Augment;
 
+/* Where the pixels of an image go. The whole is resized to whole_width x whole_height, which is its
+ * own size where the kind crops first. The box is cut out of that, resized to the output, and
+ * mirrored with flip. RandAugment and corruptions may move pixels after that; this is not in here.
+ */
+typedef struct Geometry {
+    int64_t in_width, in_height;
+    int64_t whole_width, whole_height;
+    Box box;
+    int64_t out_width, out_height;
+    bool flip;
+    bool fallback; /* no try of AUGMENT_CROP fitted, the box is the central one */
+} Geometry;
+
+/* Changes a point of the input to the place where it lies in the output, or outside. Pixel i covers
+ * i to i + 1. */
+void geometry_map(const Geometry *g, double *x, double *y);
+
 /* torchvision RandomResizedCrop.get_params: up to n_draws (area fraction, log aspect) pairs are
  * tried, then the central fallback. draws may be longer than used. Returns the box size with
  * left = top = 0 and *fallback, or the centred box when falling back. */
@@ -42,9 +59,9 @@ Box augment_crop_size(int64_t width, int64_t height, const double (*draws)[2], i
  * (area fraction, log aspect); left = top = 0. */
 Box augment_crop_once_size(int64_t width, int64_t height, const double draw[2]);
 
-/* Box and flip of one sample. The box is in pixels of the input, but for AUGMENT_EVAL and
- * AUGMENT_CROP_FIXED in pixels of the input resized to augment_resized_size. */
-Box augment_draw(const Augment *a, int64_t width, int64_t height, Rng *rng, bool *flip);
+/* The geometry of sample (seed, epoch, index), an image of width x height. */
+Geometry augment_draw(const Augment *a, int64_t width, int64_t height, uint64_t seed,
+                      uint64_t epoch, uint64_t index);
 
 /* Size of the whole input after "shorter side to int(S*256/224)", S the longer output side. */
 void augment_resized_size(const Augment *a, int64_t width, int64_t height, int64_t *out_width,
@@ -59,18 +76,18 @@ void augment_hue(Image *im, double factor); /* -0.5..0.5 */
  * once more. */
 void augment_sharpness(Image *im, double factor, const uint8_t *copy);
 
-/* Does the kind look only at the box that augment_draw gives, in pixels of the input? */
+/* Does the kind cut its box out of the input itself, and look at nothing else? */
 bool augment_crops(const Augment *a);
 
 /* Sample (seed, epoch, index) into dst[height*width*C]: crop, flip, jitter, RandAugment,
  * corruption. */
 Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
                      uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err);
-/* The same from the box and flip that augment_draw gave (augment_crops only), the box in pixels of
- * in, which may be a part of the input. */
-Status augment_apply_crop(const Augment *a, const Image *in, Box box, bool flip, uint64_t seed,
-                          uint64_t epoch, uint64_t index, uint8_t *dst, ResampleScratch *scratch,
-                          Error *err);
+/* The same from the geometry that augment_draw gave; box: its box in pixels of in, which may be a
+ * part of the input where the kind crops. */
+Status augment_apply_drawn(const Augment *a, const Image *in, const Geometry *g, Box box,
+                           uint64_t seed, uint64_t epoch, uint64_t index, uint8_t *dst,
+                           ResampleScratch *scratch, Error *err);
 
 /* The rest of the pipeline, dst[C,height,width] from pixels[height,width,C]: (pixel / 255 - mean) /
  * std in float32, the same bits as the kernel image_normalize, then erasing. */
