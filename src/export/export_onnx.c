@@ -1,226 +1,112 @@
-/* See export_onnx.h. Follows model/autoencoder.c and model/classifier.c from top to bottom. What
- * differs: all patches are embedded, and the kept ones picked afterwards, since a convolution
- * embeds a whole image. */
+/* See export_onnx.h. The graph of the model is built by what runs it, and written op by op
+ * (onnx_ops.c); here are its inputs and outputs, and what else the file says. */
 #include "export/export_onnx.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "checkpoint/checkpoint_meta.h"
-#include "export/onnx_layers.h"
+#include "export/onnx_graph.h"
+#include "model/autoencoder.h"
+#include "model/classifier.h"
 
-#define BATCH_NORM_EPS 1e-6 /* of a probe, as in model/classifier.c */
-#define VARIANCE_EPS 1e-6   /* of norm-pix */
 #define EXTERNAL_FROM 1900000000
 
 static const char *const KINDS[] = {"encoder", "classifier", "reconstruction"};
 
-/* --- encoder ---------------------------------------------------------------------------------- */
+typedef struct Export {
+    OnnxGraph nodes;
+    Vit *vit;
+    Graph *graph;
+    const OnnxOptions *options;
+    int64_t batch, n_keep; /* images that the graph is built for; K */
+} Export;
 
-/* The embedded patches [B,P,D], without positions. */
-static const char *patches(OnnxGraph *g) {
-    const ModelConfig *c = &g->vit->config;
-    int64_t p = c->patch, P = model_patches(c), D = c->embed_dim;
-    const char *w = onnx_weight(g, "patch_embed.proj.weight");
-    const char *b = onnx_weight(g, "patch_embed.proj.bias");
-    const char *x =
-        onnx_op(g, "Conv", "patch_embed.proj", NAMES("pixel_values", w, b),
-                ATTRIBUTES(ATTRIBUTE_INTS("kernel_shape", p, p), ATTRIBUTE_INTS("strides", p, p)));
-    x = onnx_op(g, "Reshape", "patch_embed.flat", NAMES(x, ONNX_INTEGERS(g, 0, D, P)), NULL);
-    return onnx_op(g, "Transpose", "patch_embed", NAMES(x),
-                   ATTRIBUTES(ATTRIBUTE_INTS("perm", 0, 2, 1)));
+/* --- graphs ----------------------------------------------------------------------------------- */
+
+static Shape file_shape(const Export *e, Shape s) {
+    if (e->options->batch == 0) s.dim[0] = ONNX_BATCH;
+    return s;
 }
 
-/* The cls token in front, positions on all: [B,1+P,D]. */
-static const char *tokens(OnnxGraph *g, const char *x) {
-    const char *cls = onnx_expand(g, "cls_token", 1, g->vit->config.embed_dim);
-    x = onnx_op(g, "Concat", "tokens.in_order", NAMES(cls, x),
-                ATTRIBUTES(ATTRIBUTE_INT("axis", 1)));
-    return onnx_op(g, "Add", "tokens", NAMES(x, onnx_weight(g, "pos_embed")), NULL);
+static void bind_images(Export *e, const Value *images) {
+    onnx_input(e->nodes.model, "pixel_values", DTYPE_F32, file_shape(e, images->shape));
+    onnx_bind(&e->nodes, images, "pixel_values");
 }
 
-/* Tokens of the whole image after the blocks. */
-static const char *encode(OnnxGraph *g) {
-    const ModelConfig *c = &g->vit->config;
-    return onnx_blocks(g, "blocks", c->depth, tokens(g, patches(g)), 1 + model_patches(c),
-                       c->embed_dim, c->heads);
+static void bind_output(Export *e, const Value *v, const char *name) {
+    onnx_output(e->nodes.model, name, DTYPE_F32, file_shape(e, v->shape));
+    onnx_bind(&e->nodes, v, name);
 }
 
-static const char *mean_of_patches(OnnxGraph *g, const char *x, const char *result) {
-    const char *cls, *rest;
-    onnx_split_tokens(g, "mean", x, 1, model_patches(&g->vit->config), &cls, &rest);
-    return onnx_op_as(g, "ReduceMean", "mean", result, NAMES(rest),
-                      ATTRIBUTES(ATTRIBUTE_INTS("axes", 1), ATTRIBUTE_INT("keepdims", 0)));
+static Status encoder(Export *e, Error *err) {
+    const ModelConfig *c = &e->vit->config;
+    bool classifies = c->head != HEAD_NONE, norm_last = classifies && c->pool == POOL_MEAN;
+    e->graph = graph_new(e->vit->device, e->vit->params);
+    if (!e->graph) return fail(err, MAE_MEMORY, "no memory for a graph");
+    Layers l = {.model = e->vit, .graph = e->graph};
+    EncoderGraph x = encoder_build(&l, e->batch, true, c->depth);
+    Value *tokens = norm_last ? x.tokens : layer_norm(&l, "", "norm", x.tokens);
+    Value *pooled = encoder_pool(e->graph, classifies ? c->pool : POOL_MEAN, tokens);
+    if (norm_last) pooled = layer_norm(&l, "", "fc_norm", pooled);
+    bind_images(e, x.images);
+    onnx_bind(&e->nodes, x.ids, ONNX_IN_ORDER);
+    bind_output(e, tokens, "last_hidden_state");
+    bind_output(e, pooled, "pooled");
+    return MAE_OK;
 }
 
-static const char *cls_of(OnnxGraph *g, const char *x, const char *result) {
-    int64_t zero = 0;
-    onnx_constant(g->model, "integer_0", DTYPE_I64, (Shape){0}, &zero);
-    return onnx_op_as(g, "Gather", "cls", result, NAMES(x, "integer_0"),
-                      ATTRIBUTES(ATTRIBUTE_INT("axis", 1)));
+static Status classifier(Export *e, Error *err) {
+    ClassifierGraph x;
+    ClassifierOptions o = {.batch = e->batch, .float_images = true};
+    Status status = classifier_graph(e->vit, o, &x, err);
+    e->graph = x.graph;
+    if (status != MAE_OK) return status;
+    bind_images(e, x.encoder.images);
+    onnx_bind(&e->nodes, x.encoder.ids, ONNX_IN_ORDER);
+    bind_output(e, x.logits, "logits");
+    return MAE_OK;
 }
-
-static void encoder_graph(OnnxGraph *g) {
-    const ModelConfig *c = &g->vit->config;
-    const char *x = encode(g);
-    if (c->head != HEAD_NONE && c->pool == POOL_MEAN) {
-        onnx_op(g, "Identity", "last_hidden_state", NAMES(x), NULL);
-        onnx_layernorm(g, "fc_norm", mean_of_patches(g, x, "mean"), "pooled");
-        return;
-    }
-    x = onnx_layernorm(g, "norm", x, "last_hidden_state");
-    if (c->head == HEAD_NONE)
-        mean_of_patches(g, x, "pooled");
-    else
-        cls_of(g, x, "pooled");
-}
-
-/* --- classifier ------------------------------------------------------------------------------- */
-
-/* Batch normalisation by the running statistics, without weights. */
-static const char *probe_norm(OnnxGraph *g, const char *x) {
-    const char *mean = onnx_statistics(g, "head.0.running_mean");
-    const char *var = onnx_statistics(g, "head.0.running_var");
-    x = onnx_op(g, "Sub", "head.0.centred", NAMES(x, mean), NULL);
-    var = onnx_op(g, "Add", "head.0.variance", NAMES(var, onnx_number(g, BATCH_NORM_EPS)), NULL);
-    var = onnx_op(g, "Sqrt", "head.0.deviation", NAMES(var), NULL);
-    return onnx_op(g, "Div", "head.0", NAMES(x, var), NULL);
-}
-
-static void classifier_nodes(OnnxGraph *g) {
-    const ModelConfig *c = &g->vit->config;
-    const char *x = encode(g);
-    if (c->pool == POOL_CLS)
-        x = onnx_layernorm(g, "norm", cls_of(g, x, "cls"), NULL);
-    else
-        x = onnx_layernorm(g, "fc_norm", mean_of_patches(g, x, "mean"), NULL);
-    if (c->head == HEAD_PROBE)
-        onnx_linear(g, "head.1", probe_norm(g, x), "logits");
-    else
-        onnx_linear(g, "head", x, "logits");
-}
-
-/* --- reconstruction --------------------------------------------------------------------------- */
 
 /* Places of x[B,P] in ascending order; equal ones keep their order, as the operator says. */
-static const char *order(OnnxGraph *g, const char *name, const char *x) {
-    const char *count = ONNX_INTEGERS(g, model_patches(&g->vit->config));
-    onnx_node(g->model, "TopK", name, NAMES(x, count), NAMES(onnx_name(g, name, ".sorted"), name),
+static void order(OnnxGraph *g, const char *name, const char *x, int64_t P) {
+    onnx_node(g->model, "TopK", name, NAMES(x, ONNX_INTEGERS(g, P)),
+              NAMES(onnx_name(g, name, ".sorted"), name),
               ATTRIBUTES(ATTRIBUTE_INT("axis", 1), ATTRIBUTE_INT("largest", 0),
                          ATTRIBUTE_INT("sorted", 1)));
-    return name;
 }
 
-/* ids_keep[B,K] of the noise, ids_restore[B,P], the output mask. */
-static void masks(OnnxGraph *g, int64_t K) {
-    const char *shuffle = order(g, "ids_shuffle", "noise");
-    const char *restore = order(g, "ids_restore", shuffle); /* the inverse of a permutation */
-    onnx_op(g, "Slice", "ids_keep",
-            NAMES(shuffle, ONNX_INTEGERS(g, 0), ONNX_INTEGERS(g, K), ONNX_INTEGERS(g, 1)), NULL);
-    onnx_op(g, "GreaterOrEqual", "removed", NAMES(restore, ONNX_INTEGERS(g, K)), NULL);
-    onnx_op(g, "Cast", "mask", NAMES("removed"),
+/* What autoencoder_set_masks uploads for a run is made of the noise here, in the file: the patches
+ * that are kept, where each lies among (kept, removed), the mask. */
+static void bind_mask(Export *e, const AutoencoderGraph *x) {
+    OnnxGraph *g = &e->nodes;
+    int64_t P = x->mask->shape.dim[1];
+    const char *from = ONNX_INTEGERS(g, 0), *K = ONNX_INTEGERS(g, x->n_keep);
+    onnx_input(g->model, "noise", DTYPE_F32, file_shape(e, x->mask->shape));
+    order(g, "ids_shuffle", "noise", P);
+    order(g, "ids_restore", "ids_shuffle", P); /* the inverse of a permutation */
+    onnx_op(g, "Slice", "ids_keep", "", NAMES("ids_shuffle", from, K, ONNX_INTEGERS(g, 1)), NULL);
+    onnx_op(g, "GreaterOrEqual", "removed", "", NAMES("ids_restore", K), NULL);
+    onnx_op(g, "Cast", "mask", "", NAMES("removed"),
             ATTRIBUTES(ATTRIBUTE_INT("to", onnx_dtype(DTYPE_F32))));
+    onnx_bind(g, x->ids_keep, "ids_keep");
+    onnx_bind(g, x->ids_restore, "ids_restore");
+    onnx_bind(g, x->ids_pred, ONNX_IN_ORDER);
 }
 
-static const char *concat_tokens(OnnxGraph *g, const char *name, const char *a, const char *b) {
-    return onnx_op(g, "Concat", name, NAMES(a, b), ATTRIBUTES(ATTRIBUTE_INT("axis", 1)));
-}
-
-/* The cls and the kept tokens after the blocks. */
-static const char *encode_kept(OnnxGraph *g, int64_t K) {
-    const ModelConfig *c = &g->vit->config;
-    const char *cls, *rest;
-    onnx_split_tokens(g, "tokens", tokens(g, patches(g)), 1, model_patches(c), &cls, &rest);
-    const char *kept = onnx_gather_tokens(g, "tokens.kept", rest, "ids_keep");
-    return onnx_blocks(g, "blocks", c->depth, concat_tokens(g, "tokens.visible", cls, kept), 1 + K,
-                       c->embed_dim, c->heads);
-}
-
-/* The same of an encoder that sees mask tokens: of all tokens, in raster order. */
-static const char *encode_masked(OnnxGraph *g) {
-    const ModelConfig *c = &g->vit->config;
-    const char *removed =
-        onnx_op(g, "Unsqueeze", "removed.tokens", NAMES("removed", ONNX_INTEGERS(g, 2)), NULL);
-    const char *token = onnx_weight(g, "encoder_mask_token");
-    const char *x =
-        onnx_op(g, "Where", "patch_embed.masked", NAMES(removed, token, patches(g)), NULL);
-    return onnx_blocks(g, "blocks", c->depth, tokens(g, x), 1 + model_patches(c), c->embed_dim,
-                       c->heads);
-}
-
-/* Mask tokens behind the kept ones, then all in raster order. */
-static const char *restore(OnnxGraph *g, const char *x, int64_t K) {
-    const ModelConfig *c = &g->vit->config;
-    const char *cls, *kept;
-    onnx_split_tokens(g, "decoder_embed", x, 1, K, &cls, &kept);
-    const char *token = onnx_expand(g, "mask_token", model_patches(c) - K, c->decoder_embed_dim);
-    x = concat_tokens(g, "decoder_tokens.shuffled", kept, token);
-    x = onnx_gather_tokens(g, "decoder_tokens.patches", x, "ids_restore");
-    return concat_tokens(g, "decoder_tokens.in_order", cls, x);
-}
-
-static void decode(OnnxGraph *g, const char *latent, int64_t K) {
-    const ModelConfig *c = &g->vit->config;
-    int64_t P = model_patches(c);
-    const char *cls, *x = onnx_linear(g, "decoder_embed", latent, NULL);
-    if (!c->mask_token_in_encoder) x = restore(g, x, K);
-    x = onnx_op(g, "Add", "decoder_tokens", NAMES(x, onnx_weight(g, "decoder_pos_embed")), NULL);
-    x = onnx_blocks(g, "decoder_blocks", c->decoder_depth, x, 1 + P, c->decoder_embed_dim,
-                    c->decoder_heads);
-    x = onnx_layernorm(g, "decoder_norm", x, NULL);
-    onnx_split_tokens(g, "decoder_norm", x, 1, P, &cls, &x);
-    onnx_linear(g, "decoder_pred", x, "pred");
-}
-
-static const char *mean_of_values(OnnxGraph *g, const char *name, const char *x, bool keep) {
-    return onnx_op(g, "ReduceMean", name, NAMES(x),
-                   ATTRIBUTES(ATTRIBUTE_INTS("axes", -1), ATTRIBUTE_INT("keepdims", keep)));
-}
-
-/* Each patch minus its mean, over the root of its unbiased variance. */
-static const char *normalize(OnnxGraph *g, const char *x) {
-    double n = (double)model_patch_values(&g->vit->config);
-    const char *mean = mean_of_values(g, "target.mean", x, true);
-    x = onnx_op(g, "Sub", "target.centred", NAMES(x, mean), NULL);
-    const char *s = onnx_op(g, "Mul", "target.squares", NAMES(x, x), NULL);
-    s = mean_of_values(g, "target.biased", s, true);
-    s = onnx_op(g, "Mul", "target.variance", NAMES(s, onnx_number(g, n / (n - 1))), NULL);
-    s = onnx_op(g, "Add", "target.stable", NAMES(s, onnx_number(g, VARIANCE_EPS)), NULL);
-    s = onnx_op(g, "Sqrt", "target.deviation", NAMES(s), NULL);
-    return onnx_op(g, "Div", "target", NAMES(x, s), NULL);
-}
-
-/* The pixels of every patch [B,P,p*p*C], values in order (row, column, channel). */
-static const char *patch_pixels(OnnxGraph *g) {
-    const ModelConfig *c = &g->vit->config;
-    int64_t p = c->patch, rows = model_grid_height(c), columns = model_grid_width(c);
-    const char *cut = ONNX_INTEGERS(g, 0, c->channels, rows, p, columns, p);
-    const char *flat = ONNX_INTEGERS(g, 0, rows * columns, p * p * c->channels);
-    const char *x = onnx_op(g, "Reshape", "pixels.cut", NAMES("pixel_values", cut), NULL);
-    x = onnx_op(g, "Transpose", "pixels.by_patch", NAMES(x),
-                ATTRIBUTES(ATTRIBUTE_INTS("perm", 0, 2, 4, 3, 5, 1)));
-    return onnx_op(g, "Reshape", "pixels", NAMES(x, flat), NULL);
-}
-
-static void loss(OnnxGraph *g) {
-    const OnnxAttribute *all = ATTRIBUTES(ATTRIBUTE_INT("keepdims", 0));
-    const char *target = patch_pixels(g);
-    if (g->vit->config.target == TARGET_NORM_PIX) target = normalize(g, target);
-    const char *x = onnx_op(g, "Sub", "loss.difference", NAMES("pred", target), NULL);
-    x = onnx_op(g, "Mul", "loss.squares", NAMES(x, x), NULL);
-    x = mean_of_values(g, "loss.per_patch", x, false);
-    x = onnx_op(g, "Mul", "loss.removed", NAMES(x, "mask"), NULL);
-    x = onnx_op(g, "ReduceSum", "loss.sum", NAMES(x), all);
-    const char *count = onnx_op(g, "ReduceSum", "loss.count", NAMES("mask"), all);
-    onnx_op(g, "Div", "loss", NAMES(x, count), NULL);
-}
-
-static void reconstruction_graph(OnnxGraph *g, int64_t K) {
-    const ModelConfig *c = &g->vit->config;
-    masks(g, K);
-    const char *x = c->mask_token_in_encoder ? encode_masked(g) : encode_kept(g, K);
-    decode(g, onnx_layernorm(g, "norm", x, NULL), K);
-    if (c->target != TARGET_PCA) loss(g);
+static Status reconstruction(Export *e, Error *err) {
+    AutoencoderGraph x;
+    Status status = autoencoder_graph(e->vit, FORWARD_FULL, e->batch, e->n_keep, true, &x, err);
+    e->graph = x.graph;
+    if (status != MAE_OK) return status;
+    bind_images(e, x.images);
+    bind_mask(e, &x);
+    bind_output(e, x.pred, "pred");
+    bind_output(e, x.mask, "mask");
+    if (e->vit->config.target == TARGET_PCA) return MAE_OK;
+    onnx_output(e->nodes.model, "loss", DTYPE_F32, (Shape){0});
+    onnx_bind(&e->nodes, x.loss, "loss");
+    return MAE_OK;
 }
 
 /* --- the file --------------------------------------------------------------------------------- */
@@ -250,77 +136,54 @@ static Status check(const Vit *v, const OnnxOptions *o, double ratio, Error *err
     return MAE_OK;
 }
 
-static void declare(OnnxGraph *g, const OnnxOptions *o) {
-    const ModelConfig *c = &g->vit->config;
-    OnnxModel *m = g->model;
-    int64_t B = o->batch ? o->batch : ONNX_BATCH, P = model_patches(c), D = c->embed_dim;
-    onnx_input(m, "pixel_values", DTYPE_F32,
-               SHAPE(B, c->channels, c->image_height, c->image_width));
-    if (o->kind == ONNX_ENCODER) {
-        onnx_output(m, "last_hidden_state", DTYPE_F32, SHAPE(B, 1 + P, D));
-        onnx_output(m, "pooled", DTYPE_F32, SHAPE(B, D));
-    } else if (o->kind == ONNX_CLASSIFIER) {
-        onnx_output(m, "logits", DTYPE_F32, SHAPE(B, c->classes));
-    } else {
-        onnx_input(m, "noise", DTYPE_F32, SHAPE(B, P));
-        onnx_output(m, "pred", DTYPE_F32, SHAPE(B, P, model_prediction_values(c)));
-        onnx_output(m, "mask", DTYPE_F32, SHAPE(B, P));
-        if (c->target != TARGET_PCA) onnx_output(m, "loss", DTYPE_F32, (Shape){0});
-    }
-}
-
 /* What the checkpoint says, and what this file is. */
-static void describe(OnnxGraph *g, const CheckpointNotes *notes, const OnnxOptions *o, int64_t K) {
+static void describe(Export *e, const CheckpointNotes *notes) {
+    OnnxGraph *g = &e->nodes;
     Meta meta = {.arena = g->arena, .ok = true};
-    meta_put_model(&meta, &g->vit->config, notes);
+    meta_put_model(&meta, &e->vit->config, notes);
     g->failed |= !meta.ok;
     for (size_t i = 0; meta.ok && i < meta.n; i++)
         onnx_metadata(g->model, meta.entry[i].key, meta.entry[i].value);
-    onnx_metadata(g->model, "onnx_kind", KINDS[o->kind]);
-    onnx_metadata(g->model, "onnx_weights", dtype_name(o->dtype));
-    if (o->kind != ONNX_RECONSTRUCTION) return;
+    onnx_metadata(g->model, "onnx_kind", KINDS[e->options->kind]);
+    onnx_metadata(g->model, "onnx_weights", dtype_name(e->options->dtype));
+    if (e->options->kind != ONNX_RECONSTRUCTION) return;
     char number[24];
-    snprintf(number, sizeof number, "%" PRId64, K);
+    snprintf(number, sizeof number, "%" PRId64, e->n_keep);
     onnx_metadata(g->model, "onnx_kept_patches", number);
 }
 
-static void build(OnnxGraph *g, const OnnxOptions *o, int64_t K) {
-    declare(g, o);
-    if (o->kind == ONNX_ENCODER) encoder_graph(g);
-    if (o->kind == ONNX_CLASSIFIER) classifier_nodes(g);
-    if (o->kind == ONNX_RECONSTRUCTION) reconstruction_graph(g, K);
-}
-
-static int64_t largest_parameter(const Vit *v) {
+static Status take_memory(OnnxGraph *g, OnnxKind kind, Error *err) {
     int64_t largest = 0;
-    for (int64_t i = 0; i < params_count(v->params); i++)
-        if (params_at(v->params, i)->numel > largest) largest = params_at(v->params, i)->numel;
-    return largest;
+    for (int64_t i = 0; i < params_count(g->params); i++)
+        if (params_at(g->params, i)->numel > largest) largest = params_at(g->params, i)->numel;
+    g->arena = arena_new();
+    g->model = onnx_new("mae.c", KINDS[kind]);
+    g->host = mem_alloc_array((size_t)largest, sizeof *g->host);
+    if (g->arena && g->model && g->host) return MAE_OK;
+    return fail(err, MAE_MEMORY, "no memory to write a model as ONNX");
 }
 
-Status export_onnx(const Vit *v, const CheckpointNotes *notes, const OnnxOptions *o,
-                   const char *path, Error *err) {
+Status export_onnx(Vit *v, const CheckpointNotes *notes, const OnnxOptions *o, const char *path,
+                   Error *err) {
+    static Status (*const build[])(Export *, Error *) = {encoder, classifier, reconstruction};
     double ratio = o->mask_ratio > 0 ? o->mask_ratio : notes->mask_ratio;
-    int64_t K = mask_keep_count(model_patches(&v->config), ratio);
     Status status = MAE_OK;
-    OnnxGraph g = {.vit = v, .weights = o->dtype};
+    Export e = {.nodes = {.params = v->params, .weights = o->dtype},
+                .vit = v,
+                .options = o,
+                .batch = o->batch ? o->batch : 1,
+                .n_keep = mask_keep_count(model_patches(&v->config), ratio)};
     TRY(check(v, o, ratio, err));
-    g.arena = arena_new();
-    g.model = onnx_new("mae.c", KINDS[o->kind]);
-    g.host = mem_alloc_array((size_t)largest_parameter(v), sizeof *g.host);
-    g.failed = !g.arena || !g.model || !g.host;
-    if (!g.failed) {
-        describe(&g, notes, o, K);
-        build(&g, o, K);
-    }
-    if (g.failed) {
-        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
-        goto done;
-    }
-    TRY(onnx_write(g.model, path, o->external_from ? o->external_from : EXTERNAL_FROM, err));
+    TRY(take_memory(&e.nodes, o->kind, err));
+    describe(&e, notes);
+    TRY(build[o->kind](&e, err));
+    TRY(onnx_ops(&e.nodes, e.graph, err));
+    TRY(onnx_write(e.nodes.model, path, o->external_from ? o->external_from : EXTERNAL_FROM,
+                   &e.nodes, err));
 done:
-    onnx_free(g.model);
-    mem_free(g.host);
-    arena_free(g.arena);
+    graph_free(e.graph);
+    onnx_free(e.nodes.model);
+    mem_free(e.nodes.host);
+    arena_free(e.nodes.arena);
     return status;
 }

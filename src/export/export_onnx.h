@@ -32,7 +32,7 @@ typedef struct OnnxOptions {
 /* Writes PATH (and PATH.data), replacing what is there. The same model and options give the same
  * bytes. UNSUPPORTED: the model lacks the head or the decoder, or a weight does not fit into F16.
  * USAGE: options that are none. IO, MEMORY. */
-Status export_onnx(const Vit *v, const CheckpointNotes *notes, const OnnxOptions *o,
-                   const char *path, Error *err);
+Status export_onnx(Vit *v, const CheckpointNotes *notes, const OnnxOptions *o, const char *path,
+                   Error *err);
 
 #endif

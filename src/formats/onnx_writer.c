@@ -77,9 +77,8 @@ typedef struct Tensor {
     DType dtype;
     Shape shape;
     size_t bytes;
-    OnnxFill fill; /* NULL: the values are data */
-    void *user;
-    const void *data;
+    OnnxFill fill;      /* NULL: the values are the source */
+    const void *source; /* of the values, for fill */
     bool external;
     uint64_t offset; /* in the second file */
 } Tensor;
@@ -171,7 +170,7 @@ void onnx_node(OnnxModel *m, const char *op, const char *name, const char *const
     protobuf_close(b, start);
 }
 
-bool onnx_has_tensor(const OnnxModel *m, const char *name) {
+static bool has_tensor(const OnnxModel *m, const char *name) {
     for (size_t i = 0; i < m->n; i++)
         if (strcmp(m->tensor[i].name, name) == 0) return true;
     return false;
@@ -179,7 +178,7 @@ bool onnx_has_tensor(const OnnxModel *m, const char *name) {
 
 /* A place in the list; NULL: the name is there already, or no memory. */
 static Tensor *add_tensor(OnnxModel *m, const char *name, DType t, Shape shape) {
-    if (onnx_has_tensor(m, name)) return NULL;
+    if (has_tensor(m, name)) return NULL;
     if (m->n == m->capacity) {
         size_t capacity = m->capacity * 2 + 64, size = sizeof *m->tensor;
         Tensor *grown = mem_realloc(m->tensor, m->capacity * size, capacity * size);
@@ -196,11 +195,12 @@ static Tensor *add_tensor(OnnxModel *m, const char *name, DType t, Shape shape) 
     return &m->tensor[m->n++];
 }
 
-void onnx_tensor(OnnxModel *m, const char *name, DType t, Shape shape, OnnxFill fill, void *user) {
+void onnx_tensor(OnnxModel *m, const char *name, DType t, Shape shape, OnnxFill fill,
+                 const void *source) {
     Tensor *tensor = add_tensor(m, name, t, shape);
     if (!tensor) return;
     tensor->fill = fill;
-    tensor->user = user;
+    tensor->source = source;
 }
 
 void onnx_constant(OnnxModel *m, const char *name, DType t, Shape shape, const void *data) {
@@ -209,13 +209,14 @@ void onnx_constant(OnnxModel *m, const char *name, DType t, Shape shape, const v
     void *copy = arena_alloc(m->arena, tensor->bytes);
     m->failed |= !copy;
     if (copy) memcpy(copy, data, tensor->bytes);
-    tensor->data = copy;
+    tensor->source = copy;
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
 typedef struct Output {
     OnnxModel *model;
+    void *user;                  /* of fills */
     const char *path, *location; /* location: what PATH calls its second file */
     FileWriter *file, *data;     /* data NULL: there is none */
     uint8_t *values;             /* of the largest tensor */
@@ -268,8 +269,8 @@ static uint64_t encode_tensor(Output *o, const Tensor *t) {
 }
 
 static Status write_values(Output *o, const Tensor *t, FileWriter *to, Error *err) {
-    if (!t->fill) return file_writer_write(to, t->data, t->bytes, err);
-    Status status = t->fill(t->user, o->values, err);
+    if (!t->fill) return file_writer_write(to, t->source, t->bytes, err);
+    Status status = t->fill(o->user, t->source, t->dtype, o->values, err);
     return status == MAE_OK ? file_writer_write(to, o->values, t->bytes, err) : status;
 }
 
@@ -356,7 +357,7 @@ done:
     return status;
 }
 
-Status onnx_write(OnnxModel *m, const char *path, int64_t external_from, Error *err) {
+Status onnx_write(OnnxModel *m, const char *path, int64_t external_from, void *user, Error *err) {
     Status status = MAE_OK;
     size_t largest = 0;
     for (size_t i = 0; i < m->n; i++)
@@ -367,7 +368,7 @@ Status onnx_write(OnnxModel *m, const char *path, int64_t external_from, Error *
                     "%s: a model of this size needs a second file beside it; name a file",
                     file_is_standard_output(path) ? "standard output" : path);
     char *data_path = mem_printf("%s.data", path);
-    Output o = {.model = m, .path = path, .values = mem_alloc(largest)};
+    Output o = {.model = m, .user = user, .path = path, .values = mem_alloc(largest)};
     if (!data_path || !o.values || m->failed || m->nodes.failed || m->inputs.failed ||
         m->outputs.failed || m->metadata.failed) {
         status = fail(err, MAE_MEMORY, "%s: not enough memory", path);

@@ -45,14 +45,15 @@ typedef struct OnnxAttribute {
 void onnx_node(OnnxModel *m, const char *op, const char *name, const char *const *inputs,
                const char *const *outputs, const OnnxAttribute *attributes);
 
-/* Puts the values of a tensor, little-endian and as many as its shape says, into out. */
-typedef Status (*OnnxFill)(void *user, void *out, Error *err);
+/* Puts the values of a tensor of type t, little-endian and as many as its shape says, into out.
+ * user: of onnx_write; source: of onnx_tensor. */
+typedef Status (*OnnxFill)(void *user, const void *source, DType t, void *out, Error *err);
 /* A tensor whose values are asked for when the file is written. A name that is there already keeps
  * its first meaning, here and below. */
-void onnx_tensor(OnnxModel *m, const char *name, DType t, Shape shape, OnnxFill fill, void *user);
+void onnx_tensor(OnnxModel *m, const char *name, DType t, Shape shape, OnnxFill fill,
+                 const void *source);
 /* A small tensor; data is copied. */
 void onnx_constant(OnnxModel *m, const char *name, DType t, Shape shape, const void *data);
-bool onnx_has_tensor(const OnnxModel *m, const char *name);
 
 /* The number of an element type in the format, for attributes of Cast; 0: it has none. */
 int onnx_dtype(DType t);
@@ -60,6 +61,6 @@ int onnx_dtype(DType t);
 /* Writes PATH, and PATH.data when all tensors together have more than external_from bytes (the
  * format ends at 2 GiB). Each is replaced as a whole, the data first. IO, MEMORY, and what fill
  * returns. */
-Status onnx_write(OnnxModel *m, const char *path, int64_t external_from, Error *err);
+Status onnx_write(OnnxModel *m, const char *path, int64_t external_from, void *user, Error *err);
 
 #endif

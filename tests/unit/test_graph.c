@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "graph/view.h"
 #include "model/classifier.h"
 
 Suite *suite_graph(void);
@@ -410,6 +411,32 @@ START_TEST(flops_are_counted) {
 }
 END_TEST
 
+/* What an op reads is an input, a parameter, or the result of an op before it. */
+START_TEST(ops_are_read_in_order) {
+    bool there[512] = {false};
+    Setup s = make("ref", NULL, 1, FORWARD_FULL);
+    const Graph *g = s.graph.graph;
+    ck_assert_int_lt(graph_value_count(g), 512);
+    for (int i = 0; i < graph_op_count(g); i++) {
+        OpView op = graph_op_at(g, i);
+        for (int k = 0; k < OP_MAX_OPERANDS; k++)
+            ck_assert(!op.in[k] || op.in[k]->kind != VALUE_ACTIVATION || there[op.in[k]->id]);
+        for (int k = 0; k < OP_MAX_RESULTS; k++)
+            if (op.out[k]) there[op.out[k]->id] = true;
+        if (strcmp(op.name, "blocks.1.mlp.fc1") == 0) {
+            ck_assert_str_eq(op.kind, "linear");
+            ck_assert_str_eq(op.in[1]->param->name, "blocks.1.mlp.fc1.weight");
+            ck_assert_ptr_null(op.in[3]);
+            ck_assert(op.attributes->gelu);
+        }
+        if (strcmp(op.name, "blocks.1.attn") == 0)
+            ck_assert_int_eq(op.attributes->heads, s.model->config.heads);
+    }
+    ck_assert(there[s.graph.loss->id] && there[s.graph.loss_per_patch->id]);
+    destroy(&s);
+}
+END_TEST
+
 START_TEST(operands_that_do_not_fit_abort) {
     Device *d;
     ck_assert_int_eq(device_open("ref", 1, NULL, &d, NULL), MAE_OK);
@@ -446,6 +473,7 @@ Suite *suite_graph(void) {
     tcase_add_loop_test(t, a_lack_of_memory_is_told_in_the_end, 0, 2);
     tcase_add_test(t, five_thousand_ops_over_one_parameter);
     tcase_add_test(t, flops_are_counted);
+    tcase_add_test(t, ops_are_read_in_order);
     tcase_add_test_raise_signal(t, operands_that_do_not_fit_abort, SIGABRT);
     tcase_add_test_raise_signal(t, planning_twice_aborts, SIGABRT);
     suite_add_tcase(s, t);
