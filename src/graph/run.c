@@ -2,8 +2,6 @@
  * be asked of a run. */
 #include "graph/internal.h"
 
-#include <math.h>
-
 /* --- memory ----------------------------------------------------------------------------------- */
 
 static void *address(Graph *g, int buffer) {
@@ -259,16 +257,12 @@ double graph_flops_step(const Graph *g) {
     return sum;
 }
 
-static bool is_finite(Graph *g, const void *x, int64_t n) {
-    return isfinite(g->device->kernels.sum_squares(g->device, x, n));
-}
-
 static bool saved_is_finite(Graph *g, const Op *op) {
     bool finite = true;
     for (int k = 0; k < MAX_SAVED; k++) {
         if (!op->saved[k] || g->buffers[op->saved_buffer[k]].last < g->n_ops) continue;
         size_t n = op->class->saved_bytes(g, op, k) / g->device->kernels.real_bytes;
-        finite &= is_finite(g, op->saved[k], (int64_t)n);
+        finite &= device_all_finite(g->device, op->saved[k], (int64_t)n);
     }
     return finite;
 }
@@ -281,7 +275,7 @@ const Value *graph_first_nonfinite(Graph *g) {
             const ValueNode *n = op->out[k];
             const Value *v = &n->value;
             bool kept = g->buffers[n->data_buffer].last >= g->n_ops;
-            if (kept && !is_finite(g, v->data, shape_numel(v->shape))) return v;
+            if (kept && !device_all_finite(g->device, v->data, shape_numel(v->shape))) return v;
         }
     }
     return NULL;

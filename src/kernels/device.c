@@ -1,6 +1,8 @@
 /* See device.h. */
 #include "kernels/device.h"
 
+#include <math.h>
+
 #include "base/memory.h"
 #include "base/processors.h"
 
@@ -87,6 +89,15 @@ void device_swap(Device *d, void *a, void *b, size_t bytes) {
 
 void device_sync(Device *d) {
     d->memory->sync(d);
+}
+
+bool device_all_finite(Device *d, void *x, int64_t n) {
+    double sum = 0, *place = device_alloc(d, sizeof sum);
+    if (!place) return true;
+    d->kernels.sum_squares(d, place, &(Segment){.g = x, .n = n}, 1);
+    device_download(d, &sum, place, sizeof sum);
+    device_free(d, place, sizeof sum);
+    return isfinite(sum);
 }
 
 double device_peak_gflops(Device *d, double seconds_each, int runs) {

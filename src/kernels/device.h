@@ -5,12 +5,11 @@
  * What waits for what, on every device:
  *   - Kernel rows, device_copy, device_zero, device_swap and uploads run in the order in which one
  *     thread calls them, but may still be under way when the call returns.
- *   - Downloads, rows that return a number (sum_squares), device_free and device_sync wait for all
- *     that came before. Whoever reads a clock, or hands a device address to somebody who is not the
- *     device, calls device_sync first.
+ *   - Downloads, device_free and device_sync wait for all that came before. Whoever reads a clock,
+ *     or hands a device address to somebody who is not the device, calls device_sync first.
  *   - An upload has taken a copy when it returns: the caller may change or free its host memory. A
  *     download is complete when it returns.
- *   - Host arrays that are arguments of a row (mean, std) are read before the row returns.
+ *   - Host arrays that are arguments of a row (mean, std, lists) are read before the row returns.
  * On a device in host memory every call is complete when it returns. */
 #ifndef KERNELS_DEVICE_H
 #define KERNELS_DEVICE_H
@@ -84,6 +83,10 @@ void device_zero(Device *d, void *dst, size_t bytes);
 /* Exchanges the contents of two areas that do not overlap; takes no memory. */
 void device_swap(Device *d, void *a, void *b, size_t bytes);
 void device_sync(Device *d);
+
+/* Whether every element is finite (and its square no overflow of a double). Waits, and takes memory
+ * for a moment: for failures. */
+bool device_all_finite(Device *d, void *x, int64_t n);
 
 /* FMA throughput of all threads in GFLOP/s: a loop of independent FMAs, best of several runs of
  * about seconds_each. */

@@ -26,11 +26,26 @@ typedef struct PatchGrid {
     int64_t channels, height, width, patch;
 } PatchGrid;
 
+/* A tensor of a list: what a row reads or writes of it, and what sets it apart from the others. The
+ * list itself is an array in host memory, filled once and used in every update. */
+typedef struct Segment {
+    void *p, *g;  /* weights, gradient */
+    void *m, *v;  /* moments; m: also a running average */
+    int64_t n;    /* elements of each */
+    double trust; /* of SGD: 0 or the trust coefficient of LARS */
+    double lr_scale, weight_decay;
+} Segment;
+
 typedef struct AdamW {
-    double lr, beta1, beta2, eps, weight_decay;
+    double lr, beta1, beta2, eps;
     double correction1, correction2; /* 1 - beta^t */
     double gradient_scale;           /* multiplies g first: clipping, accumulation */
 } AdamW;
+
+typedef struct Sgd {
+    double lr, momentum;
+    double gradient_scale; /* as above */
+} Sgd;
 
 typedef struct Kernels {
     size_t real_bytes;
@@ -169,24 +184,25 @@ typedef struct Kernels {
                                         const void *probability, const void *targets, int64_t B,
                                         int64_t C, bool accumulate);
 
-    /* --- elementwise and optimiser ------------------------------------------------------------ */
+    /* --- elementwise -------------------------------------------------------------------------- */
 
     void (*fill)(Device *d, void *x, double value, int64_t n);
-    void (*add)(Device *d, void *y, const void *x, int64_t n);                  /* y += x */
-    void (*scale)(Device *d, void *x, double s, int64_t n);                     /* x *= s */
-    void (*add_scaled)(Device *d, void *y, const void *x, double s, int64_t n); /* y += s*x */
-    /* Sum of squares in double; not finite exactly when an element is not (or the sum overflows).
-     * Waits for the device. */
-    double (*sum_squares)(Device *d, const void *x, int64_t n);
+    void (*add)(Device *d, void *y, const void *x, int64_t n); /* y += x */
+
+    /* --- optimiser: one call for a list of `count` tensors ------------------------------------ */
+
+    /* sums[count] (device, double) = sum of the squares of g; not finite exactly when an element is
+     * not (or the sum overflows). */
+    void (*sum_squares)(Device *d, double *sums, const Segment *list, int64_t count);
     /* As torch.optim.AdamW: p *= 1 - lr*wd; m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g*g;
-     * p -= lr/correction1 * m / (sqrt(v)/sqrt(correction2) + eps). */
-    void (*adamw)(Device *d, void *p, const void *g, void *m, void *v, int64_t n, AdamW a);
-    /* As torch.optim.SGD without dampening: m = momentum*m + gradient_scale*g; p -= lr*m. m, the
-     * momentum buffer, is zero at first. */
-    void (*sgd)(Device *d, void *p, const void *g, void *m, int64_t n, double lr, double momentum,
-                double gradient_scale);
-    /* The running average of weights: e = decay*e + (1-decay)*p. */
-    void (*average)(Device *d, void *e, const void *p, double decay, int64_t n);
+     * p -= lr/correction1 * m / (sqrt(v)/sqrt(correction2) + eps), with lr = a.lr * lr_scale. */
+    void (*adamw)(Device *d, const Segment *list, int64_t count, AdamW a);
+    /* As torch.optim.SGD without dampening: g = gradient_scale*g + wd*p; m = momentum*m + rate*g;
+     * p -= lr*m. m, the momentum buffer, is zero at first. rate is 1, or with trust (LARS, You et
+     * al., arXiv 1708.03888) trust * |p| / |g| where both norms are above zero. */
+    void (*sgd)(Device *d, const Segment *list, int64_t count, Sgd a);
+    /* The running average of weights: m = decay*m + (1-decay)*p. */
+    void (*average)(Device *d, const Segment *list, int64_t count, double decay);
 } Kernels;
 
 #endif

@@ -84,8 +84,8 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err);
 /* The optimizer that options ask for; AdamW where a command has no --optimizer. */
 OptimizerOptions run_optimizer(const MaeOptions *o, const ModelConfig *c);
-/* For Task.make: the model with its optimizer, and then the step over a graph of that model. With
- * several processes both know that gradients are exchanged. */
+/* For Task.make: the model, and then optimizer and step over a graph of that model. With several
+ * processes both know that gradients are exchanged. */
 Status run_make_model(Run *r, Error *err);
 Status run_make_step(Run *r, Graph *graph, Value *loss, Error *err);
 /* For Task.describe: sizes, FLOPs and bytes of a model and its training graph. */

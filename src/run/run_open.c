@@ -63,23 +63,26 @@ OptimizerOptions run_optimizer(const MaeOptions *o, const ModelConfig *c) {
 Status run_make_model(Run *r, Error *err) {
     Status status = MAE_OK;
     const MaeOptions *o = &r->options;
-    OptimizerOptions optimizer = run_optimizer(o, &r->config);
     TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), o->tune_blocks, &r->model,
                 err));
     TRY(reducer_new(r->comm, r->model->params, r->device->kernels.real_bytes,
                     o->shard_optimizer != 0, &r->reducer, err));
-    optimizer.reducer = r->reducer;
-    TRY(optimizer_new(r->device, r->model->params, optimizer, &r->optimizer, err));
 done:
     return status;
 }
 
 Status run_make_step(Run *r, Graph *graph, Value *loss, Error *err) {
+    Status status = MAE_OK;
+    OptimizerOptions optimizer = run_optimizer(&r->options, &r->config);
+    optimizer.reducer = r->reducer;
     StepOptions s = {.batch = r->options.batch,
                      .accumulate = r->options.accumulate,
                      .clip_grad = r->options.clip_grad,
                      .reducer = r->reducer};
-    return step_new(r->model, graph, loss, r->optimizer, s, &r->step, err);
+    TRY(optimizer_new(r->device, r->model->params, optimizer, &r->optimizer, err));
+    TRY(step_new(r->model, graph, loss, r->optimizer, s, &r->step, err));
+done:
+    return status;
 }
 
 /* Averages start as a copy of the first weights; those of a resumed run are read over them. */

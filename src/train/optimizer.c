@@ -17,6 +17,8 @@ struct Optimizer {
     void *moment[MAX_MOMENTS];
     size_t *place; /* of a parameter in each of them, by its index; NOWHERE: not updated here */
     size_t bytes;  /* of each */
+    Segment *list; /* what is updated here, in the order of the parameters */
+    int64_t n_tensors;
 };
 
 static int n_moments(OptimizerKind kind) {
@@ -37,8 +39,31 @@ static bool place_moments(Optimizer *o) {
         if (!here) continue;
         size_t bytes = (size_t)p->numel * o->device->kernels.real_bytes;
         o->bytes += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+        o->n_tensors++;
     }
     return o->place != NULL;
+}
+
+static Segment segment_of(Optimizer *o, const Param *p) {
+    ParamGroup group = optimizer_group(o, p);
+    ASSERT(p->grad, "%s: an optimiser before there are gradients", p->name);
+    return (Segment){
+        .p = p->data,
+        .g = p->grad,
+        .m = optimizer_moment(o, 0, p),
+        .v = n_moments(o->options.kind) > 1 ? optimizer_moment(o, 1, p) : NULL,
+        .n = p->numel,
+        .trust = o->options.kind == OPTIMIZER_LARS && p->shape.n_dims > 1 ? o->options.trust : 0,
+        .lr_scale = group.lr_scale,
+        .weight_decay = group.weight_decay};
+}
+
+static bool make_list(Optimizer *o) {
+    o->list = mem_alloc_array((size_t)o->n_tensors, sizeof *o->list);
+    Segment *next = o->list;
+    for (int64_t i = 0; o->list && i < params_count(o->params); i++)
+        if (o->place[i] != NOWHERE) *next++ = segment_of(o, params_at(o->params, i));
+    return o->list != NULL;
 }
 
 Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err) {
@@ -51,7 +76,7 @@ Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer *
     bool ok = place_moments(o);
     for (int i = 0; i < n_moments(options.kind) && ok; i++)
         ok = (o->moment[i] = device_alloc(d, o->bytes)) != NULL;
-    if (ok) {
+    if (ok && make_list(o)) {
         *out = o;
         return MAE_OK;
     }
@@ -64,6 +89,7 @@ void optimizer_free(Optimizer *o) {
     if (!o) return;
     for (int i = 0; i < MAX_MOMENTS; i++) device_free(o->device, o->moment[i], o->bytes);
     mem_free(o->place);
+    mem_free(o->list);
     mem_free(o);
 }
 
@@ -71,66 +97,40 @@ ParamGroup optimizer_group(const Optimizer *o, const Param *p) {
     return param_group(&o->options.groups, &p->role);
 }
 
-static bool is_here(const Optimizer *o, const Param *p) {
-    return o->place[p->index] != NOWHERE;
+int64_t optimizer_tensors(const Optimizer *o) {
+    return o->n_tensors;
 }
 
-double optimizer_gradient_norm(Optimizer *o) {
+void optimizer_sum_squares(Optimizer *o, double *sums) {
+    o->device->kernels.sum_squares(o->device, sums, o->list, o->n_tensors);
+}
+
+double optimizer_norm(const Optimizer *o, const double *sums) {
     double sum = 0;
-    for (int64_t i = 0; i < params_count(o->params); i++) {
-        const Param *p = params_at(o->params, i);
-        if (p->grad && is_here(o, p))
-            sum += o->device->kernels.sum_squares(o->device, p->grad, p->numel);
-    }
+    for (int64_t i = 0; i < o->n_tensors; i++) sum += sums[i];
     if (reducer_shards(o->options.reducer)) comm_sum(reducer_comm(o->options.reducer), &sum, 1);
     return sqrt(sum);
 }
 
-static void step_adamw(Optimizer *o, const Param *p, double lr, double gradient_scale) {
+static void step_adamw(Optimizer *o, double lr, double gradient_scale) {
     const OptimizerOptions *x = &o->options;
-    ParamGroup group = optimizer_group(o, p);
-    AdamW a = {.lr = lr * group.lr_scale,
+    AdamW a = {.lr = lr,
                .beta1 = x->beta1,
                .beta2 = x->beta2,
                .eps = x->eps,
                .correction1 = 1 - pow(x->beta1, (double)o->updates),
                .correction2 = 1 - pow(x->beta2, (double)o->updates),
-               .gradient_scale = gradient_scale,
-               .weight_decay = group.weight_decay};
-    o->device->kernels.adamw(o->device, p->data, p->grad, optimizer_moment(o, 0, p),
-                             optimizer_moment(o, 1, p), p->numel, a);
-}
-
-/* |p| and |g| decide the rate; where one of them is zero it stays what it is. */
-static double lars_rate(Optimizer *o, const Param *p) {
-    Device *d = o->device;
-    double weight = sqrt(d->kernels.sum_squares(d, p->data, p->numel));
-    double gradient = sqrt(d->kernels.sum_squares(d, p->grad, p->numel));
-    return weight > 0 && gradient > 0 ? o->options.trust * weight / gradient : 1;
-}
-
-static void step_momentum(Optimizer *o, const Param *p, double lr, double gradient_scale) {
-    Device *d = o->device;
-    ParamGroup group = optimizer_group(o, p);
-    double rate = 1;
-    if (gradient_scale != 1) d->kernels.scale(d, p->grad, gradient_scale, p->numel);
-    if (group.weight_decay > 0)
-        d->kernels.add_scaled(d, p->grad, p->data, group.weight_decay, p->numel);
-    if (o->options.kind == OPTIMIZER_LARS && p->shape.n_dims > 1) rate = lars_rate(o, p);
-    d->kernels.sgd(d, p->data, p->grad, optimizer_moment(o, 0, p), p->numel, lr * group.lr_scale,
-                   o->options.momentum, rate);
+               .gradient_scale = gradient_scale};
+    o->device->kernels.adamw(o->device, o->list, o->n_tensors, a);
 }
 
 void optimizer_step(Optimizer *o, double lr, double gradient_scale) {
+    Sgd sgd = {.lr = lr, .momentum = o->options.momentum, .gradient_scale = gradient_scale};
     o->updates++;
-    for (int64_t i = 0; i < params_count(o->params); i++) {
-        const Param *p = params_at(o->params, i);
-        if (!p->grad || !is_here(o, p)) continue;
-        if (o->options.kind == OPTIMIZER_ADAMW)
-            step_adamw(o, p, lr, gradient_scale);
-        else
-            step_momentum(o, p, lr, gradient_scale);
-    }
+    if (o->options.kind == OPTIMIZER_ADAMW)
+        step_adamw(o, lr, gradient_scale);
+    else
+        o->device->kernels.sgd(o->device, o->list, o->n_tensors, sgd);
     if (reducer_shards(o->options.reducer)) reducer_share_weights(o->options.reducer);
 }
 
@@ -152,5 +152,6 @@ const char *optimizer_moment_name(const Optimizer *o, int i) {
 }
 
 void *optimizer_moment(Optimizer *o, int i, const Param *p) {
-    return is_here(o, p) ? device_at(o->moment[i], o->place[p->index]) : NULL;
+    size_t place = o->place[p->index];
+    return place == NOWHERE ? NULL : device_at(o->moment[i], place);
 }

@@ -17,14 +17,19 @@ typedef struct OptimizerOptions {
 } OptimizerOptions;
 
 typedef struct Optimizer Optimizer;
+/* The gradients have their addresses: where they are FRESH, the graph is planned. */
 Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err);
 void optimizer_free(Optimizer *o); /* accepts NULL */
 size_t optimizer_bytes(const Params *p, OptimizerKind kind);
 ParamGroup optimizer_group(const Optimizer *o, const Param *p);
 
-/* L2 norm of all gradients, in double, the same in every process; not finite when a gradient is
- * not. */
-double optimizer_gradient_norm(Optimizer *o);
+/* How many tensors are updated here. */
+int64_t optimizer_tensors(const Optimizer *o);
+/* Starts sums[tensors], on the device: of the squares of each gradient. */
+void optimizer_sum_squares(Optimizer *o, double *sums);
+/* From these sums, on the host: the L2 norm of all gradients, the same in every process; not finite
+ * when a gradient is not. */
+double optimizer_norm(const Optimizer *o, const double *sums);
 /* One update; lr is scaled by group. The gradients are multiplied by gradient_scale first.
  * LARS as published: matrices get their weight decay and the rate trust * |p| / |g|, vectors
  * neither; the buffer accumulates gradients without the learning rate.

@@ -18,18 +18,23 @@ Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions opt
     *out = s;
     if (!s) return fail(err, MAE_MEMORY, "no memory for a training step");
     *s = (TrainStep){.model = v, .graph = graph, .loss = loss, .optimizer = o, .options = options};
-    params_zero_grad(v->params);
     s->statistics_bytes = graph_statistics_bytes(graph);
-    if (s->statistics_bytes == 0) return MAE_OK;
+    s->sums_bytes = (size_t)optimizer_tensors(o) * sizeof *s->sums;
     s->statistics = device_alloc(v->device, s->statistics_bytes);
-    if (s->statistics) return MAE_OK;
+    s->device_sums = device_alloc(v->device, s->sums_bytes);
+    s->sums = device_alloc_host(v->device, s->sums_bytes);
+    params_zero_grad(v->params);
+    if (s->statistics && s->device_sums && s->sums) return MAE_OK;
     step_free(s);
     *out = NULL;
-    return fail(err, MAE_MEMORY, "no memory for a copy of running statistics");
+    return fail(err, MAE_MEMORY, "no memory for a training step");
 }
 
 void step_free(TrainStep *s) {
-    if (s) device_free(s->model->device, s->statistics, s->statistics_bytes);
+    if (!s) return;
+    device_free(s->model->device, s->statistics, s->statistics_bytes);
+    device_free(s->model->device, s->device_sums, s->sums_bytes);
+    device_free_host(s->model->device, s->sums, s->sums_bytes);
     mem_free(s);
 }
 
@@ -48,17 +53,12 @@ void step_give_up(TrainStep *s) {
     step_discard(s);
 }
 
-static bool all_finite(TrainStep *s, const void *x, int64_t n) {
-    Device *d = s->model->device;
-    return isfinite(d->kernels.sum_squares(d, x, n));
-}
-
 /* A weight that is not finite explains everything after it; then activations in forward order. */
 static void find_culprit(TrainStep *s) {
     Params *p = s->model->params;
     for (int64_t i = 0; i < params_count(p); i++) {
         const Param *q = params_at(p, i);
-        if (all_finite(s, q->data, q->numel)) continue;
+        if (device_all_finite(s->model->device, q->data, q->numel)) continue;
         snprintf(s->culprit, sizeof s->culprit, "weight %.120s", q->name);
         return;
     }
@@ -71,9 +71,10 @@ static void find_culprit(TrainStep *s) {
 static void find_gradient_culprit(TrainStep *s) {
     Reducer *r = s->options.reducer;
     Params *p = s->model->params;
+    const double *sum = s->sums + optimizer_tensors(s->optimizer);
     for (int64_t i = params_count(p) - 1; i >= 0; i--) {
         const Param *q = params_at(p, i);
-        double bad = q->grad && reducer_owns(r, q) && !all_finite(s, q->grad, q->numel);
+        double bad = q->trainable && reducer_owns(r, q) && !isfinite(*--sum);
         if (reducer_shards(r)) comm_sum(reducer_comm(r), &bad, 1);
         if (bad == 0) continue;
         snprintf(s->culprit, sizeof s->culprit, "gradient of %.120s", q->name);
@@ -135,7 +136,9 @@ Status step_update(TrainStep *s, double lr, double *loss, Error *err) {
     ASSERT(s->micro_batches > 0, "update without a gradient");
     double scale = 1.0 / (double)s->micro_batches;
     *loss = s->loss_sum * scale;
-    s->last_norm = optimizer_gradient_norm(s->optimizer) * scale;
+    optimizer_sum_squares(s->optimizer, s->device_sums);
+    device_download(s->model->device, s->sums, s->device_sums, s->sums_bytes);
+    s->last_norm = optimizer_norm(s->optimizer, s->sums) * scale;
     if (!isfinite(s->last_norm)) {
         find_gradient_culprit(s);
         return not_finite(s, err);

@@ -24,6 +24,8 @@ typedef struct TrainStep {
     double last_norm;      /* gradient norm of the last update, before clipping */
     void *statistics;      /* running statistics as they were before the update under way */
     size_t statistics_bytes;
+    double *device_sums, *sums; /* of the squares of each gradient, on the device and here */
+    size_t sums_bytes;
     char culprit[160]; /* first tensor that was not finite, when a call returned NONFINITE */
 } TrainStep;
 

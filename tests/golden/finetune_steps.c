@@ -78,8 +78,9 @@ static bool make_step(Golden *g, Run *r) {
     StepOptions s = {.batch = r->batch, .accumulate = 1};
     if (json_is_number(json_object_get(r->json, "clip_grad")))
         s.clip_grad = golden_number(r->json, "clip_grad");
-    Status status = optimizer_new(g->device, r->model->params, o, &r->optimizer, &err);
-    if (status == MAE_OK) status = labelled_batch_new(r->model, l, &r->inputs, &err);
+    Status status = labelled_batch_new(r->model, l, &r->inputs, &err);
+    if (status == MAE_OK)
+        status = optimizer_new(g->device, r->model->params, o, &r->optimizer, &err);
     if (status == MAE_OK)
         status = step_new(r->model, r->inputs->graph.graph, r->inputs->graph.loss, r->optimizer, s,
                           &r->step, &err);

@@ -80,8 +80,9 @@ static bool make_step(Golden *g, Probe *p) {
     LabelledOptions l = {
         .batch = p->batch, .float_images = true, .from_features = p->from_features};
     StepOptions s = {.batch = p->batch, .accumulate = 1};
-    Status status = optimizer_new(g->device, p->model->params, o, &p->optimizer, &err);
-    if (status == MAE_OK) status = labelled_batch_new(p->model, l, &p->inputs, &err);
+    Status status = labelled_batch_new(p->model, l, &p->inputs, &err);
+    if (status == MAE_OK)
+        status = optimizer_new(g->device, p->model->params, o, &p->optimizer, &err);
     if (status == MAE_OK)
         status = step_new(p->model, p->inputs->graph.graph, p->inputs->graph.loss, p->optimizer, s,
                           &p->step, &err);

@@ -271,7 +271,10 @@ typedef struct Seen {
 } Seen;
 
 static double sum_of(const Setup *s, const Param *p) {
-    return s->device->kernels.sum_squares(s->device, p->grad, p->numel);
+    double sum;
+    Segment gradient = {.g = p->grad, .n = p->numel};
+    s->device->kernels.sum_squares(s->device, &sum, &gradient, 1);
+    return sum;
 }
 
 static void on_ready(void *user, Param *p) {

@@ -417,24 +417,11 @@ START_TEST(masked_mse) {
 END_TEST
 
 static void call_elementwise(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
-    k->fill(d, p[0], 0.3, c->dim[0]);
-    k->add(d, p[1], p[2], c->dim[0]);
-    k->scale(d, p[3], 0.7, c->dim[0]);
-    float sum = (float)k->sum_squares(d, p[2], c->dim[0]);
-    device_upload_real(d, p[4], &sum, 1);
-    k->adamw(d, p[5], p[2], p[6], p[7], c->dim[0],
-             (AdamW){.lr = 0.01,
-                     .beta1 = 0.9,
-                     .beta2 = 0.95,
-                     .eps = 1e-8,
-                     .weight_decay = 0.05,
-                     .correction1 = 0.19,
-                     .correction2 = 0.0975,
-                     .gradient_scale = 0.5});
+    d->kernels.fill(d, p[0], 0.3, c->dim[0]);
+    d->kernels.add(d, p[1], p[2], c->dim[0]);
 }
 
-START_TEST(elementwise_and_adamw) {
+START_TEST(elementwise) {
     static const int64_t sizes[] = {1, 31, 65536, 200003};
     Rng rng = rng_of_test((uint64_t)_i);
     int64_t n = sizes[_i];
@@ -442,34 +429,7 @@ START_TEST(elementwise_and_adamw) {
     case_add(&c, &rng, OUTPUT, n);
     case_add(&c, &rng, IN_OUT, n);
     case_add(&c, &rng, INPUT, n);
-    case_add(&c, &rng, IN_OUT, n);
-    case_add(&c, &rng, OUTPUT, 1);
-    case_add(&c, &rng, IN_OUT, n);
-    case_add(&c, &rng, IN_OUT, n);
-    float *v = case_add(&c, &rng, IN_OUT, n);
-    for (int64_t i = 0; i < n; i++) v[i] *= v[i];
     case_check(&c);
-}
-END_TEST
-
-/* The reason to sum in double: neither tiny nor huge elements are lost, and one NaN shows. */
-START_TEST(sum_squares_extremes) {
-    for (const char *const *isa = device_isas(); *isa; isa++) {
-        Device *d = open_device("cpu", 2, *isa);
-        int64_t n = 70001;
-        float *x = device_alloc(d, (size_t)n * sizeof *x);
-        x[0] = 1e30f;
-        x[n - 1] = 1e-30f;
-        ck_assert_double_eq_tol(d->kernels.sum_squares(d, x, n) / 1e60, 1, 1e-6);
-        x[0] = 0;
-        ck_assert_double_eq_tol(d->kernels.sum_squares(d, x, n) / 1e-60, 1, 1e-6);
-        x[65536] = NAN;
-        ck_assert(isnan(d->kernels.sum_squares(d, x, n)));
-        x[65536] = -INFINITY;
-        ck_assert(isinf(d->kernels.sum_squares(d, x, n)));
-        device_free(d, x, (size_t)n * sizeof *x);
-        device_close(d);
-    }
 }
 END_TEST
 
@@ -569,8 +529,7 @@ Suite *suite_kernels(void) {
     tcase_add_loop_test(t, images_and_patches, 0, N_GRIDS);
     tcase_add_loop_test(t, tokens, 0, N_TOKEN_SHAPES);
     tcase_add_loop_test(t, masked_mse, 0, N_TOKEN_SHAPES);
-    tcase_add_loop_test(t, elementwise_and_adamw, 0, 4);
-    tcase_add_test(t, sum_squares_extremes);
+    tcase_add_loop_test(t, elementwise, 0, 4);
     tcase_add_test(t, signals_during_products);
     tcase_add_test(t, device_errors);
     tcase_add_test(t, device_memory_and_peak);

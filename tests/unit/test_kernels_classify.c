@@ -204,29 +204,6 @@ START_TEST(soft_cross_entropy_extremes) {
 }
 END_TEST
 
-/* --- optimisers ------------------------------------------------------------------------------- */
-
-static void call_optimisers(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
-    int64_t n = c->dim[0];
-    k->add_scaled(d, p[0], p[1], -0.3, n);
-    k->sgd(d, p[2], p[1], p[3], n, 0.1, 0.9, 0.5);
-    k->sgd(d, p[2], p[1], p[3], n, 0.05, 0.9, 0.25);
-    k->average(d, p[4], p[1], 0.9999, n);
-}
-
-START_TEST(optimisers) {
-    static const int64_t sizes[] = {1, 31, 16384, 16401, 250001};
-    Rng rng = rng_of_test((uint64_t)_i);
-    int64_t n = sizes[_i];
-    Case c = {.call = call_optimisers, .dim = {n}, .growth = 6};
-    case_add(&c, &rng, IN_OUT, n);
-    case_add(&c, &rng, INPUT, n);
-    for (int i = 0; i < 3; i++) case_add(&c, &rng, IN_OUT, n);
-    case_check(&c);
-}
-END_TEST
-
 /* --- device ----------------------------------------------------------------------------------- */
 
 START_TEST(swapped_areas) {
@@ -262,7 +239,6 @@ Suite *suite_kernels_classify(void) {
     tcase_add_loop_test(t, tokens_cls, 0, 3);
     tcase_add_loop_test(t, soft_cross_entropy, 0, 5);
     tcase_add_test(t, soft_cross_entropy_extremes);
-    tcase_add_loop_test(t, optimisers, 0, 5);
     tcase_add_test(t, swapped_areas);
     suite_add_tcase(s, t);
     return s;

@@ -1,11 +1,7 @@
-/* One pass over memory each, in chunks of a fixed size where something is summed. */
+/* One pass over memory each. */
 #include "kernels/cpu/simd.h"
 
-enum {
-    CHUNK = 65536, /* summed at once */
-    CHUNKS_AT_ONCE = 256,
-    PIECE = 16384, /* of an image, scaled by one thread at once */
-};
+enum { PIECE = 16384 }; /* of an image, scaled by one thread at once */
 
 static void fill(Device *d, void *x_, double value, int64_t n) {
     float *x = x_, v = (float)value;
@@ -20,25 +16,10 @@ static void add(Device *d, void *y_, const void *x_, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] += x[i];
 }
 
-static void scale(Device *d, void *x_, double s, int64_t n) {
-    float *x = x_, factor = (float)s;
-#pragma omp parallel for simd schedule(static) num_threads(team(d, (double)n))
-    for (int64_t i = 0; i < n; i++) x[i] *= factor;
-}
-
 /* y = residual + s * x */
 static void residual_chunk(float *y, const float *x, const float *residual, float s, int64_t n) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) y[i] = residual[i] + s * x[i];
-}
-
-/* By pieces of a fixed size, so that what is fused does not depend on the threads. */
-static void add_scaled(Device *d, void *y_, const void *x, double s, int64_t n) {
-    float *y = y_;
-#pragma omp parallel for schedule(static) num_threads(team(d, (double)n))
-    for (int64_t at = 0; at < n; at += PIECE) {
-        residual_chunk(y + at, (const float *)x + at, y + at, (float)s, min_i64(PIECE, n - at));
-    }
 }
 
 /* dx (+)= s * dy */
@@ -73,36 +54,9 @@ static void scaled_residual_backward(Device *d, void *dx, const void *dy, const 
     }
 }
 
-static double sum_squares_chunk(const float *x, int64_t n) {
-    double s = 0;
-#pragma omp simd reduction(+ : s)
-    for (int64_t i = 0; i < n; i++) s += (double)x[i] * (double)x[i];
-    return s;
-}
-
-static double sum_squares(Device *d, const void *x_, int64_t n) {
-    const float *x = x_;
-    int64_t n_chunks = (n + CHUNK - 1) / CHUNK;
-    double total = 0;
-    for (int64_t first = 0; first < n_chunks; first += CHUNKS_AT_ONCE) {
-        double part[CHUNKS_AT_ONCE];
-        int64_t count = min_i64(CHUNKS_AT_ONCE, n_chunks - first);
-#pragma omp parallel for schedule(static) num_threads(team(d, (double)n))
-        for (int64_t i = 0; i < count; i++) {
-            int64_t at = (first + i) * CHUNK;
-            part[i] = sum_squares_chunk(x + at, min_i64(CHUNK, n - at));
-        }
-        for (int64_t i = 0; i < count; i++) total += part[i];
-    }
-    return total;
-}
-
 void SIMD(fill_elementwise)(Kernels *k) {
     k->fill = fill;
     k->add = add;
-    k->scale = scale;
-    k->add_scaled = add_scaled;
     k->scaled_residual_forward = scaled_residual_forward;
     k->scaled_residual_backward = scaled_residual_backward;
-    k->sum_squares = sum_squares;
 }

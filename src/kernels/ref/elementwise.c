@@ -11,16 +11,6 @@ static void add(Device *d, void *y, const void *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) ((real *)y)[i] += ((const real *)x)[i];
 }
 
-static void scale(Device *d, void *x, double s, int64_t n) {
-    (void)d;
-    for (int64_t i = 0; i < n; i++) ((real *)x)[i] = (real)((double)((real *)x)[i] * s);
-}
-
-static void add_scaled(Device *d, void *y, const void *x, double s, int64_t n) {
-    (void)d;
-    for (int64_t i = 0; i < n; i++) put((real *)y + i, s * (double)((const real *)x)[i], true);
-}
-
 static void scaled_residual_forward(Device *d, void *y, const void *x, const void *residual,
                                     const void *scale_, int64_t B, int64_t n) {
     (void)d;
@@ -40,20 +30,9 @@ static void scaled_residual_backward(Device *d, void *dx, const void *dy, const 
     }
 }
 
-static double sum_squares(Device *d, const void *x_, int64_t n) {
-    (void)d;
-    const real *x = x_;
-    double s = 0;
-    for (int64_t i = 0; i < n; i++) s += (double)x[i] * (double)x[i];
-    return s;
-}
-
 void REF(fill_elementwise)(Kernels *k) {
     k->fill = fill;
     k->add = add;
-    k->scale = scale;
-    k->add_scaled = add_scaled;
     k->scaled_residual_forward = scaled_residual_forward;
     k->scaled_residual_backward = scaled_residual_backward;
-    k->sum_squares = sum_squares;
 }

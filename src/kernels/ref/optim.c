@@ -3,41 +3,74 @@
  * in the form of torch.optim.SGD, where the rate is no part of the momentum. */
 #include "kernels/ref/ref.h"
 
-static void adamw(Device *d, void *p_, const void *g_, void *m_, void *v_, int64_t n, AdamW a) {
+static double squares_of(const real *x, int64_t n) {
+    double s = 0;
+    for (int64_t i = 0; i < n; i++) s += (double)x[i] * (double)x[i];
+    return s;
+}
+
+static void sum_squares(Device *d, double *sums, const Segment *list, int64_t count) {
     (void)d;
-    real *p = p_, *m = m_, *v = v_;
-    for (int64_t i = 0; i < n; i++) {
-        double g = (double)((const real *)g_)[i] * a.gradient_scale;
+    for (int64_t k = 0; k < count; k++) sums[k] = squares_of(list[k].g, list[k].n);
+}
+
+static void adamw_tensor(const Segment *s, AdamW a) {
+    real *p = s->p, *m = s->m, *v = s->v;
+    double lr = a.lr * s->lr_scale;
+    for (int64_t i = 0; i < s->n; i++) {
+        double g = (double)((const real *)s->g)[i] * a.gradient_scale;
         double first = a.beta1 * (double)m[i] + (1 - a.beta1) * g;
         double second = a.beta2 * (double)v[i] + (1 - a.beta2) * g * g;
-        double decayed = (double)p[i] * (1 - a.lr * a.weight_decay);
+        double decayed = (double)p[i] * (1 - lr * s->weight_decay);
         double divisor = sqrt(second) / sqrt(a.correction2) + a.eps;
         m[i] = (real)first;
         v[i] = (real)second;
-        p[i] = (real)(decayed - a.lr / a.correction1 * first / divisor);
+        p[i] = (real)(decayed - lr / a.correction1 * first / divisor);
     }
 }
 
-static void sgd(Device *d, void *p, const void *g, void *m_, int64_t n, double lr, double momentum,
-                double gradient_scale) {
+static void adamw(Device *d, const Segment *list, int64_t count, AdamW a) {
     (void)d;
-    real *m = m_;
-    for (int64_t i = 0; i < n; i++) {
-        double step = momentum * (double)m[i] + gradient_scale * (double)((const real *)g)[i];
+    for (int64_t k = 0; k < count; k++) adamw_tensor(list + k, a);
+}
+
+/* |p| and |g| decide the rate; where one of them is zero it stays what it is. */
+static double lars_rate(const Segment *s) {
+    double weight = sqrt(squares_of(s->p, s->n)), gradient = sqrt(squares_of(s->g, s->n));
+    return weight > 0 && gradient > 0 ? s->trust * weight / gradient : 1;
+}
+
+static void sgd_tensor(const Segment *s, Sgd a) {
+    real *p = s->p, *g = s->g, *m = s->m;
+    for (int64_t i = 0; i < s->n; i++) {
+        put(g + i, a.gradient_scale * (double)g[i], false);
+        if (s->weight_decay > 0) put(g + i, s->weight_decay * (double)p[i], true);
+    }
+    double rate = s->trust > 0 ? lars_rate(s) : 1;
+    for (int64_t i = 0; i < s->n; i++) {
+        double step = a.momentum * (double)m[i] + rate * (double)g[i];
         m[i] = (real)step;
-        put((real *)p + i, -lr * step, true);
+        put(p + i, -a.lr * s->lr_scale * step, true);
     }
 }
 
-static void average(Device *d, void *e_, const void *p, double decay, int64_t n) {
+static void sgd(Device *d, const Segment *list, int64_t count, Sgd a) {
     (void)d;
-    real *e = e_;
-    for (int64_t i = 0; i < n; i++) {
-        e[i] = (real)(decay * (double)e[i] + (1 - decay) * (double)((const real *)p)[i]);
+    for (int64_t k = 0; k < count; k++) sgd_tensor(list + k, a);
+}
+
+static void average(Device *d, const Segment *list, int64_t count, double decay) {
+    (void)d;
+    for (int64_t k = 0; k < count; k++) {
+        real *m = list[k].m;
+        for (int64_t i = 0; i < list[k].n; i++)
+            m[i] =
+                (real)(decay * (double)m[i] + (1 - decay) * (double)((const real *)list[k].p)[i]);
     }
 }
 
 void REF(fill_optim)(Kernels *k) {
+    k->sum_squares = sum_squares;
     k->adamw = adamw;
     k->sgd = sgd;
     k->average = average;
