@@ -1,5 +1,6 @@
-/* This table of kernels is all that devices differ in. ref/ fills every row with plain loops; it is
+/* What a device computes: one table of kernels. ref/ fills every row with plain loops; it is
  * tutorial, specification and test oracle. cpu/ overwrites the rows that pay. A GPU would fill all.
+ * The other table of a device, its memory, is in device.h.
  *
  * Pointers are device addresses of contiguous row-major arrays of `real`, the element type of the
  * device: float, or double in the reference for gradient checks. Ids are int32, loaded images
