@@ -50,6 +50,7 @@ Graph *graph_new(Device *d, const Params *p) {
 
 void graph_free(Graph *g) {
     if (!g) return;
+    if (g->planned) graph_place_gradients(g, false);
     device_free(g->device, g->slab, g->slab_bytes);
     mem_free(g->values);
     mem_free(g->ops);

@@ -57,8 +57,9 @@ typedef struct Param {
 } Param;
 
 /* SUMMED: in a slab of their own; every backward pass adds, params_zero_grad starts a new sum.
- * FRESH: in the slab of the one graph that is planned for training, where activations lie until a
- * gradient is complete; each backward pass starts anew, and the next forward pass ends it. */
+ * FRESH: in the slab of the first graph that is planned for training, where activations lie until a
+ * gradient is complete. Each backward pass of that graph starts a new sum, which its next forward
+ * pass ends. Other graphs that are planned for training while it lives add to the sum. */
 typedef enum ParamGradients { GRADIENTS_NONE, GRADIENTS_SUMMED, GRADIENTS_FRESH } ParamGradients;
 
 typedef struct Params Params;
@@ -105,7 +106,7 @@ typedef enum GraphMode { GRAPH_INFER, GRAPH_TRAIN } GraphMode;
  * memory lacks, builders go on with values of no meaning, and graph_plan says it. NULL: no memory.
  */
 Graph *graph_new(Device *d, const Params *p);
-void graph_free(Graph *g); /* accepts NULL */
+void graph_free(Graph *g); /* accepts NULL; before params_free */
 
 /* Other processes that run the same graph at the same time, on other images of the same batch. */
 typedef struct GraphPeers {
@@ -155,7 +156,8 @@ void graph_stop_at(Graph *g, const volatile int *stop);
 size_t graph_statistics_bytes(const Graph *g);
 void graph_keep_statistics(const Graph *g, void *copy);
 void graph_put_back_statistics(const Graph *g, void *copy);
-/* FRESH gradients become zero, those of a process that has had no batch. */
+/* FRESH gradients that lie in g become zero: those of a process that has had no batch, or the start
+ * of a sum that g does not start itself. */
 void graph_zero_gradients(Graph *g);
 
 /* Forward FLOPs (multiply and add are two) of matrix products and attention for one run. */

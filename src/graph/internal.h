@@ -93,6 +93,8 @@ Op *graph_op(Graph *g, const OpClass *class, const char *name);
 void *graph_copy(Graph *g, const void *from, size_t bytes); /* NULL: no memory, which is noted */
 void op_input(Op *op, Value *v); /* NULL keeps a place for an operand left out */
 void op_output(Graph *g, Op *op, Value *v);
+/* FRESH gradients that lie in g are found there, once planned, or no longer. */
+void graph_place_gradients(Graph *g, bool there);
 /* Decides every lifetime and offset for a mode; returns the bytes of the slab. */
 size_t plan_layout(Graph *g, GraphMode mode);
 

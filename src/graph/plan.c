@@ -1,10 +1,11 @@
 /* The memory of a graph is decided before it runs. Every value, gradient, saved statistic and
  * scratch area is a buffer with a first and a last step. Buffers whose steps do not overlap may
- * share addresses. FRESH gradients of parameters lie at the front of the slab in the order of the
+ * share addresses. FRESH gradients of parameters lie at the front of one slab in the order of the
  * parameters, because whoever sums or sends them wants one range. The others are placed largest
  * first, each at the lowest offset where it fits. For transformer graphs the slab is within a
  * percent of the largest sum of live bytes. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "graph/internal.h"
 
@@ -45,6 +46,7 @@ static void note_reads(Graph *g) {
     for (int i = 0; i < g->n_ops; i++) {
         Op *op = g->ops[i];
         int step = backward_step(g, i);
+        memset(op->fresh, 0, sizeof op->fresh);
         for (int k = 0; k < op->n_in && op->back; k++) {
             ValueNode *n = op->in[k];
             bool reads = op->reads_inputs >> k & 1;
@@ -59,6 +61,14 @@ static ValueNode *find_param(const Graph *g, const Param *p) {
     for (int i = 0; i < g->n_values; i++)
         if (g->values[i]->value.param == p) return g->values[i];
     return NULL;
+}
+
+/* Are the gradients FRESH, and in no other graph yet? */
+static bool holds_gradients(const Graph *g) {
+    bool fresh = g->params && params_gradients(g->params) == GRADIENTS_FRESH;
+    for (int64_t i = 0; fresh && i < params_count(g->params); i++)
+        fresh = !params_at(g->params, i)->grad;
+    return fresh;
 }
 
 static void start_gradient(Graph *g, const ValueNode *n) {
@@ -214,7 +224,7 @@ static void place_all(Graph *g, GraphMode mode) {
     for (int i = 0; i < g->n_ops; i++)
         if (g->ops[i]->class->settle) g->ops[i]->class->settle(g, g->ops[i]);
     note_reads(g);
-    if (train && g->params && params_gradients(g->params) == GRADIENTS_FRESH) place_param_grads(g);
+    if (train && holds_gradients(g)) place_param_grads(g);
     place_data(g);
     if (train) place_data_for_backward(g);
     if (train) place_grads(g);

@@ -12,20 +12,15 @@ static size_t param_bytes(const Graph *g, const Param *p) {
     return (size_t)p->numel * g->device->kernels.real_bytes;
 }
 
-/* Gradients that the graph never touches are zero from here on. */
-static void resolve_param_grads(Graph *g) {
-    if (g->n_fixed == 0) return;
-    for (int64_t i = 0; i < params_count(g->params); i++) {
+void graph_place_gradients(Graph *g, bool there) {
+    for (int64_t i = 0; g->n_fixed > 0 && i < params_count(g->params); i++) {
         Param *p = params_at(g->params, i);
-        if (!p->needs_grad) continue;
-        ASSERT(!p->grad, "%s: a second graph for FRESH gradients", p->name);
-        p->grad = device_at(g->slab, p->offset);
+        if (p->needs_grad) p->grad = there ? device_at(g->slab, p->offset) : NULL;
     }
-    graph_zero_gradients(g);
 }
 
 static void resolve(Graph *g) {
-    resolve_param_grads(g);
+    graph_place_gradients(g, true);
     for (int i = 0; i < g->n_values; i++) {
         ValueNode *n = g->values[i];
         Param *p = n->value.param;
@@ -171,10 +166,13 @@ static void zero_beyond(Graph *g, int root) {
 }
 
 void graph_zero_gradients(Graph *g) {
-    for (int64_t i = 0; g->n_fixed > 0 && i < params_count(g->params); i++) {
-        const Param *p = params_at(g->params, i);
-        if (p->needs_grad) device_zero(g->device, p->grad, param_bytes(g, p));
-    }
+    for (int i = 0; i < g->n_fixed; i++) device_zero(g->device, address(g, i), g->buffers[i].bytes);
+}
+
+/* Gradients that lie here, and to which other graphs alone contribute. */
+static void zero_untouched(Graph *g) {
+    for (int i = 0; i < g->n_fixed; i++)
+        if (g->buffers[i].first == 0) device_zero(g->device, address(g, i), g->buffers[i].bytes);
 }
 
 static void report_ready(Graph *g, int i, GraphReady ready, void *user) {
@@ -192,6 +190,7 @@ static void report_ready(Graph *g, int i, GraphReady ready, void *user) {
 bool graph_backward(Graph *g, Value *root, GraphReady ready, void *user) {
     ASSERT(g->planned && g->mode == GRAPH_TRAIN, "graph_backward without a training plan");
     ASSERT(root->needs_grad, "%s depends on no parameter", root->name);
+    zero_untouched(g);
     zero_beyond(g, node_of(root)->producer);
     for (int i = node_of(root)->producer; i >= 0 && !is_given_up(g); i--) {
         Op *op = g->ops[i];

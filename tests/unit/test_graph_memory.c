@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "graph/internal.h"
+#include "model/classifier.h"
 
 Suite *suite_graph_memory(void);
 
@@ -54,6 +56,74 @@ START_TEST(fresh_gradients_take_the_place_of_activations) {
     free(summed);
     free(fresh);
     device_close(ref);
+}
+END_TEST
+
+/* --- two graphs ------------------------------------------------------------------------------- */
+
+/* A classifier of v for images of another height. */
+static ClassifierGraph graph_of_height(const Vit *v, int64_t height) {
+    ClassifierGraph g;
+    Vit other = *v;
+    other.config.image_height = height;
+    ClassifierOptions o = {.batch = 3, .train = true, .float_images = true};
+    ck_assert_int_eq(classifier_graph(&other, o, &g, NULL), MAE_OK);
+    ck_assert_int_eq(classifier_plan(&g, GRAPH_TRAIN, NULL), MAE_OK);
+    return g;
+}
+
+static void set_random(ClassifierGraph *g, Value *v, Rng *rng) {
+    int64_t n = shape_numel(v->shape);
+    float *x = malloc((size_t)n * sizeof *x);
+    rng_fill_range(rng, -1, 1, x, n);
+    graph_set_real(g->graph, v, x);
+    free(x);
+}
+
+static void pass(ClassifierGraph *g, uint64_t seed) {
+    const float one = 1;
+    Rng rng = rng_make(seed, RNG_MASK, 0, 0);
+    set_random(g, g->encoder.images, &rng);
+    set_random(g, g->targets, &rng);
+    graph_forward(g->graph);
+    graph_set_grad(g->graph, g->loss, &one);
+    graph_backward(g->graph, g->loss, NULL, NULL);
+}
+
+/* Of the second of two updates, to which images of two sizes contribute; free() it. */
+static float *gradients_of_two_sizes(ParamGradients kind, size_t bytes[2], int64_t *n) {
+    ModelConfig c = small_config(3, TARGET_PIXEL, false);
+    c.decoder_depth = 0;
+    c.head = HEAD_LINEAR;
+    c.classes = 4;
+    Vit *v = small_vit(device, &c, kind);
+    ClassifierGraph large = graph_of_height(v, 8), small = graph_of_height(v, 4);
+    bytes[0] = graph_bytes(large.graph, GRAPH_TRAIN);
+    bytes[1] = graph_bytes(small.graph, GRAPH_TRAIN);
+    for (uint64_t update = 0; update < 2; update++) {
+        params_zero_grad(v->params);
+        pass(&large, 2 * update);
+        pass(&small, 2 * update + 1);
+    }
+    float *gradients = small_gradients(v, n);
+    classifier_graph_free(&small);
+    classifier_graph_free(&large);
+    vit_free(v);
+    return gradients;
+}
+
+/* The first graph takes room for the gradients, the second one none. */
+START_TEST(graphs_of_two_sizes_contribute_to_one_update) {
+    size_t summed_bytes[2], fresh_bytes[2];
+    int64_t n, m;
+    float *summed = gradients_of_two_sizes(GRADIENTS_SUMMED, summed_bytes, &n);
+    float *fresh = gradients_of_two_sizes(GRADIENTS_FRESH, fresh_bytes, &m);
+    ck_assert_int_eq(n, m);
+    ck_assert_mem_eq(summed, fresh, (size_t)n * sizeof *fresh);
+    ck_assert_uint_gt(fresh_bytes[0], summed_bytes[0]);
+    ck_assert_uint_eq(fresh_bytes[1], summed_bytes[1]);
+    free(summed);
+    free(fresh);
 }
 END_TEST
 
@@ -111,6 +181,40 @@ START_TEST(gradients_of_what_is_not_reached_are_zero) {
     graph_zero_gradients(t.graph);
     expect_gradient(t.used, 0);
     graph_free(t.graph);
+    params_free(t.params);
+}
+END_TEST
+
+/* A task of its own over the parameter that the first graph does not read. Without a pass of the
+ * first graph, the sum is started by hand; when that graph is gone, the next one holds it. */
+START_TEST(each_graph_has_its_own_parameters) {
+    Two t = two_layers();
+    float up[16];
+    for (int i = 0; i < 16; i++) up[i] = 1;
+    for (int round = 0; round < 2; round++) {
+        Graph *g = graph_new(device, t.params);
+        Value *x = graph_input(g, "x", DTYPE_F32, SHAPE(4, 4));
+        Value *y = op_linear(g, "y", x, graph_param(g, t.alone), NULL, (LinearOptions){0});
+        graph_keep(g, y);
+        (void)graph_bytes(g, GRAPH_TRAIN);
+        ck_assert_int_eq(graph_plan(g, GRAPH_TRAIN, NULL), MAE_OK);
+        graph_set_real(g, x, up);
+        for (int update = 0; update < 3; update++) {
+            bool first = t.graph && update < 2;
+            if (first) graph_forward(t.graph);
+            if (first) graph_set_grad(t.graph, t.out, up);
+            if (first) graph_backward(t.graph, t.out, NULL, NULL);
+            if (t.graph && !first) graph_zero_gradients(t.graph);
+            graph_forward(g);
+            graph_set_grad(g, y, up);
+            graph_backward(g, y, NULL, NULL);
+            expect_gradient(t.used, first ? 4 : 0);
+            expect_gradient(t.alone, 4);
+        }
+        graph_free(g);
+        graph_free(t.graph);
+        t.graph = NULL;
+    }
     params_free(t.params);
 }
 END_TEST
@@ -196,7 +300,9 @@ Suite *suite_graph_memory(void) {
     TCase *t = tcase_create("graph_memory");
     tcase_add_checked_fixture(t, open_device, close_device);
     tcase_add_test(t, fresh_gradients_take_the_place_of_activations);
+    tcase_add_test(t, graphs_of_two_sizes_contribute_to_one_update);
     tcase_add_test(t, gradients_of_what_is_not_reached_are_zero);
+    tcase_add_test(t, each_graph_has_its_own_parameters);
     tcase_add_test(t, norms_and_gelu_do_not_live_to_the_backward_pass);
     tcase_add_test(t, results_of_frozen_norms_are_kept);
     tcase_add_test(t, what_is_not_kept_is_known_by_its_statistics);
