@@ -3,6 +3,7 @@
 #ifndef CHECKPOINT_CHECKPOINT_H
 #define CHECKPOINT_CHECKPOINT_H
 
+#include "base/metrics.h"
 #include "checkpoint/classes.h"
 #include "checkpoint/dialect.h"
 #include "checkpoint/inventory.h"
@@ -19,7 +20,7 @@ typedef struct CheckpointNotes {
     double mask_ratio;
     int64_t epochs, step;
     bool averaged;       /* the weights are the moving average */
-    double top1;         /* of the weights on the validation images, -1: not known */
+    Metrics metrics;     /* of the weights on the validation images, as far as known */
     ClassNames *classes; /* NULL: not known */
 } CheckpointNotes;
 void checkpoint_notes_free(CheckpointNotes *n);

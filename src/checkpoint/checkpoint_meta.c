@@ -61,7 +61,8 @@ static void put_classes(Meta *m, const ModelConfig *c, const CheckpointNotes *n)
     meta_put(m, "pool", pool_words[c->pool]);
     meta_put_int(m, "classes", c->classes);
     meta_put_int(m, "averaged", n->averaged);
-    if (n->top1 >= 0) meta_put_real(m, "top1", n->top1);
+    for (int i = 0; i < n->metrics.n; i++)
+        meta_put_real(m, metric_kinds[n->metrics.at[i].id].name, n->metrics.at[i].value);
     if (!n->classes) return;
     char *names = classes_to_json(n->classes);
     meta_put(m, "class_names", names ? arena_strdup(m->arena, names) : NULL);
@@ -136,6 +137,13 @@ Status meta_get_real(const TensorFile *f, const char *key, double *out, Error *e
     return MAE_OK;
 }
 
+Status meta_get_metric(const TensorFile *f, const char *key, double *out, Error *err) {
+    *out = NAN;
+    Status status = tensorfile_meta(f, key) ? meta_get_real(f, key, out, err) : MAE_OK;
+    if (*out < 0) *out = NAN;
+    return status;
+}
+
 static Status get_word(const TensorFile *f, const char *key, const char *const *words, int *out,
                        Error *err) {
     const char *text;
@@ -194,12 +202,23 @@ done:
     return status;
 }
 
+static Status metrics_from_meta(const TensorFile *f, Metrics *m, Error *err) {
+    Status status = MAE_OK;
+    for (int k = 0; k < METRIC_COUNT; k++) {
+        Metric *metric = &m->at[m->n];
+        metric->id = (MetricId)k;
+        TRY(meta_get_metric(f, metric_kinds[k].name, &metric->value, err));
+        m->n += !isnan(metric->value);
+    }
+done:
+    return status;
+}
+
 /* Files of the first version say nothing of heads: they have none. */
 static Status head_from_meta(const TensorFile *f, ModelConfig *c, CheckpointNotes *n, Error *err) {
     Status status = MAE_OK;
     int word = 0;
     int64_t averaged = 0;
-    n->top1 = -1;
     if (!tensorfile_meta(f, "head")) return MAE_OK;
     TRY(get_word(f, "head", head_words, &word, err));
     c->head = (HeadKind)word;
@@ -209,7 +228,7 @@ static Status head_from_meta(const TensorFile *f, ModelConfig *c, CheckpointNote
     TRY(meta_get_int(f, "classes", &c->classes, err));
     TRY(meta_get_int(f, "averaged", &averaged, err));
     n->averaged = averaged != 0;
-    if (tensorfile_meta(f, "top1")) TRY(meta_get_real(f, "top1", &n->top1, err));
+    TRY(metrics_from_meta(f, &n->metrics, err));
     TRY(model_check(c, err));
     const char *names = tensorfile_meta(f, "class_names");
     if (names) TRY(classes_from_json(names, tensorfile_path(f), &n->classes, err));

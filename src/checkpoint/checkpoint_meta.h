@@ -33,5 +33,7 @@ void meta_put_real(Meta *m, const char *key, double v);
 /* FORMAT: the entry is not there, or no such number. */
 Status meta_get_int(const TensorFile *f, const char *key, int64_t *out, Error *err);
 Status meta_get_real(const TensorFile *f, const char *key, double *out, Error *err);
+/* A metric; NAN when the entry is not there or below 0, which says that it was not measured. */
+Status meta_get_metric(const TensorFile *f, const char *key, double *out, Error *err);
 
 #endif

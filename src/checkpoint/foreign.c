@@ -209,7 +209,6 @@ static void set_name(CheckpointFile *c) {
     snprintf(c->notes.preset, sizeof c->notes.preset, "%s", name ? name : "custom");
     const char *epoch = tensorfile_meta(c->file, "epoch");
     if (epoch) c->notes.epochs = strtoll(epoch, NULL, 10) + 1;
-    c->notes.top1 = -1;
 }
 
 /* --- what is understood ----------------------------------------------------------------------- */

@@ -9,20 +9,39 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/metrics.h"
 #include "draw/plot.h"
 
 enum { MAX_EVENTS = 100, TITLE_HEIGHT = 62, TITLE_LINE = 18 };
 
 typedef struct Curves {
-    Series step_loss, epoch_loss, val_loss, ema_val_loss;
+    Series step_loss, epoch_loss;
     Series lr;
-    Series top1, top5, ema_top1, ema_top5;
-    double epoch, images_per_s; /* of the last line; NAN: none yet */
+    Series metric[METRIC_COUNT], averaged[METRIC_COUNT]; /* of the averaged weights */
+    double epoch, images_per_s;                          /* of the last line; NAN: none yet */
     int64_t step;
     int64_t n_nonfinite; /* lines whose loss is null */
     int64_t n_events;
     Mark events[MAX_EVENTS]; /* the newest, in a ring */
 } Curves;
+
+/* Shares take the colours in turn. The validation loss is drawn beside that of training. */
+static void name_metrics(Curves *c) {
+    static const char *const colours[][2] = {{"red", "red dashed"}, {"green", "green dashed"}};
+    for (int k = 0, n_shares = 0; k < METRIC_COUNT; k++) {
+        const MetricKind *m = &metric_kinds[k];
+        const char *const *class = colours[m->is_share ? n_shares++ % 2 : 0];
+        c->metric[k] = (Series){.name = m->title,
+                                .class = class[0],
+                                .unit = m->is_share ? " %" : NULL,
+                                .high_is_best = m->more_is_better};
+        c->averaged[k] = c->metric[k];
+        c->averaged[k].name = m->ema_title;
+        c->averaged[k].class = class[1];
+    }
+    c->metric[METRIC_VAL_LOSS].name = "validation";
+    c->averaged[METRIC_VAL_LOSS].name = "validation, averaged weights";
+}
 
 static Curves *curves_new(void) {
     Curves *c = mem_alloc(sizeof *c);
@@ -30,17 +49,8 @@ static Curves *curves_new(void) {
     c->epoch = c->images_per_s = NAN;
     c->step_loss = (Series){.name = "training", .class = "blue", .smooth = true};
     c->epoch_loss = c->step_loss;
-    c->val_loss = (Series){.name = "validation", .class = "red"};
-    c->ema_val_loss = (Series){.name = "validation, averaged weights", .class = "red dashed"};
     c->lr = (Series){.name = "learning rate", .class = "blue"};
-    c->top1 = (Series){.name = "top-1", .class = "red", .unit = " %", .high_is_best = true};
-    c->top5 = (Series){.name = "top-5", .class = "green", .unit = " %", .high_is_best = true};
-    c->ema_top1 = c->top1;
-    c->ema_top5 = c->top5;
-    c->ema_top1.name = "top-1, averaged weights";
-    c->ema_top1.class = "red dashed";
-    c->ema_top5.name = "top-5, averaged weights";
-    c->ema_top5.class = "green dashed";
+    name_metrics(c);
     return c;
 }
 
@@ -62,12 +72,12 @@ static void read_point(Curves *c, const json_t *line, bool epoch_end) {
     if (json_is_null(json_object_get(line, "loss"))) c->n_nonfinite++;
     series_add(epoch_end ? &c->epoch_loss : &c->step_loss, x, loss);
     series_add(&c->lr, x, number(line, "lr"));
-    series_add(&c->val_loss, x, number(line, "val_loss"));
-    series_add(&c->ema_val_loss, x, number(line, "ema_val_loss"));
-    series_add(&c->top1, x, 100 * number(line, "top1"));
-    series_add(&c->top5, x, 100 * number(line, "top5"));
-    series_add(&c->ema_top1, x, 100 * number(line, "ema_top1"));
-    series_add(&c->ema_top5, x, 100 * number(line, "ema_top5"));
+    for (int k = 0; k < METRIC_COUNT; k++) {
+        const MetricKind *m = &metric_kinds[k];
+        double scale = m->is_share ? 100 : 1;
+        series_add(&c->metric[k], x, scale * number(line, m->name));
+        series_add(&c->averaged[k], x, scale * number(line, m->ema_name));
+    }
 }
 
 /* An event knows its step only; the lines around it know how many steps make an epoch. */
@@ -153,8 +163,12 @@ static void run_name(const char *run, char *name, size_t size) {
     snprintf(name, size, "%.*s%s", (int)length, run + start, length < n - start ? "…" : "");
 }
 
-static bool has_accuracy(const Curves *c) {
-    return c->top1.n_points + c->top5.n_points + c->ema_top1.n_points + c->ema_top5.n_points > 0;
+/* The first share that was measured, which is the one that counts; -1: none. */
+static int first_share(const Curves *c) {
+    for (int k = 0; k < METRIC_COUNT; k++)
+        if (metric_kinds[k].is_share && c->metric[k].n_points + c->averaged[k].n_points > 0)
+            return k;
+    return -1;
 }
 
 static void draw_place(Svg *svg, const Curves *c) {
@@ -169,9 +183,10 @@ static void draw_place(Svg *svg, const Curves *c) {
     svg_text(svg, "note strong end", PLOT_RIGHT, 30, text);
 }
 
-/* Name and place, a line of losses, a line of accuracies if there are any. */
+/* Name and place, a line of losses, a line of the first share if there is one. */
 static void draw_title(Svg *svg, const Curves *c, const char *run) {
-    char name[52], losses[256] = "", accuracies[256] = "", alarm[64];
+    char name[52], losses[256] = "", shares[256] = "", alarm[64];
+    int share = first_share(c);
     run_name(run, name, sizeof name);
     svg_text(svg, "title", 14, 30, name);
     draw_place(svg, c);
@@ -179,14 +194,16 @@ static void draw_title(Svg *svg, const Curves *c, const char *run) {
         append_values(losses, sizeof losses, "training loss, mean of an epoch", &c->epoch_loss);
     else
         append_values(losses, sizeof losses, "training loss", &c->step_loss);
-    append_values(losses, sizeof losses, "validation", &c->val_loss);
-    append_values(losses, sizeof losses, "averaged weights", &c->ema_val_loss);
-    append_values(accuracies, sizeof accuracies, "top-1", &c->top1);
-    append_values(accuracies, sizeof accuracies, "averaged weights", &c->ema_top1);
+    append_values(losses, sizeof losses, "validation", &c->metric[METRIC_VAL_LOSS]);
+    append_values(losses, sizeof losses, "averaged weights", &c->averaged[METRIC_VAL_LOSS]);
     double y = TITLE_HEIGHT - 10;
     svg_text(svg, "note", 14, y, losses);
-    if (has_accuracy(c)) y += TITLE_LINE;
-    if (has_accuracy(c)) svg_text(svg, "note", 14, y, accuracies);
+    if (share >= 0) {
+        y += TITLE_LINE;
+        append_values(shares, sizeof shares, c->metric[share].name, &c->metric[share]);
+        append_values(shares, sizeof shares, "averaged weights", &c->averaged[share]);
+        svg_text(svg, "note", 14, y, shares);
+    }
     if (c->n_nonfinite > 0) {
         snprintf(alarm, sizeof alarm, "loss not finite in %lld lines", (long long)c->n_nonfinite);
         svg_text(svg, "alarm end", PLOT_RIGHT, y, alarm);
@@ -196,13 +213,14 @@ static void draw_title(Svg *svg, const Curves *c, const char *run) {
 /* The panels that have something to show, from the top. */
 static int choose_panels(const Curves *c, Panel panels[3]) {
     int n = 0, n_events = c->n_events < MAX_EVENTS ? (int)c->n_events : MAX_EVENTS;
-    panels[n++] = (Panel){.label = "Loss",
-                          .height = 260,
-                          .log_if_wide = true,
-                          .n_series = 3,
-                          .series = {training_loss(c), &c->val_loss, &c->ema_val_loss},
-                          .marks = c->events,
-                          .n_marks = n_events};
+    panels[n++] = (Panel){
+        .label = "Loss",
+        .height = 260,
+        .log_if_wide = true,
+        .n_series = 3,
+        .series = {training_loss(c), &c->metric[METRIC_VAL_LOSS], &c->averaged[METRIC_VAL_LOSS]},
+        .marks = c->events,
+        .n_marks = n_events};
     panels[n++] = (Panel){.label = "Learning rate",
                           .height = 100,
                           .from_zero = true,
@@ -211,16 +229,20 @@ static int choose_panels(const Curves *c, Panel panels[3]) {
                           .marks = c->events,
                           .n_marks = n_events,
                           .changes_only = true};
-    if (has_accuracy(c))
-        panels[n++] = (Panel){.label = "Accuracy (%)",
-                              .height = 220,
-                              .ceiling = 100,
-                              .n_series = 4,
-                              .series = {&c->top1, &c->ema_top1, &c->top5, &c->ema_top5},
-                              .marks = c->events,
-                              .n_marks = n_events,
-                              .changes_only = true};
-    return n;
+    if (first_share(c) < 0) return n;
+    panels[n] = (Panel){.label = "Accuracy (%)",
+                        .height = 220,
+                        .ceiling = 100,
+                        .marks = c->events,
+                        .n_marks = n_events,
+                        .changes_only = true};
+    for (int k = 0; k < METRIC_COUNT; k++) {
+        if (!metric_kinds[k].is_share) continue;
+        ASSERT(panels[n].n_series + 2 <= PANEL_SERIES, "more than %d series", PANEL_SERIES);
+        panels[n].series[panels[n].n_series++] = &c->metric[k];
+        panels[n].series[panels[n].n_series++] = &c->averaged[k];
+    }
+    return n + 1;
 }
 
 static double last_x(const Curves *c) {
@@ -233,7 +255,7 @@ static double last_x(const Curves *c) {
 static void draw(Svg *svg, const Curves *c, const char *run) {
     Panel panels[3];
     int n = choose_panels(c, panels);
-    double y = TITLE_HEIGHT + (has_accuracy(c) ? TITLE_LINE : 0), height = y + PLOT_FOOTER;
+    double y = TITLE_HEIGHT + (first_share(c) >= 0 ? TITLE_LINE : 0), height = y + PLOT_FOOTER;
     for (int i = 0; i < n; i++) height += PANEL_HEADER + panels[i].height;
     svg_begin(svg, PLOT_WIDTH, height, plot_css);
     draw_title(svg, c, run);

@@ -27,6 +27,14 @@ int64_t evaluation_add(Evaluation *e, const float *logits, int64_t n, const uint
     return best;
 }
 
+Metrics evaluation_metrics(const Evaluation *e, int64_t classes) {
+    double n = e->images ? (double)e->images : (double)NAN;
+    return (Metrics){3,
+                     {{METRIC_TOP1, (double)e->top1 / n},
+                      {METRIC_TOP5, classes > TOP ? (double)e->top5 / n : (double)NAN},
+                      {METRIC_VAL_LOSS, e->loss / n}}};
+}
+
 Status evaluate_check_labels(const Dataset *d, const char *what, Error *err) {
     if (dataset_n_classes(d) < 1)
         return fail(err, MAE_EMPTY,

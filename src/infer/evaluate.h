@@ -3,6 +3,7 @@
 #ifndef INFER_EVALUATE_H
 #define INFER_EVALUATE_H
 
+#include "base/metrics.h"
 #include "dist/comm.h"
 #include "infer/session.h"
 
@@ -11,6 +12,10 @@ typedef struct Evaluation {
     int64_t unreadable; /* images that were left out */
     double loss;        /* sum of -log p(label), without smoothing */
 } Evaluation;
+
+/* top1, top5 (not measured of five classes or fewer, where a guess is right) and val_loss; none of
+ * them is measured without images. */
+Metrics evaluation_metrics(const Evaluation *e, int64_t classes);
 
 /* Adds one image: logits[n] of the classes that are allowed (NULL: all). Equal logits rank in order
  * of the class. Returns the class with the largest; -1 when a logit is not finite (nothing is

@@ -255,9 +255,10 @@ static Status run_clean(Eval *e, MaeEvaluation *out, Error *err) {
     e->labels.confusion = NULL;
     out->images = clean.images;
     out->unreadable = clean.unreadable;
-    out->top1 = (double)clean.top1 / (double)clean.images;
-    out->top5 = n_counted(e) > 5 ? (double)clean.top5 / (double)clean.images : -1;
-    out->loss = clean.loss / (double)clean.images;
+    Metrics metrics = evaluation_metrics(&clean, n_counted(e));
+    out->top1 = metrics_get(&metrics, METRIC_TOP1);
+    out->top5 = metrics_get(&metrics, METRIC_TOP5);
+    out->loss = metrics_get(&metrics, METRIC_VAL_LOSS);
     fill_classes(e, out);
 done:
     return status;

@@ -42,7 +42,7 @@ Status setup_model_config(const MaeOptions *o, ModelConfig *c, Error *err) {
 
 void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *notes) {
     ModelConfig preset = model_preset((ModelSize)o->model);
-    *notes = (CheckpointNotes){.mask = (MaskKind)o->mask, .mask_ratio = o->mask_ratio, .top1 = -1};
+    *notes = (CheckpointNotes){.mask = (MaskKind)o->mask, .mask_ratio = o->mask_ratio};
     bool same =
         preset.embed_dim == c->embed_dim && preset.depth == c->depth && preset.heads == c->heads;
     snprintf(notes->preset, sizeof notes->preset, "%s",

@@ -21,7 +21,8 @@ Status supervised_configure(Run *r, HeadKind head, Error *err) {
     TRY(model_check(&r->config, err));
     TRY(run_resolve_sizes(o, &r->config, err));
     r->notes.mask_ratio = 0;
-    r->notes.top1 = -1;
+    r->notes.metrics.n = 0;
+    r->progress.measured = evaluation_metrics(&(Evaluation){0}, r->config.classes);
     r->notes.averaged = false;
 done:
     return status;

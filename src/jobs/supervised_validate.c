@@ -1,38 +1,38 @@
 /* See supervised.h. Validation: the weights are measured after an epoch, and their average where
  * there is one; the best ever seen are kept. */
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "jobs/supervised.h"
 
-static Status measure(Run *r, Evaluation *out, Error *err) {
+static Status measure(Run *r, Metrics *out, Error *err) {
     Supervised *t = r->task_data;
     EvaluationLabels labels = {.class_of = t->val_map};
+    Evaluation e = {0};
     Status status = MAE_OK;
     if (t->val_features) {
-        status = cached_features_evaluate(t->val_features, r->model, t->val_map, out, err);
+        status = cached_features_evaluate(t->val_features, r->model, t->val_map, &e, err);
         status = comm_agree(r->comm, status, err);
     } else {
-        status = evaluate_run(t->session, &t->val_images, &labels, out, err);
+        status = evaluate_run(t->session, &t->val_images, &labels, &e, err);
     }
-    r->val_unreadable = out->unreadable;
+    r->val_unreadable = e.unreadable;
+    *out = evaluation_metrics(&e, r->config.classes);
     return status;
 }
 
 /* The weights in the model are the ones just measured. */
-static Status keep_best(Run *r, double top1, bool averaged, Error *err) {
+static Status keep_best(Run *r, Metric first, bool averaged, Error *err) {
     Status status = MAE_OK;
     char *path = NULL;
     CheckpointNotes notes = r->notes; /* borrows the class names */
-    if (top1 <= r->progress.best_top1) return MAE_OK;
-    r->progress.best_top1 = top1;
+    if (!metric_is_better(first.id, first.value, r->progress.best)) return MAE_OK;
+    r->progress.best = first.value;
     r->progress.best_epoch = r->progress.epoch;
     notes.epochs = r->progress.epoch;
     notes.step = r->progress.step;
-    notes.top1 = top1;
+    notes.metrics = (Metrics){1, {first}};
     notes.averaged = averaged;
     if (comm_is_root(r->comm)) {
         status = run_file(r, "best.safetensors", &path, err);
@@ -42,53 +42,28 @@ static Status keep_best(Run *r, double top1, bool averaged, Error *err) {
     return comm_agree(r->comm, status, err);
 }
 
-static double share(int64_t n, const Evaluation *e) {
-    return (double)n / (double)e->images;
-}
-
-/* One of five guesses at five classes is right: no figure. */
-static double top5_share(const Run *r, const Evaluation *e) {
-    return r->config.classes > 5 ? share(e->top5, e) : (double)NAN;
-}
-
 static Status measure_averaged(Run *r, LogLine *line, Error *err) {
-    Evaluation e;
     if (!r->ema) return MAE_OK;
     ema_swap(r->ema);
-    Status status = measure(r, &e, err);
-    if (status == MAE_OK) {
-        line->averaged = true;
-        line->ema_top1 = share(e.top1, &e);
-        line->ema_top5 = top5_share(r, &e);
-        line->ema_val_loss = e.loss / (double)e.images;
-        status = keep_best(r, line->ema_top1, true, err);
-    }
+    Status status = measure(r, &line->averaged, err);
+    if (status == MAE_OK) status = keep_best(r, line->averaged.at[0], true, err);
     ema_swap(r->ema);
     return status;
 }
 
 static void say_measured(int64_t epoch, const LogLine *line) {
-    char top5[32] = "", averaged[96] = "", averaged_top5[32] = "";
-    if (isfinite(line->top5)) snprintf(top5, sizeof top5, ", top-5 %.2f %%", 100 * line->top5);
-    if (line->averaged && isfinite(line->ema_top5))
-        snprintf(averaged_top5, sizeof averaged_top5, ", %.2f %%", 100 * line->ema_top5);
-    if (line->averaged)
-        snprintf(averaged, sizeof averaged, "; averaged weights %.2f %%%s, %.4f",
-                 100 * line->ema_top1, averaged_top5, line->ema_val_loss);
-    log_line(LOG_INFO, "epoch %" PRId64 ": top-1 %.2f %%%s, loss %.4f%s", epoch, 100 * line->top1,
-             top5, line->val_loss, averaged);
+    char own[160], averaged[128];
+    metrics_text(&line->metrics, true, own, sizeof own);
+    metrics_text(&line->averaged, false, averaged, sizeof averaged);
+    log_line(LOG_INFO, "epoch %" PRId64 ": %s%s%s", epoch, own,
+             *averaged ? "; averaged weights " : "", averaged);
 }
 
 Status supervised_end_epoch(Run *r, LogLine *line, Error *err) {
     Status status = MAE_OK;
-    Evaluation e;
     int64_t epoch = r->progress.epoch;
-    TRY(measure(r, &e, err));
-    line->measured = true;
-    line->top1 = share(e.top1, &e);
-    line->top5 = top5_share(r, &e);
-    line->val_loss = e.loss / (double)e.images;
-    TRY(keep_best(r, line->top1, false, err));
+    TRY(measure(r, &line->metrics, err));
+    TRY(keep_best(r, line->metrics.at[0], false, err));
     TRY(measure_averaged(r, line, err));
     say_measured(epoch, line);
 done:

@@ -1,7 +1,14 @@
 /* See progress.h. */
 #include "run/progress.h"
 
+#include <math.h>
+
+static const MetricKind *first_metric(const Progress *p) {
+    return p->measured.n ? &metric_kinds[p->measured.at[0].id] : NULL;
+}
+
 void progress_put(Meta *m, const Progress *p, int64_t updates) {
+    const MetricKind *first = first_metric(p);
     meta_put(m, "format", META_FORMAT " state");
     meta_put_int(m, "format_version", META_VERSION);
     meta_put_int(m, "step", p->step);
@@ -18,7 +25,7 @@ void progress_put(Meta *m, const Progress *p, int64_t updates) {
     meta_put_real(m, "last_lr", p->last_lr);
     meta_put_real(m, "last_norm", p->last_norm);
     meta_put_int(m, "epoch_open", p->epoch_open);
-    meta_put_real(m, "best_top1", p->best_top1);
+    if (first) meta_put_real(m, first->best_name, metric_known(p->best));
     meta_put_int(m, "best_epoch", p->best_epoch);
     meta_put_int(m, "batch_images", p->batch_images);
     meta_put_int(m, "update_images", p->update_images);
@@ -27,26 +34,35 @@ void progress_put(Meta *m, const Progress *p, int64_t updates) {
     meta_put_int(m, "val_images", p->val_images);
     meta_put_real(m, "mean_loss", p->mean_loss);
     meta_put_int(m, "mean_count", p->mean_count);
-    meta_put_real(m, "top1", p->top1);
-    meta_put_real(m, "top5", p->top5);
-    meta_put_real(m, "val_loss", p->val_loss);
-    meta_put_real(m, "ema_top1", p->ema_top1);
+    for (int i = 0; i < p->measured.n; i++)
+        meta_put_real(m, metric_kinds[p->measured.at[i].id].name,
+                      metric_known(p->measured.at[i].value));
+    if (first) meta_put_real(m, first->ema_name, metric_known(p->averaged));
+}
+
+static Status metrics_from_meta(const TensorFile *f, Progress *p, Error *err) {
+    Status status = MAE_OK;
+    const MetricKind *first = first_metric(p);
+    p->averaged = p->best = NAN;
+    if (!first) return MAE_OK;
+    TRY(meta_get_metric(f, first->best_name, &p->best, err));
+    TRY(meta_get_metric(f, first->ema_name, &p->averaged, err));
+    for (int i = 0; i < p->measured.n; i++)
+        TRY(meta_get_metric(f, metric_kinds[p->measured.at[i].id].name, &p->measured.at[i].value,
+                            err));
+done:
+    return status;
 }
 
 /* States of older versions do not have these. */
 static Status totals_from_meta(const TensorFile *f, Progress *p, Error *err) {
     Status status = MAE_OK;
-    p->top1 = p->top5 = p->val_loss = p->ema_top1 = -1;
     if (!tensorfile_meta(f, "mean_count")) return MAE_OK;
     TRY(meta_get_int(f, "images", &p->images, err));
     TRY(meta_get_int(f, "data_images", &p->data_images, err));
     TRY(meta_get_int(f, "val_images", &p->val_images, err));
     TRY(meta_get_real(f, "mean_loss", &p->mean_loss, err));
     TRY(meta_get_int(f, "mean_count", &p->mean_count, err));
-    TRY(meta_get_real(f, "top1", &p->top1, err));
-    TRY(meta_get_real(f, "top5", &p->top5, err));
-    TRY(meta_get_real(f, "val_loss", &p->val_loss, err));
-    TRY(meta_get_real(f, "ema_top1", &p->ema_top1, err));
     if (p->images < 0 || p->data_images < 0 || p->val_images < 0 || p->mean_count < 0)
         status = fail(err, MAE_FORMAT, "%s: negative counters", tensorfile_path(f));
 done:
@@ -56,7 +72,7 @@ done:
 Status progress_get(const TensorFile *f, Progress *p, int64_t *updates, Error *err) {
     Status status = MAE_OK;
     int64_t seed = 0, open = 0;
-    *p = (Progress){0};
+    *p = (Progress){.measured = p->measured};
     TRY(meta_get_int(f, "step", &p->step, err));
     TRY(meta_get_int(f, "epoch", &p->epoch, err));
     TRY(meta_get_int(f, "batch", &p->batch, err));
@@ -68,9 +84,7 @@ Status progress_get(const TensorFile *f, Progress *p, int64_t *updates, Error *e
     TRY(meta_get_real(f, "epoch_loss", &p->epoch_loss, err));
     TRY(meta_get_int(f, "log_count", &p->log_count, err));
     TRY(meta_get_int(f, "epoch_count", &p->epoch_count, err));
-    p->best_top1 = -1;
-    if (tensorfile_meta(f, "best_top1")) {
-        TRY(meta_get_real(f, "best_top1", &p->best_top1, err));
+    if (tensorfile_meta(f, "best_epoch")) {
         TRY(meta_get_int(f, "best_epoch", &p->best_epoch, err));
         TRY(meta_get_real(f, "last_lr", &p->last_lr, err));
         TRY(meta_get_real(f, "last_norm", &p->last_norm, err));
@@ -81,6 +95,7 @@ Status progress_get(const TensorFile *f, Progress *p, int64_t *updates, Error *e
         TRY(meta_get_int(f, "update_images", &p->update_images, err));
     }
     TRY(totals_from_meta(f, p, err));
+    TRY(metrics_from_meta(f, p, err));
     p->epoch_open = open != 0;
     p->seed = (uint64_t)seed;
     if (p->step < 0 || p->epoch < 0 || p->batch < 0 || *updates < 0 || p->batch_images < 0 ||

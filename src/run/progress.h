@@ -13,8 +13,6 @@ typedef struct Progress {
     int64_t log_count, epoch_count;
     double last_lr, last_norm; /* of the last update */
     bool epoch_open;           /* the epoch is over, but not yet measured and logged */
-    double best_top1;          /* of classifiers, on the validation images; -1: none yet */
-    int64_t best_epoch;
     /* Of all processes: images of what `batch` counts, and of an update; 0: not said. */
     int64_t batch_images, update_images;
     /* Of the whole run: images of updates. seconds stand in the manifest: the same training writes
@@ -24,11 +22,15 @@ typedef struct Progress {
     int64_t data_images, val_images; /* of the sources, 0: not said */
     double mean_loss;                /* over the mean_count updates of the last epoch that ended */
     int64_t mean_count;
-    double top1, top5, val_loss, ema_top1; /* measured last; -1: not */
+    /* What the task measures, which names the list: last; and the first of the list, last of the
+     * averaged weights, and the best of the run. NAN: not measured. */
+    Metrics measured;
+    double averaged, best;
+    int64_t best_epoch;
 } Progress;
 
 void progress_put(Meta *m, const Progress *p, int64_t updates);
-/* FORMAT: not the state of a run. */
+/* p->measured says what to look for. FORMAT: not the state of a run. */
 Status progress_get(const TensorFile *f, Progress *p, int64_t *updates, Error *err);
 
 #endif

@@ -61,21 +61,15 @@ static Status measure(Run *r, LogLine *line, Error *err) {
     return status == MAE_INTERRUPTED ? run_interrupted_measuring(r, err) : status;
 }
 
-static double known(double v) {
-    return isfinite(v) ? v : -1;
-}
-
 /* For the summary, whoever writes it: this process, or one that resumes the run. */
 static void note_epoch(Progress *p, const LogLine *line) {
     if (p->epoch_count) {
         p->mean_loss = line->loss;
         p->mean_count = p->epoch_count;
     }
-    if (!line->measured) return;
-    p->top1 = known(line->top1);
-    p->top5 = known(line->top5);
-    p->val_loss = known(line->val_loss);
-    p->ema_top1 = line->averaged ? known(line->ema_top1) : -1;
+    if (!line->metrics.n) return;
+    p->measured = line->metrics;
+    p->averaged = line->averaged.n ? line->averaged.at[0].value : (double)NAN;
 }
 
 /* Measuring may take long and be stopped or killed: the epoch stays open in what is saved before,
@@ -195,11 +189,11 @@ static void summarize(Run *r, MaeSummary *s) {
                       .images_per_s = r->options.cache_features || seconds <= 0
                                           ? -1
                                           : (double)p->images / seconds,
-                      .top1 = p->top1,
-                      .top5 = p->top5,
-                      .val_loss = p->val_loss,
-                      .ema_top1 = p->ema_top1,
-                      .best_top1 = p->best_top1,
+                      .top1 = metrics_get(&p->measured, METRIC_TOP1),
+                      .top5 = metrics_get(&p->measured, METRIC_TOP5),
+                      .val_loss = metrics_get(&p->measured, METRIC_VAL_LOSS),
+                      .ema_top1 = metric_known(p->averaged),
+                      .best_top1 = metric_known(p->best),
                       .best_epoch = p->best_epoch};
     summarize_loss(p, s);
     snprintf(s->checkpoint, sizeof s->checkpoint, "%.900s/last.safetensors", r->options.out);
@@ -229,7 +223,7 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
     status = loop(&r, err);
     if (status == MAE_OK || !r.comm) summarize(&r, out);
     if (status == MAE_OK && comm_is_root(r.comm))
-        status = runfolder_write_summary(r.options.out, task->command, out, err);
+        status = runfolder_write_summary(r.options.out, out, &r.progress, err);
 done:
     run_close(&r);
     return status;

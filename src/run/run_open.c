@@ -2,6 +2,7 @@
  * the run folder is written at once. A resumed run takes its weights and its place from
  * run_resume.c. */
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -95,11 +96,9 @@ static Status open_ema(Run *r, Error *err) {
 static Status open_weights(Run *r, bool accepted, Error *err) {
     Status status = MAE_OK;
     r->progress = (Progress){.seed = (uint64_t)r->options.seed,
-                             .best_top1 = -1,
-                             .top1 = -1,
-                             .top5 = -1,
-                             .val_loss = -1,
-                             .ema_top1 = -1};
+                             .measured = r->progress.measured,
+                             .averaged = NAN,
+                             .best = NAN};
     if (!r->resumed) TRY(r->task->start(r, err));
     TRY(open_ema(r, err));
     if (r->resumed) TRY(run_resume(r, accepted, err));

@@ -30,7 +30,7 @@ done:
 }
 
 Status run_roll_back(Run *r, Error *err) {
-    Progress now = r->progress, saved;
+    Progress now = r->progress, saved = now;
     RunState s = run_state(r);
     Status status = MAE_OK;
     bool there = false;

@@ -147,8 +147,9 @@ static json_t *figure(double v) {
     return isfinite(v) && v >= 0 ? json_real(v) : json_null();
 }
 
-static json_t *summary_json(MaeCommand command, const MaeSummary *s) {
+static json_t *summary_json(const MaeSummary *s, const Progress *p) {
     json_t *o = json_object();
+    const Metrics *m = &p->measured;
     json_object_set_new(o, "steps", json_integer((json_int_t)s->steps));
     json_object_set_new(o, "epochs", json_integer((json_int_t)s->epochs));
     json_object_set_new(o, "images", json_integer((json_int_t)s->images));
@@ -159,24 +160,23 @@ static json_t *summary_json(MaeCommand command, const MaeSummary *s) {
     json_object_set_new(o, "seconds", json_real(s->seconds));
     json_object_set_new(o, "images_per_s", figure(s->images_per_s));
     json_object_set_new(o, "checkpoint", json_string(s->checkpoint));
-    if (command == MAE_COMMAND_PRETRAIN) {
+    if (!m->n) {
         json_object_set_new(o, "picture", json_string(s->picture));
         return o;
     }
-    json_object_set_new(o, "top1", figure(s->top1));
-    json_object_set_new(o, "top5", figure(s->top5));
-    json_object_set_new(o, "val_loss", figure(s->val_loss));
+    for (int i = 0; i < m->n; i++)
+        json_object_set_new(o, metric_kinds[m->at[i].id].name, figure(m->at[i].value));
     json_object_set_new(o, "val_unreadable", json_integer((json_int_t)s->val_unreadable));
-    json_object_set_new(o, "ema_top1", figure(s->ema_top1));
-    json_object_set_new(o, "best_top1", figure(s->best_top1));
+    json_object_set_new(o, metric_kinds[m->at[0].id].ema_name, figure(p->averaged));
+    json_object_set_new(o, metric_kinds[m->at[0].id].best_name, figure(p->best));
     json_object_set_new(o, "best_epoch", json_integer((json_int_t)s->best_epoch));
     return o;
 }
 
-Status runfolder_write_summary(const char *run, MaeCommand command, const MaeSummary *s,
+Status runfolder_write_summary(const char *run, const MaeSummary *s, const Progress *p,
                                Error *err) {
     char *path = mem_printf("%s/summary.json", run);
-    json_t *object = summary_json(command, s);
+    json_t *object = summary_json(s, p);
     char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
     Status status = path && text ? file_write_all(path, text, strlen(text), err)
                                  : fail(err, MAE_MEMORY, "no memory for summary.json");

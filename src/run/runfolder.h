@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "mae.h"
+#include "run/progress.h"
 
 /* Options of a resumed run: what was given now, over what RUN/config.json says. Free with
  * mae_options_free. */
@@ -27,8 +28,8 @@ Status runfolder_clear(const char *run, Error *err);
  * process ends. *lock is -1 when the folder is not there yet, or its file system has no locks. */
 Status runfolder_lock(const char *run, int *lock, Error *err);
 void runfolder_unlock(int lock); /* accepts -1 */
-Status runfolder_write_summary(const char *run, MaeCommand command, const MaeSummary *s,
-                               Error *err);
+/* summary.json: s, and what was measured from p. */
+Status runfolder_write_summary(const char *run, const MaeSummary *s, const Progress *p, Error *err);
 /* What runfolder_write_summary wrote; false: there is none, or it cannot be read. */
 bool runfolder_read_summary(const char *run, MaeSummary *out);
 

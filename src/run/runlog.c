@@ -108,16 +108,10 @@ Status runlog_write(RunLog *l, const LogLine *line, Error *err) {
     add_number(o, "lr", line->lr);
     add_number(o, "images_per_s", line->images_per_s);
     add_number(o, "grad_norm", line->gradient_norm);
-    if (line->measured) {
-        add_number(o, "top1", line->top1);
-        add_number(o, "top5", line->top5);
-        add_number(o, "val_loss", line->val_loss);
-    }
-    if (line->averaged) {
-        add_number(o, "ema_top1", line->ema_top1);
-        add_number(o, "ema_top5", line->ema_top5);
-        add_number(o, "ema_val_loss", line->ema_val_loss);
-    }
+    for (int i = 0; i < line->metrics.n; i++)
+        add_number(o, metric_kinds[line->metrics.at[i].id].name, line->metrics.at[i].value);
+    for (int i = 0; i < line->averaged.n; i++)
+        add_number(o, metric_kinds[line->averaged.at[i].id].ema_name, line->averaged.at[i].value);
     return append(l, o, err);
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/metrics.h"
 #include "base/status.h"
 #include "run/changes.h"
 
@@ -15,10 +16,7 @@ typedef struct LogLine {
     bool epoch_end; /* "kind": "epoch" instead of "step" */
     int64_t step;
     double epoch, loss, lr, images_per_s, gradient_norm; /* not finite: null in the file */
-    bool measured; /* of classifiers, at the end of an epoch, on the validation images: */
-    double top1, top5, val_loss;
-    bool averaged; /* and the same of the averaged weights */
-    double ema_top1, ema_top5, ema_val_loss;
+    Metrics metrics, averaged; /* measured at the end of an epoch: of weights, of their averages */
 } LogLine;
 
 /* Keeps lines with step <= keep_step, and of those that end an epoch the ones up to keep_epoch;

@@ -36,7 +36,7 @@ static ModelConfig hf_model(int which) {
 
 /* FOLDER/hf0, hf1, hf2: the weights, written once. */
 static void make_hf_folder(Device *d, int which) {
-    const CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5, .top1 = -1};
+    const CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5};
     const ModelConfig c = hf_model(which);
     Vit *v;
     MaeOptions o;

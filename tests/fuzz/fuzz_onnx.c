@@ -325,7 +325,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     Choices b = {data, bytes};
     const ModelConfig c = choose_model(&b);
     const OnnxOptions o = choose_options(&b);
-    CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.75, .top1 = -1};
+    CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.75};
     Error err = {0};
     Vit *v;
     ASSERT(vit_new(fuzz_device(), &c, GRADIENTS_NONE, TUNE_ALL, &v, &err) == MAE_OK, "%s",

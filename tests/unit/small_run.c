@@ -17,7 +17,7 @@ void small_run_make(SmallRun *r) {
     Error err = {0};
     ModelConfig c = small_config(3, TARGET_PIXEL, false);
     OptimizerOptions o = {.kind = OPTIMIZER_ADAMW};
-    *r = (SmallRun){.notes = {.preset = "custom", .mask_ratio = 0.5, .top1 = -1}};
+    *r = (SmallRun){.notes = {.preset = "custom", .mask_ratio = 0.5}};
     need(device_open("cpu", 1, NULL, &r->device, &err), &err);
     r->state.model = small_model(r->device, &c);
     r->state.progress = &r->progress;

@@ -112,7 +112,7 @@ START_TEST(there_and_back) {
     Error err = {0};
     ModelConfig c = small_config(3, TARGET_NORM_PIX, false);
     Vit *v = small_model(device, &c);
-    CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5, .top1 = -1};
+    CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5};
     char *native = strdup(scratch_path("native.safetensors"));
     ck_assert_msg(checkpoint_write(native, v, &notes, &err) == MAE_OK, "%s", err.message);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
@@ -142,7 +142,7 @@ START_TEST(a_mask_token_in_the_encoder_comes_back) {
     Error err = {0};
     ModelConfig c = small_config(3, TARGET_PIXEL, true);
     Vit *v = small_model(device, &c);
-    CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5, .top1 = -1};
+    CheckpointNotes notes = {.preset = "custom", .mask_ratio = 0.5};
     char *native = strdup(scratch_path("native.safetensors"));
     char *out = strdup(scratch_path("official.pth"));
     CheckpointFile *file = NULL;
@@ -242,7 +242,7 @@ START_TEST(what_has_no_place_there) {
     c.classes = 3;
     Vit *v = small_model(device, &c);
     char *path = strdup(scratch_path("mean.safetensors"));
-    CheckpointNotes notes = {.preset = "custom", .top1 = -1};
+    CheckpointNotes notes = {.preset = "custom"};
     ck_assert_msg(checkpoint_write(path, v, &notes, &err) == MAE_OK, "%s", err.message);
     MaeOptions o = options_of("hf", "v4");
     ck_assert_int_eq(convert_file(path, scratch_path("out"), &o, &r, &err), MAE_UNSUPPORTED);

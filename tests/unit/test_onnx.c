@@ -264,7 +264,7 @@ static void expect_metadata(const Onnx *o, const char *key, const char *value) {
 /* --- models ----------------------------------------------------------------------------------- */
 
 static Device *device;
-static const CheckpointNotes NOTES = {.preset = "custom", .mask_ratio = 0.5, .top1 = -1};
+static const CheckpointNotes NOTES = {.preset = "custom", .mask_ratio = 0.5};
 
 static void enter(void) {
     scratch_make();

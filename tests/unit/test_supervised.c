@@ -379,7 +379,8 @@ static CheckpointFile *saved(const Vit *v, const CheckpointNotes *notes, const c
 START_TEST(heads_and_names_are_kept) {
     ModelConfig c = classifier_config(HEAD_PROBE, POOL_CLS);
     Vit *v = new_vit(&c, GRADIENTS_NONE, TUNE_ALL);
-    CheckpointNotes notes = {.preset = "vit_tiny", .top1 = 0.25, .averaged = true};
+    CheckpointNotes notes = {
+        .preset = "vit_tiny", .metrics = {1, {{METRIC_TOP1, 0.25}}}, .averaged = true};
     notes.classes = names_of("[\"a\",\"b\",\"c\"]");
     CheckpointFile *f = saved(v, &notes, "probe");
     ck_assert(f->native);
@@ -387,7 +388,8 @@ START_TEST(heads_and_names_are_kept) {
     ck_assert_int_eq(f->config.pool, POOL_CLS);
     ck_assert_int_eq(f->config.classes, 3);
     ck_assert_str_eq(f->notes.classes->name[2], "c");
-    ck_assert_double_eq(f->notes.top1, 0.25);
+    ck_assert_int_eq(f->notes.metrics.n, 1);
+    ck_assert_double_eq(metrics_get(&f->notes.metrics, METRIC_TOP1), 0.25);
     ck_assert(f->notes.averaged);
     checkpoint_close(f);
     checkpoint_notes_free(&notes);
@@ -470,6 +472,20 @@ START_TEST(encoder_of_another_width_is_refused) {
 }
 END_TEST
 
+START_TEST(metrics_compare_and_print) {
+    char text[80];
+    Metrics m = {3, {{METRIC_TOP1, 0.5}, {METRIC_TOP5, NAN}, {METRIC_VAL_LOSS, 1.25}}};
+    ck_assert(metric_is_better(METRIC_TOP1, 0.5, 0.25) && metric_is_better(METRIC_TOP1, 0, NAN));
+    ck_assert(!metric_is_better(METRIC_TOP1, 0.5, 0.5) && !metric_is_better(METRIC_TOP1, NAN, NAN));
+    ck_assert(metric_is_better(METRIC_VAL_LOSS, 1, 2) && !metric_is_better(METRIC_VAL_LOSS, 2, 1));
+    metrics_text(&m, true, text, sizeof text);
+    ck_assert_str_eq(text, "top-1 50.00 %, loss 1.2500");
+    metrics_text(&m, false, text, sizeof text);
+    ck_assert_str_eq(text, "50.00 %, 1.2500");
+    ck_assert_double_eq(metrics_get(&m, METRIC_TOP5), -1);
+}
+END_TEST
+
 Suite *suite_supervised(void) {
     Suite *s = suite_create("supervised");
     TCase *t = tcase_create("supervised");
@@ -494,6 +510,7 @@ Suite *suite_supervised(void) {
     tcase_add_test(t, encoder_moves_into_a_classifier);
     tcase_add_test(t, rows_of_a_head_change_places);
     tcase_add_test(t, encoder_of_another_width_is_refused);
+    tcase_add_test(t, metrics_compare_and_print);
     suite_add_tcase(s, t);
     return s;
 }
