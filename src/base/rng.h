@@ -14,7 +14,6 @@ typedef enum RngPurpose {
     RNG_JITTER = 4, /* colour jitter of a sample */
     RNG_MASK = 5,   /* which patches of a sample are hidden */
     RNG_SYNTHETIC = 6,
-    RNG_FIT = 7,         /* which samples a fit (PCA) sees */
     RNG_RANDAUGMENT = 8, /* operations, magnitudes and signs of a sample */
     RNG_ERASE = 9,       /* boxes and noise of random erasing of a sample */
     RNG_MIX = 10,        /* mixup and cutmix; sample = batch of the epoch */

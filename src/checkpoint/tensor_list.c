@@ -60,6 +60,6 @@ Status tensor_list_write(TensorList *l, const char *path, const Meta *meta, File
                          Error *err) {
     bool copied = l->n > 0 && l->tensor[0].data;
     if (!meta->ok) return fail(err, MAE_MEMORY, "no memory for the metadata of %s", path);
-    return safetensors_write_filled(path, l->tensor, l->n, meta->entry, meta->n,
-                                    copied ? NULL : fill, l, digest, err);
+    return safetensors_write(path, l->tensor, l->n, meta->entry, meta->n, copied ? NULL : fill, l,
+                             digest, err);
 }

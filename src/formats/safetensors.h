@@ -24,16 +24,13 @@ typedef struct NamedTensor {
  * have; IO; MEMORY. */
 Status safetensors_parse(const ByteSource *source, TensorTable *out, Error *err);
 
-/* Writes all tensors, 8-byte aligned header, data ordered by element size (largest first) and then
- * as given; metadata values are strings. The same input gives the same bytes. */
-Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_tensors,
-                         const MetaEntry *meta, size_t n_meta, Error *err);
 /* The bytes of tensor i, asked for one after the other, so that only one of them is in memory. */
 typedef Status (*TensorFill)(void *user, size_t i, void *out, Error *err);
-/* The same; data of the tensors is not looked at unless fill is NULL. *digest (may be NULL): of the
- * file. */
-Status safetensors_write_filled(const char *path, const NamedTensor *tensors, size_t n_tensors,
-                                const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user,
-                                FileDigest *digest, Error *err);
+/* Writes all tensors, 8-byte aligned header, data ordered by element size (largest first) and then
+ * as given; metadata values are strings. The same input gives the same bytes. data of the tensors
+ * is not looked at unless fill is NULL. *digest (may be NULL): of the file. */
+Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_tensors,
+                         const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user,
+                         FileDigest *digest, Error *err);
 
 #endif

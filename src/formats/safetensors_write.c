@@ -105,9 +105,9 @@ done:
     return status;
 }
 
-Status safetensors_write_filled(const char *path, const NamedTensor *tensors, size_t n_tensors,
-                                const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user,
-                                FileDigest *digest, Error *err) {
+Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_tensors,
+                         const MetaEntry *meta, size_t n_meta, TensorFill fill, void *user,
+                         FileDigest *digest, Error *err) {
     Status status = MAE_OK;
     FileWriter *w = NULL;
     json_t *root = json_object();
@@ -128,9 +128,4 @@ done:
     mem_free(order);
     json_decref(root);
     return status;
-}
-
-Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_tensors,
-                         const MetaEntry *meta, size_t n_meta, Error *err) {
-    return safetensors_write_filled(path, tensors, n_tensors, meta, n_meta, NULL, NULL, NULL, err);
 }

@@ -136,7 +136,6 @@ size_t graph_bytes(Graph *g, GraphMode mode);
 void graph_set_real(Graph *g, Value *v, const float *host); /* inputs, converted */
 void graph_set(Graph *g, Value *v, const void *host);       /* inputs, bytes as they are */
 void graph_get(Graph *g, const Value *v, float *host);      /* kept values and inputs */
-void graph_get_grad(Graph *g, const Value *v, float *host);
 /* Upstream gradient of a kept value before graph_backward (the loss: 1). */
 void graph_set_grad(Graph *g, Value *v, const float *host);
 

@@ -76,11 +76,6 @@ void graph_get(Graph *g, const Value *v, float *host) {
     device_download_real(g->device, host, v->data, shape_numel(v->shape));
 }
 
-void graph_get_grad(Graph *g, const Value *v, float *host) {
-    ASSERT(v->grad, "%s has no gradient", v->name);
-    device_download_real(g->device, host, v->grad, shape_numel(v->shape));
-}
-
 void graph_set_grad(Graph *g, Value *v, const float *host) {
     ASSERT(v->grad && node_of(v)->keep, "%s: upstream gradient of a value not kept", v->name);
     device_upload_real(g->device, v->grad, host, shape_numel(v->shape));

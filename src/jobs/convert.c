@@ -228,7 +228,7 @@ static Status write_tensors(Conversion *c, const char *path, Error *err) {
     bool torch =
         text_ends_with(path, ".pth") || text_ends_with(path, ".pt") || text_ends_with(path, ".bin");
     if (torch) return torch_write(path, c->tensors, c->n, meta.entry, meta.n, fill, c, err);
-    return safetensors_write_filled(path, c->tensors, c->n, meta.entry, meta.n, fill, c, NULL, err);
+    return safetensors_write(path, c->tensors, c->n, meta.entry, meta.n, fill, c, NULL, err);
 }
 
 static void add_change(Conversion *c, const float *values, const void *stored, DType type,

@@ -121,7 +121,7 @@ static Augment augment_of(AugmentKind kind, const ModelConfig *c) {
                      .hue = 0.1};
 }
 
-Augment setup_augment(const MaeOptions *o, const ModelConfig *c) {
+static Augment training_augment(const MaeOptions *o, const ModelConfig *c) {
     Augment a = augment_of((AugmentKind)o->augment, c);
     a.min_scale = o->min_scale;
     return a;
@@ -203,7 +203,7 @@ done:
 }
 
 LoaderOptions setup_loader(const MaeOptions *o, const ModelConfig *c) {
-    return (LoaderOptions){.augment = setup_augment(o, c),
+    return (LoaderOptions){.augment = training_augment(o, c),
                            .batch = o->batch,
                            .n_workers = machine_workers(o, NULL),
                            .seed = (uint64_t)o->seed,

@@ -28,8 +28,6 @@ Status setup_train_set(const MaeOptions *o, int64_t channels, const volatile int
 /* The images of --val, or that --val-share holds out, --val-limit of them. */
 Status setup_val_set(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
                      Error *err);
-/* Training augmentation of the options. */
-Augment setup_augment(const MaeOptions *o, const ModelConfig *c);
 /* Adds what fine-tuning does to images: RandAugment or colour jitter, erasing. */
 Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err);
 /* What features and pictures see: resize and centre crop, or nothing when the first image that can

@@ -187,7 +187,6 @@ typedef struct Kernels {
 
     /* --- elementwise -------------------------------------------------------------------------- */
 
-    void (*fill)(Device *d, void *x, double value, int64_t n);
     void (*add)(Device *d, void *y, const void *x, int64_t n); /* y += x */
 
     /* --- optimiser: one call for a list of `count` tensors ------------------------------------ */

@@ -91,7 +91,3 @@ void autoencoder_set_masks(AutoencoderGraph *g, Masks *m) {
     graph_set(g->graph, g->ids_pred, m->ids_pred);
     graph_set_real(g->graph, g->mask, m->mask);
 }
-
-Value *autoencoder_stage(const AutoencoderGraph *g, const char *name) {
-    return graph_find(g->graph, name);
-}

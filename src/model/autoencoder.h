@@ -30,8 +30,5 @@ Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep
                          AutoencoderGraph *out, Error *err);
 /* The masks of its batch, of as many kept patches, into the inputs of the graph. */
 void autoencoder_set_masks(AutoencoderGraph *g, Masks *m);
-/* Finds a stage of the published code by its name ("blocks.0", "decoder_norm"; "patch_embed" has
- * the kept patches only). Keep it before planning to read it afterwards. */
-Value *autoencoder_stage(const AutoencoderGraph *g, const char *name); /* NULL: none */
 
 #endif

@@ -26,14 +26,14 @@ struct CheckpointWriter {
     pthread_mutex_t lock;   /* guards what follows */
     pthread_cond_t changed; /* busy or stop */
     bool busy, stop;
-    bool written;  /* with shards: by this process, not yet committed by rank 0 */
-    Error failure; /* of a save, not yet returned */
-    WriterStats stats;
+    bool written;          /* with shards: by this process, not yet committed by rank 0 */
+    Error failure;         /* of a save, not yet returned */
+    int64_t saves, waits;  /* saves that found another one under way */
+    double waited_seconds; /* of the calling thread, over all saves */
 };
 
 static Status write_snapshot(CheckpointWriter *w, Error *err) {
     Error reason = {0};
-    double start = clock_seconds();
     bool alone = !w->options.shards;
     Status status = alone ? snapshot_write(w->snapshot, w->run, &reason)
                           : snapshot_write_files(w->snapshot, w->run, &reason);
@@ -45,7 +45,6 @@ static Status write_snapshot(CheckpointWriter *w, Error *err) {
                    reason.message);
     pthread_mutex_lock(&w->lock);
     w->written = status == MAE_OK && !alone;
-    w->stats.write_seconds += clock_seconds() - start;
     pthread_mutex_unlock(&w->lock);
     return status;
 }
@@ -100,9 +99,9 @@ void writer_free(CheckpointWriter *w) {
     pthread_mutex_unlock(&w->lock);
     if (w->started) pthread_join(w->thread, NULL);
     if (w->failure.status != MAE_OK) log_line(LOG_ERROR, "%s", w->failure.message);
-    if (w->stats.waits > 0)
+    if (w->waits > 0)
         log_line(LOG_INFO, "%" PRId64 " of %" PRId64 " saves waited for the one before, %.1f s",
-                 w->stats.waits, w->stats.saves, w->stats.waited_seconds);
+                 w->waits, w->saves, w->waited_seconds);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     snapshot_free(w->snapshot);
@@ -150,10 +149,10 @@ static Status take_failure(CheckpointWriter *w, Error *err) {
 
 static Status wait_for_thread(CheckpointWriter *w, bool saving, Error *err) {
     pthread_mutex_lock(&w->lock);
-    if (w->busy && saving) w->stats.waits++;
+    if (w->busy && saving) w->waits++;
     double start = clock_seconds();
     while (w->busy) pthread_cond_wait(&w->changed, &w->lock);
-    if (saving) w->stats.waited_seconds += clock_seconds() - start;
+    if (saving) w->waited_seconds += clock_seconds() - start;
     Status status = take_failure(w, err);
     pthread_mutex_unlock(&w->lock);
     return status;
@@ -212,12 +211,10 @@ Status writer_submit(CheckpointWriter *w, const CheckpointNotes *notes, int64_t 
     if (status == MAE_OK) status = prepare_shards(w, err);
     if (status != MAE_OK) return status;
     start(w);
-    double begin = clock_seconds();
     snprintf(name, sizeof name, "checkpoint-%" PRId64 ".safetensors", numbered);
     status = snapshot_take(w->snapshot, w->progress, notes, numbered < 0 ? NULL : name, err);
     if (status != MAE_OK) return status;
-    w->stats.saves++;
-    w->stats.copy_seconds += clock_seconds() - begin;
+    w->saves++;
     if (!w->started) return write_snapshot(w, err);
     pthread_mutex_lock(&w->lock);
     w->busy = true;
@@ -244,12 +241,4 @@ Status writer_poll(CheckpointWriter *w, Error *err) {
 
 Status writer_wait(CheckpointWriter *w, Error *err) {
     return w ? wait_until_idle(w, false, err) : MAE_OK;
-}
-
-WriterStats writer_stats(const CheckpointWriter *w) {
-    CheckpointWriter *self = (CheckpointWriter *)w;
-    pthread_mutex_lock(&self->lock);
-    WriterStats stats = w->stats;
-    pthread_mutex_unlock(&self->lock);
-    return stats;
 }

@@ -23,12 +23,6 @@ typedef struct WriterOptions {
     Comm *shards;
 } WriterOptions;
 
-typedef struct WriterStats {
-    int64_t saves, waits;                /* saves that found another one under way */
-    double copy_seconds, waited_seconds; /* of the calling thread, over all saves */
-    double write_seconds;                /* of whoever wrote */
-} WriterStats;
-
 typedef struct CheckpointWriter CheckpointWriter;
 /* What s points to outlives the writer; run is copied. */
 Status writer_new(const char *run, const RunState *s, WriterOptions options, CheckpointWriter **out,
@@ -48,6 +42,5 @@ Status writer_poll(CheckpointWriter *w, Error *err);
 bool writer_has_written(CheckpointWriter *w);
 /* Until everything submitted is on disk, or has failed. */
 Status writer_wait(CheckpointWriter *w, Error *err);
-WriterStats writer_stats(const CheckpointWriter *w);
 
 #endif

@@ -106,10 +106,6 @@ bool reducer_shards(const Reducer *r) {
     return r && r->shard;
 }
 
-int64_t reducer_buckets(const Reducer *r) {
-    return r ? r->n_buckets : 0;
-}
-
 static Bucket *bucket_of(const Reducer *r, const Param *p) {
     for (int64_t k = 0; k < r->n_buckets; k++) {
         Bucket *b = &r->bucket[k];

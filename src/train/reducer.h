@@ -20,7 +20,6 @@ Comm *reducer_comm(const Reducer *r);
 bool reducer_shards(const Reducer *r);
 /* Does this process update p? Always without `shard`. */
 bool reducer_owns(const Reducer *r, const Param *p);
-int64_t reducer_buckets(const Reducer *r);
 
 /* Once an update: ready (a GraphReady) during its last backward pass, finish after it or instead of
  * it. */

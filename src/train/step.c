@@ -112,10 +112,6 @@ Status step_micro_batch(TrainStep *s, double *loss, Error *err) {
     return MAE_OK;
 }
 
-bool step_is_due(const TrainStep *s) {
-    return s->micro_batches >= s->options.accumulate;
-}
-
 void step_gather(TrainStep *s, StepVotes *votes) {
     Comm *c = reducer_comm(s->options.reducer);
     double sums[] = {(double)s->micro_batches,

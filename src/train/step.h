@@ -43,8 +43,6 @@ void step_begin(TrainStep *s);
  * the whole update are dropped, culprit says which tensor went first. INTERRUPTED: the graph was
  * stopped (graph_stop_at); step_give_up comes next. */
 Status step_micro_batch(TrainStep *s, double *loss, Error *err);
-/* True when `accumulate` micro-batches are in. */
-bool step_is_due(const TrainStep *s);
 /* What processes tell each other at an update; counts how many of them say so. */
 typedef struct StepVotes {
     double bad;     /* its gradients are not to be used */

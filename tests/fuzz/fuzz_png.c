@@ -26,7 +26,7 @@ static void write_and_read(const uint8_t *data, size_t bytes) {
     if (image_decode_crop("fuzz", data, bytes, 3, FUZZ_MAX_PIXELS, NULL, &im, &err) != MAE_OK)
         return;
     ASSERT(image_write_png(path, &im, &err) == MAE_OK, "%s", err.message);
-    ASSERT(image_load(path, 3, &back, &err) == MAE_OK, "%s", err.message);
+    ASSERT(image_load_crop(path, 3, 0, NULL, &back, &err) == MAE_OK, "%s", err.message);
     fuzz_check_pixels(&back, (Box){0, 0, back.width, back.height}, &im,
                       (Box){0, 0, im.width, im.height});
     image_free(&im);

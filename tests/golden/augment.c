@@ -19,6 +19,12 @@ static double number_at(const json_t *list, size_t i) {
 
 /* --- RandAugment ------------------------------------------------------------------------------ */
 
+/* timm's names of the operations, without the "Increasing" of the form that has it. */
+static const char *const NAMES[RANDAUGMENT_N_OPS] = {
+    "AutoContrast", "Equalize",    "Invert", "Rotate",        "Posterize",
+    "Solarize",     "SolarizeAdd", "Color",  "Contrast",      "Brightness",
+    "Sharpness",    "ShearX",      "ShearY", "TranslateXRel", "TranslateYRel"};
+
 /* From timm's name; "Increasing" at its end says which form. */
 static RandAugmentOp op_of(const char *name, bool *increasing) {
     static const char suffix[] = "Increasing";
@@ -26,8 +32,7 @@ static RandAugmentOp op_of(const char *name, bool *increasing) {
     *increasing = n > m && strcmp(name + n - m, suffix) == 0;
     if (*increasing) n -= m;
     int op = 0;
-    while (op < RANDAUGMENT_N_OPS && (strlen(randaugment_name((RandAugmentOp)op)) != n ||
-                                      strncmp(randaugment_name((RandAugmentOp)op), name, n) != 0))
+    while (op < RANDAUGMENT_N_OPS && (strlen(NAMES[op]) != n || strncmp(NAMES[op], name, n) != 0))
         op++;
     return (RandAugmentOp)op;
 }

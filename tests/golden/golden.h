@@ -84,7 +84,7 @@ float *golden_value(Golden *g, AutoencoderGraph *graph, const Value *v);
 
 /* Masks of a batch from noise[B,P]. */
 Masks golden_masks(Golden *g, const float *noise, int64_t batch, int64_t patches, int64_t keep);
-/* A graph of all patches up to the first block: what golden_feed and autoencoder_stage need. */
+/* A graph of all patches up to the first block: what golden_feed and graph_find need. */
 bool golden_embedding(Golden *g, Vit *v, int64_t batch, AutoencoderGraph *out);
 /* A graph of float images, planned for training; false after golden_problem. */
 bool golden_training(Golden *g, Vit *v, int64_t batch, int64_t keep, AutoencoderGraph *out);

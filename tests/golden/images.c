@@ -21,8 +21,8 @@ static void compare_crc(Golden *g, const char *what, const uint8_t *data, int64_
 static bool load(Golden *g, const char *folder, const char *name, Image *out) {
     Error err = {0};
     *out = (Image){0};
-    if (image_load(golden_text(g, "%s/%s/%s", g->dir, folder, name ? name : ""), 3, out, &err) ==
-        MAE_OK)
+    if (image_load_crop(golden_text(g, "%s/%s/%s", g->dir, folder, name ? name : ""), 3, 0, NULL,
+                        out, &err) == MAE_OK)
         return true;
     golden_problem(g, "%s", err.message);
     return false;

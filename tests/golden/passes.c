@@ -84,7 +84,7 @@ static void each_stage(Golden *g, Case *c, const json_t *entry, AutoencoderGraph
     for (size_t i = 0; i < tensorfile_count(c->forward); i++) {
         const char *name = tensorfile_at(c->forward, i)->name;
         if (strncmp(name, "stage.", 6) != 0 || strcmp(name, "stage.patch_embed") == 0) continue;
-        Value *v = autoencoder_stage(graph, name + 6);
+        Value *v = graph_find(graph->graph, name + 6);
         if (v && !compare) graph_keep(graph->graph, v);
         if (v && compare) compare_value(g, c, entry, name, graph, v);
         if (!v && compare) golden_problem(g, "no stage %s", name + 6);
@@ -112,7 +112,7 @@ static void check_full(Golden *g, Case *c, const json_t *entry) {
 static void check_patch_embed(Golden *g, Case *c, const json_t *entry) {
     AutoencoderGraph graph = {0};
     if (!golden_embedding(g, c->model, c->masks.batch, &graph)) return;
-    Value *v = autoencoder_stage(&graph, "patch_embed");
+    Value *v = graph_find(graph.graph, "patch_embed");
     graph_keep(graph.graph, v);
     if (plan(g, &graph, GRAPH_INFER)) {
         golden_feed(&graph, &c->masks, c->images);

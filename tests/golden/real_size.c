@@ -114,7 +114,7 @@ static void compare_summary(Golden *g, const char *name, const float *x, int64_t
 
 static void compare_stage(Golden *g, Big *b, AutoencoderGraph *graph, const char *name,
                           const json_t *want) {
-    const Value *v = autoencoder_stage(graph, name);
+    const Value *v = graph_find(graph->graph, name);
     if (!v) {
         golden_problem(g, "no stage %s", name);
         return;
@@ -223,7 +223,7 @@ static void check_training(Golden *g, Big *b) {
     graph_keep(graph.graph, graph.latent);
     graph_keep(graph.graph, graph.pred);
     json_object_foreach(stages, name, want) {
-        Value *v = autoencoder_stage(&graph, name);
+        Value *v = graph_find(graph.graph, name);
         if (v) graph_keep(graph.graph, v);
     }
     if (run(g, b, &graph, GRAPH_TRAIN)) {
@@ -243,7 +243,7 @@ static void check_training(Golden *g, Big *b) {
 static void check_patch_embed(Golden *g, Big *b) {
     AutoencoderGraph graph = {0};
     if (!golden_embedding(g, b->model, b->batch, &graph)) return;
-    graph_keep(graph.graph, autoencoder_stage(&graph, "patch_embed"));
+    graph_keep(graph.graph, graph_find(graph.graph, "patch_embed"));
     if (run(g, b, &graph, GRAPH_INFER))
         compare_stage(g, b, &graph, "patch_embed",
                       json_object_get(json_object_get(b->json, "stages_f64"), "patch_embed"));

@@ -153,7 +153,7 @@ static void train(Golden *g, Run *r) {
                        1e-6 * want);
         compare_number(g, golden_text(g, "loss[%lld]", (long long)i), loss, (double)r->loss[i],
                        1e-6 * want);
-        if (step_is_due(r->step) && !update(g, r, updates++, lr)) return;
+        if (r->step->micro_batches == r->accumulate && !update(g, r, updates++, lr)) return;
     }
     compare_number(g, "updates", (double)updates, golden_number(r->json, "steps"), 0);
     compare_state(g, r, "final", false);

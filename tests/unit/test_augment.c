@@ -108,7 +108,7 @@ static Image photo(const json_t *row) {
     Error err = {0};
     snprintf(name, sizeof name, "augment/photos/%s", string(row, "photo"));
     ck_assert(golden_path(path, sizeof path, name));
-    ck_assert_msg(image_load(path, 3, &im, &err) == MAE_OK, "%s", err.message);
+    ck_assert_msg(image_load_crop(path, 3, 0, NULL, &im, &err) == MAE_OK, "%s", err.message);
     return im;
 }
 

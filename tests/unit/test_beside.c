@@ -74,7 +74,8 @@ static const char *make(const char *name, Foreign f) {
         tensors[i] = (NamedTensor){names[i], DTYPE_F32, rows[i].shape, i == 1 ? pos : zeros,
                                    (size_t)shape_numel(rows[i].shape) * sizeof(float)};
     }
-    ck_assert_msg(safetensors_write(path, tensors, N, &meta, f.meta[0] != NULL, &err) == MAE_OK,
+    ck_assert_msg(safetensors_write(path, tensors, N, &meta, f.meta[0] != NULL, NULL, NULL, NULL,
+                                    &err) == MAE_OK,
                   "%s", err.message);
     free(zeros);
     free(pos);

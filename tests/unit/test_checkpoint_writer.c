@@ -108,12 +108,8 @@ START_TEST(a_second_save_waits_for_the_first) {
     CheckpointWriter *w = small_run_writer(&run, scratch_path("run"), true);
     faults_gate(true);
     submit(w, 5);
-    ck_assert_int_eq(writer_stats(w).waits, 0);
     ck_assert(pthread_create(&opener, NULL, open_gate_soon, NULL) == 0);
     submit(w, 6);
-    ck_assert_int_eq(writer_stats(w).waits, 1);
-    ck_assert_int_eq(writer_stats(w).saves, 2);
-    ck_assert(writer_stats(w).waited_seconds > 0.01);
     pthread_join(opener, NULL);
     writer_free(w); /* waits, too */
     ck_assert_ptr_nonnull(strstr(last_line, "1 of 2 saves waited"));

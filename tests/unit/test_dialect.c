@@ -188,8 +188,7 @@ static void write_renamed(const Vit *v, Dialect d, const char *prefix, const cha
         r.tensors[r.n++] = (NamedTensor){strdup(full), DTYPE_F32, p->shape, NULL,
                                          (size_t)p->numel * sizeof(float)};
     }
-    ck_assert_msg(safetensors_write_filled(path, r.tensors, r.n, NULL, 0, give, &r, NULL, &err) ==
-                      MAE_OK,
+    ck_assert_msg(safetensors_write(path, r.tensors, r.n, NULL, 0, give, &r, NULL, &err) == MAE_OK,
                   "%s", err.message);
     for (size_t i = 0; i < r.n; i++) free((void *)(uintptr_t)r.tensors[i].name);
     free(r.tensors);

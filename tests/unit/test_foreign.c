@@ -104,7 +104,8 @@ static void begin(Dialect d, const char *prefix) {
 static Status open_bag(const char *path, const char *prefix, CheckpointFile **out, Error *err) {
     CheckpointHints hints = {.heads = 2, .prefix = prefix};
     *err = (Error){0};
-    ck_assert(safetensors_write(path, bag.tensor, bag.n, bag.meta, bag.n_meta, NULL) == MAE_OK);
+    ck_assert(safetensors_write(path, bag.tensor, bag.n, bag.meta, bag.n_meta, NULL, NULL, NULL,
+                                NULL) == MAE_OK);
     return checkpoint_open(path, &hints, out, err);
 }
 

@@ -82,7 +82,7 @@ static void check_golden_tensor(const TensorFile *f, const TensorEntry *t) {
     if (!golden_path(path, sizeof path, name)) return;
     Image im;
     Error err = {0};
-    ck_assert_msg(image_load(path, 3, &im, &err) == MAE_OK, "%s", err.message);
+    ck_assert_msg(image_load_crop(path, 3, 0, NULL, &im, &err) == MAE_OK, "%s", err.message);
     ck_assert_int_eq(im.height, t->shape.dim[0]);
     ck_assert_int_eq(im.width, t->shape.dim[1]);
     size_t bytes = (size_t)(im.width * im.height * 3);
@@ -110,7 +110,8 @@ START_TEST(png_round_trip) {
         Image in = noise_image(37, 11, channels), out;
         Error err = {0};
         ck_assert_msg(image_write_png(path, &in, &err) == MAE_OK, "%s", err.message);
-        ck_assert_msg(image_load(path, channels, &out, &err) == MAE_OK, "%s", err.message);
+        ck_assert_msg(image_load_crop(path, channels, 0, NULL, &out, &err) == MAE_OK, "%s",
+                      err.message);
         ck_assert_int_eq(out.width, 37);
         ck_assert_int_eq(out.height, 11);
         ck_assert_mem_eq(in.pixels, out.pixels, (size_t)(37 * 11 * channels));

@@ -69,7 +69,7 @@ START_TEST(moments) {
 END_TEST
 
 START_TEST(below_is_even) {
-    Rng r = rng_make(3, RNG_FIT, 0, 0);
+    Rng r = rng_make(3, RNG_ORDER, 0, 0);
     int count[7] = {0};
     for (int i = 0; i < 70000; i++) {
         int64_t v = rng_below(&r, 7);

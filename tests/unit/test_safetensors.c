@@ -39,7 +39,8 @@ enum { N = sizeof tensors / sizeof tensors[0] };
 
 static void write_example(void) {
     Error err = {0};
-    ck_assert_msg(safetensors_write(path, tensors, N, meta, 2, &err) == MAE_OK, "%s", err.message);
+    ck_assert_msg(safetensors_write(path, tensors, N, meta, 2, NULL, NULL, NULL, &err) == MAE_OK,
+                  "%s", err.message);
 }
 
 static TensorFile *open_example(void) {
@@ -100,14 +101,16 @@ END_TEST
 START_TEST(writer_refuses) {
     const NamedTensor twice[] = {tensors[0], tensors[0]};
     NamedTensor bad = tensors[0];
-    ck_assert_int_eq(safetensors_write(path, twice, 2, NULL, 0, NULL), MAE_FORMAT);
+    ck_assert_int_eq(safetensors_write(path, twice, 2, NULL, 0, NULL, NULL, NULL, NULL),
+                     MAE_FORMAT);
     bad.name = "\xFF";
-    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL), MAE_FORMAT);
+    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL, NULL, NULL, NULL), MAE_FORMAT);
     bad.name = "__metadata__";
-    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL), MAE_FORMAT);
+    ck_assert_int_eq(safetensors_write(path, &bad, 1, NULL, 0, NULL, NULL, NULL, NULL), MAE_FORMAT);
     const MetaEntry broken[] = {{"key", "\xFF"}};
-    ck_assert_int_eq(safetensors_write(path, tensors, N, broken, 1, NULL), MAE_FORMAT);
-    ck_assert_int_eq(safetensors_write(path, NULL, 0, NULL, 0, NULL), MAE_OK);
+    ck_assert_int_eq(safetensors_write(path, tensors, N, broken, 1, NULL, NULL, NULL, NULL),
+                     MAE_FORMAT);
+    ck_assert_int_eq(safetensors_write(path, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL), MAE_OK);
     TensorFile *f = open_example();
     ck_assert_uint_eq(tensorfile_count(f), 0);
     tensorfile_close(f);
@@ -127,7 +130,7 @@ START_TEST(every_failing_allocation_is_reported) {
     }
     for (int n = 1, ok = 0; !ok; n++) {
         mem_fail_after(n);
-        Status status = safetensors_write(path, tensors, N, meta, 2, NULL);
+        Status status = safetensors_write(path, tensors, N, meta, 2, NULL, NULL, NULL, NULL);
         mem_fail_after(0);
         ok = status == MAE_OK;
         ck_assert(ok ? n > 3 : status == MAE_MEMORY);

@@ -167,8 +167,9 @@ static void write_shard(const char *name, const char *tensor, int64_t n) {
     Error err = {0};
     const NamedTensor t = {tensor, DTYPE_F32, {1, {n}}, numbers, (size_t)n * sizeof(float)};
     const MetaEntry m = {"format", "pt"};
-    ck_assert_msg(safetensors_write(scratch_path("%s", name), &t, 1, &m, 1, &err) == MAE_OK, "%s",
-                  err.message);
+    ck_assert_msg(
+        safetensors_write(scratch_path("%s", name), &t, 1, &m, 1, NULL, NULL, NULL, &err) == MAE_OK,
+        "%s", err.message);
 }
 
 static const char *write_index(const char *map) {
@@ -261,7 +262,7 @@ START_TEST(cut_between_opening_and_reading) {
     Error err = {0};
     char *path = scratch_path("s.safetensors");
     TensorFile *f = open_ok(path);
-    ck_assert_int_eq(safetensors_write(path, &t, 1, NULL, 0, &err), MAE_OK);
+    ck_assert_int_eq(safetensors_write(path, &t, 1, NULL, 0, NULL, NULL, NULL, &err), MAE_OK);
     expect(f, "a", SHAPE(4), numbers); /* another file of that name changes nothing */
     tensorfile_close(f);
     cut_while_open(path, 90000, "h"); /* converted in pieces */

@@ -15,23 +15,6 @@
 static const double MAX_MAGNITUDE = 10.0;
 static const uint8_t FILL[3] = {124, 116, 104}; /* ImageNet's mean colour */
 
-static const struct {
-    const char *name;
-    bool two_forms;
-} OPS[] = {
-#define X(name, text, two_forms) {text, two_forms},
-    RANDAUGMENT_OPS(X)
-#undef X
-};
-
-const char *randaugment_name(RandAugmentOp op) {
-    return OPS[op].name;
-}
-
-bool randaugment_has_forms(RandAugmentOp op) {
-    return OPS[op].two_forms;
-}
-
 /* --- text ------------------------------------------------------------------------------------- */
 
 enum { PART_M, PART_N, PART_STD, PART_INC, N_PARTS };

@@ -24,33 +24,24 @@ typedef struct RandAugment {
 Status randaugment_parse(const char *text, RandAugment *out, Error *err);
 
 /* In timm's order, which is that of the draws. */
-#define RANDAUGMENT_OPS(X)                                                                         \
-    X(AUTO_CONTRAST, "AutoContrast", false)                                                        \
-    X(EQUALIZE, "Equalize", false)                                                                 \
-    X(INVERT, "Invert", false)                                                                     \
-    X(ROTATE, "Rotate", false)                                                                     \
-    X(POSTERIZE, "Posterize", true)                                                                \
-    X(SOLARIZE, "Solarize", true)                                                                  \
-    X(SOLARIZE_ADD, "SolarizeAdd", false)                                                          \
-    X(COLOR, "Color", true)                                                                        \
-    X(CONTRAST, "Contrast", true)                                                                  \
-    X(BRIGHTNESS, "Brightness", true)                                                              \
-    X(SHARPNESS, "Sharpness", true)                                                                \
-    X(SHEAR_X, "ShearX", false)                                                                    \
-    X(SHEAR_Y, "ShearY", false)                                                                    \
-    X(TRANSLATE_X, "TranslateXRel", false)                                                         \
-    X(TRANSLATE_Y, "TranslateYRel", false)
-
 typedef enum RandAugmentOp {
-#define X(name, text, two_forms) RANDAUGMENT_##name,
-    RANDAUGMENT_OPS(X)
-#undef X
-        RANDAUGMENT_N_OPS
+    RANDAUGMENT_AUTO_CONTRAST,
+    RANDAUGMENT_EQUALIZE,
+    RANDAUGMENT_INVERT,
+    RANDAUGMENT_ROTATE,
+    RANDAUGMENT_POSTERIZE,
+    RANDAUGMENT_SOLARIZE,
+    RANDAUGMENT_SOLARIZE_ADD,
+    RANDAUGMENT_COLOR,
+    RANDAUGMENT_CONTRAST,
+    RANDAUGMENT_BRIGHTNESS,
+    RANDAUGMENT_SHARPNESS,
+    RANDAUGMENT_SHEAR_X,
+    RANDAUGMENT_SHEAR_Y,
+    RANDAUGMENT_TRANSLATE_X,
+    RANDAUGMENT_TRANSLATE_Y,
+    RANDAUGMENT_N_OPS
 } RandAugmentOp;
-
-/* timm's name, without the "Increasing" of the form that has it; and is there such a form? */
-const char *randaugment_name(RandAugmentOp op);
-bool randaugment_has_forms(RandAugmentOp op);
 
 /* What a magnitude of 0..10 means: degrees, bits kept, a threshold, an added value, a factor, a
  * shear, a share of the side; 0 for the operations that have no argument. negate is ignored where

@@ -75,10 +75,6 @@ bool image_is_name(const char *path) {
     return false;
 }
 
-Status image_load(const char *path, int channels, Image *out, Error *err) {
-    return image_load_crop(path, channels, 0, NULL, out, err);
-}
-
 /* Read, not mapped: of a mapped file, a disk that fails or a file that is cut short would be a
  * signal instead of an error. */
 Status image_load_crop(const char *path, int channels, int64_t max_pixels, ImageCrop *crop,

@@ -49,7 +49,6 @@ void image_free(Image *im); /* accepts a zeroed one */
  * (PIL's convert('L')). */
 Status image_decode(const char *name, const void *bytes, size_t n, int channels, Image *out,
                     Error *err);
-Status image_load(const char *path, int channels, Image *out, Error *err);
 /* The same with a limit (0: IMAGE_MAX_PIXELS) and a crop in mind; crop NULL: everything.
  * UNSUPPORTED: more pixels than the limit. */
 Status image_decode_crop(const char *name, const void *bytes, size_t n, int channels,

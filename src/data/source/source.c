@@ -94,7 +94,8 @@ static Status guess_kind(const char *text, const SourceKind **kind, Error *err) 
     return status;
 }
 
-Status source_find_kind(const char *text, const SourceKind **kind, const char **where, Error *err) {
+/* The kind by its prefix, or by looking; *where is the rest of the text. */
+static Status find_kind(const char *text, const SourceKind **kind, const char **where, Error *err) {
     for (size_t k = 0; k < N_KINDS; k++) {
         size_t n = strlen(kinds[k]->name);
         if (strncmp(text, kinds[k]->name, n) == 0 && text[n] == ':') {
@@ -118,7 +119,7 @@ Status source_open(const char *text, SourceLimits limits, bool test, Source **ou
     s->limits = (SourceLimits){limits.max_pixels ? limits.max_pixels : IMAGE_MAX_PIXELS,
                                limits.max_entries ? limits.max_entries : MAX_ENTRIES, limits.stop};
     s->test = test;
-    TRY(source_find_kind(text, &s->kind, &where, err));
+    TRY(find_kind(text, &s->kind, &where, err));
     s->arena = arena_new();
     if (!s->arena) {
         status = source_no_memory(err);

@@ -58,8 +58,6 @@ struct Source {
 extern const SourceKind source_folder, source_list, source_tar, source_cifar10, source_cifar100,
     source_synthetic, source_tiles;
 
-/* The kind by its prefix, or by looking; *where is the rest of the text. */
-Status source_find_kind(const char *text, const SourceKind **kind, const char **where, Error *err);
 /* text is one source as in dataset.h, without commas that join. Never empty on success. */
 Status source_open(const char *text, SourceLimits limits, bool test, Source **out, Error *err);
 void source_close(Source *s); /* accepts NULL */

@@ -47,8 +47,7 @@ typedef struct PickleStorage {
     DType dtype;      /* U8 when untyped */
     size_t width;     /* bytes of an element; 0: not known */
     const char *type; /* of elements that this library does not have; NULL: it has them */
-    bool untyped;
-    const char *key; /* not terminated */
+    const char *key;  /* not terminated */
     size_t key_bytes;
     int64_t root_numel;   /* of the whole storage */
     int64_t first, numel; /* the part meant here, in elements */

@@ -10,7 +10,6 @@ typedef enum Role {
     ROLE_UNKNOWN, /* not in the list */
     ROLE_DTYPE,
     ROLE_STORAGE,
-    ROLE_UNTYPED_STORAGE,
     ROLE_REBUILD, /* (storage, offset, size, stride, ...) */
     ROLE_REBUILD_TYPED,
     ROLE_FIRST,     /* the first argument: a parameter is its tensor */

@@ -63,9 +63,9 @@ static const PickleGlobal globals[] = {
     {"torch", "QInt32Storage", ROLE_STORAGE, -4},
     {"torch", "QUInt4x2Storage", ROLE_STORAGE, -1},
     {"torch", "QUInt2x4Storage", ROLE_STORAGE, -1},
-    {"torch.storage", "UntypedStorage", ROLE_UNTYPED_STORAGE, DTYPE_U8},
-    {"torch.storage", "_UntypedStorage", ROLE_UNTYPED_STORAGE, DTYPE_U8},
-    {"torch", "UntypedStorage", ROLE_UNTYPED_STORAGE, DTYPE_U8},
+    {"torch.storage", "UntypedStorage", ROLE_STORAGE, DTYPE_U8},
+    {"torch.storage", "_UntypedStorage", ROLE_STORAGE, DTYPE_U8},
+    {"torch", "UntypedStorage", ROLE_STORAGE, DTYPE_U8},
     {"torch", "float32", ROLE_DTYPE, DTYPE_F32},
     {"torch", "float64", ROLE_DTYPE, DTYPE_F64},
     {"torch", "float16", ROLE_DTYPE, DTYPE_F16},
@@ -318,8 +318,7 @@ static PickleValue *call_role(Machine *m, Role role, const PickleValue *args) {
     case ROLE_NAME:
     case ROLE_UNKNOWN:
     case ROLE_DTYPE:
-    case ROLE_STORAGE:
-    case ROLE_UNTYPED_STORAGE: break;
+    case ROLE_STORAGE: break;
     }
     return NULL;
 }

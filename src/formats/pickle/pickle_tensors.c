@@ -101,7 +101,6 @@ PickleValue *object_persistent(Machine *m, const PickleValue *id) {
     const PickleValue *type = pickle_item(id, 1), *key = pickle_item(id, 2);
     const PickleValue *view = pickle_item(id, 5);
     int64_t numel, first = 0, part;
-    bool untyped = pickle_has_role(type, ROLE_UNTYPED_STORAGE);
     if (!pickle_is_text(pickle_item(id, 0), "storage") || type == NULL ||
         type->kind != PICKLE_GLOBAL || key == NULL || key->kind != PICKLE_TEXT ||
         !pickle_integer(pickle_item(id, 4), &numel))
@@ -126,7 +125,6 @@ PickleValue *object_persistent(Machine *m, const PickleValue *id) {
     *s = (PickleStorage){.dtype = dtype,
                          .width = width,
                          .type = known && code >= 0 ? NULL : type->global->name,
-                         .untyped = untyped,
                          .key = key->text.data,
                          .key_bytes = key->text.bytes,
                          .root_numel = numel,

@@ -3,12 +3,6 @@
 
 enum { PIECE = 16384 }; /* of an image, scaled by one thread at once */
 
-static void fill(Device *d, void *x_, double value, int64_t n) {
-    float *x = x_, v = (float)value;
-#pragma omp parallel for simd schedule(static) num_threads(team(d, (double)n))
-    for (int64_t i = 0; i < n; i++) x[i] = v;
-}
-
 static void add(Device *d, void *y_, const void *x_, int64_t n) {
     float *y = y_;
     const float *x = x_;
@@ -55,7 +49,6 @@ static void scaled_residual_backward(Device *d, void *dx, const void *dy, const 
 }
 
 void SIMD(fill_elementwise)(Kernels *k) {
-    k->fill = fill;
     k->add = add;
     k->scaled_residual_forward = scaled_residual_forward;
     k->scaled_residual_backward = scaled_residual_backward;

@@ -1,11 +1,6 @@
 /* One loop over all elements each. */
 #include "kernels/ref/ref.h"
 
-static void fill(Device *d, void *x, double value, int64_t n) {
-    (void)d;
-    for (int64_t i = 0; i < n; i++) ((real *)x)[i] = (real)value;
-}
-
 static void add(Device *d, void *y, const void *x, int64_t n) {
     (void)d;
     for (int64_t i = 0; i < n; i++) ((real *)y)[i] += ((const real *)x)[i];
@@ -31,7 +26,6 @@ static void scaled_residual_backward(Device *d, void *dx, const void *dy, const 
 }
 
 void REF(fill_elementwise)(Kernels *k) {
-    k->fill = fill;
     k->add = add;
     k->scaled_residual_forward = scaled_residual_forward;
     k->scaled_residual_backward = scaled_residual_backward;
