@@ -5,7 +5,8 @@
  * The backward pass runs the ops in reverse. The first op that contributes to a value's gradient
  * writes it, and later ones add; the plan knows which is which, so nothing is zeroed. The gradient
  * of a residual input is that of the sum, and the two share memory. What costs little (layer norms,
- * GELU) is computed again instead of being kept for the backward pass. */
+ * GELU) is computed again instead of being kept for the backward pass, where the device has it so
+ * (Kernels.remakes). */
 #ifndef GRAPH_GRAPH_H
 #define GRAPH_GRAPH_H
 

@@ -18,8 +18,8 @@ static void linear_forward(Graph *g, Op *op) {
 static const OpClass LINEAR;
 
 /* Where one linear layer alone reads the GELU of another, the product that gives the gradient of
- * what it read multiplies by the derivative, too: what arrives is the gradient of `pre`. On the way
- * it turns `pre` into its GELU once more, which therefore is not kept. */
+ * what it read multiplies by the derivative, too: what arrives is the gradient of `pre`. A device
+ * that remakes turns `pre` into its GELU on the way, which therefore is not kept. */
 static bool gelu_is_fused(const Op *op) {
     const ValueNode *y = op->out[0];
     return op->attr.gelu && op->back && !y->keep && y->n_readers == 1 &&
@@ -34,7 +34,8 @@ static const Op *gelu_below(const Graph *g, const Op *op) {
 }
 
 static void linear_settle(Graph *g, Op *op) {
-    op->reads_inputs = op->in[1]->value.needs_grad && !gelu_below(g, op);
+    bool remade = KERNELS(g)->remakes && gelu_below(g, op);
+    op->reads_inputs = op->in[1]->value.needs_grad && !remade;
 }
 
 static void linear_backward(Graph *g, Op *op) {
@@ -42,6 +43,7 @@ static void linear_backward(Graph *g, Op *op) {
     ValueNode *x = op->in[0], *w = op->in[1], *b = op->in[2], *residual = op->in[3];
     const Op *below = gelu_below(g, op);
     void *dy = GRAD(op->out[0]), *pre = below ? below->saved[0] : NULL;
+    bool remade = pre && k->remakes;
     int64_t R = node_rows(x), I = node_last_dim(x), O = node_last_dim(op->out[0]);
     if (op->attr.gelu && !gelu_is_fused(op))
         k->gelu_backward(g->device, dy, dy, op->saved[0], R * O);
@@ -49,7 +51,7 @@ static void linear_backward(Graph *g, Op *op) {
         k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), pre, R, I, O, op->accumulate[0],
                                  op->scratch[1]);
     if (w->value.needs_grad || (b && b->value.needs_grad))
-        k->linear_backward_weight(g->device, GRAD(w), GRAD(b), dy, pre ? pre : DATA(x), R, I, O,
+        k->linear_backward_weight(g->device, GRAD(w), GRAD(b), dy, remade ? pre : DATA(x), R, I, O,
                                   op->accumulate[1], op->scratch[1]);
     if (residual) op_pass_gradient(g, op, residual, op->accumulate[3]);
 }

@@ -112,11 +112,12 @@ static void place_data(Graph *g) {
     }
 }
 
-/* Whether the op that made n is cheap, and finds its operands when n is read again, and room for
- * what it saves: that of an op without a backward pass is gone by then. */
+/* Whether the device computes again what is cheap, the op that made n is, and it finds its operands
+ * when n is read again, and room for what it saves: that of an op without a backward pass is gone
+ * by then. */
 static bool can_come_again(const Graph *g, const ValueNode *n) {
     const Op *op = n->producer < 0 ? NULL : g->ops[n->producer];
-    if (!op || !op->class->cheap || !op->back || n->keep) return false;
+    if (!KERNELS(g)->remakes || !op || !op->class->cheap || !op->back || n->keep) return false;
     for (int k = 0; k < op->n_in; k++) {
         const ValueNode *x = op->in[k];
         if (x && x->data_buffer != NO_BUFFER && g->buffers[x->data_buffer].last < n->first_read)

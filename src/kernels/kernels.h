@@ -50,6 +50,7 @@ typedef struct Sgd {
 
 typedef struct Kernels {
     size_t real_bytes;
+    bool remakes; /* the backward pass computes layer norms and GELU again, to save memory */
 
     /* --- matmul: linear layers, weights [O,I] as published ------------------------------------ */
 
@@ -59,8 +60,8 @@ typedef struct Kernels {
                            const void *b, const void *residual, int64_t R, int64_t I, int64_t O,
                            void *scratch);
     /* dx[R,I] (+)= dy[R,O] w. With gelu_of[R,I], the input was gelu(gelu_of) and the result is the
-     * gradient of gelu_of: dx = (dy w) * gelu'(gelu_of); gelu_of itself becomes gelu(gelu_of), as
-     * linear_forward computed it, and accumulate is false. */
+     * gradient of gelu_of: dx = (dy w) * gelu'(gelu_of), and accumulate is false. On a device that
+     * remakes, gelu_of itself becomes gelu(gelu_of), as linear_forward computed it. */
     void (*linear_backward_input)(Device *d, void *dx, const void *dy, const void *w, void *gelu_of,
                                   int64_t R, int64_t I, int64_t O, bool accumulate, void *scratch);
     /* dw[O,I] (+)= dy^T x; db[O] += column sums of dy. Either may be NULL; x is not read then when

@@ -59,6 +59,21 @@ START_TEST(fresh_gradients_take_the_place_of_activations) {
 }
 END_TEST
 
+/* What the cpu computes again is what it would have kept. (ref rounds what it takes a GELU of.) */
+START_TEST(kept_or_computed_again_gradients_are_the_same) {
+    size_t again_bytes, kept_bytes;
+    int64_t n, m;
+    ParamGradients kind = _i ? GRADIENTS_FRESH : GRADIENTS_SUMMED;
+    float *again = gradients_of(device, kind, &again_bytes, &n);
+    device->kernels.remakes = false;
+    float *kept = gradients_of(device, kind, &kept_bytes, &m);
+    ck_assert_int_eq(n, m);
+    ck_assert_mem_eq(again, kept, (size_t)n * sizeof *kept);
+    free(again);
+    free(kept);
+}
+END_TEST
+
 /* --- two graphs ------------------------------------------------------------------------------- */
 
 /* A classifier of v for images of another height. */
@@ -256,13 +271,16 @@ static int last_step(const Graph *g, const Value *v) {
     return g->buffers[((const ValueNode *)(const void *)v)->data_buffer].last;
 }
 
-START_TEST(norms_and_gelu_do_not_live_to_the_backward_pass) {
-    Norm m = norm_and_mlp(1);
-    Value *h = graph_find(m.graph, "up");
-    ck_assert_int_lt(last_step(m.graph, m.hidden), m.graph->n_ops);
-    ck_assert_int_lt(last_step(m.graph, h), m.graph->n_ops);
-    graph_free(m.graph);
-    params_free(m.params);
+START_TEST(norms_and_gelu_live_to_the_backward_pass_or_not) {
+    for (int remakes = 0; remakes < 2; remakes++) {
+        device->kernels.remakes = remakes;
+        Norm m = norm_and_mlp(1);
+        Value *h = graph_find(m.graph, "up");
+        ck_assert_int_eq(last_step(m.graph, m.hidden) < m.graph->n_ops, remakes);
+        ck_assert_int_eq(last_step(m.graph, h) < m.graph->n_ops, remakes);
+        graph_free(m.graph);
+        params_free(m.params);
+    }
 }
 END_TEST
 
@@ -300,10 +318,11 @@ Suite *suite_graph_memory(void) {
     TCase *t = tcase_create("graph_memory");
     tcase_add_checked_fixture(t, open_device, close_device);
     tcase_add_test(t, fresh_gradients_take_the_place_of_activations);
+    tcase_add_loop_test(t, kept_or_computed_again_gradients_are_the_same, 0, 2);
     tcase_add_test(t, graphs_of_two_sizes_contribute_to_one_update);
     tcase_add_test(t, gradients_of_what_is_not_reached_are_zero);
     tcase_add_test(t, each_graph_has_its_own_parameters);
-    tcase_add_test(t, norms_and_gelu_do_not_live_to_the_backward_pass);
+    tcase_add_test(t, norms_and_gelu_live_to_the_backward_pass_or_not);
     tcase_add_test(t, results_of_frozen_norms_are_kept);
     tcase_add_test(t, what_is_not_kept_is_known_by_its_statistics);
     suite_add_tcase(s, t);
