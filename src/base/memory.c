@@ -55,6 +55,14 @@ void *mem_realloc(void *p, size_t old_bytes, size_t new_bytes) {
     return grown;
 }
 
+void *mem_room(void *list, size_t n, size_t *capacity, size_t size) {
+    if (n < *capacity) return list;
+    size_t wider = 2 * *capacity + 64;
+    void *grown = mem_realloc(list, *capacity * size, wider * size);
+    if (grown != NULL) *capacity = wider;
+    return grown;
+}
+
 char *mem_strdup(const char *s) {
     size_t bytes = strlen(s) + 1;
     char *copy = mem_alloc(bytes);

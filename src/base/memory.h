@@ -16,6 +16,9 @@ void *mem_alloc(size_t bytes);
 void *mem_alloc_array(size_t count, size_t size);
 /* Grows or shrinks; new bytes are undefined; on failure the old block stays valid. */
 void *mem_realloc(void *p, size_t old_bytes, size_t new_bytes);
+/* A list of n things of `size` bytes with room for one more: as it is, or grown with its *capacity
+ * (both 0 and NULL at first). NULL: no memory, and the list stays valid. */
+void *mem_room(void *list, size_t n, size_t *capacity, size_t size);
 char *mem_strdup(const char *s);
 /* printf into fresh memory; NULL when there is none. */
 char *mem_printf(const char *format, ...) PRINTF_LIKE(1, 2);

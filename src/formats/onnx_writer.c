@@ -179,17 +179,11 @@ static bool has_tensor(const OnnxModel *m, const char *name) {
 /* A place in the list; NULL: the name is there already, or no memory. */
 static Tensor *add_tensor(OnnxModel *m, const char *name, DType t, Shape shape) {
     if (has_tensor(m, name)) return NULL;
-    if (m->n == m->capacity) {
-        size_t capacity = m->capacity * 2 + 64, size = sizeof *m->tensor;
-        Tensor *grown = mem_realloc(m->tensor, m->capacity * size, capacity * size);
-        m->failed |= !grown;
-        if (!grown) return NULL;
-        m->tensor = grown;
-        m->capacity = capacity;
-    }
+    Tensor *grown = mem_room(m->tensor, m->n, &m->capacity, sizeof *grown);
     char *copy = arena_strdup(m->arena, name);
-    m->failed |= !copy;
-    if (!copy) return NULL;
+    if (grown) m->tensor = grown;
+    m->failed |= !grown || !copy;
+    if (!grown || !copy) return NULL;
     m->tensor[m->n] = (Tensor){.name = copy, .dtype = t, .shape = shape};
     m->tensor[m->n].bytes = (size_t)shape_numel(shape) * dtype_bytes(t);
     return &m->tensor[m->n++];

@@ -11,13 +11,9 @@
 /* --- Entries and metadata of the parts -------------------------------------------------------- */
 
 Status tensorfile_add_meta(TensorFile *f, const char *key, const char *value, Error *err) {
-    if (f->n_meta == f->meta_capacity) {
-        size_t capacity = 2 * f->meta_capacity + 16, size = sizeof *f->meta;
-        MetaEntry *grown = mem_realloc(f->meta, f->meta_capacity * size, capacity * size);
-        if (grown == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
-        f->meta = grown;
-        f->meta_capacity = capacity;
-    }
+    MetaEntry *grown = mem_room(f->meta, f->n_meta, &f->meta_capacity, sizeof *grown);
+    if (grown == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
+    f->meta = grown;
     f->meta[f->n_meta++] = (MetaEntry){key, value};
     return MAE_OK;
 }

@@ -11,7 +11,8 @@ struct Params {
     Device *device;
     Arena *arena;
     Param **list;
-    int64_t count, capacity;
+    int64_t count;
+    size_t capacity;
     ParamGradients gradients;
     void *data, *grad; /* grad: SUMMED ones */
     size_t data_bytes, grad_bytes, trained_bytes;
@@ -38,14 +39,9 @@ void params_free(Params *p) {
 
 Param *params_add(Params *p, const char *name, Shape shape, bool trainable) {
     ASSERT(!p->data, "parameter %s added after params_alloc", name);
-    if (p->count == p->capacity) {
-        int64_t capacity = p->capacity ? 2 * p->capacity : 64;
-        void *list = mem_realloc(p->list, (size_t)p->capacity * sizeof *p->list,
-                                 (size_t)capacity * sizeof *p->list);
-        if (!list) return NULL;
-        p->list = list;
-        p->capacity = capacity;
-    }
+    void *list = mem_room(p->list, (size_t)p->count, &p->capacity, sizeof *p->list);
+    if (!list) return NULL;
+    p->list = list;
     Param *q = arena_alloc(p->arena, sizeof *q);
     char *copy = arena_strdup(p->arena, name);
     if (!q || !copy) return NULL;

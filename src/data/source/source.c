@@ -147,14 +147,9 @@ Status source_add(Source *s, SourceItem item, Error *err) {
     if (s->limits.stop && *s->limits.stop)
         return fail(err, MAE_INTERRUPTED, "stopped while looking for images; %lld were found",
                     (long long)s->count);
-    if (s->count == s->capacity) {
-        int64_t wider = s->capacity ? 2 * s->capacity : 64;
-        void *p = mem_realloc(s->items, (size_t)s->capacity * sizeof *s->items,
-                              (size_t)wider * sizeof *s->items);
-        if (!p) return source_no_memory(err);
-        s->items = p;
-        s->capacity = wider;
-    }
+    SourceItem *items = mem_room(s->items, (size_t)s->count, &s->capacity, sizeof *items);
+    if (!items) return source_no_memory(err);
+    s->items = items;
     s->items[s->count++] = item;
     return MAE_OK;
 }

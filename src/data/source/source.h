@@ -44,7 +44,8 @@ struct Source {
     const SourceKind *kind;
     Arena *arena;
     SourceItem *items;
-    int64_t count, capacity;
+    int64_t count;
+    size_t capacity;
     SourceLimits limits; /* no number is 0 */
     bool test;           /* of two splits, where none is named */
     int n_classes;       /* 0: no labels */

@@ -22,7 +22,8 @@ typedef struct Walk {
     Source *source;
     LeftOut left;
     Identity *seen; /* every folder that was read, as often as it was */
-    int64_t n_seen, capacity;
+    int64_t n_seen;
+    size_t capacity;
     int64_t n_runs; /* folders of training runs, and the first of them */
     char *run;      /* in the arena */
 } Walk;
@@ -38,14 +39,9 @@ static bool is_same(Identity a, Identity b) {
 }
 
 static Status remember(Walk *w, Identity folder, Error *err) {
-    if (w->n_seen == w->capacity) {
-        int64_t wider = w->capacity ? 2 * w->capacity : 64;
-        void *p = mem_realloc(w->seen, (size_t)w->capacity * sizeof *w->seen,
-                              (size_t)wider * sizeof *w->seen);
-        if (!p) return source_no_memory(err);
-        w->seen = p;
-        w->capacity = wider;
-    }
+    Identity *seen = mem_room(w->seen, (size_t)w->n_seen, &w->capacity, sizeof *seen);
+    if (!seen) return source_no_memory(err);
+    w->seen = seen;
     w->seen[w->n_seen++] = folder;
     return MAE_OK;
 }

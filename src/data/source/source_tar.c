@@ -20,14 +20,10 @@ static Status add_shard(Source *s, const char *path, Error *err) {
     TarState *state = s->state;
     if (state->n_shards == MAX_SHARDS)
         return fail(err, MAE_USAGE, "tar: the braces expand to more than %d shards", MAX_SHARDS);
-    if (state->n_shards == state->capacity) {
-        int wider = state->capacity ? 2 * state->capacity : 16;
-        void *p = mem_realloc(state->shards, (size_t)state->capacity * sizeof(char *),
-                              (size_t)wider * sizeof(char *));
-        if (!p) return source_no_memory(err);
-        state->shards = p;
-        state->capacity = wider;
-    }
+    void *shards =
+        mem_room(state->shards, (size_t)state->n_shards, &state->capacity, sizeof(char *));
+    if (!shards) return source_no_memory(err);
+    state->shards = shards;
     char *copy = arena_strdup(s->arena, path);
     if (!copy) return source_no_memory(err);
     state->shards[state->n_shards++] = copy;

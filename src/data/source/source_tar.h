@@ -13,7 +13,8 @@
 
 typedef struct TarState {
     char **shards; /* in the arena of the source */
-    int n_shards, capacity;
+    int n_shards;
+    size_t capacity;
     int64_t n_entries; /* seen so far */
     /* What is not taken, over all shards; an example of each. */
     LeftOut left;
@@ -36,7 +37,8 @@ typedef struct TarEntry {
 typedef struct TarIndex {
     Arena *arena; /* names and links */
     TarEntry *entries;
-    int64_t n, capacity;
+    int64_t n;
+    size_t capacity;
     bool has_links;
 } TarIndex;
 

@@ -123,14 +123,9 @@ static Status link_of(const Reader *r, struct archive_entry *e, const char **lin
 }
 
 static Status append(TarIndex *x, TarEntry entry, Error *err) {
-    if (x->n == x->capacity) {
-        int64_t wider = x->capacity ? 2 * x->capacity : 256;
-        void *p = mem_realloc(x->entries, (size_t)x->capacity * sizeof *x->entries,
-                              (size_t)wider * sizeof *x->entries);
-        if (!p) return source_no_memory(err);
-        x->entries = p;
-        x->capacity = wider;
-    }
+    TarEntry *entries = mem_room(x->entries, (size_t)x->n, &x->capacity, sizeof *entries);
+    if (!entries) return source_no_memory(err);
+    x->entries = entries;
     x->entries[x->n++] = entry;
     return MAE_OK;
 }

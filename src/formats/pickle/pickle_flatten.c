@@ -211,14 +211,9 @@ static Status name_add_key(Walk *w, const PickleValue *key, size_t place) {
 static Status add_leaf(Walk *w, PickleLeaf leaf) {
     PickleLeaves *l = w->out;
     const char *unnamed = leaf.tensor != NULL ? "tensor" : "value"; /* the root itself */
-    if (l->n == l->capacity) {
-        size_t capacity = l->capacity * 2 + 64;
-        PickleLeaf *grown =
-            mem_realloc(l->leaf, l->capacity * sizeof *grown, capacity * sizeof *grown);
-        if (grown == NULL) return no_memory(w);
-        l->leaf = grown;
-        l->capacity = capacity;
-    }
+    PickleLeaf *grown = mem_room(l->leaf, l->n, &l->capacity, sizeof *grown);
+    if (grown == NULL) return no_memory(w);
+    l->leaf = grown;
     leaf.name = arena_strdup(w->arena, w->name_bytes > 0 ? w->name : unnamed);
     if (leaf.name == NULL || (leaf.tensor == NULL && leaf.text == NULL)) return no_memory(w);
     l->leaf[l->n++] = leaf;
