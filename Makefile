@@ -5,7 +5,7 @@
 # MPI=1 builds the program that mpirun and srun start: two files more are compiled and all is linked by
 # $(MPICC); every other object is the same. BIN=DIR puts the command and libraries elsewhere.
 #
-# Every src/**/*.c, cli/*.c, tests/unit/*.c, tests/golden/*.c and examples/*.c is picked up by itself.
+# Every src/**/*.c, cli/*.c, tests/{unit,golden,device}/*.c and examples/*.c is picked up by itself.
 # Two folders are compiled more than once:
 #   src/kernels/ref/*.c        for float (-DREF_NAME=ref) and for double (-DREF_NAME=ref64)
 #   src/kernels/cpu/*_simd.c   for each instruction set (-DISA=plain, avx2, avx512)
@@ -77,11 +77,12 @@ OBJECTS := $(ONCE_SRC:%.c=$(DIR)/%.o) \
 CLI_OBJ    := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard cli/*.c)))
 UNIT_OBJ   := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/unit/*.c)))
 GOLDEN_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/golden/*.c)))
+DEVICE_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/device/*.c)))
 EXAMPLES   := $(patsubst %.c,$(DIR)/%,$(sort $(wildcard examples/*.c)))
 SUITE      ?=
 CLI_TESTS  := $(if $(SUITE),tests/cli/$(SUITE).sh,$(sort $(wildcard tests/cli/*.sh)))
 CLI_RUNS   := $(CLI_TESTS:%=run/%)
-ALL_OBJ    := $(OBJECTS) $(CLI_OBJ) $(UNIT_OBJ) $(GOLDEN_OBJ) $(EXAMPLES:=.o)
+ALL_OBJ    := $(OBJECTS) $(CLI_OBJ) $(UNIT_OBJ) $(GOLDEN_OBJ) $(DEVICE_OBJ) $(EXAMPLES:=.o)
 
 # What `make help` prints:
 #: make                 build/mae, build/libmae.a, build/libmae.so, the examples
@@ -99,7 +100,7 @@ help:
 	@sed -n 's/^#: //p' Makefile
 
 .DEFAULT_GOAL := all
-.PHONY: $(CLI_RUNS) run/unit-1 run/unit-2 run/unit-suite all check check-unit check-golden \
+.PHONY: $(CLI_RUNS) run/unit-1 run/unit-2 run/unit-deferred run/unit-suite all check check-unit check-golden \
         check-cli check-mpi check-style format bench install clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -154,11 +155,18 @@ $(DIR)/cli/%.o: cli/%.c
 
 $(DIR)/tests/unit/%.o: tests/unit/%.c
 	@mkdir -p $(@D)
-	$(COMPILE) $(INSIDE) $(CHECK_CFLAGS) -c $< -o $@
+	$(COMPILE) $(INSIDE) -Itests/device $(CHECK_CFLAGS) -c $< -o $@
 
 $(DIR)/tests/golden/%.o: tests/golden/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) $(INSIDE) -c $< -o $@
+
+$(DIR)/tests/device/%.o: tests/device/%.c $(DIR)/tests/device/deferred_rows.h
+	$(COMPILE) $(INSIDE) -I$(DIR)/tests/device -c $< -o $@
+
+$(DIR)/tests/device/deferred_rows.h: tests/device/deferred_rows.awk src/kernels/device.h src/kernels/kernels.h
+	@mkdir -p $(@D)
+	awk -f $^ > $@
 
 $(DIR)/examples/%.o: examples/%.c
 	@mkdir -p $(@D)
@@ -197,22 +205,26 @@ $(DIR)/faults.so: tests/faults/faults.c $(DIR)/flags
 	$(CC) -std=c11 $(CFLAGS) -D_GNU_SOURCE $(WARNINGS) -fPIC -shared \
 	    $(if $(SAN),-DFAULTS_UNDER_SANITIZER) -o $@ $< -ldl
 
-# Tests look inside, so they link the objects.
-$(DIR)/unit_tests: $(UNIT_OBJ) $(OBJECTS)
-	$(LINK) -o $@ $(filter-out %/linked,$^) $(CHECK_LIBS) $(LIBS)
+# Tests look inside, so they link the objects. Their device_open knows one device more.
+$(DIR)/unit_tests: $(UNIT_OBJ) $(DEVICE_OBJ) $(OBJECTS)
+	$(LINK) -Wl,--wrap=device_open -o $@ $(filter-out %/linked,$^) $(CHECK_LIBS) $(LIBS)
 
-$(DIR)/golden: $(GOLDEN_OBJ) $(OBJECTS)
-	$(LINK) -o $@ $(filter-out %/linked,$^) $(LIBS)
+$(DIR)/golden: $(GOLDEN_OBJ) $(DEVICE_OBJ) $(OBJECTS)
+	$(LINK) -Wl,--wrap=device_open -o $@ $(filter-out %/linked,$^) $(LIBS)
 
 MAE_GOLDEN ?= tests/golden/data
 
 check: check-unit check-golden check-cli
 
-# In two halves, which may run side by side (make -j), or one suite.
-check-unit: $(if $(SUITE),run/unit-suite,run/unit-1 run/unit-2)
+# In two halves, which may run side by side (make -j), or one suite. What runs graphs runs once more
+# on the device of tests/device/deferred.h.
+check-unit: $(if $(SUITE),run/unit-suite,run/unit-1 run/unit-2 run/unit-deferred)
 
 run/unit-1 run/unit-2: run/unit-%: $(DIR)/unit_tests
 	$< $*/2
+
+run/unit-deferred: $(DIR)/unit_tests
+	TEST_DEVICE=deferred $< graph graph_frozen supervised nonfinite features checkpoint_writer
 
 run/unit-suite: $(DIR)/unit_tests
 	$< $(SUITE)

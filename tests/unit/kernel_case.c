@@ -58,7 +58,13 @@ static Results run(const Case *c, Device *d) {
         p[i] = device_alloc(d, (size_t)n * d->kernels.real_bytes);
         device_upload_real(d, p[i], c->buffers[i].host, n);
     }
-    c->call(d, p, c);
+    Case on_device = *c;
+    size_t ids_bytes = (size_t)c->n_ids * sizeof *c->ids;
+    int32_t *ids = device_alloc(d, ids_bytes);
+    if (c->ids) device_upload(d, ids, c->ids, ids_bytes);
+    on_device.ids = c->ids ? ids : NULL;
+    c->call(d, p, &on_device);
+    device_free(d, ids, ids_bytes);
     for (int i = 0; i < c->n; i++) {
         size_t bytes = (size_t)c->buffers[i].n * d->kernels.real_bytes;
         r.data[i] = malloc(bytes);
@@ -111,12 +117,18 @@ static void check_isa(const Case *c, const char *isa, const Results *want) {
 
 void case_check(Case *c) {
     Device *ref64 = open_device("ref64", 1, NULL), *ref = open_device("ref", 1, NULL);
-    Results want = run(c, ref64), plain = run(c, ref);
+    Device *deferred = open_device("deferred", 1, NULL);
+    Results want = run(c, ref64), plain = run(c, ref), late = run(c, deferred);
     compare(c, ref, &plain, &want);
+    for (int i = 0; i < c->n; i++)
+        ck_assert_msg(!memcmp(plain.data[i], late.data[i], (size_t)c->buffers[i].n * sizeof(float)),
+                      "buffer %d differs when calls are deferred", i);
     for (const char *const *isa = device_isas(); *isa; isa++) check_isa(c, *isa, &want);
     free_results(c, &plain);
+    free_results(c, &late);
     free_results(c, &want);
     for (int i = 0; i < c->n; i++) free(c->buffers[i].host);
     device_close(ref64);
     device_close(ref);
+    device_close(deferred);
 }

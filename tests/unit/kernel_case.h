@@ -19,9 +19,10 @@ struct Case {
     int64_t dim[6]; /* as the call reads them */
     int flags;      /* likewise */
     bool accumulate;
-    double growth;     /* allowed error in units of float epsilon, relative to max(1, value) */
-    bool nan_expected; /* where ref64 gives NaN, so must the others */
-    const int32_t *ids;
+    double growth;      /* allowed error in units of float epsilon, relative to max(1, value) */
+    bool nan_expected;  /* where ref64 gives NaN, so must the others */
+    const int32_t *ids; /* [n_ids]; calls get a copy on the device */
+    int64_t n_ids;
     int n;
     struct {
         BufferKind kind;

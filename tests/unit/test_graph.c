@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "deferred.h"
 #include "graph/view.h"
 #include "model/classifier.h"
 
@@ -66,8 +67,7 @@ static double distance(const float *a, const float *b, int64_t n) {
 /* --- memory ----------------------------------------------------------------------------------- */
 
 START_TEST(nothing_is_allocated_after_planning) {
-    static const char *const devices[] = {"ref", "ref64", "cpu"};
-    Setup s = make(devices[_i], NULL, 2, FORWARD_TRAIN);
+    Setup s = make(test_device_words[_i], NULL, 2, FORWARD_TRAIN);
     plan(&s);
     small_step(s.model, &s.graph);
     int64_t before = mem_allocations();
@@ -194,10 +194,9 @@ static void *repeat_session(void *session) {
 
 /* What runs has its own scratch and its own stop flag; the device keeps nothing. */
 START_TEST(two_graphs_of_a_model_run_at_once) {
-    static const char *const devices[] = {"ref", "cpu"};
     static Session s[2];
     volatile int stop = 1;
-    Setup one = make(devices[_i], NULL, 2, FORWARD_FULL);
+    Setup one = make(test_device_words[_i], NULL, 2, FORWARD_FULL);
     for (int i = 0; i < 2; i++) {
         s[i].graph = small_graph(one.model, FORWARD_FULL, SESSION_BATCH);
         graph_keep(s[i].graph.graph, s[i].graph.pred);
@@ -271,9 +270,11 @@ typedef struct Seen {
 } Seen;
 
 static double sum_of(const Setup *s, const Param *p) {
-    double sum;
+    double sum, *place = device_alloc(s->device, sizeof sum);
     Segment gradient = {.g = p->grad, .n = p->numel};
-    s->device->kernels.sum_squares(s->device, &sum, &gradient, 1);
+    s->device->kernels.sum_squares(s->device, place, &gradient, 1);
+    device_download(s->device, &sum, place, sizeof sum);
+    device_free(s->device, place, sizeof sum);
     return sum;
 }
 
@@ -462,13 +463,13 @@ END_TEST
 Suite *suite_graph(void) {
     Suite *s = suite_create("graph");
     TCase *t = tcase_create("graph");
-    tcase_add_loop_test(t, nothing_is_allocated_after_planning, 0, 3);
+    tcase_add_loop_test(t, nothing_is_allocated_after_planning, 0, TEST_DEVICES);
     tcase_add_test(t, inference_reuses_memory);
     tcase_add_test(t, inference_gives_the_loss_of_training);
     tcase_add_test(t, training_graph_equals_full_graph);
     tcase_add_test(t, devices_agree);
     tcase_add_test(t, threads_do_not_change_a_bit);
-    tcase_add_loop_test(t, two_graphs_of_a_model_run_at_once, 0, 2);
+    tcase_add_loop_test(t, two_graphs_of_a_model_run_at_once, 0, TEST_DEVICES);
     tcase_add_test(t, kept_values_change_nothing);
     tcase_add_test(t, gradients_of_parameters_add);
     tcase_add_test(t, every_gradient_is_reported_when_complete);

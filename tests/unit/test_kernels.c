@@ -273,8 +273,11 @@ static void call_normalize(Device *d, void **p, const Case *c) {
     int64_t n = c->dim[0] * g.channels * g.height * g.width;
     uint8_t *images = malloc((size_t)n);
     for (int64_t i = 0; i < n; i++) images[i] = (uint8_t)(i * 37 + i / 256);
-    d->kernels.image_normalize(d, p[0], images, mean, std, c->dim[0], g);
+    uint8_t *pixels = device_alloc(d, (size_t)n);
+    device_upload(d, pixels, images, (size_t)n);
     free(images);
+    d->kernels.image_normalize(d, p[0], pixels, mean, std, c->dim[0], g);
+    device_free(d, pixels, (size_t)n);
 }
 
 static void call_patches(Device *d, void **p, const Case *c) {
@@ -297,7 +300,7 @@ START_TEST(images_and_patches) {
     Case c = {.call = call_normalize, .dim = {B, _i}};
     case_add(&c, &rng, OUTPUT, B * pixels);
     case_check(&c);
-    c = (Case){.call = call_patches, .dim = {B, _i, M}, .ids = ids, .growth = 1};
+    c = (Case){.call = call_patches, .dim = {B, _i, M}, .ids = ids, .n_ids = B * M, .growth = 1};
     for (int i = 0; i < 3; i++) case_add(&c, &rng, OUTPUT, B * M * V);
     case_add(&c, &rng, INPUT, B * pixels);
     case_check(&c);
@@ -348,7 +351,8 @@ START_TEST(tokens) {
     int32_t *ids = random_ids(&rng, B, M, P), *restore = random_ids(&rng, B, P, P);
     for (int flag = 0; flag < 2; flag++) {
         BufferKind dx = flag ? IN_OUT : OUTPUT;
-        Case c = {.dim = {B, M, P, C}, .flags = flag, .accumulate = flag, .ids = ids};
+        Case c = {
+            .dim = {B, M, P, C}, .flags = flag, .accumulate = flag, .ids = ids, .n_ids = B * M};
         c.growth = 2 * (double)(B * (1 + P));
         Case embed = c, restored = c, rest = c;
         embed.call = call_embed;
@@ -362,6 +366,7 @@ START_TEST(tokens) {
         case_check(&embed);
         restored.call = call_restore;
         restored.ids = restore;
+        restored.n_ids = B * P;
         case_add(&restored, &rng, OUTPUT, B * (1 + P) * C);
         case_add(&restored, &rng, INPUT, B * (1 + M) * C);
         case_add(&restored, &rng, INPUT, C);
@@ -401,6 +406,7 @@ START_TEST(masked_mse) {
     for (int accumulate = 0; accumulate < 2; accumulate++) {
         Case c = {.call = call_masked_mse, .dim = {B, M, P, V}, .accumulate = accumulate};
         c.ids = ids;
+        c.n_ids = B * M;
         c.growth = 8;
         case_add(&c, &rng, OUTPUT, 1);
         case_add(&c, &rng, OUTPUT, B * M);

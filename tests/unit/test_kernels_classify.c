@@ -1,7 +1,8 @@
 /* The rows that fine-tuning and probing add, against ref64 as in test_kernels.c: shapes that
  * include 1 and odd sizes, some of them large enough to be shared by threads. Tolerances are float
  * epsilon x growth: a few elementary operations give single digits, sums of n terms about n. */
-#include "kernel_case.h" /* before check.h, which has a macro `fail` */
+#include "deferred.h" /* before check.h, which has a macro `fail` */
+#include "kernel_case.h"
 
 #include <check.h>
 
@@ -208,22 +209,27 @@ END_TEST
 
 START_TEST(swapped_areas) {
     static const size_t sizes[] = {0, 1, 4096, 10007};
-    Device *d = open_device("cpu", 1, NULL);
+    Device *d = open_device(test_device_words[_i], 1, NULL);
     for (int i = 0; i < 4; i++) {
+        static unsigned char a[10008], b[10008];
         size_t n = sizes[i];
-        unsigned char *a = device_alloc(d, n + 1), *b = device_alloc(d, n + 1);
+        void *to_a = device_alloc(d, n + 1), *to_b = device_alloc(d, n + 1);
         for (size_t k = 0; k <= n; k++) {
             a[k] = (unsigned char)k;
             b[k] = (unsigned char)(7 * k + 1);
         }
-        device_swap(d, a, b, n);
+        device_upload(d, to_a, a, n + 1);
+        device_upload(d, to_b, b, n + 1);
+        device_swap(d, to_a, to_b, n);
+        device_download(d, a, to_a, n + 1);
+        device_download(d, b, to_b, n + 1);
         for (size_t k = 0; k < n; k++) {
             if (a[k] != (unsigned char)(7 * k + 1) || b[k] != (unsigned char)k) ck_abort();
         }
         ck_assert_uint_eq(a[n], (unsigned char)n); /* the byte after is left alone */
         ck_assert_uint_eq(b[n], (unsigned char)(7 * n + 1));
-        device_free(d, a, n + 1);
-        device_free(d, b, n + 1);
+        device_free(d, to_a, n + 1);
+        device_free(d, to_b, n + 1);
     }
     device_close(d);
 }
@@ -239,7 +245,7 @@ Suite *suite_kernels_classify(void) {
     tcase_add_loop_test(t, tokens_cls, 0, 3);
     tcase_add_loop_test(t, soft_cross_entropy, 0, 5);
     tcase_add_test(t, soft_cross_entropy_extremes);
-    tcase_add_test(t, swapped_areas);
+    tcase_add_loop_test(t, swapped_areas, 0, TEST_DEVICES);
     suite_add_tcase(s, t);
     return s;
 }

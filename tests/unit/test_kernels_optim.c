@@ -43,7 +43,7 @@ static void call_optimisers(Device *d, void **p, const Case *c) {
                .correction2 = 0.0975,
                .gradient_scale = 0.5};
     Segment list[TENSORS];
-    double sums[TENSORS];
+    double sums[TENSORS], *place = device_alloc(d, sizeof sums);
     int64_t n = cut(d, list, p, c->dim[0]);
     switch (c->flags) {
     case ROW_ADAMW: k->adamw(d, list, n, a); break;
@@ -53,12 +53,14 @@ static void call_optimisers(Device *d, void **p, const Case *c) {
         break;
     case ROW_AVERAGE: k->average(d, list, n, 0.9999); break;
     case ROW_SUM_SQUARES:
-        k->sum_squares(d, sums, list, n);
+        k->sum_squares(d, place, list, n);
+        device_download(d, sums, place, sizeof sums);
         for (int64_t i = 0; i < n; i++) {
             float sum = (float)sums[i];
             device_upload_real(d, list[i].p, &sum, 1);
         }
     }
+    device_free(d, place, sizeof sums);
 }
 
 START_TEST(optimisers) {

@@ -38,6 +38,7 @@ static struct {
     uint8_t *state; /* weights, moments and averages before a spoilt call */
     size_t bytes;
     bool spoilt;
+    Device *device;
 } now;
 
 /* --- spoiling --------------------------------------------------------------------------------- */
@@ -48,19 +49,22 @@ static void spoil(void *user, const GraphOp *op, bool begins) {
     if (strcmp(op->name, t->op) != 0) return;
     Value *v = graph_find(g, t->op);
     ck_assert_ptr_nonnull(v);
-    int64_t last = shape_numel(v->shape) - 1;
-    if (t->where == ACTIVATION && !op->backward && !begins) ((float *)v->data)[last] = t->value;
-    if (t->where == GRADIENT && op->backward && begins) ((float *)v->grad)[last] = t->value;
+    size_t last = (size_t)(shape_numel(v->shape) - 1) * sizeof(float);
+    void *place = NULL;
+    if (t->where == ACTIVATION && !op->backward && !begins) place = device_at(v->data, last);
+    if (t->where == GRADIENT && op->backward && begins) place = device_at(v->grad, last);
+    if (place) device_upload_real(now.device, place, &t->value, 1);
 }
 
 static size_t append(uint8_t *to, size_t at, const void *data, size_t bytes) {
-    if (to) memcpy(to + at, data, bytes);
+    if (to) device_download(now.device, to + at, data, bytes);
     return at + bytes;
 }
 
 /* Everything a skipped update must leave alone; to NULL: only its size. */
 static size_t copy_state(Run *r, uint8_t *to) {
     size_t n = 0;
+    now.device = r->device;
     for (int64_t i = 0; i < params_count(r->model->params); i++) {
         const Param *p = params_at(r->model->params, i);
         size_t bytes = (size_t)p->numel * sizeof(float);
@@ -72,7 +76,8 @@ static size_t copy_state(Run *r, uint8_t *to) {
         if (r->ema) n = append(to, n, ema_average(r->ema, p), bytes);
     }
     int64_t updates = optimizer_updates(r->optimizer);
-    return append(to, n, &updates, sizeof updates);
+    if (to) memcpy(to + n, &updates, sizeof updates);
+    return n + sizeof updates;
 }
 
 static void check_untouched(Run *r) {
