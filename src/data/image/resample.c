@@ -91,10 +91,28 @@ static void axis_fill(ResampleAxis *a, Span s, double *w) {
     }
 }
 
-void resample_across(uint8_t *dst, const uint8_t *src, int64_t src_stride, const uint8_t *end,
-                     int64_t n_rows, int64_t channels, const ResampleAxis *axis) {
-    (void)end;
-    for (int64_t y = 0; y < n_rows; y++, src += src_stride)
+/* How far loads of 16 bytes for 4 taps of 3 channels go in a row of src: beyond the last tap that
+ * counts. */
+static int64_t reach_of(const ResampleAxis *axis) {
+    int64_t reach = 0;
+    for (int64_t i = 0; i < axis->n; i++) {
+        int64_t r = 3 * ((int64_t)axis->first[i] + (axis->count[i] + 3) / 4 * 4) + 4;
+        if (r > reach) reach = r;
+    }
+    return reach;
+}
+
+void resample_across(const ResampleLoops *loops, uint8_t *dst, const uint8_t *src,
+                     int64_t src_stride, const uint8_t *end, int64_t n_rows, int64_t channels,
+                     const ResampleAxis *axis) {
+    int64_t y = 0, reach = loops && channels == 3 ? reach_of(axis) : 0;
+    for (; reach && y + RESAMPLE_ROWS <= n_rows; y += RESAMPLE_ROWS) {
+        if (end - (src + (RESAMPLE_ROWS - 1) * src_stride) < reach) break;
+        loops->across_rows(dst, src, src_stride, axis);
+        src += RESAMPLE_ROWS * src_stride;
+        dst += RESAMPLE_ROWS * axis->n * channels;
+    }
+    for (; y < n_rows; y++, src += src_stride)
         for (int64_t i = 0; i < axis->n; i++) {
             const uint8_t *p = src + axis->first[i] * channels;
             const int32_t *w = axis->weight + i * axis->stride;
@@ -191,10 +209,7 @@ static void run_passes(const Image *in, Box box, int64_t first_row, int64_t n_ro
     const uint8_t *src = in->pixels + (box.top + first_row) * stride + box.left * channels;
     const uint8_t *end = in->pixels + in->height * stride;
     const ResampleLoops *loops = choose_loops();
-    if (loops && channels == 3)
-        loops->across(k->rows, src, stride, end, n_rows, &k->across);
-    else
-        resample_across(k->rows, src, stride, end, n_rows, channels, &k->across);
+    resample_across(loops, k->rows, src, stride, end, n_rows, channels, &k->across);
     for (int64_t i = 0; i < k->down.n; i++) k->down.first[i] -= (int32_t)first_row;
     for (int64_t i = 0; i < k->down.n; i++, dst += row_bytes) {
         if (loops)

@@ -48,39 +48,25 @@ static inline void pixel_store(uint8_t *dst, uint32_t v) {
     dst[2] = (uint8_t)(v >> 16);
 }
 
-/* ROWS rows at once share the loading of the weights. */
-enum { ROWS = 4 };
-
+/* The rows share the loading of the weights. */
 AVX2 static void across_rows(uint8_t *dst, const uint8_t *src, int64_t src_stride,
                              const ResampleAxis *axis) {
     for (int64_t i = 0; i < axis->n; i++) {
         const int16_t *split = axis->split + 2 * i * axis->stride;
         const uint8_t *p = src + 3 * (int64_t)axis->first[i];
-        __m256i low[ROWS], high[ROWS];
-        for (int r = 0; r < ROWS; r++) low[r] = high[r] = _mm256_setzero_si256();
+        __m256i low[RESAMPLE_ROWS], high[RESAMPLE_ROWS];
+        for (int r = 0; r < RESAMPLE_ROWS; r++) low[r] = high[r] = _mm256_setzero_si256();
         for (int32_t t = 0; t < axis->count[i]; t += 4, split += 8, p += 12) {
             Taps w = taps_load(split);
-            for (int r = 0; r < ROWS; r++) {
+            for (int r = 0; r < RESAMPLE_ROWS; r++) {
                 __m256i v = pixels_load(p + r * src_stride);
                 low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(v, w.low));
                 high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(v, w.high));
             }
         }
-        for (int r = 0; r < ROWS; r++)
+        for (int r = 0; r < RESAMPLE_ROWS; r++)
             pixel_store(dst + 3 * (r * axis->n + i), pixel_finish(low[r], high[r]));
     }
-}
-
-static void across(uint8_t *dst, const uint8_t *src, int64_t src_stride, const uint8_t *end,
-                   int64_t n_rows, const ResampleAxis *axis) {
-    int64_t reach = resample_reach(axis), y = 0;
-    for (; y + ROWS <= n_rows; y += ROWS) {
-        const uint8_t *top = src + y * src_stride;
-        if (end - (top + (ROWS - 1) * src_stride) < reach) break;
-        across_rows(dst + 3 * y * axis->n, top, src_stride, axis);
-    }
-    resample_across(dst + 3 * y * axis->n, src + y * src_stride, src_stride, end, n_rows - y, 3,
-                    axis);
 }
 
 /* Two rows, 16 columns: adds to 4 vectors of 4+4 sums in the order that unpack leaves. */
@@ -136,7 +122,7 @@ static void down(uint8_t *dst, const uint8_t *src, int64_t src_stride, int64_t b
 }
 
 const ResampleLoops *resample_loops_avx2(void) {
-    static const ResampleLoops loops = {across, down};
+    static const ResampleLoops loops = {across_rows, down};
     return __builtin_cpu_supports("avx2") ? &loops : NULL;
 }
 

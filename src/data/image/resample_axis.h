@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { RESAMPLE_BITS = 22 };
+enum { RESAMPLE_BITS = 22, RESAMPLE_ROWS = 4 /* that vector loops do at once */ };
 
 /* Output i is the sum over t < count[i] of weight[i*stride + t] * input[first[i] + t], rounded and
  * shifted down by RESAMPLE_BITS. stride is a multiple of 4; weights past count are zero. */
@@ -22,35 +22,27 @@ typedef struct ResampleAxis {
     int32_t *parts;
 } ResampleAxis;
 
+typedef struct ResampleLoops ResampleLoops;
+
 /* dst[n_rows][axis->n][channels] from rows of src, src_stride bytes apart. `end` is the first byte
- * that may not be read. */
-void resample_across(uint8_t *dst, const uint8_t *src, int64_t src_stride, const uint8_t *end,
-                     int64_t n_rows, int64_t channels, const ResampleAxis *axis);
+ * that may not be read; rows too near to it, or too few, are left to plain C. loops may be NULL. */
+void resample_across(const ResampleLoops *loops, uint8_t *dst, const uint8_t *src,
+                     int64_t src_stride, const uint8_t *end, int64_t n_rows, int64_t channels,
+                     const ResampleAxis *axis);
 /* One output row of `bytes` bytes: output i of axis, rows of src src_stride apart. */
 void resample_down(uint8_t *dst, const uint8_t *src, int64_t src_stride, int64_t bytes,
                    const ResampleAxis *axis, int64_t i);
 
-/* The same in vectors; across is for 3 channels only. */
-typedef struct ResampleLoops {
-    void (*across)(uint8_t *dst, const uint8_t *src, int64_t src_stride, const uint8_t *end,
-                   int64_t n_rows, const ResampleAxis *axis);
+/* The same in vectors; across_rows takes RESAMPLE_ROWS rows of 3 channels. */
+struct ResampleLoops {
+    void (*across_rows)(uint8_t *dst, const uint8_t *src, int64_t src_stride,
+                        const ResampleAxis *axis);
     void (*down)(uint8_t *dst, const uint8_t *src, int64_t src_stride, int64_t bytes,
                  const ResampleAxis *axis, int64_t i);
-} ResampleLoops;
+};
 /* NULL where the processor or the compiler does not have it. */
 const ResampleLoops *resample_loops_avx2(void);
 const ResampleLoops *resample_loops_vnni(void);
-
-/* How far loads of 16 bytes for 4 taps of 3 channels go in a row of src: beyond the last tap that
- * counts. */
-static inline int64_t resample_reach(const ResampleAxis *axis) {
-    int64_t reach = 0;
-    for (int64_t i = 0; i < axis->n; i++) {
-        int64_t r = 3 * ((int64_t)axis->first[i] + (axis->count[i] + 3) / 4 * 4) + 4;
-        if (r > reach) reach = r;
-    }
-    return reach;
-}
 
 static inline uint8_t resample_clip(int32_t sum) {
     int32_t v = sum >> RESAMPLE_BITS;

@@ -43,9 +43,7 @@ VNNI static inline __m256i sums_end(Sums s) {
 
 /* --- across ----------------------------------------------------------------------------------- */
 
-/* The rows done at once, two in the halves of each vector. */
-enum { ROWS = 4 };
-
+/* Two of the rows lie in the halves of each vector. */
 VNNI static inline __m128i load_16(const uint8_t *p) {
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
@@ -87,18 +85,6 @@ VNNI static void across_rows(uint8_t *dst, const uint8_t *src, int64_t src_strid
         pixel_store(dst + 2 * row, _mm_extract_epi32(even, 1), last);
         pixel_store(dst + 3 * row, _mm_extract_epi32(odd, 1), last);
     }
-}
-
-static void across(uint8_t *dst, const uint8_t *src, int64_t src_stride, const uint8_t *end,
-                   int64_t n_rows, const ResampleAxis *axis) {
-    int64_t reach = resample_reach(axis), y = 0;
-    for (; y + ROWS <= n_rows; y += ROWS) {
-        const uint8_t *top = src + y * src_stride;
-        if (end - (top + (ROWS - 1) * src_stride) < reach) break;
-        across_rows(dst + 3 * y * axis->n, top, src_stride, axis);
-    }
-    resample_across(dst + 3 * y * axis->n, src + y * src_stride, src_stride, end, n_rows - y, 3,
-                    axis);
 }
 
 /* --- down ------------------------------------------------------------------------------------- */
@@ -145,7 +131,7 @@ static void down(uint8_t *dst, const uint8_t *src, int64_t src_stride, int64_t b
 }
 
 const ResampleLoops *resample_loops_vnni(void) {
-    static const ResampleLoops loops = {across, down};
+    static const ResampleLoops loops = {across_rows, down};
     return has_vnni() ? &loops : NULL;
 }
 
