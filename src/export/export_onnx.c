@@ -53,7 +53,7 @@ static Status encoder(Export *e, Error *err) {
     onnx_bind(&e->nodes, x.ids, ONNX_IN_ORDER);
     bind_output(e, tokens, "last_hidden_state");
     bind_output(e, pooled, "pooled");
-    return MAE_OK;
+    return graph_built(e->graph, err);
 }
 
 static Status classifier(Export *e, Error *err) {
