@@ -47,19 +47,20 @@ static void gelu(OnnxGraph *g, const char *y, const char *x) {
 static void linear(OnnxGraph *g, const OpView *op, const char *y) {
     const char *x = operand(g, op, 0), *w = operand(g, op, 1), *b = operand(g, op, 2);
     const char *residual = operand(g, op, 3);
-    bool last = !op->attributes->gelu && !residual;
+    const LinearAttributes *a = op->attributes;
+    bool last = !a->gelu && !residual;
     if (op->in[1]->shape.n_dims > 2)
         w = onnx_op(g, "Reshape", y, ".matrix", NAMES(w, ONNX_INTEGERS(g, 0, -1)), NULL);
     w = onnx_op(g, "Transpose", y, ".transposed", NAMES(w), PERMUTE(1, 0));
     x = onnx_op(g, "MatMul", y, last && !b ? "" : ".product", NAMES(x, w), NULL);
     if (b) x = onnx_op(g, "Add", y, last ? "" : ".biased", NAMES(x, b), NULL);
-    if (op->attributes->gelu) gelu(g, y, x);
+    if (a->gelu) gelu(g, y, x);
     if (residual) onnx_op(g, "Add", y, "", NAMES(residual, x), NULL);
 }
 
 static void layernorm(OnnxGraph *g, const OpView *op, const char *y) {
     const char *x = operand(g, op, 0), *w = operand(g, op, 1), *b = operand(g, op, 2);
-    float eps = (float)op->attributes->eps;
+    float eps = (float)((const LayerNormAttributes *)op->attributes)->eps;
     onnx_op(g, "LayerNormalization", y, "", NAMES(x, w, b),
             ATTRIBUTES(ATTRIBUTE_INT("axis", -1), ATTRIBUTE_FLOAT("epsilon", eps)));
 }
@@ -74,7 +75,8 @@ static const char *heads_apart(OnnxGraph *g, const char *x, const char *cut,
 /* qkv[B,T,3C] -> [B,T,C]: softmax(q k^T / sqrt(head width)) v for every head. */
 static void attention(OnnxGraph *g, const OpView *op, const char *y) {
     const char *q = onnx_name(g, y, ".q"), *k = onnx_name(g, y, ".k"), *v = onnx_name(g, y, ".v");
-    int64_t T = dim(op, 0, 1), C = dim(op, 0, 2) / 3, H = op->attributes->heads;
+    int64_t T = dim(op, 0, 1), C = dim(op, 0, 2) / 3;
+    int64_t H = ((const AttentionAttributes *)op->attributes)->heads;
     const char *cut = ONNX_INTEGERS(g, 0, T, H, C / H);
     onnx_node(g->model, "Split", onnx_name(g, y, ".split"), NAMES(operand(g, op, 0)),
               NAMES(q, k, v), AXIS(-1));
@@ -93,8 +95,9 @@ static void attention(OnnxGraph *g, const OpView *op, const char *y) {
 static void batchnorm(OnnxGraph *g, const OpView *op, const char *y) {
     const char *x = operand(g, op, 0), *average = onnx_weight(g, op->in[1]->param, DTYPE_F32);
     const char *var = onnx_weight(g, op->in[2]->param, DTYPE_F32);
-    const char *eps = onnx_number(g, op->attributes->eps);
-    ASSERT(!op->attributes->train, "%s trains", op->name);
+    const BatchNormAttributes *a = op->attributes;
+    const char *eps = onnx_number(g, a->eps);
+    ASSERT(!a->train, "%s trains", op->name);
     x = onnx_op(g, "Sub", y, ".centred", NAMES(x, average), NULL);
     var = onnx_op(g, "Add", y, ".variance", NAMES(var, eps), NULL);
     var = onnx_op(g, "Sqrt", y, ".deviation", NAMES(var), NULL);
@@ -116,7 +119,7 @@ static const char *gather(OnnxGraph *g, const char *y, const char *suffix, const
 
 /* The values of every listed patch [B,M,p*p*C], each in the order that is said. */
 static void patches(OnnxGraph *g, const OpView *op, const char *y, const OnnxAttribute *permute) {
-    PatchGrid at = op->attributes->grid;
+    PatchGrid at = ((const PatchAttributes *)op->attributes)->grid;
     int64_t p = at.patch, C = at.channels, rows = at.height / p, columns = at.width / p;
     bool all = in_order(g, op->in[1]);
     const char *cut = ONNX_INTEGERS(g, 0, C, rows, p, columns, p);
@@ -134,7 +137,7 @@ static void patch_gather(OnnxGraph *g, const OpView *op, const char *y) {
 /* normalize: each patch minus its mean, over the root of its unbiased variance. */
 static void patch_target(OnnxGraph *g, const OpView *op, const char *y) {
     double n = (double)op->out[0]->shape.dim[2];
-    bool normalize = op->attributes->normalize;
+    bool normalize = ((const PatchAttributes *)op->attributes)->normalize;
     const char *x = normalize ? onnx_name(g, y, ".pixels") : y;
     patches(g, op, x, PERMUTE(0, 2, 4, 3, 5, 1));
     if (!normalize) return;

@@ -141,7 +141,7 @@ int graph_value_count(const Graph *g) {
 OpView graph_op_at(const Graph *g, int i) {
     ASSERT(i >= 0 && i < g->n_ops, "op %d of %d", i, g->n_ops);
     const Op *op = g->ops[i];
-    OpView v = {.kind = op->class->name, .name = op->name, .attributes = &op->attr};
+    OpView v = {.kind = op->class->name, .name = op->name, .attributes = op->attributes};
     for (int k = 0; k < op->n_in; k++) v.in[k] = op->in[k] ? &op->in[k]->value : NULL;
     for (int k = 0; k < op->n_out; k++) v.out[k] = &op->out[k]->value;
     return v;
@@ -152,27 +152,29 @@ void graph_keep(Graph *g, Value *v) {
     node_of(v)->keep = true;
 }
 
-Op *graph_op(Graph *g, const OpClass *class, const char *name) {
+static void add_input(Op *op, Value *v) {
+    op->in[op->n_in++] = v ? node_of(v) : NULL;
+    if (!v) return;
+    node_of(v)->n_readers++;
+    if (v->needs_grad && op->class->backward) op->back = true;
+}
+
+Op *graph_op(Graph *g, const OpClass *class, const char *name, const void *attributes,
+             Value *const *inputs, int n_inputs) {
     const char *copy = copy_name(g, name);
+    const void *kept = attributes ? graph_copy(g, attributes, class->attribute_bytes) : NULL;
+    ASSERT(n_inputs <= OP_MAX_OPERANDS, "%s has too many inputs", name);
     Op *op = take(g, sizeof *op);
     if (op)
         g->ops[g->n_ops++] = op;
     else
         op = memset(g->spare_op, 0, sizeof *op);
     op->class = class;
-    op->reads_inputs = class->reads_inputs;
     op->name = copy;
+    op->attributes = kept ? kept : attributes;
     op->spare = g->lacks_memory;
+    for (int i = 0; i < n_inputs; i++) add_input(op, inputs[i]);
     return op;
-}
-
-void op_input(Op *op, Value *v) {
-    ASSERT(op->n_in < OP_MAX_OPERANDS, "%s has too many inputs", op->name);
-    op->in[op->n_in++] = v ? node_of(v) : NULL;
-    if (!v) return;
-    node_of(v)->n_readers++;
-    node_of(v)->reader = op;
-    if (v->needs_grad && op->class->backward) op->back = true;
 }
 
 void op_output(Graph *g, Op *op, Value *v) {

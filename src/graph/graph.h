@@ -169,10 +169,10 @@ double graph_flops_step(const Graph *g);
 typedef struct GraphOp {
     const char *kind, *name; /* its class, as "linear" (static); itself, as "blocks.0.attn.qkv" */
     bool backward;
-    bool again;    /* forward, once more within the backward pass */
-    Shape in, out; /* of its first operand and its first result */
-    int64_t heads; /* of attention, otherwise 0 */
-    double flops;  /* of this pass, counted as in graph_flops_step: 0 for `again` */
+    bool again;             /* forward, once more within the backward pass */
+    Shape in, out;          /* of its first operand and its first result */
+    const void *attributes; /* as in view.h */
+    double flops;           /* of this pass, counted as in graph_flops_step: 0 for `again` */
 } GraphOp;
 /* Called before each op of every later pass (begins) and after it. */
 typedef void (*GraphObserver)(void *user, const GraphOp *op, bool begins);

@@ -16,7 +16,6 @@ typedef struct ValueNode {
     Value value;  /* first: a Value * of this graph is a ValueNode * */
     int producer; /* op index, -1 for inputs and parameters */
     int n_readers;
-    const Op *reader; /* the last one built */
     bool keep;
     bool contributed;          /* while planning: its gradient has a writer already */
     int first_read, last_read; /* while planning: backward steps; last_read -1: none */
@@ -26,13 +25,20 @@ typedef struct ValueNode {
     void *first_data, *again_data; /* value.data, before that step and from it on */
 } ValueNode;
 
+/* Sets of operands or results: bit i is the i-th. */
+#define BIT(i) (1u << (i))
+#define EVERY (~0u)
+
 typedef struct OpClass {
     const char *name;
-    unsigned reads_inputs;  /* bit i: backward reads the data of input i; Op may take some off */
-    unsigned reads_outputs; /* the same for outputs */
-    unsigned writes_params; /* bit i: backward heeds Op.accumulate for parameter i, too */
-    bool cheap;             /* its result is computed again by forward rather than kept */
-    void (*settle)(Graph *g, Op *op); /* when all ops are there, before planning; may be NULL */
+    size_t attribute_bytes;          /* 0: it has none */
+    unsigned reads[OP_MAX_OPERANDS]; /* for the gradients of these, backward reads input i */
+    unsigned reads_outputs;          /* backward reads these results */
+    unsigned writes_params;          /* backward heeds Op.accumulate for these parameters, too */
+    unsigned shares;               /* gradients of these inputs equal that of output 0, may be it */
+    bool cheap;                    /* its result is computed again by forward rather than kept */
+    bool through_gelu;             /* backward heeds Op.through */
+    bool (*is_gelu)(const Op *op); /* output 0 is the GELU of saved[0]; NULL: never */
     void (*forward)(Graph *g, Op *op);
     void (*backward)(Graph *g, Op *op);                             /* NULL: nothing flows back */
     size_t (*saved_bytes)(Graph *g, const Op *op, int i);           /* forward to backward */
@@ -47,16 +53,18 @@ struct Op {
     int n_in;
     ValueNode *out[OP_MAX_RESULTS];
     int n_out;
-    bool back;                        /* takes part in the backward pass */
-    unsigned reads_inputs;            /* of its class, but for what frozen operands leave unread */
+    bool back; /* takes part in the backward pass */
+    /* The op whose GELU input 0 is: backward gives the gradient of its saved[0], which becomes
+     * the GELU once more where the device remakes. NULL: none. */
+    const Op *through;
+    bool passed; /* the backward of another op goes through the GELU of this one */
     bool accumulate[OP_MAX_OPERANDS]; /* gradient of input i: add (true) or write */
     bool fresh[OP_MAX_OPERANDS];      /* input i is a parameter, its gradient starts here at zero */
-    bool shared[OP_MAX_OPERANDS]; /* gradient of input i equals that of output 0 and may be it */
     int saved_buffer[MAX_SAVED], forward_scratch, backward_scratch;
     void *saved[MAX_SAVED], *scratch[2];
-    bool spare;       /* stands for one that there was no memory for */
-    unsigned changes; /* bit i: forward changes the data of parameter i */
-    OpAttributes attr;
+    bool spare;             /* stands for one that there was no memory for */
+    unsigned changes;       /* bit i: forward changes the data of parameter i */
+    const void *attributes; /* the struct of its class */
 };
 
 /* Memory that is needed from step `first` to step `last`: forward of op i is step i, its backward
@@ -89,9 +97,13 @@ struct Graph {
 };
 
 Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad);
-Op *graph_op(Graph *g, const OpClass *class, const char *name);
+/* attributes: of the class, copied; NULL where it has none. An input NULL keeps the place of an
+ * operand left out. */
+Op *graph_op(Graph *g, const OpClass *class, const char *name, const void *attributes,
+             Value *const *inputs, int n_inputs);
+#define INPUTS(...)                                                                                \
+    (Value *[]){__VA_ARGS__}, (int)(sizeof((Value *[]){__VA_ARGS__}) / sizeof(Value *))
 void *graph_copy(Graph *g, const void *from, size_t bytes); /* NULL: no memory, which is noted */
-void op_input(Op *op, Value *v); /* NULL keeps a place for an operand left out */
 void op_output(Graph *g, Op *op, Value *v);
 /* FRESH gradients that lie in g are found there, once planned, or no longer. */
 void graph_place_gradients(Graph *g, bool there);

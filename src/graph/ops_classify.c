@@ -29,17 +29,13 @@ static void scaled_backward(Graph *g, Op *op) {
 static const OpClass SCALED_RESIDUAL = {.name = "scaled_residual",
                                         .forward = scaled_forward,
                                         .backward = scaled_backward,
-                                        .reads_inputs = 4};
+                                        .reads = {[2] = BIT(0)},
+                                        .shares = BIT(1)};
 
 Value *op_scaled_residual(Graph *g, const char *name, Value *x, Value *residual, Value *scale) {
-    Op *op = graph_op(g, &SCALED_RESIDUAL, name);
-    op_input(op, x);
-    op_input(op, residual);
-    op_input(op, scale);
-    op->shared[1] = true;
+    Op *op = graph_op(g, &SCALED_RESIDUAL, name, NULL, INPUTS(x, residual, scale));
     op_check(x->shape.n_dims == 3 && shape_equal(residual->shape, x->shape), op);
     op_check(shape_equal(scale->shape, SHAPE(x->shape.dim[0])) && !scale->needs_grad, op);
-    if (!x->needs_grad) op->reads_inputs = 0;
     return op_result(g, op, x->shape, op->back);
 }
 
@@ -61,8 +57,7 @@ static const OpClass TOKENS_CLS = {
     .name = "tokens_cls", .forward = cls_forward, .backward = cls_backward};
 
 Value *op_tokens_cls(Graph *g, const char *name, Value *x) {
-    Op *op = graph_op(g, &TOKENS_CLS, name);
-    op_input(op, x);
+    Op *op = graph_op(g, &TOKENS_CLS, name, NULL, INPUTS(x));
     op_check(x->shape.n_dims == 3, op);
     return op_result(g, op, SHAPE(x->shape.dim[0], x->shape.dim[2]), op->back);
 }
@@ -88,13 +83,11 @@ static size_t entropy_saved(Graph *g, const Op *op, int i) {
 static const OpClass SOFT_CROSS_ENTROPY = {.name = "soft_cross_entropy",
                                            .forward = entropy_forward,
                                            .backward = entropy_backward,
-                                           .reads_inputs = 2,
+                                           .reads = {[1] = EVERY},
                                            .saved_bytes = entropy_saved};
 
 Value *op_soft_cross_entropy(Graph *g, const char *name, Value *logits, Value *targets) {
-    Op *op = graph_op(g, &SOFT_CROSS_ENTROPY, name);
-    op_input(op, logits);
-    op_input(op, targets);
+    Op *op = graph_op(g, &SOFT_CROSS_ENTROPY, name, NULL, INPUTS(logits, targets));
     op_check(logits->shape.n_dims == 2 && shape_equal(logits->shape, targets->shape), op);
     op_check(!targets->needs_grad, op);
     return op_result(g, op, SHAPE(1), op->back);
@@ -103,7 +96,7 @@ Value *op_soft_cross_entropy(Graph *g, const char *name, Value *logits, Value *t
 /* --- batchnorm: x[B,C], mean[C], var[C], count[1] -> y[B,C]: no gradient flows back ----------- */
 
 static bool is_shared(const Graph *g, const Op *op) {
-    return op->attr.train && g->peers.n > 1;
+    return ((const BatchNormAttributes *)op->attributes)->train && g->peers.n > 1;
 }
 
 static size_t batchnorm_scratch(Graph *g, const Op *op, bool backward) {
@@ -113,32 +106,35 @@ static size_t batchnorm_scratch(Graph *g, const Op *op, bool backward) {
 
 /* Everyone takes the statistics of the rows of all, and keeps its own rows. */
 static void batchnorm_shared(Graph *g, Op *op) {
+    const BatchNormAttributes *a = op->attributes;
     ValueNode *x = op->in[0];
     int64_t B = node_dim(x, 0), C = node_dim(x, 1);
     size_t bytes = (size_t)(B * C) * KERNELS(g)->real_bytes;
     void *all = op->scratch[0];
     g->peers.gather(g->peers.user, all, DATA(x), bytes);
     KERNELS(g)->batchnorm_train(g->device, all, DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]),
-                                all, g->peers.n * B, C, op->attr.eps, op->attr.momentum);
+                                all, g->peers.n * B, C, a->eps, a->momentum);
     device_copy(g->device, DATA(op->out[0]), device_at(all, (size_t)g->peers.rank * bytes), bytes);
 }
 
 static void batchnorm_forward(Graph *g, Op *op) {
+    const BatchNormAttributes *a = op->attributes;
     const Kernels *k = KERNELS(g);
     void *y = DATA(op->out[0]), *mean = DATA(op->in[1]), *var = DATA(op->in[2]);
     const void *x = DATA(op->in[0]);
     int64_t B = node_dim(op->in[0], 0), C = node_dim(op->in[0], 1);
     if (is_shared(g, op))
         batchnorm_shared(g, op);
-    else if (op->attr.train)
-        k->batchnorm_train(g->device, y, mean, var, DATA(op->in[3]), x, B, C, op->attr.eps,
-                           op->attr.momentum);
+    else if (a->train)
+        k->batchnorm_train(g->device, y, mean, var, DATA(op->in[3]), x, B, C, a->eps, a->momentum);
     else
-        k->batchnorm_infer(g->device, y, mean, var, x, B, C, op->attr.eps);
+        k->batchnorm_infer(g->device, y, mean, var, x, B, C, a->eps);
 }
 
-static const OpClass BATCHNORM = {
-    .name = "batchnorm", .forward = batchnorm_forward, .scratch_bytes = batchnorm_scratch};
+static const OpClass BATCHNORM = {.name = "batchnorm",
+                                  .attribute_bytes = sizeof(BatchNormAttributes),
+                                  .forward = batchnorm_forward,
+                                  .scratch_bytes = batchnorm_scratch};
 
 static bool is_statistic(const Value *v, int64_t n) {
     return v->kind == VALUE_PARAM && !v->needs_grad && shape_equal(v->shape, SHAPE(n));
@@ -146,15 +142,9 @@ static bool is_statistic(const Value *v, int64_t n) {
 
 Value *op_batchnorm(Graph *g, const char *name, Value *x, Value *mean, Value *var, Value *count,
                     double eps, double momentum, bool train) {
-    Op *op = graph_op(g, &BATCHNORM, name);
-    op_input(op, x);
-    op_input(op, mean);
-    op_input(op, var);
-    op_input(op, count);
-    op->attr.eps = eps;
-    op->attr.momentum = momentum;
-    op->attr.train = train;
-    if (train) op->changes = 1u << 1 | 1u << 2 | 1u << 3;
+    BatchNormAttributes a = {.eps = eps, .momentum = momentum, .train = train};
+    Op *op = graph_op(g, &BATCHNORM, name, &a, INPUTS(x, mean, var, count));
+    if (train) op->changes = BIT(1) | BIT(2) | BIT(3);
     op_check(x->shape.n_dims == 2 && !x->needs_grad &&
                  (!train || x->shape.dim[0] > 1 || is_shared(g, op)),
              op);

@@ -27,14 +27,10 @@ static void embed_backward(Graph *g, Op *op) {
 static const OpClass TOKENS_EMBED = {.name = "tokens_embed",
                                      .forward = embed_forward,
                                      .backward = embed_backward,
-                                     .reads_inputs = 8};
+                                     .reads = {[3] = EVERY}};
 
 Value *op_tokens_embed(Graph *g, const char *name, Value *x, Value *cls, Value *pos, Value *ids) {
-    Op *op = graph_op(g, &TOKENS_EMBED, name);
-    op_input(op, x);
-    op_input(op, cls);
-    op_input(op, pos);
-    op_input(op, ids);
+    Op *op = graph_op(g, &TOKENS_EMBED, name, NULL, INPUTS(x, cls, pos, ids));
     op_check(is_tokens(x) && is_ids(ids, x->shape.dim[0]), op);
     int64_t M = x->shape.dim[1], C = x->shape.dim[2];
     op_check(ids->shape.dim[1] == M && shape_numel(cls->shape) == C, op);
@@ -61,15 +57,11 @@ static void restore_backward(Graph *g, Op *op) {
 static const OpClass TOKENS_RESTORE = {.name = "tokens_restore",
                                        .forward = restore_forward,
                                        .backward = restore_backward,
-                                       .reads_inputs = 8};
+                                       .reads = {[3] = EVERY}};
 
 Value *op_tokens_restore(Graph *g, const char *name, Value *x, Value *token, Value *pos,
                          Value *restore) {
-    Op *op = graph_op(g, &TOKENS_RESTORE, name);
-    op_input(op, x);
-    op_input(op, token);
-    op_input(op, pos);
-    op_input(op, restore);
+    Op *op = graph_op(g, &TOKENS_RESTORE, name, NULL, INPUTS(x, token, pos, restore));
     op_check(is_tokens(x) && (!restore || is_ids(restore, x->shape.dim[0])), op);
     int64_t C = x->shape.dim[2], P = restore ? restore->shape.dim[1] : x->shape.dim[1] - 1;
     op_check(token ? restore && shape_numel(token->shape) == C : !restore, op);
@@ -95,13 +87,11 @@ static void gather_backward(Graph *g, Op *op) {
 static const OpClass TOKENS_GATHER = {.name = "tokens_gather",
                                       .forward = gather_forward,
                                       .backward = gather_backward,
-                                      .reads_inputs = 2,
+                                      .reads = {[1] = EVERY},
                                       .cheap = true};
 
 Value *op_tokens_gather(Graph *g, const char *name, Value *x, Value *ids) {
-    Op *op = graph_op(g, &TOKENS_GATHER, name);
-    op_input(op, x);
-    op_input(op, ids);
+    Op *op = graph_op(g, &TOKENS_GATHER, name, NULL, INPUTS(x, ids));
     op_check(is_tokens(x) && is_ids(ids, x->shape.dim[0]), op);
     op_check(ids->shape.dim[1] < x->shape.dim[1], op);
     return op_result(g, op, SHAPE(x->shape.dim[0], ids->shape.dim[1], x->shape.dim[2]),
@@ -126,8 +116,7 @@ static const OpClass TOKENS_MEAN = {
     .name = "tokens_mean", .forward = mean_forward, .backward = mean_backward};
 
 Value *op_tokens_mean(Graph *g, const char *name, Value *x) {
-    Op *op = graph_op(g, &TOKENS_MEAN, name);
-    op_input(op, x);
+    Op *op = graph_op(g, &TOKENS_MEAN, name, NULL, INPUTS(x));
     op_check(is_tokens(x) && x->shape.dim[1] > 1, op);
     return op_result(g, op, SHAPE(x->shape.dim[0], x->shape.dim[2]), x->needs_grad);
 }
@@ -148,16 +137,14 @@ static void mse_backward(Graph *g, Op *op) {
         node_dim(op->in[2], 1), node_dim(op->in[0], 2), op->accumulate[0]);
 }
 
-static const OpClass MASKED_MSE = {
-    .name = "masked_mse", .forward = mse_forward, .backward = mse_backward, .reads_inputs = 15};
+static const OpClass MASKED_MSE = {.name = "masked_mse",
+                                   .forward = mse_forward,
+                                   .backward = mse_backward,
+                                   .reads = {EVERY, EVERY, EVERY, EVERY}};
 
 Value *op_masked_mse(Graph *g, const char *name, Value *pred, Value *target, Value *mask,
                      Value *ids, Value **per_patch) {
-    Op *op = graph_op(g, &MASKED_MSE, name);
-    op_input(op, pred);
-    op_input(op, target);
-    op_input(op, mask);
-    op_input(op, ids);
+    Op *op = graph_op(g, &MASKED_MSE, name, NULL, INPUTS(pred, target, mask, ids));
     op_check(is_tokens(pred) && shape_equal(pred->shape, target->shape), op);
     op_check(is_ids(ids, pred->shape.dim[0]) && ids->shape.dim[1] == pred->shape.dim[1], op);
     op_check(mask->shape.n_dims == 2 && mask->shape.dim[0] == pred->shape.dim[0], op);

@@ -37,6 +37,31 @@ static void note_read(ValueNode *n, int step) {
     if (step > n->last_read) n->last_read = step;
 }
 
+/* Where one op alone reads the GELU of another, its backward goes through that GELU if the classes
+ * can, and the derivative costs no pass of its own. A device that remakes turns what the GELU was
+ * made of into the GELU on the way, which therefore is not kept. */
+static void note_fusions(Graph *g) {
+    for (int i = 0; i < g->n_ops; i++) {
+        Op *op = g->ops[i];
+        const ValueNode *x = op->in[0];
+        Op *maker = x->producer < 0 ? NULL : g->ops[x->producer];
+        op->through = NULL;
+        op->passed = false;
+        if (!maker || !op->class->through_gelu || !maker->class->is_gelu) continue;
+        if (!maker->back || x->keep || x->n_readers > 1 || !maker->class->is_gelu(maker)) continue;
+        op->through = maker;
+        maker->passed = true;
+    }
+}
+
+static bool reads_input(const Graph *g, const Op *op, int i) {
+    bool remade = i == 0 && op->through && KERNELS(g)->remakes;
+    unsigned needed = 0;
+    for (int k = 0; k < op->n_in; k++)
+        if (op->in[k] && op->in[k]->value.needs_grad) needed |= BIT(k);
+    return op->class->reads[i] & needed && !remade;
+}
+
 /* Which backward steps read a value; of a parameter, which make its gradient. */
 static void note_reads(Graph *g) {
     for (int i = 0; i < g->n_values; i++) {
@@ -49,8 +74,7 @@ static void note_reads(Graph *g) {
         memset(op->fresh, 0, sizeof op->fresh);
         for (int k = 0; k < op->n_in && op->back; k++) {
             ValueNode *n = op->in[k];
-            bool reads = op->reads_inputs >> k & 1;
-            if (n && (reads || n->value.kind == VALUE_PARAM)) note_read(n, step);
+            if (n && (reads_input(g, op, k) || n->value.kind == VALUE_PARAM)) note_read(n, step);
         }
         for (int k = 0; k < op->n_out && op->back; k++)
             if (op->class->reads_outputs >> k & 1) note_read(op->out[k], step);
@@ -161,7 +185,7 @@ static void place_input_grad(Graph *g, Op *op, int k, int step) {
     n->contributed = true;
     if (n->grad_buffer != NO_BUFFER)
         extend(g, n->grad_buffer, step);
-    else if (op->shared[k] && !op->out[0]->keep)
+    else if ((op->class->shares >> k & 1) && !op->out[0]->keep)
         n->grad_buffer = op->out[0]->grad_buffer;
     else
         n->grad_buffer = new_buffer(g, value_bytes(g, &n->value), step, step);
@@ -222,8 +246,7 @@ static void note_placed(Graph *g, Buffer *b, int n) {
 static void place_all(Graph *g, GraphMode mode) {
     bool train = mode == GRAPH_TRAIN;
     g->n_buffers = g->n_fixed = 0;
-    for (int i = 0; i < g->n_ops; i++)
-        if (g->ops[i]->class->settle) g->ops[i]->class->settle(g, g->ops[i]);
+    note_fusions(g);
     note_reads(g);
     if (train && holds_gradients(g)) place_param_grads(g);
     place_data(g);

@@ -112,7 +112,7 @@ static void run_op(Graph *g, Op *op, void (*pass)(Graph *, Op *), bool backward)
                     .again = again,
                     .in = op->in[0]->value.shape,
                     .out = op->out[0]->value.shape,
-                    .heads = op->attr.heads,
+                    .attributes = op->attributes,
                     .flops = class->flops && !again ? class->flops(op, backward) : 0};
     g->observer(g->observer_user, &seen, true);
     pass(g, op);

@@ -10,23 +10,36 @@
 #define OP_MAX_OPERANDS 6
 #define OP_MAX_RESULTS 2
 
-/* What a class knows beside its operands. Others have zeros. */
-typedef struct OpAttributes {
-    int64_t heads;           /* attention */
-    double eps;              /* layernorm, batchnorm */
-    double momentum;         /* batchnorm */
-    bool gelu;               /* linear: of the result */
-    bool normalize;          /* patch_target */
-    bool train;              /* batchnorm: by the statistics of the batch */
-    PatchGrid grid;          /* patch_gather, patch_target, image_normalize (patch 1) */
-    const float *mean, *std; /* image_normalize: a value a channel */
-} OpAttributes;
+/* What ops know beside their operands, a struct for each class of that name. Classes that are not
+ * listed have nothing for others. */
+typedef struct LinearAttributes {
+    bool gelu; /* of the result */
+} LinearAttributes;
+
+typedef struct LayerNormAttributes {
+    double eps;
+} LayerNormAttributes;
+
+typedef struct AttentionAttributes {
+    int64_t heads;
+} AttentionAttributes;
+
+/* patch_gather and patch_target */
+typedef struct PatchAttributes {
+    PatchGrid grid;
+    bool normalize; /* patch_target */
+} PatchAttributes;
+
+typedef struct BatchNormAttributes {
+    double eps, momentum;
+    bool train; /* by the statistics of the batch */
+} BatchNormAttributes;
 
 typedef struct OpView {
     const char *kind, *name; /* its class, as "linear" (static); itself, as "blocks.0.attn.qkv" */
     const Value *in[OP_MAX_OPERANDS]; /* in the order of the builder; NULL: left out, or no more */
     const Value *out[OP_MAX_RESULTS]; /* first what the builder returns; NULL: no more */
-    const OpAttributes *attributes;
+    const void *attributes;           /* of its class */
 } OpView;
 
 int graph_op_count(const Graph *g);

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/threads.h"
+#include "graph/view.h"
 #include "jobs/bench_work.h"
 #include "jobs/jobs.h"
 
@@ -50,12 +51,13 @@ static const char *kind_of(const char *class) {
 static void print_shape(const GraphOp *op, char *text, size_t bytes) {
     int64_t I = op->in.dim[op->in.n_dims - 1], O = op->out.dim[op->out.n_dims - 1];
     *text = 0;
-    if (op->heads > 0)
-        snprintf(text, bytes, "T %" PRId64 ", H %" PRId64 ", D %" PRId64, op->in.dim[1], op->heads,
-                 O / op->heads);
-    else if (op->flops > 0)
+    if (strcmp(op->kind, "attention") == 0) {
+        int64_t H = ((const AttentionAttributes *)op->attributes)->heads;
+        snprintf(text, bytes, "T %" PRId64 ", H %" PRId64 ", D %" PRId64, op->in.dim[1], H, O / H);
+    } else if (op->flops > 0) {
         snprintf(text, bytes, "%" PRId64 " x %" PRId64 " x %" PRId64, shape_numel(op->in) / I, I,
                  O);
+    }
 }
 
 static void add(Profile *p, const char *kind, const char *pass, const char *shape, double seconds,

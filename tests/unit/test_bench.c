@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/view.h"
 #include "jobs/jobs.h"
 
 Suite *suite_bench(void);
@@ -32,10 +33,9 @@ static void see(void *user, const GraphOp *op, bool begins) {
     s->backward += op->backward && !op->again;
     s->again += op->again;
     s->linear += strcmp(op->kind, "linear") == 0;
-    s->attention += strcmp(op->kind, "attention") == 0;
-    if (op->heads) {
-        s->heads = op->heads;
-        ck_assert_str_eq(op->kind, "attention");
+    if (strcmp(op->kind, "attention") == 0) {
+        s->attention++;
+        s->heads = ((const AttentionAttributes *)op->attributes)->heads;
         ck_assert_int_eq(op->in.dim[2], 3 * op->out.dim[2]);
     }
     s->flops += op->flops;

@@ -431,10 +431,11 @@ START_TEST(ops_are_read_in_order) {
             ck_assert_str_eq(op.kind, "linear");
             ck_assert_str_eq(op.in[1]->param->name, "blocks.1.mlp.fc1.weight");
             ck_assert_ptr_null(op.in[3]);
-            ck_assert(op.attributes->gelu);
+            ck_assert(((const LinearAttributes *)op.attributes)->gelu);
         }
         if (strcmp(op.name, "blocks.1.attn") == 0)
-            ck_assert_int_eq(op.attributes->heads, s.model->config.heads);
+            ck_assert_int_eq(((const AttentionAttributes *)op.attributes)->heads,
+                             s.model->config.heads);
     }
     ck_assert(there[s.graph.loss->id] && there[s.graph.loss_per_patch->id]);
     destroy(&s);

@@ -284,6 +284,75 @@ START_TEST(norms_and_gelu_live_to_the_backward_pass_or_not) {
 }
 END_TEST
 
+/* A class that planning does not know: the GELU as an op of its own. */
+static bool always(const Op *op) {
+    (void)op;
+    return true;
+}
+
+static void gelu_forward(Graph *g, Op *op) {
+    int64_t n = shape_numel(op->in[0]->value.shape);
+    const float *x = DATA(op->in[0]);
+    float *y = DATA(op->out[0]);
+    device_copy(g->device, op->saved[0], x, (size_t)n * sizeof *x);
+    for (int64_t i = 0; i < n; i++) y[i] = 0.5f * x[i] * (1 + erff(x[i] * sqrtf(0.5f)));
+}
+
+static void gelu_backward(Graph *g, Op *op) {
+    ck_assert(op->passed);
+    op_pass_gradient(g, op, op->in[0], op->accumulate[0]);
+}
+
+static size_t gelu_saved(Graph *g, const Op *op, int i) {
+    (void)g;
+    return i ? 0 : (size_t)shape_numel(op->in[0]->value.shape) * sizeof(float);
+}
+
+static const OpClass GELU = {.name = "gelu",
+                             .shares = BIT(0),
+                             .is_gelu = always,
+                             .forward = gelu_forward,
+                             .backward = gelu_backward,
+                             .saved_bytes = gelu_saved};
+
+/* Of a hidden layer whose GELU is its own, or of the class above. */
+static void hidden_gradient(bool own, float *gradient) {
+    float x[4 * 8], up[8 * 8];
+    Params *params = params_new(device);
+    Param *w = params_add(params, "w", SHAPE(8, 8), true);
+    Param *down = params_add(params, "down", SHAPE(8, 8), true);
+    ck_assert_int_eq(params_alloc(params, GRADIENTS_SUMMED, NULL), MAE_OK);
+    Rng rng = rng_make(3, RNG_INIT, 0, 0);
+    rng_fill_range(&rng, -1, 1, x, 4 * 8);
+    rng_fill_range(&rng, -1, 1, up, 8 * 8);
+    params_set(params, w, up);
+    params_set(params, down, up);
+    Graph *g = graph_new(device, params);
+    Value *in = graph_input(g, "x", DTYPE_F32, SHAPE(4, 8));
+    Value *h = op_linear(g, "h", in, graph_param(g, w), NULL, (LinearOptions){.gelu = own});
+    if (!own) h = op_result(g, graph_op(g, &GELU, "gelu", NULL, INPUTS(h)), h->shape, true);
+    Value *y = op_linear(g, "y", h, graph_param(g, down), NULL, (LinearOptions){0});
+    graph_keep(g, y);
+    ck_assert_int_eq(graph_plan(g, GRAPH_TRAIN, NULL), MAE_OK);
+    ck_assert_int_lt(last_step(g, h), g->n_ops);
+    graph_set_real(g, in, x);
+    graph_forward(g);
+    graph_set_grad(g, y, x);
+    graph_backward(g, y, NULL, NULL);
+    device_download_real(device, gradient, w->grad, 64);
+    device_download_real(device, gradient + 64, down->grad, 64);
+    graph_free(g);
+    params_free(params);
+}
+
+START_TEST(a_new_class_declares_what_is_fused_with_it) {
+    float own[128], declared[128];
+    hidden_gradient(true, own);
+    hidden_gradient(false, declared);
+    ck_assert_mem_eq(own, declared, sizeof own);
+}
+END_TEST
+
 /* A frozen norm has no backward pass, for which its statistics would be kept: its result is. */
 START_TEST(results_of_frozen_norms_are_kept) {
     Params *params = params_new(device);
@@ -323,6 +392,7 @@ Suite *suite_graph_memory(void) {
     tcase_add_test(t, gradients_of_what_is_not_reached_are_zero);
     tcase_add_test(t, each_graph_has_its_own_parameters);
     tcase_add_test(t, norms_and_gelu_live_to_the_backward_pass_or_not);
+    tcase_add_test(t, a_new_class_declares_what_is_fused_with_it);
     tcase_add_test(t, results_of_frozen_norms_are_kept);
     tcase_add_test(t, what_is_not_kept_is_known_by_its_statistics);
     suite_add_tcase(s, t);
