@@ -143,8 +143,8 @@ void graph_set_grad(Graph *g, Value *v, const float *host);
 /* False: given up, see graph_stop_at. */
 bool graph_forward(Graph *g);
 /* From the gradient of `root` (kept, needs_grad) to all parameters; once after each graph_forward.
- * ready, when given, is called as each parameter's gradient is complete (overlap of communication).
- * False: given up. */
+ * ready, when given, is called as each parameter's gradient is complete (overlap of communication),
+ * or will be once the device has done what it was given. False: given up. */
 typedef void (*GraphReady)(void *user, Param *p);
 bool graph_backward(Graph *g, Value *root, GraphReady ready, void *user);
 /* Later passes are given up soon after *stop is no longer 0: at the latest after the op under way.

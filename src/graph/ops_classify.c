@@ -111,6 +111,7 @@ static void batchnorm_shared(Graph *g, Op *op) {
     int64_t B = node_dim(x, 0), C = node_dim(x, 1);
     size_t bytes = (size_t)(B * C) * KERNELS(g)->real_bytes;
     void *all = op->scratch[0];
+    device_sync(g->device); /* others look at x */
     g->peers.gather(g->peers.user, all, DATA(x), bytes);
     KERNELS(g)->batchnorm_train(g->device, all, DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]),
                                 all, g->peers.n * B, C, a->eps, a->momentum);

@@ -66,8 +66,8 @@ Status run_make_model(Run *r, Error *err) {
     const MaeOptions *o = &r->options;
     TRY(vit_new(r->device, &r->config, step_gradients(o->accumulate), o->tune_blocks, &r->model,
                 err));
-    TRY(reducer_new(r->comm, r->model->params, r->device->kernels.real_bytes,
-                    o->shard_optimizer != 0, &r->reducer, err));
+    TRY(reducer_new(r->comm, r->device, r->model->params, o->shard_optimizer != 0, &r->reducer,
+                    err));
 done:
     return status;
 }

@@ -24,6 +24,7 @@ static void share_moments(Run *r, const Param *p, size_t bytes) {
 
 void run_share_state(Run *r) {
     int64_t updates = optimizer_updates(r->optimizer);
+    device_sync(r->device);
     for (int64_t i = 0; i < params_count(r->model->params); i++) {
         const Param *p = params_at(r->model->params, i);
         size_t bytes = (size_t)p->numel * r->device->kernels.real_bytes;

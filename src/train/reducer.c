@@ -15,6 +15,7 @@ typedef struct Bucket {
 
 struct Reducer {
     Comm *comm;
+    Device *device;
     Params *params;
     size_t real_bytes;
     bool shard;
@@ -74,14 +75,18 @@ static bool choose_owners(Reducer *r) {
     return true;
 }
 
-Status reducer_new(Comm *c, Params *p, size_t real_bytes, bool shard, Reducer **out, Error *err) {
+Status reducer_new(Comm *c, Device *d, Params *p, bool shard, Reducer **out, Error *err) {
     *out = NULL;
     if (!c) return MAE_OK;
     Reducer *r = mem_alloc(sizeof *r);
     if (r) r->bucket = mem_alloc_array((size_t)params_count(p), sizeof *r->bucket);
     if (r && r->bucket) {
-        *r = (Reducer){
-            .comm = c, .params = p, .real_bytes = real_bytes, .shard = shard, .bucket = r->bucket};
+        *r = (Reducer){.comm = c,
+                       .device = d,
+                       .params = p,
+                       .real_bytes = d->kernels.real_bytes,
+                       .shard = shard,
+                       .bucket = r->bucket};
         cut(r);
         if (choose_owners(r)) {
             *out = r;
@@ -123,6 +128,7 @@ bool reducer_owns(const Reducer *r, const Param *p) {
 
 static void send_next(Reducer *r) {
     const Bucket *b = &r->bucket[r->n_sent++];
+    device_sync(r->device);
     comm_start_sum(r->comm, b->first->grad, b->n_reals, r->real_bytes, r->shard ? b->owner : -1);
 }
 
@@ -144,6 +150,7 @@ void reducer_finish(Reducer *r) {
 }
 
 void reducer_share_weights(Reducer *r) {
+    device_sync(r->device);
     for (int64_t k = 0; k < r->n_buckets; k++) {
         const Bucket *b = &r->bucket[k];
         comm_start_broadcast(r->comm, b->first->data, (size_t)b->n_reals * r->real_bytes, b->owner);

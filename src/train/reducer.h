@@ -13,8 +13,8 @@
 #include "graph/graph.h"
 
 typedef struct Reducer Reducer;
-/* Cuts the parameters, which must be placed. *out is NULL when c is. c and p outlive it. */
-Status reducer_new(Comm *c, Params *p, size_t real_bytes, bool shard, Reducer **out, Error *err);
+/* Cuts the parameters, which must be placed. *out is NULL when c is. c, d and p outlive it. */
+Status reducer_new(Comm *c, Device *d, Params *p, bool shard, Reducer **out, Error *err);
 void reducer_free(Reducer *r); /* accepts NULL */
 Comm *reducer_comm(const Reducer *r);
 bool reducer_shards(const Reducer *r);

@@ -42,7 +42,7 @@ static void check_cut(int size, int64_t most_wanted, int none_wanted) {
     Reducer *r;
     int64_t most = 0, all = 0;
     int none = 0;
-    ck_assert(reducer_new(&comm, model->params, sizeof(float), true, &r, &err) == MAE_OK);
+    ck_assert(reducer_new(&comm, device, model->params, true, &r, &err) == MAE_OK);
     for (int rank = 0; rank < size; rank++) {
         int64_t n = owned_by(&comm, r, rank);
         most = n > most ? n : most;

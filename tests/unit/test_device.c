@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -92,8 +93,8 @@ START_TEST(every_row_is_deferred) {
     void (*late[ROWS])(void), (*now[ROWS])(void);
     int same = 0;
     ck_assert_int_eq(device_open("ref", 1, NULL, &ref, NULL), MAE_OK);
-    memcpy(late, &device->kernels.linear_forward, sizeof late);
-    memcpy(now, &ref->kernels.linear_forward, sizeof now);
+    memcpy(late, (char *)&device->kernels + offsetof(Kernels, linear_forward), sizeof late);
+    memcpy(now, (char *)&ref->kernels + offsetof(Kernels, linear_forward), sizeof now);
     for (int i = 0; i < ROWS; i++) same += late[i] == now[i];
     ck_assert_int_eq(same, 3); /* the sizes of scratch */
     device_close(ref);
