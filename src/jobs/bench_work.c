@@ -160,7 +160,7 @@ static Status repeat(BenchWork *w, int64_t i, BenchTimes *t, Error *err) {
     double loss, begun = clock_seconds();
     set(w, i);
     double is_set = clock_seconds();
-    if (w->step) TRY(step_micro_batch(w->step, &loss, err));
+    if (w->step) TRY(step_micro_batch(w->step, err));
     if (w->session && session_run(w->session, w->pixels, w->batch)) session_features(w->session);
     device_sync(w->device);
     double computed = clock_seconds();

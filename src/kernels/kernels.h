@@ -50,6 +50,7 @@ typedef struct Sgd {
 
 typedef struct Kernels {
     size_t real_bytes;
+    bool is_host; /* a call has ended when it returns, and reading its result costs nothing */
     bool remakes; /* the backward pass computes layer norms and GELU again, to save memory */
 
     /* --- matmul: linear layers, weights [O,I] as published ------------------------------------ */

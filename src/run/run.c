@@ -15,10 +15,9 @@
 
 /* What goes wrong on the way to an update waits in r->fault until all processes meet there. */
 static void compute(Run *r, Batch *b) {
-    double loss;
     Status status = r->task->set_batch(r, b, &r->fault);
     watch_restart(&r->watch);
-    if (status == MAE_OK) status = step_micro_batch(r->step, &loss, &r->fault);
+    if (status == MAE_OK) status = step_micro_batch(r->step, &r->fault);
     r->fault.status = status;
 }
 

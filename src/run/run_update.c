@@ -138,7 +138,7 @@ Status run_update(Run *r, Error *err) {
                        .fault = reason.status != MAE_OK && !bad,
                        .stop = events_stop(r->events),
                        .written = writer_has_written(r->writer)};
-    step_gather(r->step, &votes);
+    (void)step_gather(r->step, &votes, &reason);
     r->fault = (Error){0};
     r->unsaved = true;
     r->stopping = votes.stop > 0;

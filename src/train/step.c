@@ -10,6 +10,12 @@ ParamGradients step_gradients(int64_t accumulate) {
     return accumulate > 1 ? GRADIENTS_SUMMED : GRADIENTS_FRESH;
 }
 
+/* Of micro-batch i among the results; behind the last one they end. */
+static size_t loss_place(const TrainStep *s, int64_t i) {
+    size_t sums_bytes = (size_t)optimizer_tensors(s->optimizer) * sizeof *s->sums;
+    return sums_bytes + (size_t)i * s->model->device->kernels.real_bytes;
+}
+
 Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions options,
                 TrainStep **out, Error *err) {
     ASSERT(options.accumulate == 1 || params_gradients(v->params) != GRADIENTS_FRESH,
@@ -19,12 +25,12 @@ Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions opt
     if (!s) return fail(err, MAE_MEMORY, "no memory for a training step");
     *s = (TrainStep){.model = v, .graph = graph, .loss = loss, .optimizer = o, .options = options};
     s->statistics_bytes = graph_statistics_bytes(graph);
-    s->sums_bytes = (size_t)optimizer_tensors(o) * sizeof *s->sums;
+    s->results_bytes = loss_place(s, options.accumulate);
     s->statistics = device_alloc(v->device, s->statistics_bytes);
-    s->device_sums = device_alloc(v->device, s->sums_bytes);
-    s->sums = device_alloc_host(v->device, s->sums_bytes);
+    s->results = device_alloc(v->device, s->results_bytes);
+    s->sums = device_alloc_host(v->device, s->results_bytes);
     params_zero_grad(v->params);
-    if (s->statistics && s->device_sums && s->sums) return MAE_OK;
+    if (s->statistics && s->results && s->sums) return MAE_OK;
     step_free(s);
     *out = NULL;
     return fail(err, MAE_MEMORY, "no memory for a training step");
@@ -33,8 +39,8 @@ Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions opt
 void step_free(TrainStep *s) {
     if (!s) return;
     device_free(s->model->device, s->statistics, s->statistics_bytes);
-    device_free(s->model->device, s->device_sums, s->sums_bytes);
-    device_free_host(s->model->device, s->sums, s->sums_bytes);
+    device_free(s->model->device, s->results, s->results_bytes);
+    device_free_host(s->model->device, s->sums, s->results_bytes);
     mem_free(s);
 }
 
@@ -44,6 +50,7 @@ void step_begin(TrainStep *s) {
 
 void step_discard(TrainStep *s) {
     s->micro_batches = 0;
+    s->is_read = false;
     s->loss_sum = 0;
     params_zero_grad(s->model->params);
 }
@@ -92,48 +99,71 @@ static Status given_up(Error *err) {
     return fail(err, MAE_INTERRUPTED, "the update was given up");
 }
 
-Status step_micro_batch(TrainStep *s, double *loss, Error *err) {
+Status step_micro_batch(TrainStep *s, Error *err) {
+    Device *d = s->model->device;
     const float one = 1;
-    float value;
+    float loss = 0;
     if (!graph_forward(s->graph)) return given_up(err);
-    graph_get(s->graph, s->loss, &value);
-    *loss = (double)value;
-    if (!isfinite(value)) {
+    if (d->kernels.is_host) graph_get(s->graph, s->loss, &loss);
+    if (!isfinite(loss)) {
         find_culprit(s);
         return not_finite(s, err);
     }
+    device_copy(d, device_at(s->results, loss_place(s, s->micro_batches)), s->loss->data,
+                d->kernels.real_bytes);
     graph_set_grad(s->graph, s->loss, &one);
     bool last = s->micro_batches + 1 == s->options.accumulate;
     if (!graph_backward(s->graph, s->loss, last && s->options.reducer ? reducer_ready : NULL,
                         s->options.reducer))
         return given_up(err);
     s->micro_batches++;
-    s->loss_sum += *loss;
     return MAE_OK;
 }
 
-void step_gather(TrainStep *s, StepVotes *votes) {
-    Comm *c = reducer_comm(s->options.reducer);
+/* The one wait of an update. A loss that is not finite is news here only on a device that is not
+ * the host. The last micro-batch alone can then be looked at: its inputs are still there. */
+static Status read_results(TrainStep *s, Error *err) {
+    Device *d = s->model->device;
+    double loss = 0;
+    optimizer_sum_squares(s->optimizer, s->results);
+    device_download(d, s->sums, s->results, s->results_bytes);
+    s->is_read = true;
+    for (int64_t i = 0; i < s->micro_batches; i++) {
+        const void *real = (const char *)s->sums + loss_place(s, i);
+        bool is_float = d->kernels.real_bytes == sizeof(float);
+        loss = is_float ? (double)*(const float *)real : *(const double *)real;
+        s->loss_sum += loss;
+    }
+    if (isfinite(s->loss_sum)) return MAE_OK;
+    if (!isfinite(loss)) (void)graph_forward(s->graph);
+    find_culprit(s);
+    return not_finite(s, err);
+}
+
+Status step_gather(TrainStep *s, StepVotes *votes, Error *err) {
+    Status status = MAE_OK;
+    if (s->micro_batches == 0 && s->options.reducer) graph_zero_gradients(s->graph);
+    reducer_finish(s->options.reducer);
+    if (s->micro_batches > 0 || s->options.reducer) status = read_results(s, err);
     double sums[] = {(double)s->micro_batches,
                      s->loss_sum,
-                     votes->bad,
+                     votes->bad + (status != MAE_OK),
                      votes->fault,
                      votes->stop,
                      votes->written};
-    if (s->micro_batches == 0 && s->options.reducer) graph_zero_gradients(s->graph);
-    reducer_finish(s->options.reducer);
-    comm_sum(c, sums, sizeof sums / sizeof *sums);
+    comm_sum(reducer_comm(s->options.reducer), sums, sizeof sums / sizeof *sums);
     s->micro_batches = (int64_t)sums[0];
     s->loss_sum = sums[1];
     *votes = (StepVotes){sums[2], sums[3], sums[4], sums[5]};
+    return status;
 }
 
 Status step_update(TrainStep *s, double lr, double *loss, Error *err) {
     ASSERT(s->micro_batches > 0, "update without a gradient");
+    Status status = s->is_read ? MAE_OK : read_results(s, err);
+    if (status != MAE_OK) return status;
     double scale = 1.0 / (double)s->micro_batches;
     *loss = s->loss_sum * scale;
-    optimizer_sum_squares(s->optimizer, s->device_sums);
-    device_download(s->model->device, s->sums, s->device_sums, s->sums_bytes);
     s->last_norm = optimizer_norm(s->optimizer, s->sums) * scale;
     if (!isfinite(s->last_norm)) {
         find_gradient_culprit(s);

@@ -20,12 +20,15 @@ typedef struct TrainStep {
     Optimizer *optimizer;
     StepOptions options;
     int64_t micro_batches; /* since the last update, of all processes after step_gather */
-    double loss_sum;       /* over them */
+    double loss_sum;       /* over them, once the results are read */
     double last_norm;      /* gradient norm of the last update, before clipping */
     void *statistics;      /* running statistics as they were before the update under way */
     size_t statistics_bytes;
-    double *device_sums, *sums; /* of the squares of each gradient, on the device and here */
-    size_t sums_bytes;
+    /* On the device: of each gradient the sum of its squares, behind them (reals) the loss of each
+     * micro-batch; and the same here, once it is read. */
+    double *results, *sums;
+    size_t results_bytes;
+    bool is_read;      /* for the update under way */
     char culprit[160]; /* first tensor that was not finite, when a call returned NONFINITE */
 } TrainStep;
 
@@ -39,10 +42,10 @@ void step_free(TrainStep *s); /* accepts NULL */
 
 /* Before the first micro-batch of an update that step_give_up may end. */
 void step_begin(TrainStep *s);
-/* Forward and backward of the batch that was set; *loss is its loss. NONFINITE: the gradients of
- * the whole update are dropped, culprit says which tensor went first. INTERRUPTED: the graph was
- * stopped (graph_stop_at); step_give_up comes next. */
-Status step_micro_batch(TrainStep *s, double *loss, Error *err);
+/* Forward and backward of the batch that was set. NONFINITE: the gradients of the whole update are
+ * dropped, culprit says which tensor went first; where the device is not the host, the end of the
+ * update says so. INTERRUPTED: the graph was stopped (graph_stop_at); step_give_up comes next. */
+Status step_micro_batch(TrainStep *s, Error *err);
 /* What processes tell each other at an update; counts how many of them say so. */
 typedef struct StepVotes {
     double bad;     /* its gradients are not to be used */
@@ -51,10 +54,11 @@ typedef struct StepVotes {
     double written; /* its part of a checkpoint is on disk, and waits for the others */
 } StepVotes;
 /* The micro-batches of an update are over, whatever became of them: gradients, losses and votes of
- * all processes are added up. */
-void step_gather(TrainStep *s, StepVotes *votes);
-/* The update with their mean gradient, after step_gather; *loss is the mean loss. NONFINITE as
- * above. */
+ * all processes are added up. Waits for the device, as the update does not then. NONFINITE as
+ * above, and this process's vote is bad. */
+Status step_gather(TrainStep *s, StepVotes *votes, Error *err);
+/* The update with their mean gradient, after step_gather (a process alone can do without); *loss is
+ * the mean loss. NONFINITE as above. */
 Status step_update(TrainStep *s, double lr, double *loss, Error *err);
 /* Forgets gradients of an unfinished update (end of an epoch). */
 void step_discard(TrainStep *s);

@@ -138,7 +138,7 @@ static void resume(Golden *g, Resumed *r, const char *file, const TensorFile *s,
                    const json_t *entry) {
     Error err = {0};
     Shape images, shape;
-    double loss = 0, mean;
+    double loss = 0;
     const float *pixels = golden_reals(g, s, "images", &images);
     const float *noise = golden_reals(g, s, "noise", &shape),
                 *want = golden_reals(g, s, "loss", NULL);
@@ -150,9 +150,9 @@ static void resume(Golden *g, Resumed *r, const char *file, const TensorFile *s,
     Status status = open_run(g, r, B, &err);
     if (status == MAE_OK) {
         golden_feed(&r->graph, &masks, pixels);
-        status = step_micro_batch(r->step, &loss, &err);
+        status = step_micro_batch(r->step, &err);
     }
-    if (status == MAE_OK) status = step_update(r->step, 7e-4, &mean, &err);
+    if (status == MAE_OK) status = step_update(r->step, 7e-4, &loss, &err);
     if (status != MAE_OK) {
         golden_problem(g, "%s: %s", file, err.message);
         return;

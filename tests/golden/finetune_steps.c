@@ -189,12 +189,12 @@ static void evaluate(Golden *g, Run *r) {
 
 static bool take_step(Golden *g, Run *r, int64_t i, double lr) {
     Error err = {0};
-    double loss, mean, want = golden_listed(r->json, "loss_f32", i);
+    double loss, want = golden_listed(r->json, "loss_f32", i);
     double norm = golden_listed(r->json, "grad_norm_f64", i);
     Batch b = golden_batch(g, &r->pool, r->batch_index + i * r->batch, r->batch);
     labelled_batch_set(r->inputs, &b, golden_same_classes(g, r->config.classes), NULL);
-    Status status = step_micro_batch(r->step, &loss, &err);
-    if (status == MAE_OK) status = step_update(r->step, lr, &mean, &err);
+    Status status = step_micro_batch(r->step, &err);
+    if (status == MAE_OK) status = step_update(r->step, lr, &loss, &err);
     if (status != MAE_OK) {
         golden_problem(g, "step %lld: %s", (long long)i, err.message);
         return false;

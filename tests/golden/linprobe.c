@@ -155,7 +155,7 @@ static void compare_pool(Golden *g, Probe *p, bool from_features, bool trained) 
 
 static bool take_step(Golden *g, Probe *p, int64_t i, double lr) {
     Error err = {0};
-    double loss, mean, want = golden_listed(p->json, "loss_f32", i);
+    double loss, want = golden_listed(p->json, "loss_f32", i);
     int64_t D = p->config.embed_dim;
     const int64_t *index = p->batch_index + i * p->batch;
     Batch b = golden_batch(g, &p->pool, index, p->batch);
@@ -163,8 +163,8 @@ static bool take_step(Golden *g, Probe *p, int64_t i, double lr) {
     for (int64_t n = 0; n < p->batch; n++)
         memcpy(features + n * D, p->features + index[n] * D, (size_t)D * sizeof *features);
     labelled_batch_set(p->inputs, &b, golden_same_classes(g, p->config.classes), features);
-    Status status = step_micro_batch(p->step, &loss, &err);
-    if (status == MAE_OK) status = step_update(p->step, lr, &mean, &err);
+    Status status = step_micro_batch(p->step, &err);
+    if (status == MAE_OK) status = step_update(p->step, lr, &loss, &err);
     if (status != MAE_OK) {
         golden_problem(g, "step %lld: %s", (long long)i, err.message);
         return false;
