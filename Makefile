@@ -224,7 +224,7 @@ run/unit-1 run/unit-2: run/unit-%: $(DIR)/unit_tests
 	$< $*/2
 
 run/unit-deferred: $(DIR)/unit_tests
-	TEST_DEVICE=deferred $< graph graph_frozen supervised nonfinite features checkpoint_writer
+	TEST_DEVICE=deferred $< graph graph_frozen step supervised nonfinite features checkpoint_writer
 
 run/unit-suite: $(DIR)/unit_tests
 	$< $(SUITE)

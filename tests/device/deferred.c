@@ -220,6 +220,7 @@ Status __wrap_device_open(const char *name, int n_threads, const char *isa, Devi
     sigaction(SIGSEGV, &tell, NULL);
     (*out)->name = DEFERRED;
     (*out)->memory = &MEMORY;
+    (*out)->kernels.is_host = false;
     deferred_fill_rows(&(*out)->kernels);
     return MAE_OK;
 }
