@@ -225,12 +225,12 @@ void classes_warn_of_missing(const ClassNames *model, int64_t n_model, const Dat
     if (!has) return; /* only a warning */
     for (int64_t c = 0; c < n_model && allowed; c++) has[c] = !allowed[c];
     for (int64_t i = 0; i < dataset_count(d); i++)
-        if (dataset_label(d, i) >= 0) has[map[dataset_label(d, i)]] = 1;
+        if (dataset_class(d, i) >= 0) has[map[dataset_class(d, i)]] = 1;
     say_missing(model, n_model, has, what);
     mem_free(has);
 }
 
-static int dataset_class(const Dataset *d, const char *name) {
+static int class_named(const Dataset *d, const char *name) {
     for (int i = 0; i < dataset_n_classes(d); i++)
         if (strcmp(dataset_class_name(d, i), name) == 0) return i;
     return -1;
@@ -250,7 +250,7 @@ static Status read_line(ClassFile *f, char *text, Error *err) {
     char *tab = strchr(text, '\t');
     if (tab) *tab = '\0';
     int64_t number = plain_number(tab ? tab + 1 : text);
-    int here = tab || number < 0 ? dataset_class(f->data, text) : (int)f->line - 1;
+    int here = tab || number < 0 ? class_named(f->data, text) : (int)f->line - 1;
     if (tab && number < 0)
         return fail(err, MAE_FORMAT, "%s, line %" PRId64 ": %.40s is no class number", f->path,
                     f->line, tab + 1);

@@ -156,7 +156,7 @@ static Status mark_drawn(const Dataset *d, int64_t wanted, uint8_t *marked, Erro
     int64_t n = dataset_count(d);
     int *label = mem_alloc_array((size_t)n, sizeof *label);
     if (!label) return source_no_memory(err);
-    for (int64_t i = 0; i < n; i++) label[i] = dataset_label(d, i);
+    for (int64_t i = 0; i < n; i++) label[i] = dataset_class(d, i);
     Status status =
         draw_by_class(label, n, dataset_n_classes(d), wanted, d->options.seed, marked, err);
     mem_free(label);
@@ -252,10 +252,10 @@ int dataset_n_classes(const Dataset *d) {
     return d->classes ? d->classes->n_classes : 0;
 }
 
-const char *dataset_class_name(const Dataset *d, int label) {
-    ASSERT(label >= 0 && label < dataset_n_classes(d), "class %d of %d", label,
+const char *dataset_class_name(const Dataset *d, int class) {
+    ASSERT(class >= 0 && class < dataset_n_classes(d), "class %d of %d", class,
            dataset_n_classes(d));
-    return d->classes->class_names[label];
+    return d->classes->class_names[class];
 }
 
 bool dataset_is_numbered(const Dataset *d) {
@@ -273,10 +273,10 @@ static const Source *locate(const Dataset *d, int64_t index, int64_t *local) {
     return d->sources[k];
 }
 
-int dataset_label(const Dataset *d, int64_t index) {
+int dataset_class(const Dataset *d, int64_t index) {
     int64_t local;
     const Source *s = locate(d, index, &local);
-    return d->classes ? s->items[local].label : -1;
+    return d->classes ? s->items[local].class : -1;
 }
 
 const char *dataset_name(const Dataset *d, int64_t index) {

@@ -59,10 +59,10 @@ int64_t dataset_count(const Dataset *d); /* >= 1 */
 int64_t dataset_available(const Dataset *d);
 int dataset_channels(const Dataset *d);
 int dataset_n_classes(const Dataset *d); /* 0: no labels */
-const char *dataset_class_name(const Dataset *d, int label);
+const char *dataset_class_name(const Dataset *d, int class);
 /* Are the labels class numbers by themselves, as in a list, rather than names put in order? */
 bool dataset_is_numbered(const Dataset *d);
-int dataset_label(const Dataset *d, int64_t index);        /* -1: none */
+int dataset_class(const Dataset *d, int64_t index);        /* -1: none */
 const char *dataset_name(const Dataset *d, int64_t index); /* path or a made-up name; never NULL */
 /* What tells an image from all others, whatever it is called. */
 typedef struct ImageIdentity {

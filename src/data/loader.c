@@ -86,6 +86,14 @@ done:
     return status;
 }
 
+void loader_free_labels(const Loader *l, Slot *slot) {
+    const LabelKind *k = l->options.labels;
+    for (int64_t i = 0; k && slot->labels && i < l->options.batch; i++) {
+        if (slot->labels[i].more) k->free(slot->labels[i].more);
+        slot->labels[i].more = NULL;
+    }
+}
+
 int64_t loader_images(const Loader *l) {
     return l->count;
 }
@@ -94,6 +102,7 @@ void loader_close(Loader *l) {
     if (!l) return;
     loader_stop_workers(l);
     for (int64_t k = 0; l->slots && k < l->n_slots; k++) {
+        loader_free_labels(l, &l->slots[k]);
         mem_free(l->slots[k].pixels);
         mem_free(l->slots[k].images);
         mem_free(l->slots[k].samples);

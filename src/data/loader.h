@@ -8,8 +8,7 @@
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
-#include "data/augment/augment.h"
-#include "data/dataset.h"
+#include "data/label.h"
 
 typedef struct LoaderOptions {
     Augment augment;
@@ -33,7 +32,8 @@ typedef struct LoaderOptions {
     bool indices_only;   /* samples and labels, no pixels: for features that are there already */
     int64_t start_epoch; /* resume: the first batch is batch start_batch of start_epoch */
     int64_t start_batch;
-    int64_t n_epochs; /* ends after this epoch count (exclusive epoch number); 0 = never */
+    int64_t n_epochs;        /* ends after this epoch count (exclusive epoch number); 0 = never */
+    const LabelKind *labels; /* NULL: the classes of the source are all */
     /* Not 0: loader_next gives no more batches, INTERRUPTED; may be NULL. */
     const volatile int *stop;
     /* [C], copied; both or neither: batches also have normalised images, augment.erase applied. */
@@ -46,7 +46,7 @@ typedef struct Batch {
     int64_t n;              /* samples here, <= options.batch */
     const uint8_t *pixels;  /* [n, height, width, C] */
     const int64_t *samples; /* [n] virtual sample index: position in [0, count*repeat) */
-    const int *labels;      /* [n], -1 = none */
+    const Label *labels;    /* [n] */
     float *images;          /* [n, C, height, width], the consumer's to change; NULL without mean */
 } Batch;
 

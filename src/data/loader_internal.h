@@ -16,7 +16,7 @@ typedef struct Slot {
     uint8_t *pixels;
     float *images;    /* NULL: not wanted */
     int64_t *samples; /* -1: left out */
-    int *labels;
+    Label *labels;
     int64_t failed_item; /* -1: none; otherwise the first item that failed, and why */
     Error error;
 } Slot;
@@ -74,5 +74,6 @@ void loader_stop_workers(Loader *l); /* joins them */
 /* --- loader.c --------------------------------------------------------------------------------- */
 
 Status loader_no_memory(Error *err);
+void loader_free_labels(const Loader *l, Slot *slot); /* what a LabelKind made for it */
 
 #endif

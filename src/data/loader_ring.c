@@ -18,6 +18,7 @@
 /* Sets up the slot of a batch, counted from the start of this loader. */
 static void begin_batch(Loader *l, int64_t batch) {
     Slot *slot = &l->slots[batch % l->n_slots];
+    loader_free_labels(l, slot);
     loader_place_batch(l, batch, slot);
     slot->n_done = 0;
     slot->failed_item = -1;
@@ -156,8 +157,10 @@ static int64_t close_gaps(const Loader *l, Slot *slot) {
         if (n < i)
             memcpy(slot->pixels + (size_t)n * l->sample_bytes,
                    slot->pixels + (size_t)i * l->sample_bytes, l->sample_bytes);
-        slot->samples[n] = slot->samples[i];
-        slot->labels[n++] = slot->labels[i];
+        Label label = slot->labels[i];
+        slot->labels[i].more = NULL; /* each is freed once */
+        slot->labels[n] = label;
+        slot->samples[n++] = slot->samples[i];
     }
     return n;
 }

@@ -103,16 +103,16 @@ static Status fetch_if_readable(Loader *l, int64_t epoch, int64_t position, Draw
 }
 
 /* Augmentation does not know whose image it has. */
-static Status name_image(const Loader *l, Status status, const Draw *draw, const Error *why,
+static Status name_image(const Loader *l, Status status, int64_t sample, const Error *why,
                          Error *err) {
     if (status == MAE_OK) return MAE_OK;
-    return fail(err, status, "%.600s: %s",
-                dataset_name(l->dataset, (int64_t)draw->index % l->count), why->message);
+    return fail(err, status, "%.600s: %s", dataset_name(l->dataset, sample % l->count),
+                why->message);
 }
 
-/* The pixels of one item, and its number in the epoch's list. */
+/* The pixels of one item, where they came from, and its number in the epoch's list. */
 static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
-                          Error *err) {
+                          Geometry *geometry, Error *err) {
     const Augment *a = &l->options.augment;
     Sample sample = {0};
     Error why = {0};
@@ -135,8 +135,9 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
         augment_normalize(a, pixels, sample.image.channels, l->mean, l->std, seed, draw.epoch,
                           draw.index, slot->images + (size_t)item * l->sample_bytes);
     dataset_release(&sample);
+    *geometry = draw.geometry;
     Error named = {0};
-    status = name_image(l, status, &draw, &why, &named);
+    status = name_image(l, status, (int64_t)draw.index, &why, &named);
     if (status == MAE_OK) return MAE_OK;
     if (!leave_out || !dataset_is_image_fault(status))
         return fail(err, status, "%s", named.message);
@@ -145,14 +146,27 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     return MAE_OK;
 }
 
+static Status make_label(const Loader *l, const Slot *slot, int64_t item, const Geometry *geometry,
+                         Error *err) {
+    const LabelKind *k = l->options.labels;
+    int64_t image = slot->samples[item] % l->count;
+    Label *label = &slot->labels[item];
+    Error why = {0};
+    label->class = dataset_class(l->dataset, image);
+    if (!k) return MAE_OK;
+    Status status = k->make(k->user, l->dataset, image, geometry, label, &why);
+    return name_image(l, status, image, &why, err);
+}
+
 Status loader_make_sample(Loader *l, Slot *slot, int64_t item, ResampleScratch *scratch,
                           Error *err) {
     Status status = MAE_OK;
-    if (l->options.indices_only)
-        slot->samples[item] = loader_virtual_sample(l, slot->epoch, loader_position(l, slot, item));
+    Geometry geometry = {0};
+    bool pixels = !l->options.indices_only;
+    if (pixels)
+        status = make_pixels(l, slot, item, scratch, &geometry, err);
     else
-        status = make_pixels(l, slot, item, scratch, err);
-    if (status == MAE_OK && slot->samples[item] >= 0)
-        slot->labels[item] = dataset_label(l->dataset, slot->samples[item] % l->count);
-    return status;
+        slot->samples[item] = loader_virtual_sample(l, slot->epoch, loader_position(l, slot, item));
+    if (status != MAE_OK || slot->samples[item] < 0) return status;
+    return make_label(l, slot, item, pixels ? &geometry : NULL, err);
 }

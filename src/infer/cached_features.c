@@ -14,7 +14,7 @@ struct CachedFeatures {
     uint8_t *there;  /* [n] 0: could not be read */
     int64_t n_there;
     float *gathered; /* [gathered_n,D] */
-    int *labels;     /* [gathered_n] */
+    Label *labels;   /* [gathered_n] */
     int64_t gathered_n;
 };
 
@@ -98,7 +98,7 @@ const float *cached_features_gather(CachedFeatures *c, Batch *b) {
         while (!c->there[sample]) sample = (sample + 1) % c->n;
         memcpy(c->gathered + i * c->width, c->features + sample * c->width,
                (size_t)c->width * sizeof *c->gathered);
-        c->labels[i] = dataset_label(c->data, sample);
+        c->labels[i].class = dataset_class(c->data, sample);
     }
     b->labels = c->labels;
     return c->gathered;
@@ -108,7 +108,7 @@ static Status count(const CachedFeatures *c, const float *logits, int64_t first,
                     int64_t classes, const int *class_of, Evaluation *out, Error *err) {
     for (int64_t i = 0; i < n; i++) {
         if (!c->there[first + i]) continue;
-        int label = class_of[dataset_label(c->data, first + i)];
+        int label = class_of[dataset_class(c->data, first + i)];
         if (evaluation_add(out, logits + i * classes, classes, NULL, label) < 0)
             return fail(err, MAE_NONFINITE, "%s: the logits are not finite",
                         dataset_name(c->data, first + i));

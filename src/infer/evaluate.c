@@ -42,7 +42,7 @@ Status evaluate_check_labels(const Dataset *d, const char *what, Error *err) {
                     "shards with .cls",
                     what);
     for (int64_t i = 0; i < dataset_count(d); i++)
-        if (dataset_label(d, i) < 0)
+        if (dataset_class(d, i) < 0)
             return fail(err, MAE_EMPTY, "%s: %s has no label", what, dataset_name(d, i));
     return MAE_OK;
 }
@@ -61,12 +61,12 @@ static Status count_batch(void *user, Session *s, const Batch *b, Error *err) {
     const float *logits = session_logits(s);
     int64_t C = session_classes(s);
     for (int64_t i = 0; i < b->n; i++) {
-        int64_t best =
-            evaluation_add(c->sum, logits + i * C, C, l->allowed, l->class_of[b->labels[i]]);
+        int class = b->labels[i].class;
+        int64_t best = evaluation_add(c->sum, logits + i * C, C, l->allowed, l->class_of[class]);
         if (best < 0)
             return fail(err, MAE_NONFINITE, "%s: the logits are not finite",
                         dataset_name(c->job->data, b->samples[i]));
-        if (l->confusion) l->confusion[b->labels[i] * C + best]++;
+        if (l->confusion) l->confusion[class * C + best]++;
     }
     return MAE_OK;
 }

@@ -98,7 +98,7 @@ static Status make_images(BenchWork *w, const MaeOptions *o, Error *err) {
     for (size_t i = 0; i < n && floats; i++) w->images[i] = 2 * rng_uniform_f32(&rng) - 1;
     for (size_t i = 0; i < n && !floats; i++) w->pixels[i] = (uint8_t)rng_u32(&rng);
     for (size_t i = 0; i < B; i++) w->samples[i] = (int64_t)i;
-    for (size_t i = 0; i < B; i++) w->labels[i] = (int)(i % CLASSES);
+    for (size_t i = 0; i < B; i++) w->labels[i].class = (int)(i % CLASSES);
     for (int i = 0; i < CLASSES; i++) w->label_of[i] = i;
     return MAE_OK;
 }

@@ -25,7 +25,7 @@ typedef struct BenchWork {
     uint8_t *pixels;  /* [B,h,w,C] */
     float *images;    /* [B,C,h,w] normalised, fine-tuning */
     int64_t *samples; /* [B] */
-    int *labels;      /* [B] */
+    Label *labels;    /* [B] */
     int *label_of;    /* [classes] */
 } BenchWork;
 

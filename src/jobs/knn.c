@@ -24,8 +24,7 @@ static Status to_bank(void *user, Session *s, const Batch *b, Error *err) {
     (void)err;
     memcpy(bank->features + bank->filled * bank->width, session_features(s),
            (size_t)(b->n * bank->width) * sizeof *bank->features);
-    memcpy(bank->labels + bank->filled, b->labels, (size_t)b->n * sizeof *b->labels);
-    bank->filled += b->n;
+    for (int64_t i = 0; i < b->n; i++) bank->labels[bank->filled++] = b->labels[i].class;
     return MAE_OK;
 }
 

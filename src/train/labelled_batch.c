@@ -96,7 +96,7 @@ void labelled_batch_set(LabelledBatch *l, Batch *b, const int *label_of, const f
     ClassifierGraph *g = &l->graph;
     ASSERT(b->n == g->batch, "%lld images in a batch of %lld", (long long)b->n,
            (long long)g->batch);
-    for (int64_t i = 0; i < b->n; i++) l->labels[i] = label_of[b->labels[i]];
+    for (int64_t i = 0; i < b->n; i++) l->labels[i] = label_of[b->labels[i].class];
     mix(l, b);
     graph_set_real(g->graph, g->targets, l->targets);
     draw_stochastic_depth(l, b);

@@ -60,7 +60,7 @@ static void check_items(const Dataset *d, char *text, int64_t n_lines) {
         ASSERT(name_unescape(line), "no memory");
         ASSERT(i < dataset_count(d), "%lld items", (long long)dataset_count(d));
         ASSERT(ends_in(dataset_name(d, i), line), "%s is not %s", dataset_name(d, i), line);
-        check_label(d, dataset_label(d, i), tab);
+        check_label(d, dataset_class(d, i), tab);
         i++;
     }
     ASSERT(i == dataset_count(d), "%lld of %lld", (long long)i, (long long)dataset_count(d));

@@ -45,7 +45,7 @@ static Dataset *open_shards(const char *source, Error *err) {
 static void check_labels(Dataset *d, const char *path) {
     int n = dataset_n_classes(d);
     for (int64_t i = 0; i < dataset_count(d); i++) {
-        int label = dataset_label(d, i);
+        int label = dataset_class(d, i);
         const char *name = dataset_name(d, i);
         ASSERT(n ? label >= 0 && label < n : label == -1, "label %d of %d", label, n);
         ASSERT(strncmp(name, path, strlen(path)) == 0, "%s", name);

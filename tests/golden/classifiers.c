@@ -126,12 +126,12 @@ bool golden_pool(Golden *g, const TensorFile *s, ModelConfig *c, Pool *out) {
 Batch golden_batch(Golden *g, const Pool *p, const int64_t *index, int64_t n) {
     int64_t values = shape_numel(p->shape) / p->n;
     float *images = golden_memory(g, n * values, sizeof *images);
-    int *labels = golden_memory(g, n, sizeof *labels);
+    Label *labels = golden_memory(g, n, sizeof *labels);
     for (int64_t b = 0; b < n; b++) {
         int64_t from = index ? index[b] : b;
         ASSERT(from >= 0 && from < p->n, "image %lld", (long long)from);
         memcpy(images + b * values, p->images + from * values, (size_t)values * sizeof *images);
-        labels[b] = p->labels[from];
+        labels[b].class = p->labels[from];
     }
     return (Batch){.n = n, .images = images, .labels = labels};
 }

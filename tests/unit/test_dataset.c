@@ -72,7 +72,7 @@ START_TEST(folder_of_classes) {
     ck_assert_str_eq(dataset_class_name(d, 2), "cat-big");
     const int labels[] = {0, 1, 1, 2}, numbers[] = {4, 1, 2, 3};
     for (int i = 0; i < 4; i++) {
-        ck_assert_int_eq(dataset_label(d, i), labels[i]);
+        ck_assert_int_eq(dataset_class(d, i), labels[i]);
         expect_png(d, i, numbers[i], 6, 5);
     }
     expect_end(dataset_name(d, 2), "set/cat/deep/1.PNG");
@@ -86,7 +86,7 @@ START_TEST(folder_flat_and_mixed) {
     scratch_png(scratch_path("flat/a.png"), 1, 4, 4);
     Dataset *d = open_source(scratch_path("flat"), rgb);
     ck_assert_int_eq(dataset_n_classes(d), 0);
-    ck_assert_int_eq(dataset_label(d, 0), -1);
+    ck_assert_int_eq(dataset_class(d, 0), -1);
     expect_png(d, 0, 1, 4, 4);
     expect_end(dataset_describe(d), "2 images, no labels");
     dataset_close(d);
@@ -136,16 +136,16 @@ START_TEST(list_with_numbers_and_names) {
     Dataset *d = open_source(scratch_path("l/n.tsv"), rgb);
     ck_assert_int_eq(dataset_count(d), 2);
     ck_assert_int_eq(dataset_n_classes(d), 4);
-    ck_assert_int_eq(dataset_label(d, 0), 3);
-    ck_assert_int_eq(dataset_label(d, 1), 0);
+    ck_assert_int_eq(dataset_class(d, 0), 3);
+    ck_assert_int_eq(dataset_class(d, 1), 0);
     expect_png(d, 0, 1, 4, 4);
     expect_png(d, 1, 2, 4, 4);
     dataset_close(d);
     scratch_text(scratch_path("l/names.txt"), "x/1.png\tzebra\n2.png\tant\n");
     d = open_source(scratch_path("l/names.txt"), rgb);
     ck_assert_int_eq(dataset_n_classes(d), 2);
-    ck_assert_str_eq(dataset_class_name(d, dataset_label(d, 0)), "zebra");
-    ck_assert_int_eq(dataset_label(d, 1), 0);
+    ck_assert_str_eq(dataset_class_name(d, dataset_class(d, 0)), "zebra");
+    ck_assert_int_eq(dataset_class(d, 1), 0);
     dataset_close(d);
     scratch_text(scratch_path("l/plain.lst"), "x/1.png\n2.png\n");
     d = open_source(scratch_path("l/plain.lst"), rgb);
@@ -216,7 +216,7 @@ START_TEST(tar_shards) {
     ck_assert_int_eq(dataset_n_classes(d), 3);
     const int labels[] = {2, 0, 1};
     for (int i = 2; i >= 0; i--) {
-        ck_assert_int_eq(dataset_label(d, i), labels[i]);
+        ck_assert_int_eq(dataset_class(d, i), labels[i]);
         expect_png(d, i, i + 1, 5, 4);
     }
     expect_end(dataset_name(d, 0), "s-08.tar:d.x/0001.png");
@@ -280,7 +280,7 @@ START_TEST(cifar_ten) {
     ck_assert_int_eq(dataset_count(d), 15);
     ck_assert_int_eq(dataset_n_classes(d), 10);
     ck_assert_str_eq(dataset_class_name(d, 9), "j");
-    ck_assert_int_eq(dataset_label(d, 14), (15 + 2) % 10);
+    ck_assert_int_eq(dataset_class(d, 14), (15 + 2) % 10);
     ck_assert_str_eq(dataset_name(d, 4), "data_batch_2.bin#1");
     expect_png(d, 4, 7, 32, 32);
     dataset_close(d);
@@ -304,7 +304,7 @@ START_TEST(cifar_hundred) {
     Dataset *d = open_source(source, rgb);
     ck_assert_int_eq(dataset_count(d), 4);
     ck_assert_int_eq(dataset_n_classes(d), 100);
-    ck_assert_int_eq(dataset_label(d, 3), 8);
+    ck_assert_int_eq(dataset_class(d, 3), 8);
     ck_assert_str_eq(dataset_class_name(d, 99), "99");
     expect_png(d, 3, 8, 32, 32);
     dataset_close(d);
@@ -337,7 +337,7 @@ START_TEST(synthetic_images) {
             *e = open_source("synthetic:25x30x41", rgb);
     ck_assert_int_eq(dataset_count(d), 25);
     ck_assert_int_eq(dataset_n_classes(d), 10);
-    ck_assert_int_eq(dataset_label(d, 17), 7);
+    ck_assert_int_eq(dataset_class(d, 17), 7);
     Sample a = fetch(d, 17), b = fetch(e, 17), c = fetch(d, 7);
     ck_assert_int_eq(a.image.height, 30);
     ck_assert_int_eq(a.image.width, 41);
@@ -381,8 +381,8 @@ START_TEST(tiles_of_photos) {
         snprintf(source, sizeof source, "tiles:%s:%s", scratch_path("p"), split[k]);
         d = open_source(source, rgb);
         ck_assert_int_eq(dataset_count(d), 8 + 12);
-        ck_assert_int_eq(dataset_label(d, 7), 0);
-        ck_assert_int_eq(dataset_label(d, 8), 1);
+        ck_assert_int_eq(dataset_class(d, 7), 0);
+        ck_assert_int_eq(dataset_class(d, 8), 1);
         ck_assert_str_eq(dataset_name(d, 0), k ? "a.png#0,1" : "a.png#0,0");
         ck_assert_str_eq(dataset_name(d, 4), k ? "a.png#1,0" : "a.png#1,1");
         dataset_close(d);
@@ -409,7 +409,7 @@ START_TEST(joined_sources) {
     snprintf(source, sizeof source, "%s,%s", scratch_path("a"), scratch_path("c"));
     d = open_source(source, rgb);
     ck_assert_int_eq(dataset_n_classes(d), 0);
-    ck_assert_int_eq(dataset_label(d, 0), -1);
+    ck_assert_int_eq(dataset_class(d, 0), -1);
     ck_assert_ptr_nonnull(strstr(dataset_describe(d), "classes differ"));
     dataset_close(d);
     d = open_source(scratch_path("with,comma"), rgb);
@@ -528,8 +528,8 @@ START_TEST(a_held_out_share_is_the_rest) {
         bool in_kept = k < 30 && strcmp(dataset_name(kept, k), name) == 0;
         bool in_held = n < 10 && strcmp(dataset_name(held, n), name) == 0;
         ck_assert_msg(in_kept != in_held, "%s", name);
-        ck_assert_int_eq(dataset_label(in_kept ? kept : held, in_kept ? k : n),
-                         dataset_label(all, i));
+        ck_assert_int_eq(dataset_class(in_kept ? kept : held, in_kept ? k : n),
+                         dataset_class(all, i));
         k += in_kept;
         n += in_held;
     }

@@ -75,9 +75,9 @@ START_TEST(rows_stay_in_order_and_follow_the_seed) {
     ck_assert_int_eq(dataset_count(a), 20);
     for (int i = 0; i < 20; i++) {
         ck_assert(i == 0 || number_of(a, i) > number_of(a, i - 1));
-        ck_assert_int_eq(dataset_label(a, i), number_of(a, i) % 10);
+        ck_assert_int_eq(dataset_class(a, i), number_of(a, i) % 10);
         ck_assert_str_eq(dataset_name(a, i), dataset_name(again, i));
-        per_class[dataset_label(a, i)]++;
+        per_class[dataset_class(a, i)]++;
         same += number_of(a, i) == number_of(other, i);
         first += number_of(a, i) < 20;
     }

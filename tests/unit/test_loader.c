@@ -76,7 +76,7 @@ static int64_t record_all(Dataset *d, LoaderOptions o, Record *out, int64_t room
             out[n].batch = b.index;
             out[n].n = b.n;
             out[n].sample = b.samples[i];
-            out[n].label = b.labels[i];
+            out[n].label = b.labels[i].class;
             memcpy(out[n].pixels, b.pixels + i * SAMPLE_BYTES, SAMPLE_BYTES);
         }
     ck_assert_int_eq(next(l).n, 0);

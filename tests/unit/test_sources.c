@@ -55,7 +55,7 @@ static void expect(Dataset *d, int64_t n, const int *numbers, const int *labels)
         Error err = {0};
         ck_assert_msg(dataset_fetch(d, i, &s, &err) == MAE_OK, "%s", err.message);
         ck_assert_int_eq(s.image.pixels[0], scratch_pixel(numbers[i], 0, 0, 0));
-        ck_assert_int_eq(dataset_label(d, i), labels ? labels[i] : -1);
+        ck_assert_int_eq(dataset_class(d, i), labels ? labels[i] : -1);
         dataset_release(&s);
     }
     dataset_close(d);

@@ -193,7 +193,7 @@ static Status label_by_number(Source *s, bool *done, Error *err) {
         int value = label_number(s->items[i].text);
         if (value < 0) return MAE_OK;
         if (value > largest) largest = value;
-        s->items[i].label = value;
+        s->items[i].class = value;
     }
     *done = true;
     return source_number_classes(s, largest + 1, err);
@@ -235,7 +235,7 @@ static Status label_by_name(Source *s, Error *err) {
     for (int64_t i = 0; i < s->count; i++) {
         const char **at = bsearch(&s->items[i].text, names, (size_t)n, sizeof *names, order);
         ASSERT(at != NULL, "label %s vanished", s->items[i].text);
-        s->items[i].label = (int)(at - names);
+        s->items[i].class = (int)(at - names);
     }
     s->class_names = names;
     s->n_classes = (int)n;
@@ -246,7 +246,7 @@ Status source_label(Source *s, bool numbers, Error *err) {
     int64_t with = -1, without = -1;
     bool done = false;
     for (int64_t i = 0; i < s->count; i++) {
-        s->items[i].label = -1;
+        s->items[i].class = -1;
         if (s->items[i].text)
             with = i;
         else

@@ -13,8 +13,8 @@
 
 typedef struct SourceItem {
     char *name;       /* in the arena */
-    const char *text; /* label as found, until source_label turns it into a number; NULL: none */
-    int label;        /* -1: none */
+    const char *text; /* label as found, from which source_label makes the class; NULL: none */
+    int class;        /* -1: none */
     int file;         /* tar: shard; cifar: batch file; tiles: photo */
     /* tar: header position; cifar: byte; tiles: number of the tile; folder: inode of the file */
     int64_t offset;

@@ -45,10 +45,10 @@ static Status add_records(Source *s, const char *path, const char *name, const u
                     path, bytes, (long long)record);
     for (int64_t i = 0; i < (int64_t)bytes / record; i++) {
         SourceItem item = {.file = state->n_files - 1, .offset = i * record + k->label_bytes};
-        item.label = data[item.offset - 1];
-        if (item.label >= k->n_classes)
+        item.class = data[item.offset - 1];
+        if (item.class >= k->n_classes)
             return fail(err, MAE_FORMAT, "%s: record %lld has label %d, but there are %d classes",
-                        path, (long long)i, item.label, k->n_classes);
+                        path, (long long)i, item.class, k->n_classes);
         item.name = arena_printf(s->arena, "%s#%lld", name, (long long)i);
         Status status = source_add(s, item, err);
         if (status != MAE_OK) return status;

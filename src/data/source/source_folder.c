@@ -110,7 +110,7 @@ static Status enter(Walk *w, const char *path, const char *name, const Trail *he
 }
 
 static Status add_file(Walk *w, const char *path, const ImageIdentity *file, Error *err) {
-    SourceItem item = {.label = -1, .offset = (int64_t)file->inode, .bytes = (int64_t)file->device};
+    SourceItem item = {.class = -1, .offset = (int64_t)file->inode, .bytes = (int64_t)file->device};
     if (!image_is_name(path)) {
         left_out_add(&w->left, path);
         return MAE_OK;

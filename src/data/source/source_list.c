@@ -70,7 +70,7 @@ static Status check_label(const List *l, const char *path, const char *label, Er
 }
 
 static Status add_entry(List *l, char *path, const char *label, Error *err) {
-    SourceItem item = {.label = -1};
+    SourceItem item = {.class = -1};
     if (!name_unescape(path)) return source_no_memory(err);
     item.name = full_path(l, path);
     if (!item.name) return source_no_memory(err);

@@ -56,7 +56,7 @@ static Status synthetic_open(Source *s, const char *where, Error *err) {
                     where);
     s->state = state;
     for (int64_t i = 0; i < count; i++) {
-        SourceItem item = {.label = (int)(i % N_LABELS)};
+        SourceItem item = {.class = (int)(i % N_LABELS)};
         item.name = arena_printf(s->arena, "synthetic#%lld", (long long)i);
         TRY(source_add(s, item, err));
     }
@@ -125,7 +125,7 @@ static Status synthetic_fetch(const Source *s, int64_t index, int channels, Imag
     (void)crop;
     const SyntheticState *state = s->state;
     int64_t height = state->height, width = state->width;
-    int label = s->items[index].label;
+    int label = s->items[index].class;
     Rng rng = rng_make(0, RNG_SYNTHETIC, 0, (uint64_t)index);
     Image rgb;
     Status status = image_new(&rgb, width, height, 3, err);

@@ -83,7 +83,7 @@ static TarEntry *label_of(TarIndex *x, const Stem *stems, int64_t n, const char 
 
 static Status add_image(Source *s, int shard, TarEntry *e, const char *text, Error *err) {
     const char *path = ((TarState *)s->state)->shards[shard];
-    SourceItem item = {.label = -1, .file = shard, .offset = e->offset, .bytes = e->bytes};
+    SourceItem item = {.class = -1, .file = shard, .offset = e->offset, .bytes = e->bytes};
     item.text = text;
     item.name = arena_printf(s->arena, "%s:%s", path, e->name);
     e->taken = true;

@@ -25,7 +25,7 @@ static Status cut(Source *s, const char *name, int photo, int split, Error *err)
     for (int64_t k = 0; k < rows * TILES_A_ROW; k++) {
         int64_t row = k / TILES_A_ROW, column = k % TILES_A_ROW;
         if (split && (row + column) % 2 != split - 1) continue;
-        SourceItem item = {.label = photo, .file = photo, .offset = k};
+        SourceItem item = {.class = photo, .file = photo, .offset = k};
         item.name = arena_printf(s->arena, "%s#%lld,%lld", name, (long long)row, (long long)column);
         Status status = source_add(s, item, err);
         if (status != MAE_OK) return status;
