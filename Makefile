@@ -136,11 +136,11 @@ $(DIR)/src/%.o: src/%.c
 
 $(DIR)/src/kernels/ref/%.ref.o: src/kernels/ref/%.c
 	@mkdir -p $(@D)
-	$(COMPILE) $(INSIDE) -DREAL=float -DREF_NAME=ref -c $< -o $@
+	$(COMPILE) $(INSIDE) -DREAL=float -DWIDE=float -DREF_NAME=ref -c $< -o $@
 
 $(DIR)/src/kernels/ref/%.ref64.o: src/kernels/ref/%.c
 	@mkdir -p $(@D)
-	$(COMPILE) $(INSIDE) -DREAL=double -DREF_NAME=ref64 -c $< -o $@
+	$(COMPILE) $(INSIDE) -DREAL=double -DWIDE=double -DREF_NAME=ref64 -c $< -o $@
 
 define isa_rule
 $(DIR)/src/kernels/cpu/%_simd.$(1).o: src/kernels/cpu/%_simd.c

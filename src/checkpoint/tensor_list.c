@@ -43,7 +43,8 @@ void tensor_list_use(TensorList *l, void *memory) {
 }
 
 static void download(const TensorList *l, size_t i, void *out) {
-    device_download_real(l->device, out, l->source[i], shape_numel(l->tensor[i].shape));
+    device_download_floats(l->device, out, l->source[i], NUMBER_WIDE,
+                           shape_numel(l->tensor[i].shape));
 }
 
 void tensor_list_copy(TensorList *l) {

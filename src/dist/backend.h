@@ -8,7 +8,7 @@ typedef struct CommBackend {
     void (*sum)(void *state, double *x, int64_t n);
     void (*broadcast)(void *state, void *x, size_t bytes, int root);
     void (*gather)(void *state, void *all, const void *mine, size_t bytes);
-    void (*start_sum)(void *state, void *x, int64_t n, size_t real_bytes, int root);
+    void (*start_sum)(void *state, void *x, int64_t n, size_t number_bytes, int root);
     void (*start_broadcast)(void *state, void *x, size_t bytes, int root);
     void (*progress)(void *state);
     void (*wait)(void *state);

@@ -80,8 +80,8 @@ Status comm_watch(Comm *c, double timeout_s, Error *err) {
     return comm_agree(c, c->backend->watch(c->state, timeout_s, err), err);
 }
 
-void comm_start_sum(Comm *c, void *x, int64_t n, size_t real_bytes, int root) {
-    if (c) c->backend->start_sum(c->state, x, n, real_bytes, root);
+void comm_start_sum(Comm *c, void *x, int64_t n, size_t number_bytes, int root) {
+    if (c) c->backend->start_sum(c->state, x, n, number_bytes, root);
 }
 
 void comm_start_broadcast(Comm *c, void *x, size_t bytes, int root) {

@@ -41,9 +41,9 @@ Status comm_agree(Comm *c, Status status, Error *err);
 
 /* --- together, in the background, between comm_start and comm_wait --- */
 
-/* root < 0: everyone gets the sum of x[n] (reals of real_bytes); otherwise root alone, and x of the
- * others is left undefined. */
-void comm_start_sum(Comm *c, void *x, int64_t n, size_t real_bytes, int root);
+/* root < 0: everyone gets the sum of x[n] (of float or double, by number_bytes); otherwise root
+ * alone, and x of the others is left undefined. */
+void comm_start_sum(Comm *c, void *x, int64_t n, size_t number_bytes, int root);
 void comm_start_broadcast(Comm *c, void *x, size_t bytes, int root);
 void comm_progress(Comm *c); /* lets what was started go on; call it now and then */
 void comm_wait(Comm *c);     /* until all that was started is done */

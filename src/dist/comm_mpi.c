@@ -89,13 +89,13 @@ static void start_broadcast(void *state, void *x, size_t bytes, int root) {
     }
 }
 
-static void start_sum(void *state, void *x, int64_t n, size_t real_bytes, int root) {
+static void start_sum(void *state, void *x, int64_t n, size_t number_bytes, int root) {
     Mpi *m = state;
-    MPI_Datatype type = real_bytes == sizeof(float) ? MPI_FLOAT : MPI_DOUBLE;
+    MPI_Datatype type = number_bytes == sizeof(float) ? MPI_FLOAT : MPI_DOUBLE;
     int64_t part = LARGEST / 8;
     for (int64_t at = 0; at < n; at += part) {
         int count = (int)(n - at < part ? n - at : part);
-        void *p = (char *)x + (size_t)at * real_bytes;
+        void *p = (char *)x + (size_t)at * number_bytes;
         MPI_Request *request = next_request(m);
         if (root < 0)
             MPI_Iallreduce(MPI_IN_PLACE, p, count, type, MPI_SUM, m->comm, request);

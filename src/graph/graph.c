@@ -85,12 +85,11 @@ static const char *copy_name(Graph *g, const char *name) {
     return copy ? copy : "";
 }
 
-static Value *new_value(Graph *g, const char *name, ValueKind kind, DType dtype, Shape shape) {
+static Value *new_value(Graph *g, const char *name, ValueKind kind, Number type, Shape shape) {
     ASSERT(!g->planned, "%s added to a planned graph", name);
     ValueNode *n = take(g, sizeof *n);
     if (!n) return &g->spare_value->value;
-    n->value =
-        (Value){.name = name, .kind = kind, .shape = shape, .dtype = dtype, .id = g->n_values};
+    n->value = (Value){.name = name, .kind = kind, .shape = shape, .type = type, .id = g->n_values};
     n->producer = -1;
     n->data_buffer = n->grad_buffer = NO_BUFFER;
     g->values[g->n_values++] = n;
@@ -102,22 +101,22 @@ void graph_share(Graph *g, const GraphPeers *peers) {
     g->peers = *peers;
 }
 
-Value *graph_input(Graph *g, const char *name, DType dtype, Shape shape) {
-    return new_value(g, copy_name(g, name), VALUE_INPUT, dtype, shape);
+Value *graph_input(Graph *g, const char *name, Number type, Shape shape) {
+    return new_value(g, copy_name(g, name), VALUE_INPUT, type, shape);
 }
 
 Value *graph_param(Graph *g, Param *p) {
     ASSERT(p && p->placed, "graph_param before params_alloc");
     for (int i = 0; i < g->n_values; i++)
         if (g->values[i]->value.param == p) return &g->values[i]->value;
-    Value *v = new_value(g, p->name, VALUE_PARAM, DTYPE_F32, p->shape);
+    Value *v = new_value(g, p->name, VALUE_PARAM, NUMBER_WIDE, p->shape);
     v->param = p;
     v->needs_grad = p->needs_grad;
     return v;
 }
 
-Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad) {
-    Value *v = new_value(g, copy_name(g, name), VALUE_ACTIVATION, DTYPE_F32, shape);
+Value *graph_activation(Graph *g, const char *name, Number type, Shape shape, bool needs_grad) {
+    Value *v = new_value(g, copy_name(g, name), VALUE_ACTIVATION, type, shape);
     v->needs_grad = needs_grad;
     return v;
 }
@@ -204,8 +203,21 @@ void op_check(bool ok, const Op *op) {
            text[1], text[2], text[3], text[4]);
 }
 
+/* Where the device has one type for both, either serves. */
+static bool types_fit(const Graph *g, const Op *op) {
+    bool fit = true;
+    for (int i = 0; i < op->n_in; i++) {
+        Number want = op->class->takes_wide >> i & 1 ? NUMBER_WIDE : NUMBER_REAL;
+        Number has = op->in[i] ? op->in[i]->value.type : want;
+        fit &= has > NUMBER_WIDE || has == want || KERNELS(g)->real_bytes == KERNELS(g)->wide_bytes;
+    }
+    return fit;
+}
+
 Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad) {
-    Value *v = graph_activation(g, op->name, shape, needs_grad);
+    op_check(types_fit(g, op), op);
+    Number type = op->class->gives_wide ? NUMBER_WIDE : NUMBER_REAL;
+    Value *v = graph_activation(g, op->name, type, shape, needs_grad);
     op_output(g, op, v);
     return v;
 }

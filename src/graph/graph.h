@@ -92,7 +92,7 @@ typedef struct Value {
     const char *name;
     ValueKind kind;
     Shape shape;
-    DType dtype; /* F32 stands for the device's real; I32, U8 */
+    Number type; /* of its gradient, too */
     bool needs_grad;
     void *data, *grad; /* device addresses after graph_plan */
     Param *param;
@@ -119,7 +119,7 @@ typedef struct GraphPeers {
 /* Before ops are added: statistics of a batch (op_batchnorm) are those of all of them. */
 void graph_share(Graph *g, const GraphPeers *peers);
 
-Value *graph_input(Graph *g, const char *name, DType dtype, Shape shape);
+Value *graph_input(Graph *g, const char *name, Number type, Shape shape);
 Value *graph_param(Graph *g, Param *p);
 /* The activation or input of that name, NULL: none. */
 Value *graph_find(const Graph *g, const char *name);
@@ -134,9 +134,9 @@ Status graph_plan(Graph *g, GraphMode mode, Error *err);
  * parameters, and scratch. */
 size_t graph_bytes(Graph *g, GraphMode mode);
 
-void graph_set_real(Graph *g, Value *v, const float *host); /* inputs, converted */
-void graph_set(Graph *g, Value *v, const void *host);       /* inputs, bytes as they are */
-void graph_get(Graph *g, const Value *v, float *host);      /* kept values and inputs */
+void graph_set_real(Graph *g, Value *v, const float *host); /* REAL and WIDE inputs, converted */
+void graph_set(Graph *g, Value *v, const void *host);       /* other inputs, as they are */
+void graph_get(Graph *g, const Value *v, float *host);      /* REAL and WIDE: kept values, inputs */
 /* Upstream gradient of a kept value before graph_backward (the loss: 1). */
 void graph_set_grad(Graph *g, Value *v, const float *host);
 

@@ -39,9 +39,12 @@ typedef struct OpClass {
     bool cheap;                    /* its result is computed again by forward rather than kept */
     bool through_gelu;             /* backward heeds Op.through */
     bool (*is_gelu)(const Op *op); /* output 0 is the GELU of saved[0]; NULL: never */
+    unsigned takes_wide;           /* these inputs are WIDE; others REAL, where they are numbers */
+    bool gives_wide;               /* the results are WIDE, otherwise REAL */
+    bool saves_real;               /* what it saves is REAL, otherwise WIDE */
     void (*forward)(Graph *g, Op *op);
-    void (*backward)(Graph *g, Op *op);                             /* NULL: nothing flows back */
-    size_t (*saved_bytes)(Graph *g, const Op *op, int i);           /* forward to backward */
+    void (*backward)(Graph *g, Op *op);    /* NULL: nothing flows back */
+    int64_t (*saved)(const Op *op, int i); /* elements, forward to backward */
     size_t (*scratch_bytes)(Graph *g, const Op *op, bool backward); /* within one call */
     double (*flops)(const Op *op, bool backward);
 } OpClass;
@@ -96,7 +99,7 @@ struct Graph {
     void *observer_user;
 };
 
-Value *graph_activation(Graph *g, const char *name, Shape shape, bool needs_grad);
+Value *graph_activation(Graph *g, const char *name, Number type, Shape shape, bool needs_grad);
 /* attributes: of the class, copied; NULL where it has none. An input NULL keeps the place of an
  * operand left out. */
 Op *graph_op(Graph *g, const OpClass *class, const char *name, const void *attributes,
@@ -124,6 +127,10 @@ void op_check(bool ok, const Op *op);
 void op_pass_gradient(Graph *g, const Op *op, ValueNode *n, bool accumulate);
 /* The op's first output, named like the op. */
 Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad);
+
+static inline Number op_saved_type(const Op *op) {
+    return op->class->saves_real ? NUMBER_REAL : NUMBER_WIDE;
+}
 
 static inline ValueNode *node_of(Value *v) {
     return (ValueNode *)(void *)v;

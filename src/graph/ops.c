@@ -35,9 +35,8 @@ static void linear_backward(Graph *g, Op *op) {
     if (residual) op_pass_gradient(g, op, residual, op->accumulate[3]);
 }
 
-static size_t linear_saved(Graph *g, const Op *op, int i) {
-    if (i != 0 || !linear_is_gelu(op)) return 0;
-    return (size_t)shape_numel(op->out[0]->value.shape) * KERNELS(g)->real_bytes;
+static int64_t linear_saved(const Op *op, int i) {
+    return i == 0 && linear_is_gelu(op) ? shape_numel(op->out[0]->value.shape) : 0;
 }
 
 static size_t linear_scratch(Graph *g, const Op *op, bool backward) {
@@ -54,6 +53,7 @@ static double linear_flops(const Op *op, bool backward) {
 }
 
 static const OpClass LINEAR = {.name = "linear",
+                               .takes_wide = BIT(1) | BIT(2),
                                .attribute_bytes = sizeof(LinearAttributes),
                                .reads = {[0] = BIT(1)},
                                .writes_params = BIT(1),
@@ -62,7 +62,8 @@ static const OpClass LINEAR = {.name = "linear",
                                .is_gelu = linear_is_gelu,
                                .forward = linear_forward,
                                .backward = linear_backward,
-                               .saved_bytes = linear_saved,
+                               .saved = linear_saved,
+                               .saves_real = true,
                                .scratch_bytes = linear_scratch,
                                .flops = linear_flops};
 
@@ -94,9 +95,9 @@ static void layernorm_backward(Graph *g, Op *op) {
                                    op->accumulate[0], op->scratch[1]);
 }
 
-static size_t layernorm_saved(Graph *g, const Op *op, int i) {
+static int64_t layernorm_saved(const Op *op, int i) {
     (void)i;
-    return (size_t)node_rows(op->in[0]) * KERNELS(g)->real_bytes;
+    return node_rows(op->in[0]);
 }
 
 static size_t layernorm_scratch(Graph *g, const Op *op, bool backward) {
@@ -105,12 +106,13 @@ static size_t layernorm_scratch(Graph *g, const Op *op, bool backward) {
 }
 
 static const OpClass LAYERNORM = {.name = "layernorm",
+                                  .takes_wide = BIT(1) | BIT(2),
                                   .attribute_bytes = sizeof(LayerNormAttributes),
                                   .reads = {[0] = EVERY},
                                   .cheap = true,
                                   .forward = layernorm_forward,
                                   .backward = layernorm_backward,
-                                  .saved_bytes = layernorm_saved,
+                                  .saved = layernorm_saved,
                                   .scratch_bytes = layernorm_scratch};
 
 Value *op_layernorm(Graph *g, const char *name, Value *x, Value *w, Value *b, double eps) {
@@ -141,10 +143,8 @@ static void attention_backward(Graph *g, Op *op) {
                                    node_dim(op->in[0], 1), H, D, op->scratch[1]);
 }
 
-static size_t attention_saved(Graph *g, const Op *op, int i) {
-    if (i != 0) return 0;
-    return (size_t)(node_dim(op->in[0], 0) * heads_of(op) * node_dim(op->in[0], 1)) *
-           KERNELS(g)->real_bytes;
+static int64_t attention_saved(const Op *op, int i) {
+    return i ? 0 : node_dim(op->in[0], 0) * heads_of(op) * node_dim(op->in[0], 1);
 }
 
 static size_t attention_scratch(Graph *g, const Op *op, bool backward) {
@@ -167,7 +167,7 @@ static const OpClass ATTENTION = {.name = "attention",
                                   .reads_outputs = BIT(0),
                                   .forward = attention_forward,
                                   .backward = attention_backward,
-                                  .saved_bytes = attention_saved,
+                                  .saved = attention_saved,
                                   .scratch_bytes = attention_scratch,
                                   .flops = attention_flops};
 
@@ -193,6 +193,7 @@ static void normalize_forward(Graph *g, Op *op) {
 }
 
 static const OpClass IMAGE_NORMALIZE = {.name = "image_normalize",
+                                        .gives_wide = true,
                                         .attribute_bytes = sizeof(ImageNormalizeAttributes),
                                         .forward = normalize_forward};
 
@@ -204,7 +205,7 @@ Value *op_image_normalize(Graph *g, const char *name, Value *pixels, const float
                                   .std = graph_copy(g, std, bytes)};
     a.grid = (PatchGrid){.channels = d[3], .height = d[1], .width = d[2], .patch = 1};
     Op *op = graph_op(g, &IMAGE_NORMALIZE, name, &a, INPUTS(pixels));
-    op_check(pixels->shape.n_dims == 4 && pixels->dtype == DTYPE_U8, op);
+    op_check(pixels->shape.n_dims == 4 && pixels->type == NUMBER_U8, op);
     return op_result(g, op, SHAPE(d[0], d[3], d[1], d[2]), false);
 }
 
@@ -220,17 +221,22 @@ static void target_forward(Graph *g, Op *op) {
                              node_dim(op->in[1], 0), node_dim(op->in[1], 1), a->grid, a->normalize);
 }
 
-static const OpClass PATCH_GATHER = {
-    .name = "patch_gather", .attribute_bytes = sizeof(PatchAttributes), .forward = gather_forward};
-static const OpClass PATCH_TARGET = {
-    .name = "patch_target", .attribute_bytes = sizeof(PatchAttributes), .forward = target_forward};
+static const OpClass PATCH_GATHER = {.name = "patch_gather",
+                                     .takes_wide = BIT(0),
+                                     .attribute_bytes = sizeof(PatchAttributes),
+                                     .forward = gather_forward};
+static const OpClass PATCH_TARGET = {.name = "patch_target",
+                                     .takes_wide = BIT(0),
+                                     .gives_wide = true,
+                                     .attribute_bytes = sizeof(PatchAttributes),
+                                     .forward = target_forward};
 
 static Value *patch_op(Graph *g, const OpClass *class, const char *name, Value *images, Value *ids,
                        int64_t patch, bool normalize) {
     const int64_t *d = images->shape.dim;
     PatchGrid grid = {.channels = d[1], .height = d[2], .width = d[3], .patch = patch};
     Op *op = graph_op(g, class, name, &(PatchAttributes){grid, normalize}, INPUTS(images, ids));
-    op_check(images->shape.n_dims == 4 && ids->shape.n_dims == 2 && ids->dtype == DTYPE_I32, op);
+    op_check(images->shape.n_dims == 4 && ids->shape.n_dims == 2 && ids->type == NUMBER_I32, op);
     op_check(ids->shape.dim[0] == d[0] && d[2] % patch == 0 && d[3] % patch == 0, op);
     return op_result(g, op, SHAPE(d[0], ids->shape.dim[1], d[1] * patch * patch), false);
 }

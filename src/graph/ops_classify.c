@@ -27,6 +27,7 @@ static void scaled_backward(Graph *g, Op *op) {
 }
 
 static const OpClass SCALED_RESIDUAL = {.name = "scaled_residual",
+                                        .takes_wide = BIT(2),
                                         .forward = scaled_forward,
                                         .backward = scaled_backward,
                                         .reads = {[2] = BIT(0)},
@@ -76,15 +77,17 @@ static void entropy_backward(Graph *g, Op *op) {
                                             node_dim(op->in[0], 1), op->accumulate[0]);
 }
 
-static size_t entropy_saved(Graph *g, const Op *op, int i) {
-    return i ? 0 : (size_t)shape_numel(op->in[0]->value.shape) * KERNELS(g)->real_bytes;
+static int64_t entropy_saved(const Op *op, int i) {
+    return i ? 0 : shape_numel(op->in[0]->value.shape);
 }
 
 static const OpClass SOFT_CROSS_ENTROPY = {.name = "soft_cross_entropy",
+                                           .takes_wide = BIT(1),
+                                           .gives_wide = true,
                                            .forward = entropy_forward,
                                            .backward = entropy_backward,
                                            .reads = {[1] = EVERY},
-                                           .saved_bytes = entropy_saved};
+                                           .saved = entropy_saved};
 
 Value *op_soft_cross_entropy(Graph *g, const char *name, Value *logits, Value *targets) {
     Op *op = graph_op(g, &SOFT_CROSS_ENTROPY, name, NULL, INPUTS(logits, targets));
@@ -100,7 +103,7 @@ static bool is_shared(const Graph *g, const Op *op) {
 }
 
 static size_t batchnorm_scratch(Graph *g, const Op *op, bool backward) {
-    size_t bytes = (size_t)shape_numel(op->in[0]->value.shape) * KERNELS(g)->real_bytes;
+    size_t bytes = device_bytes(g->device, NUMBER_REAL, shape_numel(op->in[0]->value.shape));
     return is_shared(g, op) && !backward ? (size_t)g->peers.n * bytes : 0;
 }
 
@@ -109,7 +112,7 @@ static void batchnorm_shared(Graph *g, Op *op) {
     const BatchNormAttributes *a = op->attributes;
     ValueNode *x = op->in[0];
     int64_t B = node_dim(x, 0), C = node_dim(x, 1);
-    size_t bytes = (size_t)(B * C) * KERNELS(g)->real_bytes;
+    size_t bytes = device_bytes(g->device, NUMBER_REAL, B * C);
     void *all = op->scratch[0];
     device_sync(g->device); /* others look at x */
     g->peers.gather(g->peers.user, all, DATA(x), bytes);
@@ -133,6 +136,7 @@ static void batchnorm_forward(Graph *g, Op *op) {
 }
 
 static const OpClass BATCHNORM = {.name = "batchnorm",
+                                  .takes_wide = BIT(1) | BIT(2) | BIT(3),
                                   .attribute_bytes = sizeof(BatchNormAttributes),
                                   .forward = batchnorm_forward,
                                   .scratch_bytes = batchnorm_scratch};

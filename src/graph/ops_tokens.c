@@ -2,11 +2,11 @@
 #include "graph/internal.h"
 
 static bool is_tokens(const Value *v) {
-    return v->shape.n_dims == 3 && v->dtype == DTYPE_F32;
+    return v->shape.n_dims == 3 && v->type <= NUMBER_WIDE;
 }
 
 static bool is_ids(const Value *v, int64_t batch) {
-    return v->shape.n_dims == 2 && v->dtype == DTYPE_I32 && v->shape.dim[0] == batch;
+    return v->shape.n_dims == 2 && v->type == NUMBER_I32 && v->shape.dim[0] == batch;
 }
 
 /* --- tokens_embed: x[B,M,C], cls, pos, ids -> y[B,1+M,C] -------------------------------------- */
@@ -25,6 +25,7 @@ static void embed_backward(Graph *g, Op *op) {
 }
 
 static const OpClass TOKENS_EMBED = {.name = "tokens_embed",
+                                     .takes_wide = BIT(1) | BIT(2),
                                      .forward = embed_forward,
                                      .backward = embed_backward,
                                      .reads = {[3] = EVERY}};
@@ -55,6 +56,7 @@ static void restore_backward(Graph *g, Op *op) {
 }
 
 static const OpClass TOKENS_RESTORE = {.name = "tokens_restore",
+                                       .takes_wide = BIT(1) | BIT(2),
                                        .forward = restore_forward,
                                        .backward = restore_backward,
                                        .reads = {[3] = EVERY}};
@@ -138,6 +140,8 @@ static void mse_backward(Graph *g, Op *op) {
 }
 
 static const OpClass MASKED_MSE = {.name = "masked_mse",
+                                   .takes_wide = BIT(1) | BIT(2),
+                                   .gives_wide = true,
                                    .forward = mse_forward,
                                    .backward = mse_backward,
                                    .reads = {EVERY, EVERY, EVERY, EVERY}};
@@ -149,8 +153,8 @@ Value *op_masked_mse(Graph *g, const char *name, Value *pred, Value *target, Val
     op_check(is_ids(ids, pred->shape.dim[0]) && ids->shape.dim[1] == pred->shape.dim[1], op);
     op_check(mask->shape.n_dims == 2 && mask->shape.dim[0] == pred->shape.dim[0], op);
     Value *loss = op_result(g, op, SHAPE(1), pred->needs_grad);
-    Value *each =
-        graph_activation(g, "loss_per_patch", SHAPE(pred->shape.dim[0], pred->shape.dim[1]), false);
+    Value *each = graph_activation(g, "loss_per_patch", NUMBER_WIDE,
+                                   SHAPE(pred->shape.dim[0], pred->shape.dim[1]), false);
     op_output(g, op, each);
     if (per_patch) *per_patch = each;
     return loss;

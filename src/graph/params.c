@@ -59,7 +59,7 @@ static size_t place(Params *p, bool trainable, size_t offset) {
         Param *q = p->list[i];
         if (q->trainable != trainable) continue;
         q->offset = offset;
-        size_t bytes = (size_t)q->numel * p->device->kernels.real_bytes;
+        size_t bytes = device_bytes(p->device, NUMBER_WIDE, q->numel);
         offset += (bytes + ALIGN - 1) / ALIGN * ALIGN;
     }
     return offset;
@@ -122,11 +122,11 @@ Param *params_at(const Params *p, int64_t i) {
 }
 
 void params_set(Params *p, Param *q, const float *host) {
-    device_upload_real(p->device, q->data, host, q->numel);
+    device_upload_floats(p->device, q->data, NUMBER_WIDE, host, q->numel);
 }
 
 void params_get(const Params *p, const Param *q, float *host) {
-    device_download_real(p->device, host, q->data, q->numel);
+    device_download_floats(p->device, host, q->data, NUMBER_WIDE, q->numel);
 }
 
 void params_zero_grad(Params *p) {

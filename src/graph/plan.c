@@ -24,8 +24,7 @@ static void extend(Graph *g, int buffer, int step) {
 }
 
 static size_t value_bytes(const Graph *g, const Value *v) {
-    size_t size = v->dtype == DTYPE_F32 ? g->device->kernels.real_bytes : dtype_bytes(v->dtype);
-    return (size_t)shape_numel(v->shape) * size;
+    return device_bytes(g->device, v->type, shape_numel(v->shape));
 }
 
 static int backward_step(const Graph *g, int op) {
@@ -106,7 +105,7 @@ static void place_param_grads(Graph *g) {
     for (int64_t i = 0; i < params_count(g->params); i++) {
         const Param *p = params_at(g->params, i);
         if (!p->needs_grad) continue;
-        size_t bytes = (size_t)p->numel * g->device->kernels.real_bytes;
+        size_t bytes = device_bytes(g->device, NUMBER_WIDE, p->numel);
         const ValueNode *n = find_param(g, p);
         bool touched = n && n->last_read >= 0;
         int b = new_buffer(g, bytes, touched ? n->first_read : 0, 2 * g->n_ops);
@@ -210,7 +209,8 @@ static void place_extras(Graph *g, GraphMode mode) {
         bool back = mode == GRAPH_TRAIN && op->back;
         int last = back ? backward_step(g, i) : i;
         for (int k = 0; k < MAX_SAVED; k++) {
-            size_t bytes = c->saved_bytes ? c->saved_bytes(g, op, k) : 0;
+            size_t bytes =
+                c->saved ? device_bytes(g->device, op_saved_type(op), c->saved(op, k)) : 0;
             op->saved_buffer[k] = bytes ? new_buffer(g, bytes, i, last) : NO_BUFFER;
         }
         size_t bytes = c->scratch_bytes ? c->scratch_bytes(g, op, false) : 0;

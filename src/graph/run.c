@@ -9,7 +9,7 @@ static void *address(Graph *g, int buffer) {
 }
 
 static size_t param_bytes(const Graph *g, const Param *p) {
-    return (size_t)p->numel * g->device->kernels.real_bytes;
+    return device_bytes(g->device, NUMBER_WIDE, p->numel);
 }
 
 void graph_place_gradients(Graph *g, bool there) {
@@ -61,24 +61,25 @@ size_t graph_bytes(Graph *g, GraphMode mode) {
 /* --- data ------------------------------------------------------------------------------------- */
 
 void graph_set_real(Graph *g, Value *v, const float *host) {
-    ASSERT(v->kind == VALUE_INPUT && v->dtype == DTYPE_F32, "%s is no real input", v->name);
-    device_upload_real(g->device, v->data, host, shape_numel(v->shape));
+    ASSERT(v->kind == VALUE_INPUT && v->type <= NUMBER_WIDE, "%s is no input of reals", v->name);
+    device_upload_floats(g->device, v->data, v->type, host, shape_numel(v->shape));
 }
 
 void graph_set(Graph *g, Value *v, const void *host) {
-    ASSERT(v->kind == VALUE_INPUT && v->dtype != DTYPE_F32, "%s is no byte input", v->name);
-    device_upload(g->device, v->data, host, (size_t)shape_numel(v->shape) * dtype_bytes(v->dtype));
+    ASSERT(v->kind == VALUE_INPUT && v->type > NUMBER_WIDE, "%s is an input of reals", v->name);
+    device_upload(g->device, v->data, host,
+                  device_bytes(g->device, v->type, shape_numel(v->shape)));
 }
 
 void graph_get(Graph *g, const Value *v, float *host) {
     ASSERT(v->kind != VALUE_ACTIVATION || ((const ValueNode *)(const void *)v)->keep,
            "%s is read without graph_keep", v->name);
-    device_download_real(g->device, host, v->data, shape_numel(v->shape));
+    device_download_floats(g->device, host, v->data, v->type, shape_numel(v->shape));
 }
 
 void graph_set_grad(Graph *g, Value *v, const float *host) {
     ASSERT(v->grad && node_of(v)->keep, "%s: upstream gradient of a value not kept", v->name);
-    device_upload_real(g->device, v->grad, host, shape_numel(v->shape));
+    device_upload_floats(g->device, v->grad, v->type, host, shape_numel(v->shape));
 }
 
 /* --- passes ----------------------------------------------------------------------------------- */
@@ -91,7 +92,7 @@ void op_pass_gradient(Graph *g, const Op *op, ValueNode *n, bool accumulate) {
     if (accumulate)
         k->add(g->device, GRAD(n), dy, count);
     else
-        device_copy(g->device, GRAD(n), dy, (size_t)count * k->real_bytes);
+        device_copy(g->device, GRAD(n), dy, device_bytes(g->device, NUMBER_REAL, count));
 }
 
 void graph_observe(Graph *g, GraphObserver observer, void *user) {
@@ -255,8 +256,8 @@ static bool saved_is_finite(Graph *g, const Op *op) {
     bool finite = true;
     for (int k = 0; k < MAX_SAVED; k++) {
         if (!op->saved[k] || g->buffers[op->saved_buffer[k]].last < g->n_ops) continue;
-        size_t n = op->class->saved_bytes(g, op, k) / g->device->kernels.real_bytes;
-        finite &= device_all_finite(g->device, op->saved[k], (int64_t)n);
+        finite &=
+            device_all_finite(g->device, op->saved[k], op_saved_type(op), op->class->saved(op, k));
     }
     return finite;
 }
@@ -269,7 +270,8 @@ const Value *graph_first_nonfinite(Graph *g) {
             const ValueNode *n = op->out[k];
             const Value *v = &n->value;
             bool kept = g->buffers[n->data_buffer].last >= g->n_ops;
-            if (kept && !device_all_finite(g->device, v->data, shape_numel(v->shape))) return v;
+            if (kept && !device_all_finite(g->device, v->data, v->type, shape_numel(v->shape)))
+                return v;
         }
     }
     return NULL;

@@ -44,10 +44,9 @@ static int vote(const float *similarity, const int64_t *index, int64_t count, co
 Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_memory,
                    const float *queries, int64_t n_queries, int64_t width, int n_classes, int64_t k,
                    double temperature, const volatile int *stop, int *predicted, Error *err) {
-    size_t real = d->kernels.real_bytes;
-    size_t memory_bytes = (size_t)(n_memory * width) * real,
-           block_bytes = (size_t)(BLOCK * width) * real;
-    size_t similarity_bytes = (size_t)(BLOCK * n_memory) * real;
+    size_t memory_bytes = device_bytes(d, NUMBER_WIDE, n_memory * width);
+    size_t block_bytes = device_bytes(d, NUMBER_REAL, BLOCK * width);
+    size_t similarity_bytes = device_bytes(d, NUMBER_REAL, BLOCK * n_memory);
     size_t scratch_bytes = d->kernels.linear_scratch(d, BLOCK, width, n_memory);
     Device handle = *d;
     void *w = device_alloc(d, memory_bytes), *x = device_alloc(d, block_bytes);
@@ -56,13 +55,13 @@ Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_
     int64_t *index = mem_alloc_array((size_t)k, sizeof *index);
     double *votes = mem_alloc_array((size_t)n_classes, sizeof *votes);
     bool ok = w && x && y && scratch && host && index && votes, stopped = false;
-    if (ok) device_upload_real(d, w, memory, n_memory * width);
+    if (ok) device_upload_floats(d, w, NUMBER_WIDE, memory, n_memory * width);
     handle.stop = stop;
     for (int64_t q = 0; ok && !stopped && q < n_queries; q += BLOCK) {
         int64_t n = n_queries - q < BLOCK ? n_queries - q : BLOCK;
-        device_upload_real(d, x, queries + q * width, n * width);
+        device_upload_floats(d, x, NUMBER_REAL, queries + q * width, n * width);
         d->kernels.linear_forward(&handle, y, NULL, x, w, NULL, NULL, n, width, n_memory, scratch);
-        device_download_real(d, host, y, n * n_memory);
+        device_download_floats(d, host, y, NUMBER_REAL, n * n_memory);
         stopped = stop && *stop;
         for (int64_t i = 0; i < n && !stopped; i++) {
             const float *similarity = host + i * n_memory;

@@ -37,6 +37,14 @@ void *device_at(void *base, size_t offset_bytes) {
     return (char *)base + offset_bytes;
 }
 
+size_t device_bytes(const Device *d, Number type, int64_t n) {
+    const size_t size[] = {[NUMBER_REAL] = d->kernels.real_bytes,
+                           [NUMBER_WIDE] = d->kernels.wide_bytes,
+                           [NUMBER_I32] = sizeof(int32_t),
+                           [NUMBER_U8] = sizeof(uint8_t)};
+    return (size_t)n * size[type];
+}
+
 /* --- the rows of DeviceMemory ----------------------------------------------------------------- */
 
 void *device_alloc(Device *d, size_t bytes) {
@@ -67,12 +75,12 @@ void device_download(Device *d, void *host, const void *src, size_t bytes) {
     d->memory->download(d, host, src, bytes);
 }
 
-void device_upload_real(Device *d, void *dst, const float *host, int64_t n) {
-    d->memory->upload_real(d, dst, host, n);
+void device_upload_floats(Device *d, void *dst, Number type, const float *host, int64_t n) {
+    d->memory->upload_floats(d, dst, type, host, n);
 }
 
-void device_download_real(Device *d, float *host, const void *src, int64_t n) {
-    d->memory->download_real(d, host, src, n);
+void device_download_floats(Device *d, float *host, const void *src, Number type, int64_t n) {
+    d->memory->download_floats(d, host, src, type, n);
 }
 
 void device_copy(Device *d, void *dst, const void *src, size_t bytes) {
@@ -91,13 +99,15 @@ void device_sync(Device *d) {
     d->memory->sync(d);
 }
 
-bool device_all_finite(Device *d, void *x, int64_t n) {
-    double sum = 0, *place = device_alloc(d, sizeof sum);
-    if (!place) return true;
-    d->kernels.sum_squares(d, place, &(Segment){.g = x, .n = n}, 1);
-    device_download(d, &sum, place, sizeof sum);
-    device_free(d, place, sizeof sum);
-    return isfinite(sum);
+bool device_all_finite(Device *d, const void *x, Number type, int64_t n) {
+    float part[4096];
+    bool finite = true;
+    for (int64_t at = 0; at < n && finite; at += 4096) {
+        int64_t count = n - at < 4096 ? n - at : 4096;
+        device_download_floats(d, part, (const char *)x + device_bytes(d, type, at), type, count);
+        for (int64_t i = 0; i < count; i++) finite &= isfinite(part[i]) != 0;
+    }
+    return finite;
 }
 
 double device_peak_gflops(Device *d, double seconds_each, int runs) {

@@ -27,8 +27,8 @@ typedef struct DeviceMemory {
     size_t (*bytes_free)(Device *d);
     void (*upload)(Device *d, void *dst, const void *host, size_t bytes);
     void (*download)(Device *d, void *host, const void *src, size_t bytes);
-    void (*upload_real)(Device *d, void *dst, const float *host, int64_t n);
-    void (*download_real)(Device *d, float *host, const void *src, int64_t n);
+    void (*upload_floats)(Device *d, void *dst, Number type, const float *host, int64_t n);
+    void (*download_floats)(Device *d, float *host, const void *src, Number type, int64_t n);
     void (*copy)(Device *d, void *dst, const void *src, size_t bytes);
     void (*zero)(Device *d, void *dst, size_t bytes);
     void (*swap)(Device *d, void *a, void *b, size_t bytes);
@@ -62,6 +62,8 @@ Status device_open_host(Device *d, const char *isa, Error *err);
 /* The ISA variants of "cpu" that this processor can run, best first, NULL-terminated. */
 const char *const *device_isas(void);
 
+/* Of n elements. */
+size_t device_bytes(const Device *d, Number type, int64_t n);
 /* Zeroed, 64-byte aligned (huge pages where the system gives them); NULL when memory is short. */
 void *device_alloc(Device *d, size_t bytes);
 void device_free(Device *d, void *p, size_t bytes);
@@ -75,18 +77,17 @@ size_t device_bytes_free(Device *d);
 
 void device_upload(Device *d, void *dst, const void *host, size_t bytes);
 void device_download(Device *d, void *host, const void *src, size_t bytes);
-/* The same with conversion between host float32 and the device's real. */
-void device_upload_real(Device *d, void *dst, const float *host, int64_t n);
-void device_download_real(Device *d, float *host, const void *src, int64_t n);
+/* The same with conversion between host float32 and a REAL or WIDE of the device. */
+void device_upload_floats(Device *d, void *dst, Number type, const float *host, int64_t n);
+void device_download_floats(Device *d, float *host, const void *src, Number type, int64_t n);
 void device_copy(Device *d, void *dst, const void *src, size_t bytes);
 void device_zero(Device *d, void *dst, size_t bytes);
 /* Exchanges the contents of two areas that do not overlap; takes no memory. */
 void device_swap(Device *d, void *a, void *b, size_t bytes);
 void device_sync(Device *d);
 
-/* Whether every element is finite (and its square no overflow of a double). Waits, and takes memory
- * for a moment: for failures. */
-bool device_all_finite(Device *d, void *x, int64_t n);
+/* Whether every element is a finite float32. Brings them all to the host: for failures. */
+bool device_all_finite(Device *d, const void *x, Number type, int64_t n);
 
 /* FMA throughput of all threads in GFLOP/s: a loop of independent FMAs, best of several runs of
  * about seconds_each. */

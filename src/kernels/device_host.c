@@ -84,16 +84,16 @@ static void host_copy(Device *d, void *dst, const void *src, size_t bytes) {
     memcpy(dst, src, bytes);
 }
 
-static void host_upload_real(Device *d, void *dst, const float *host, int64_t n) {
-    if (d->kernels.real_bytes == sizeof(float)) {
+static void host_upload_floats(Device *d, void *dst, Number type, const float *host, int64_t n) {
+    if (device_bytes(d, type, 1) == sizeof(float)) {
         memcpy(dst, host, (size_t)n * sizeof(float));
         return;
     }
     for (int64_t i = 0; i < n; i++) ((double *)dst)[i] = (double)host[i];
 }
 
-static void host_download_real(Device *d, float *host, const void *src, int64_t n) {
-    if (d->kernels.real_bytes == sizeof(float)) {
+static void host_download_floats(Device *d, float *host, const void *src, Number type, int64_t n) {
+    if (device_bytes(d, type, 1) == sizeof(float)) {
         memcpy(host, src, (size_t)n * sizeof(float));
         return;
     }
@@ -127,8 +127,8 @@ static const DeviceMemory HOST_MEMORY = {.alloc = host_alloc,
                                          .bytes_free = host_bytes_free,
                                          .upload = host_copy,
                                          .download = host_copy,
-                                         .upload_real = host_upload_real,
-                                         .download_real = host_download_real,
+                                         .upload_floats = host_upload_floats,
+                                         .download_floats = host_download_floats,
                                          .copy = host_copy,
                                          .zero = host_zero,
                                          .swap = host_swap,

@@ -47,10 +47,10 @@ static void inputs(Layers *b, bool float_images, AutoencoderGraph *out) {
     Graph *g = b->graph;
     int64_t B = out->batch, P = model_patches(&b->model->config);
     out->images = layer_images(b, B, float_images, &out->pixels);
-    out->ids_keep = graph_input(g, "ids_keep", DTYPE_I32, SHAPE(B, out->n_keep));
-    out->ids_restore = graph_input(g, "ids_restore", DTYPE_I32, SHAPE(B, P));
-    out->ids_pred = graph_input(g, "ids_pred", DTYPE_I32, SHAPE(B, out->n_pred));
-    out->mask = graph_input(g, "mask", DTYPE_F32, SHAPE(B, P));
+    out->ids_keep = graph_input(g, "ids_keep", NUMBER_I32, SHAPE(B, out->n_keep));
+    out->ids_restore = graph_input(g, "ids_restore", NUMBER_I32, SHAPE(B, P));
+    out->ids_pred = graph_input(g, "ids_pred", NUMBER_I32, SHAPE(B, out->n_pred));
+    out->mask = graph_input(g, "mask", NUMBER_WIDE, SHAPE(B, P));
 }
 
 Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep, bool float_images,

@@ -28,7 +28,7 @@ static Status drop_inputs(Layers *l, ClassifierOptions o, ClassifierGraph *out, 
         if (classifier_drop_rate(o.drop_path, i / 2, depth) <= 0) continue;
         snprintf(name, sizeof name, "blocks.%lld.%s.keep", (long long)(i / 2),
                  i % 2 ? "mlp" : "attn");
-        out->drop[i] = graph_input(l->graph, name, DTYPE_F32, SHAPE(o.batch));
+        out->drop[i] = graph_input(l->graph, name, NUMBER_WIDE, SHAPE(o.batch));
     }
     l->drop = out->drop;
     return MAE_OK;
@@ -57,14 +57,14 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
     if (status != MAE_OK) return status;
     if (o.from_features) {
         out->features =
-            graph_input(out->graph, "features", DTYPE_F32, SHAPE(o.batch, c->embed_dim));
+            graph_input(out->graph, "features", NUMBER_REAL, SHAPE(o.batch, c->embed_dim));
     } else {
         out->encoder = encoder_build(&l, o.batch, o.float_images, c->depth);
         out->features = encoder_features(&l, c->pool, out->encoder.tokens);
     }
     out->logits = head(&l, o.train, out->features);
     if (!o.train) return graph_built(out->graph, err);
-    out->targets = graph_input(out->graph, "targets", DTYPE_F32, SHAPE(o.batch, c->classes));
+    out->targets = graph_input(out->graph, "targets", NUMBER_WIDE, SHAPE(o.batch, c->classes));
     out->loss = op_soft_cross_entropy(out->graph, "loss", out->logits, out->targets);
     return graph_built(out->graph, err);
 }

@@ -42,7 +42,7 @@ static Status read_moment(const TensorFile *f, int64_t number, const char *what,
     float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
     if (!host) return fail(err, MAE_MEMORY, "no memory to read %s", name);
     Status status = tensorfile_read(f, t, host, err);
-    if (status == MAE_OK) device_upload_real(d, address, host, p->numel);
+    if (status == MAE_OK) device_upload_floats(d, address, NUMBER_WIDE, host, p->numel);
     mem_free(host);
     return status;
 }

@@ -124,7 +124,8 @@ static Status read_state(const States *states, const RunState *s, const char *pr
     float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
     if (!host) return fail(err, MAE_MEMORY, "no memory to read %s", name);
     Status status = dialect_read(&d, &named, host, err);
-    if (status == MAE_OK) device_upload_real(s->model->device, address, host, p->numel);
+    if (status == MAE_OK)
+        device_upload_floats(s->model->device, address, NUMBER_WIDE, host, p->numel);
     mem_free(host);
     return status;
 }

@@ -27,7 +27,7 @@ void run_share_state(Run *r) {
     device_sync(r->device);
     for (int64_t i = 0; i < params_count(r->model->params); i++) {
         const Param *p = params_at(r->model->params, i);
-        size_t bytes = (size_t)p->numel * r->device->kernels.real_bytes;
+        size_t bytes = device_bytes(r->device, NUMBER_WIDE, p->numel);
         comm_broadcast(r->comm, p->data, bytes);
         share_moments(r, p, bytes);
     }

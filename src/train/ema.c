@@ -29,7 +29,7 @@ Status ema_new(Device *d, Params *p, double decay, Ema **out, Error *err) {
         const Param *q = params_at(p, i);
         if (!q->trainable) continue;
         void *average = ema_average(e, q);
-        device_copy(d, average, q->data, (size_t)q->numel * d->kernels.real_bytes);
+        device_copy(d, average, q->data, device_bytes(d, NUMBER_WIDE, q->numel));
         e->list[e->n_tensors++] = (Segment){.p = q->data, .m = average, .n = q->numel};
     }
     *out = e;
@@ -48,9 +48,9 @@ void ema_update(Ema *e) {
 }
 
 void ema_swap(Ema *e) {
-    size_t real_bytes = e->device->kernels.real_bytes;
     for (int64_t i = 0; i < e->n_tensors; i++)
-        device_swap(e->device, e->list[i].p, e->list[i].m, (size_t)e->list[i].n * real_bytes);
+        device_swap(e->device, e->list[i].p, e->list[i].m,
+                    device_bytes(e->device, NUMBER_WIDE, e->list[i].n));
 }
 
 void *ema_average(Ema *e, const Param *p) {

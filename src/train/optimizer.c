@@ -37,7 +37,7 @@ static bool place_moments(Optimizer *o) {
         bool here = p->trainable && reducer_owns(o->options.reducer, p);
         o->place[i] = here ? o->bytes : NOWHERE;
         if (!here) continue;
-        size_t bytes = (size_t)p->numel * o->device->kernels.real_bytes;
+        size_t bytes = device_bytes(o->device, NUMBER_WIDE, p->numel);
         o->bytes += (bytes + ALIGN - 1) / ALIGN * ALIGN;
         o->n_tensors++;
     }

@@ -17,8 +17,8 @@ typedef struct Moments {
     double *covariance, *eigenvalues, *mean;
 } Moments;
 
-static size_t real_bytes(const Moments *m, int64_t n) {
-    return (size_t)n * m->device->kernels.real_bytes;
+static size_t wide_bytes(const Moments *m, int64_t n) {
+    return device_bytes(m->device, NUMBER_WIDE, n);
 }
 
 static int64_t image_values(const Moments *m) {
@@ -28,11 +28,11 @@ static int64_t image_values(const Moments *m) {
 static void moments_free(Moments *m) {
     int64_t rows = m->batch * m->patches, n = m->values;
     device_free(m->device, m->pixels, (size_t)(m->batch * image_values(m)));
-    device_free(m->device, m->images, real_bytes(m, m->batch * image_values(m)));
-    device_free(m->device, m->rows, real_bytes(m, rows * n));
+    device_free(m->device, m->images, wide_bytes(m, m->batch * image_values(m)));
+    device_free(m->device, m->rows, wide_bytes(m, rows * n));
     device_free(m->device, m->ids, (size_t)rows * sizeof(int32_t));
-    device_free(m->device, m->second, real_bytes(m, n * n));
-    device_free(m->device, m->first, real_bytes(m, n));
+    device_free(m->device, m->second, wide_bytes(m, n * n));
+    device_free(m->device, m->first, wide_bytes(m, n));
     device_free(m->device, m->scratch, m->scratch_bytes);
     mem_free(m->host);
     mem_free(m->covariance);
@@ -43,11 +43,11 @@ static void moments_free(Moments *m) {
 static Status moments_new(Moments *m, Error *err) {
     int64_t rows = m->batch * m->patches, n = m->values;
     m->pixels = device_alloc(m->device, (size_t)(m->batch * image_values(m)));
-    m->images = device_alloc(m->device, real_bytes(m, m->batch * image_values(m)));
-    m->rows = device_alloc(m->device, real_bytes(m, rows * n));
+    m->images = device_alloc(m->device, wide_bytes(m, m->batch * image_values(m)));
+    m->rows = device_alloc(m->device, wide_bytes(m, rows * n));
     m->ids = device_alloc(m->device, (size_t)rows * sizeof(int32_t));
-    m->second = device_alloc(m->device, real_bytes(m, n * n));
-    m->first = device_alloc(m->device, real_bytes(m, n));
+    m->second = device_alloc(m->device, wide_bytes(m, n * n));
+    m->first = device_alloc(m->device, wide_bytes(m, n));
     m->scratch_bytes = m->device->kernels.linear_scratch(m->device, rows, n, n);
     m->scratch = device_alloc(m->device, m->scratch_bytes);
     m->host = mem_alloc_array((size_t)(n * n), sizeof *m->host);
@@ -75,9 +75,9 @@ static void moments_add(Moments *m, const ModelConfig *c, const Batch *b) {
 
 static Status solve(Moments *m, Error *err) {
     int64_t n = m->values;
-    device_download_real(m->device, m->host, m->first, n);
+    device_download_floats(m->device, m->host, m->first, NUMBER_WIDE, n);
     for (int64_t i = 0; i < n; i++) m->mean[i] = (double)m->host[i] / (double)m->count;
-    device_download_real(m->device, m->host, m->second, n * n);
+    device_download_floats(m->device, m->host, m->second, NUMBER_WIDE, n * n);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < n; j++)
             m->covariance[i * n + j] =

@@ -8,7 +8,7 @@ enum { LARGEST_BUCKET = 25 << 20, MOST_BUCKETS = 200 };
 /* Neighbours in the slab: from the gradient of `first` to the end of that of `last`. */
 typedef struct Bucket {
     const Param *first, *last;
-    int64_t n_reals;
+    int64_t n_numbers;
     int n_params, n_ready;
     int owner;
 } Bucket;
@@ -17,7 +17,7 @@ struct Reducer {
     Comm *comm;
     Device *device;
     Params *params;
-    size_t real_bytes;
+    size_t wide_bytes;
     bool shard;
     Bucket *bucket;
     int64_t n_buckets, n_sent;
@@ -35,11 +35,11 @@ static size_t bucket_bytes(const Reducer *r) {
 }
 
 static size_t end_of(const Reducer *r, const Param *p) {
-    return p->offset + (size_t)p->numel * r->real_bytes;
+    return p->offset + (size_t)p->numel * r->wide_bytes;
 }
 
 static void close_bucket(const Reducer *r, Bucket *b) {
-    b->n_reals = (int64_t)((end_of(r, b->last) - b->first->offset) / r->real_bytes);
+    b->n_numbers = (int64_t)((end_of(r, b->last) - b->first->offset) / r->wide_bytes);
 }
 
 /* Parameters lie in the slab in the order of the list. */
@@ -69,7 +69,7 @@ static bool choose_owners(Reducer *r) {
         for (int i = 1; i < size; i++)
             if (load[i] < load[least]) least = i;
         r->bucket[k].owner = least;
-        load[least] += r->bucket[k].n_reals;
+        load[least] += r->bucket[k].n_numbers;
     }
     mem_free(load);
     return true;
@@ -84,7 +84,7 @@ Status reducer_new(Comm *c, Device *d, Params *p, bool shard, Reducer **out, Err
         *r = (Reducer){.comm = c,
                        .device = d,
                        .params = p,
-                       .real_bytes = d->kernels.real_bytes,
+                       .wide_bytes = d->kernels.wide_bytes,
                        .shard = shard,
                        .bucket = r->bucket};
         cut(r);
@@ -129,7 +129,7 @@ bool reducer_owns(const Reducer *r, const Param *p) {
 static void send_next(Reducer *r) {
     const Bucket *b = &r->bucket[r->n_sent++];
     device_sync(r->device);
-    comm_start_sum(r->comm, b->first->grad, b->n_reals, r->real_bytes, r->shard ? b->owner : -1);
+    comm_start_sum(r->comm, b->first->grad, b->n_numbers, r->wide_bytes, r->shard ? b->owner : -1);
 }
 
 void reducer_ready(void *reducer, Param *p) {
@@ -153,7 +153,8 @@ void reducer_share_weights(Reducer *r) {
     device_sync(r->device);
     for (int64_t k = 0; k < r->n_buckets; k++) {
         const Bucket *b = &r->bucket[k];
-        comm_start_broadcast(r->comm, b->first->data, (size_t)b->n_reals * r->real_bytes, b->owner);
+        comm_start_broadcast(r->comm, b->first->data, (size_t)b->n_numbers * r->wide_bytes,
+                             b->owner);
     }
     comm_wait(r->comm);
 }

@@ -13,7 +13,7 @@ ParamGradients step_gradients(int64_t accumulate) {
 /* Of micro-batch i among the results; behind the last one they end. */
 static size_t loss_place(const TrainStep *s, int64_t i) {
     size_t sums_bytes = (size_t)optimizer_tensors(s->optimizer) * sizeof *s->sums;
-    return sums_bytes + (size_t)i * s->model->device->kernels.real_bytes;
+    return sums_bytes + (size_t)i * s->model->device->kernels.wide_bytes;
 }
 
 Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions options,
@@ -65,7 +65,7 @@ static void find_culprit(TrainStep *s) {
     Params *p = s->model->params;
     for (int64_t i = 0; i < params_count(p); i++) {
         const Param *q = params_at(p, i);
-        if (device_all_finite(s->model->device, q->data, q->numel)) continue;
+        if (device_all_finite(s->model->device, q->data, NUMBER_WIDE, q->numel)) continue;
         snprintf(s->culprit, sizeof s->culprit, "weight %.120s", q->name);
         return;
     }
@@ -110,7 +110,7 @@ Status step_micro_batch(TrainStep *s, Error *err) {
         return not_finite(s, err);
     }
     device_copy(d, device_at(s->results, loss_place(s, s->micro_batches)), s->loss->data,
-                d->kernels.real_bytes);
+                d->kernels.wide_bytes);
     graph_set_grad(s->graph, s->loss, &one);
     bool last = s->micro_batches + 1 == s->options.accumulate;
     if (!graph_backward(s->graph, s->loss, last && s->options.reducer ? reducer_ready : NULL,
@@ -129,9 +129,9 @@ static Status read_results(TrainStep *s, Error *err) {
     device_download(d, s->sums, s->results, s->results_bytes);
     s->is_read = true;
     for (int64_t i = 0; i < s->micro_batches; i++) {
-        const void *real = (const char *)s->sums + loss_place(s, i);
-        bool is_float = d->kernels.real_bytes == sizeof(float);
-        loss = is_float ? (double)*(const float *)real : *(const double *)real;
+        const void *wide = (const char *)s->sums + loss_place(s, i);
+        bool is_float = d->kernels.wide_bytes == sizeof(float);
+        loss = is_float ? (double)*(const float *)wide : *(const double *)wide;
         s->loss_sum += loss;
     }
     if (isfinite(s->loss_sum)) return MAE_OK;

@@ -146,7 +146,8 @@ static void upload(Device *d, void *dst, const void *host, size_t bytes) {
     copy_deferred(d, dst, keep(host, bytes), bytes);
 }
 
-static void upload_real(Device *d, void *dst, const float *host, int64_t n) {
+static void upload_floats(Device *d, void *dst, Number type, const float *host, int64_t n) {
+    (void)type;
     upload(d, dst, host, (size_t)n * sizeof *host);
 }
 
@@ -157,7 +158,8 @@ static void download(Device *d, void *host, const void *src, size_t bytes) {
     lock_memory();
 }
 
-static void download_real(Device *d, float *host, const void *src, int64_t n) {
+static void download_floats(Device *d, float *host, const void *src, Number type, int64_t n) {
+    (void)type;
     download(d, host, src, (size_t)n * sizeof *host);
 }
 
@@ -179,8 +181,8 @@ static const DeviceMemory MEMORY = {.alloc = alloc,
                                     .bytes_free = bytes_free,
                                     .upload = upload,
                                     .download = download,
-                                    .upload_real = upload_real,
-                                    .download_real = download_real,
+                                    .upload_floats = upload_floats,
+                                    .download_floats = download_floats,
                                     .copy = copy_deferred,
                                     .zero = zero_deferred,
                                     .swap = swap_deferred,

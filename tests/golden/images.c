@@ -108,7 +108,7 @@ static void check_normalized(Golden *g, const TensorFile *s, const char *name, c
     int64_t n = shape_numel(shape);
     channel_values(j, "mean", mean);
     channel_values(j, "std", std);
-    Value *in = graph_input(graph, "pixels", DTYPE_U8, SHAPE(1, im->height, im->width, 3));
+    Value *in = graph_input(graph, "pixels", NUMBER_U8, SHAPE(1, im->height, im->width, 3));
     Value *out = op_image_normalize(graph, "images", in, mean, std);
     graph_keep(graph, out);
     if (graph_plan(graph, GRAPH_INFER, &err) == MAE_OK) {

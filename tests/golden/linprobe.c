@@ -127,7 +127,8 @@ static void compare_state(Golden *g, Probe *p, int64_t step) {
 static void compare_momentum(Golden *g, Probe *p, const char *param, const char *tensor) {
     const Param *q = params_find(p->model->params, param);
     float *got = golden_memory(g, q->numel, sizeof *got);
-    device_download_real(g->device, got, optimizer_moment(p->optimizer, 0, q), q->numel);
+    device_download_floats(g->device, got, optimizer_moment(p->optimizer, 0, q), NUMBER_WIDE,
+                           q->numel);
     compare_reals(g, tensor, got, golden_reals(g, p->tensors, tensor, NULL), q->numel,
                   golden_limit(p->entry, tensor));
 }

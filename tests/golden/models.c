@@ -56,7 +56,7 @@ bool golden_load(Golden *g, Vit *a, const TensorFile *s, const char *prefix) {
 
 float *golden_gradient(Golden *g, const Param *p) {
     float *out = golden_memory(g, p->numel, sizeof *out);
-    device_download_real(g->device, out, p->grad, p->numel);
+    device_download_floats(g->device, out, p->grad, NUMBER_WIDE, p->numel);
     return out;
 }
 

@@ -96,7 +96,8 @@ static void compare_state(Golden *g, Run *r, const char *prefix, bool moments) {
         if (!tensorfile_find(r->tensors, name)) continue;
         float *got = golden_memory(g, p->numel, sizeof *got);
         if (moments)
-            device_download_real(g->device, got, optimizer_moment(r->optimizer, 0, p), p->numel);
+            device_download_floats(g->device, got, optimizer_moment(r->optimizer, 0, p),
+                                   NUMBER_WIDE, p->numel);
         else
             params_get(r->model->params, p, got);
         compare_without_key(g, name, got, golden_reals(g, r->tensors, name, NULL), p->numel,

@@ -55,8 +55,8 @@ static Results run(const Case *c, Device *d) {
     void *p[CASE_BUFFERS] = {NULL};
     for (int i = 0; i < c->n; i++) {
         int64_t n = c->buffers[i].n;
-        p[i] = device_alloc(d, (size_t)n * d->kernels.real_bytes);
-        device_upload_real(d, p[i], c->buffers[i].host, n);
+        p[i] = device_alloc(d, device_bytes(d, NUMBER_REAL, n));
+        device_upload_floats(d, p[i], NUMBER_REAL, c->buffers[i].host, n);
     }
     Case on_device = *c;
     size_t ids_bytes = (size_t)c->n_ids * sizeof *c->ids;
@@ -66,7 +66,7 @@ static Results run(const Case *c, Device *d) {
     c->call(d, p, &on_device);
     device_free(d, ids, ids_bytes);
     for (int i = 0; i < c->n; i++) {
-        size_t bytes = (size_t)c->buffers[i].n * d->kernels.real_bytes;
+        size_t bytes = device_bytes(d, NUMBER_REAL, c->buffers[i].n);
         r.data[i] = malloc(bytes);
         device_download(d, r.data[i], p[i], bytes);
         device_free(d, p[i], bytes);

@@ -104,7 +104,7 @@ float *small_gradients(const Vit *a, int64_t *n) {
     for (int64_t i = 0; i < params_count(a->params); i++) {
         const Param *p = params_at(a->params, i);
         if (!p->grad) continue;
-        device_download_real(a->device, next, p->grad, p->numel);
+        device_download_floats(a->device, next, p->grad, NUMBER_WIDE, p->numel);
         next += p->numel;
     }
     return all;

@@ -42,13 +42,13 @@ static bool visit(const SmallRun *r, int64_t step, int64_t which, int64_t param,
     int64_t n = params_at(r->state.model->params, param)->numel;
     float *x = malloc((size_t)n * sizeof *x);
     ASSERT(x, "no memory");
-    if (!set) device_download_real(r->device, x, address, n);
+    if (!set) device_download_floats(r->device, x, address, NUMBER_WIDE, n);
     for (int64_t i = 0; i < n; i++) {
         float value = value_of(step, which, param, i);
         if (set) x[i] = value;
         same = same && x[i] == value;
     }
-    if (set) device_upload_real(r->device, address, x, n);
+    if (set) device_upload_floats(r->device, address, NUMBER_WIDE, x, n);
     free(x);
     return same;
 }

@@ -63,7 +63,7 @@ START_TEST(host_memory_is_read_before_a_call_returns) {
     device_upload(device, a, x, bytes);
     device_copy(device, b, a, bytes);
     memset(x, 0, bytes);
-    device_upload_real(device, a, x, N);
+    device_upload_floats(device, a, NUMBER_WIDE, x, N);
     x[0] = 9;
     device_upload(device, c, &pixel, 1);
     device->kernels.image_normalize(device, c + 1, (uint8_t *)c, mean, std, 1,
@@ -73,9 +73,9 @@ START_TEST(host_memory_is_read_before_a_call_returns) {
     list = (Segment){0};
     device_download(device, got, b, bytes);
     for (int i = 0; i < N; i++) ck_assert_float_eq(got[i], (float)(i + 1));
-    device_download_real(device, got, a, N);
+    device_download_floats(device, got, a, NUMBER_WIDE, N);
     for (int i = 0; i < N; i++) ck_assert_float_eq(got[i], 0);
-    device_download_real(device, got, c, 2);
+    device_download_floats(device, got, c, NUMBER_WIDE, 2);
     ck_assert_float_eq(got[1], 2);
     device_download(device, &square, sum, sizeof square);
     ck_assert_double_eq(square, 0);

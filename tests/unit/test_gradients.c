@@ -46,7 +46,7 @@ typedef struct OpCase {
 } OpCase;
 
 static Value *ids_input(Graph *g, int64_t n) {
-    return graph_input(g, "ids", DTYPE_I32, SHAPE(B, n));
+    return graph_input(g, "ids", NUMBER_I32, SHAPE(B, n));
 }
 
 static Value *linear(Graph *g, Value **x) {
@@ -102,7 +102,7 @@ static Value *tokens_mean(Graph *g, Value **x) {
 }
 
 static Value *masked_mse(Graph *g, Value **x) {
-    Value *mask = graph_input(g, "mask", DTYPE_F32, SHAPE(B, P));
+    Value *mask = graph_input(g, "mask", NUMBER_WIDE, SHAPE(B, P));
     return op_masked_mse(g, "y", x[0], x[1], mask, ids_input(g, M), NULL);
 }
 

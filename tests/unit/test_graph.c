@@ -379,7 +379,7 @@ START_TEST(five_thousand_ops_over_one_parameter) {
     Param *w = params_add(params, "w", SHAPE(2, 2), true);
     ck_assert_int_eq(params_alloc(params, GRADIENTS_FRESH, NULL), MAE_OK);
     Graph *g = graph_new(d, params);
-    Value *in = graph_input(g, "x", DTYPE_F32, SHAPE(1, 2)), *y = in;
+    Value *in = graph_input(g, "x", NUMBER_REAL, SHAPE(1, 2)), *y = in;
     for (int i = 0; i < OPS; i++)
         y = op_linear(g, "y", y, graph_param(g, w), NULL, (LinearOptions){0});
     graph_keep(g, y);
@@ -389,7 +389,7 @@ START_TEST(five_thousand_ops_over_one_parameter) {
     graph_forward(g);
     graph_set_grad(g, y, up);
     graph_backward(g, y, NULL, NULL);
-    device_download_real(d, got, w->grad, 4);
+    device_download_floats(d, got, w->grad, NUMBER_WIDE, 4);
     for (int i = 0; i < 4; i++) ck_assert_float_eq(got[i], OPS * up[i / 2] * x[i % 2]);
     graph_free(g);
     params_free(params);

@@ -65,7 +65,7 @@ static Stack make(const char *device, int depth, int n_frozen) {
     }
     ck_assert_int_eq(params_alloc(s.params, GRADIENTS_SUMMED, NULL), MAE_OK);
     s.graph = graph_new(s.device, s.params);
-    s.x = graph_input(s.graph, "x", DTYPE_F32, SHAPE(B, T, C));
+    s.x = graph_input(s.graph, "x", NUMBER_REAL, SHAPE(B, T, C));
     s.out = s.x;
     for (int i = 0; i < depth; i++) s.out = add_block(&s, i, s.out);
     graph_keep(s.graph, s.out);
@@ -112,7 +112,7 @@ START_TEST(gradients_are_those_of_full_training) {
             ck_assert_ptr_null(got->grad);
             continue;
         }
-        size_t bytes = (size_t)got->numel * part.device->kernels.real_bytes;
+        size_t bytes = device_bytes(part.device, NUMBER_WIDE, got->numel);
         char *a = malloc(bytes), *b = malloc(bytes);
         device_download(all.device, a, want->grad, bytes);
         device_download(part.device, b, got->grad, bytes);
@@ -195,7 +195,7 @@ START_TEST(frozen_weights_keep_no_inputs) {
         Param *b = params_add(params, "b", SHAPE(64), true);
         params_place(params, GRADIENTS_SUMMED);
         Graph *g = graph_new(d, params);
-        Value *x = graph_input(g, "x", DTYPE_F32, SHAPE(4, 64));
+        Value *x = graph_input(g, "x", NUMBER_REAL, SHAPE(4, 64));
         for (int i = 0; i < 8; i++)
             x = op_linear(g, "y", x, graph_param(g, w), graph_param(g, b), (LinearOptions){0});
         graph_keep(g, x);
@@ -233,7 +233,7 @@ static Probe make_probe(bool trained) {
 
 static void normalize(Probe *p, bool train, const float *x, float *y) {
     Graph *g = graph_new(p->device, p->params);
-    Value *in = graph_input(g, "x", DTYPE_F32, SHAPE(4, 3));
+    Value *in = graph_input(g, "x", NUMBER_REAL, SHAPE(4, 3));
     Value *out = op_batchnorm(g, "y", in, graph_param(g, p->mean), graph_param(g, p->var),
                               graph_param(g, p->count), 1e-6, 0.1, train);
     ck_assert(!out->needs_grad);

@@ -160,7 +160,7 @@ static Two two_layers(void) {
     ck_assert_int_eq(params_alloc(t.params, GRADIENTS_FRESH, NULL), MAE_OK);
     for (int i = 0; i < 3; i++) params_set(t.params, params_at(t.params, i), ones);
     t.graph = graph_new(device, t.params);
-    t.x = graph_input(t.graph, "x", DTYPE_F32, SHAPE(4, 4));
+    t.x = graph_input(t.graph, "x", NUMBER_REAL, SHAPE(4, 4));
     t.out = op_linear(t.graph, "out", t.x, graph_param(t.graph, t.used), NULL, (LinearOptions){0});
     t.beyond = op_linear(t.graph, "beyond", t.out, graph_param(t.graph, t.later), NULL,
                          (LinearOptions){0});
@@ -173,7 +173,7 @@ static Two two_layers(void) {
 
 static void expect_gradient(const Param *p, float want) {
     float got[16];
-    device_download_real(device, got, p->grad, p->numel);
+    device_download_floats(device, got, p->grad, NUMBER_WIDE, p->numel);
     for (int i = 0; i < 16; i++)
         ck_assert_msg(got[i] == want, "%s: %g, not %g", p->name, (double)got[i], (double)want);
 }
@@ -208,7 +208,7 @@ START_TEST(each_graph_has_its_own_parameters) {
     for (int i = 0; i < 16; i++) up[i] = 1;
     for (int round = 0; round < 2; round++) {
         Graph *g = graph_new(device, t.params);
-        Value *x = graph_input(g, "x", DTYPE_F32, SHAPE(4, 4));
+        Value *x = graph_input(g, "x", NUMBER_REAL, SHAPE(4, 4));
         Value *y = op_linear(g, "y", x, graph_param(g, t.alone), NULL, (LinearOptions){0});
         graph_keep(g, y);
         (void)graph_bytes(g, GRAPH_TRAIN);
@@ -303,9 +303,8 @@ static void gelu_backward(Graph *g, Op *op) {
     op_pass_gradient(g, op, op->in[0], op->accumulate[0]);
 }
 
-static size_t gelu_saved(Graph *g, const Op *op, int i) {
-    (void)g;
-    return i ? 0 : (size_t)shape_numel(op->in[0]->value.shape) * sizeof(float);
+static int64_t gelu_saved(const Op *op, int i) {
+    return i ? 0 : shape_numel(op->out[0]->value.shape);
 }
 
 static const OpClass GELU = {.name = "gelu",
@@ -313,7 +312,8 @@ static const OpClass GELU = {.name = "gelu",
                              .is_gelu = always,
                              .forward = gelu_forward,
                              .backward = gelu_backward,
-                             .saved_bytes = gelu_saved};
+                             .saved = gelu_saved,
+                             .saves_real = true};
 
 /* Of a hidden layer whose GELU is its own, or of the class above. */
 static void hidden_gradient(bool own, float *gradient) {
@@ -328,7 +328,7 @@ static void hidden_gradient(bool own, float *gradient) {
     params_set(params, w, up);
     params_set(params, down, up);
     Graph *g = graph_new(device, params);
-    Value *in = graph_input(g, "x", DTYPE_F32, SHAPE(4, 8));
+    Value *in = graph_input(g, "x", NUMBER_REAL, SHAPE(4, 8));
     Value *h = op_linear(g, "h", in, graph_param(g, w), NULL, (LinearOptions){.gelu = own});
     if (!own) h = op_result(g, graph_op(g, &GELU, "gelu", NULL, INPUTS(h)), h->shape, true);
     Value *y = op_linear(g, "y", h, graph_param(g, down), NULL, (LinearOptions){0});
@@ -339,8 +339,8 @@ static void hidden_gradient(bool own, float *gradient) {
     graph_forward(g);
     graph_set_grad(g, y, x);
     graph_backward(g, y, NULL, NULL);
-    device_download_real(device, gradient, w->grad, 64);
-    device_download_real(device, gradient + 64, down->grad, 64);
+    device_download_floats(device, gradient, w->grad, NUMBER_WIDE, 64);
+    device_download_floats(device, gradient + 64, down->grad, NUMBER_WIDE, 64);
     graph_free(g);
     params_free(params);
 }
@@ -360,7 +360,7 @@ START_TEST(results_of_frozen_norms_are_kept) {
     Param *w = params_add(params, "w", SHAPE(32, 32), true);
     ck_assert_int_eq(params_alloc(params, GRADIENTS_SUMMED, NULL), MAE_OK);
     Graph *g = graph_new(device, params);
-    Value *x = graph_input(g, "x", DTYPE_F32, SHAPE(64, 32)), *scale = graph_param(g, one);
+    Value *x = graph_input(g, "x", NUMBER_REAL, SHAPE(64, 32)), *scale = graph_param(g, one);
     Value *hidden = op_layernorm(g, "norm", x, scale, scale, 1e-6);
     graph_keep(g, op_linear(g, "out", hidden, graph_param(g, w), NULL, (LinearOptions){0}));
     ck_assert_int_eq(graph_plan(g, GRAPH_TRAIN, NULL), MAE_OK);

@@ -19,7 +19,7 @@ static int64_t cut(const Device *d, Segment *list, void **p, int64_t n) {
     int64_t count = 0;
     for (int64_t at = 0; at < n && count < TENSORS; count++) {
         int64_t size = sizes[count % 8] < n - at ? sizes[count % 8] : n - at;
-        size_t place = (size_t)at * d->kernels.real_bytes;
+        size_t place = device_bytes(d, NUMBER_WIDE, at);
         list[count] = (Segment){.p = device_at(p[0], place),
                                 .g = device_at(p[1], place),
                                 .m = device_at(p[2], place),
@@ -57,7 +57,7 @@ static void call_optimisers(Device *d, void **p, const Case *c) {
         device_download(d, sums, place, sizeof sums);
         for (int64_t i = 0; i < n; i++) {
             float sum = (float)sums[i];
-            device_upload_real(d, list[i].p, &sum, 1);
+            device_upload_floats(d, list[i].p, NUMBER_WIDE, &sum, 1);
         }
     }
     device_free(d, place, sizeof sums);

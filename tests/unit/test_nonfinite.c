@@ -53,11 +53,11 @@ static void spoil(void *user, const GraphOp *op, bool begins) {
     if (strcmp(op->name, t->op) != 0) return;
     Value *v = graph_find(g, t->op);
     ck_assert_ptr_nonnull(v);
-    size_t last = (size_t)(shape_numel(v->shape) - 1) * sizeof(float);
+    size_t last = device_bytes(now.device, v->type, shape_numel(v->shape) - 1);
     void *place = NULL;
     if (t->where == ACTIVATION && !op->backward && !begins) place = device_at(v->data, last);
     if (t->where == GRADIENT && op->backward && begins) place = device_at(v->grad, last);
-    if (place) device_upload_real(now.device, place, &t->value, 1);
+    if (place) device_upload_floats(now.device, place, v->type, &t->value, 1);
 }
 
 static size_t append(uint8_t *to, size_t at, const void *data, size_t bytes) {

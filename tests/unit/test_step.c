@@ -17,9 +17,9 @@ static void download(Device *d, void *host, const void *src, size_t bytes) {
     real->download(d, host, src, bytes);
 }
 
-static void download_real(Device *d, float *host, const void *src, int64_t n) {
+static void download_floats(Device *d, float *host, const void *src, Number type, int64_t n) {
     n_waits++;
-    real->download_real(d, host, src, n);
+    real->download_floats(d, host, src, type, n);
 }
 
 static void free_memory(Device *d, void *p, size_t bytes) {
@@ -63,7 +63,7 @@ static Updates updates(OptimizerKind kind, bool is_host, int64_t *n) {
     real = d->memory;
     DeviceMemory counting = *real;
     counting.download = download;
-    counting.download_real = download_real;
+    counting.download_floats = download_floats;
     counting.free = free_memory;
     counting.sync = synchronise;
     d->memory = &counting;

@@ -95,7 +95,7 @@ START_TEST(running_statistics_go_back) {
     params_add(p, "count", SHAPE(1), false);
     ck_assert_int_eq(params_alloc(p, GRADIENTS_NONE, NULL), MAE_OK);
     Graph *g = graph_new(d, p);
-    Value *in = graph_input(g, "x", DTYPE_F32, SHAPE(B, C));
+    Value *in = graph_input(g, "x", NUMBER_REAL, SHAPE(B, C));
     Value *v[3];
     for (int i = 0; i < 3; i++) v[i] = graph_param(g, params_at(p, i));
     graph_keep(g, op_batchnorm(g, "norm", in, v[0], v[1], v[2], 1e-5, 0.1, true));

@@ -6,7 +6,7 @@ static void gelu_backward(Device *d, void *dx_, const void *dy_, const void *pre
     (void)d;
     real *dx = dx_;
     const real *dy = dy_, *pre = pre_;
-    for (int64_t i = 0; i < n; i++) dx[i] = (real)((double)dy[i] * gelu_slope((double)pre[i]));
+    for (int64_t i = 0; i < n; i++) put(dx + i, get(dy[i]) * gelu_slope(get(pre[i])), false);
 }
 
 void REF(fill_activation)(Kernels *k) {

@@ -20,7 +20,7 @@ static Head head_at(const real *qkv, int64_t b, int64_t h, int64_t T, int64_t H,
 
 static double dot(const real *a, const real *b, int64_t n) {
     double s = 0;
-    for (int64_t i = 0; i < n; i++) s += (double)a[i] * (double)b[i];
+    for (int64_t i = 0; i < n; i++) s += get(a[i]) * get(b[i]);
     return s;
 }
 
@@ -41,8 +41,8 @@ static double forward_row(const Head *a, int64_t t, double *p, real *o) {
     }
     for (int64_t i = 0; i < a->D; i++) {
         double value = 0;
-        for (int64_t s = 0; s < a->T; s++) value += p[s] / sum * (double)a->v[s * a->step + i];
-        o[i] = (real)value;
+        for (int64_t s = 0; s < a->T; s++) value += p[s] / sum * get(a->v[s * a->step + i]);
+        put(o + i, value, false);
     }
     return highest + log(sum);
 }
@@ -55,7 +55,7 @@ static void attention_forward(Device *d, void *o_, void *lse_, const void *qkv, 
             Head a = head_at(qkv, b, h, T, H, D);
             for (int64_t t = 0; t < T; t++) {
                 real *o = (real *)o_ + ((b * T + t) * H + h) * D;
-                ((real *)lse_)[(b * H + h) * T + t] = (real)forward_row(&a, t, scratch, o);
+                ((wide *)lse_)[(b * H + h) * T + t] = (wide)forward_row(&a, t, scratch, o);
             }
         }
     }
@@ -69,14 +69,14 @@ static void backward_row(const Head *a, int64_t t, double lse, const real *dout,
         double p = exp(score(a, t, s) - lse);
         ds[s] = p * (dot(dout, a->v + s * a->step, a->D) - sum) * scale;
         for (int64_t i = 0; i < a->D; i++) {
-            dv[s * a->D + i] += p * (double)dout[i];
-            dk[s * a->D + i] += ds[s] * (double)a->q[t * a->step + i];
+            dv[s * a->D + i] += p * get(dout[i]);
+            dk[s * a->D + i] += ds[s] * get(a->q[t * a->step + i]);
         }
     }
     for (int64_t i = 0; i < a->D; i++) {
         double value = 0;
-        for (int64_t s = 0; s < a->T; s++) value += ds[s] * (double)a->k[s * a->step + i];
-        dq[i] = (real)value;
+        for (int64_t s = 0; s < a->T; s++) value += ds[s] * get(a->k[s * a->step + i]);
+        put(dq + i, value, false);
     }
 }
 
@@ -85,7 +85,7 @@ static void attention_backward(Device *d, void *dqkv, const void *dout_, const v
                                int64_t D, void *scratch) {
     (void)d;
     double *ds = scratch, *dk = ds + T, *dv = dk + T * D;
-    const real *lse = lse_;
+    const wide *lse = lse_;
     for (int64_t b = 0; b < B; b++) {
         for (int64_t h = 0; h < H; h++) {
             Head a = head_at(qkv, b, h, T, H, D);
@@ -98,8 +98,8 @@ static void attention_backward(Device *d, void *dqkv, const void *dout_, const v
             }
             for (int64_t t = 0; t < T; t++) {
                 for (int64_t i = 0; i < D; i++) {
-                    dq[t * a.step + H * D + i] = (real)dk[t * D + i];
-                    dq[t * a.step + 2 * H * D + i] = (real)dv[t * D + i];
+                    put(dq + t * a.step + H * D + i, dk[t * D + i], false);
+                    put(dq + t * a.step + 2 * H * D + i, dv[t * D + i], false);
                 }
             }
         }

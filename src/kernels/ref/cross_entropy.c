@@ -4,13 +4,13 @@
 #include "kernels/ref/ref.h"
 
 /* One image: writes its probabilities, returns its loss. */
-static double forward_row(real *probability, const real *logits, const real *targets, int64_t C) {
-    double top = (double)logits[0], sum = 0, loss = 0;
-    for (int64_t c = 1; c < C; c++) top = fmax(top, (double)logits[c]);
-    for (int64_t c = 0; c < C; c++) sum += exp((double)logits[c] - top);
+static double forward_row(wide *probability, const real *logits, const wide *targets, int64_t C) {
+    double top = get(logits[0]), sum = 0, loss = 0;
+    for (int64_t c = 1; c < C; c++) top = fmax(top, get(logits[c]));
+    for (int64_t c = 0; c < C; c++) sum += exp(get(logits[c]) - top);
     for (int64_t c = 0; c < C; c++) {
-        double shifted = (double)logits[c] - top;
-        probability[c] = (real)(exp(shifted) / sum);
+        double shifted = get(logits[c]) - top;
+        probability[c] = (wide)(exp(shifted) / sum);
         loss -= (double)targets[c] * (shifted - log(sum));
     }
     return loss;
@@ -21,10 +21,10 @@ static void soft_cross_entropy_forward(Device *d, void *loss, void *probability,
     (void)d;
     double sum = 0;
     for (int64_t b = 0; b < B; b++) {
-        sum += forward_row((real *)probability + b * C, (const real *)logits + b * C,
-                           (const real *)targets + b * C, C);
+        sum += forward_row((wide *)probability + b * C, (const real *)logits + b * C,
+                           (const wide *)targets + b * C, C);
     }
-    *(real *)loss = (real)(sum / (double)B);
+    *(wide *)loss = (wide)(sum / (double)B);
 }
 
 /* d/dz of -sum_c t[c] (z[c] - log sum exp z): the logarithm gives every class its probability times
@@ -33,9 +33,9 @@ static void soft_cross_entropy_backward(Device *d, void *dlogits, const void *dl
                                         const void *probability, const void *targets, int64_t B,
                                         int64_t C, bool accumulate) {
     (void)d;
-    double factor = (double)*(const real *)dloss / (double)B;
+    double factor = (double)*(const wide *)dloss / (double)B;
     for (int64_t b = 0; b < B; b++) {
-        const real *p = (const real *)probability + b * C, *t = (const real *)targets + b * C;
+        const wide *p = (const wide *)probability + b * C, *t = (const wide *)targets + b * C;
         double total = 0;
         for (int64_t c = 0; c < C; c++) total += (double)t[c];
         for (int64_t c = 0; c < C; c++) {

@@ -3,16 +3,16 @@
 
 static void add(Device *d, void *y, const void *x, int64_t n) {
     (void)d;
-    for (int64_t i = 0; i < n; i++) ((real *)y)[i] += ((const real *)x)[i];
+    for (int64_t i = 0; i < n; i++) put((real *)y + i, get(((const real *)x)[i]), true);
 }
 
 static void scaled_residual_forward(Device *d, void *y, const void *x, const void *residual,
                                     const void *scale_, int64_t B, int64_t n) {
     (void)d;
     for (int64_t i = 0; i < B * n; i++) {
-        double s = (double)((const real *)scale_)[i / n];
-        double sum = (double)((const real *)residual)[i] + s * (double)((const real *)x)[i];
-        ((real *)y)[i] = (real)sum;
+        double s = (double)((const wide *)scale_)[i / n];
+        double sum = get(((const real *)residual)[i]) + s * get(((const real *)x)[i]);
+        put((real *)y + i, sum, false);
     }
 }
 
@@ -20,8 +20,8 @@ static void scaled_residual_backward(Device *d, void *dx, const void *dy, const 
                                      int64_t B, int64_t n, bool accumulate) {
     (void)d;
     for (int64_t i = 0; i < B * n; i++) {
-        double s = (double)((const real *)scale_)[i / n];
-        put((real *)dx + i, s * (double)((const real *)dy)[i], accumulate);
+        double s = (double)((const wide *)scale_)[i / n];
+        put((real *)dx + i, s * get(((const real *)dy)[i]), accumulate);
     }
 }
 

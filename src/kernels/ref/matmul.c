@@ -8,14 +8,15 @@ static void linear_forward(Device *d, void *y_, void *pre_, const void *x_, cons
     (void)d;
     (void)scratch;
     real *y = y_, *pre = pre_;
-    const real *x = x_, *w = w_, *b = b_, *residual = residual_;
+    const real *x = x_, *residual = residual_;
+    const wide *w = w_, *b = b_;
     for (int64_t r = 0; r < R; r++) {
         for (int64_t o = 0; o < O; o++) {
             double s = b ? (double)b[o] : 0.0;
-            for (int64_t i = 0; i < I; i++) s += (double)x[r * I + i] * (double)w[o * I + i];
-            if (residual) s += (double)residual[r * O + o];
-            if (pre) pre[r * O + o] = (real)s;
-            y[r * O + o] = (real)(pre ? s * normal_cdf(s) : s);
+            for (int64_t i = 0; i < I; i++) s += get(x[r * I + i]) * rounded(w[o * I + i]);
+            if (residual) s += get(residual[r * O + o]);
+            if (pre) put(&pre[r * O + o], s, false);
+            put(&y[r * O + o], pre ? s * normal_cdf(s) : s, false);
         }
     }
 }
@@ -26,15 +27,16 @@ static void linear_backward_input(Device *d, void *dx_, const void *dy_, const v
     (void)d;
     (void)scratch;
     real *dx = dx_, *pre = gelu_of;
-    const real *dy = dy_, *w = w_;
+    const real *dy = dy_;
+    const wide *w = w_;
     for (int64_t r = 0; r < R; r++) {
         for (int64_t i = 0; i < I; i++) {
             double s = 0;
-            for (int64_t o = 0; o < O; o++) s += (double)dy[r * O + o] * (double)w[o * I + i];
+            for (int64_t o = 0; o < O; o++) s += get(dy[r * O + o]) * rounded(w[o * I + i]);
             if (pre) {
-                double h = (double)pre[r * I + i];
+                double h = get(pre[r * I + i]);
                 s *= gelu_slope(h);
-                pre[r * I + i] = (real)(h * normal_cdf(h));
+                put(&pre[r * I + i], h * normal_cdf(h), false);
             }
             put(&dx[r * I + i], s, accumulate);
         }
@@ -46,17 +48,17 @@ static void linear_backward_weight(Device *d, void *dw_, void *db_, const void *
                                    void *scratch) {
     (void)d;
     (void)scratch;
-    real *dw = dw_, *db = db_;
+    wide *dw = dw_, *db = db_;
     const real *dy = dy_, *x = x_;
     for (int64_t o = 0; o < O; o++) {
         for (int64_t i = 0; dw && i < I; i++) {
             double s = 0;
-            for (int64_t r = 0; r < R; r++) s += (double)dy[r * O + o] * (double)x[r * I + i];
-            put(&dw[o * I + i], s, accumulate);
+            for (int64_t r = 0; r < R; r++) s += get(dy[r * O + o]) * get(x[r * I + i]);
+            put_wide(&dw[o * I + i], s, accumulate);
         }
         double s = 0;
-        for (int64_t r = 0; r < R; r++) s += (double)dy[r * O + o];
-        if (db) put(&db[o], s, true);
+        for (int64_t r = 0; r < R; r++) s += get(dy[r * O + o]);
+        if (db) put_wide(&db[o], s, true);
     }
 }
 

@@ -9,36 +9,36 @@
 static void layernorm_forward(Device *d, void *y_, void *mean_, void *rstd_, const void *x_,
                               const void *w_, const void *b_, int64_t R, int64_t C, double eps) {
     (void)d;
-    const real *w = w_, *b = b_;
+    const wide *w = w_, *b = b_;
     for (int64_t r = 0; r < R; r++) {
         const real *x = (const real *)x_ + r * C;
         real *y = (real *)y_ + r * C;
         double mean = 0, variance = 0;
-        for (int64_t c = 0; c < C; c++) mean += (double)x[c] / (double)C;
+        for (int64_t c = 0; c < C; c++) mean += get(x[c]) / (double)C;
         for (int64_t c = 0; c < C; c++) {
-            variance += ((double)x[c] - mean) * ((double)x[c] - mean) / (double)C;
+            variance += (get(x[c]) - mean) * (get(x[c]) - mean) / (double)C;
         }
         double rstd = 1 / sqrt(variance + eps);
         for (int64_t c = 0; c < C; c++) {
-            y[c] = (real)(((double)x[c] - mean) * rstd * (double)w[c] + (double)b[c]);
+            put(y + c, (get(x[c]) - mean) * rstd * (double)w[c] + (double)b[c], false);
         }
-        ((real *)mean_)[r] = (real)mean;
-        ((real *)rstd_)[r] = (real)rstd;
+        ((wide *)mean_)[r] = (wide)mean;
+        ((wide *)rstd_)[r] = (wide)rstd;
     }
 }
 
-static void backward_row(real *dx, const real *dy, const real *x, const real *w, double mean,
+static void backward_row(real *dx, const real *dy, const real *x, const wide *w, double mean,
                          double rstd, int64_t C, bool accumulate) {
     double average_g = 0, average_gn = 0;
     for (int64_t c = 0; c < C; c++) {
-        double n = ((double)x[c] - mean) * rstd;
-        double g = (double)dy[c] * (double)w[c];
+        double n = (get(x[c]) - mean) * rstd;
+        double g = get(dy[c]) * (double)w[c];
         average_g += g / (double)C;
         average_gn += g * n / (double)C;
     }
     for (int64_t c = 0; c < C; c++) {
-        double n = ((double)x[c] - mean) * rstd;
-        double g = (double)dy[c] * (double)w[c];
+        double n = (get(x[c]) - mean) * rstd;
+        double g = get(dy[c]) * (double)w[c];
         put(&dx[c], rstd * (g - average_g - n * average_gn), accumulate);
     }
 }
@@ -48,7 +48,8 @@ static void layernorm_backward(Device *d, void *dx_, void *dw_, void *db_, const
                                int64_t R, int64_t C, bool accumulate, void *scratch) {
     (void)d;
     (void)scratch;
-    const real *dy = dy_, *x = x_, *mean = mean_, *rstd = rstd_;
+    const real *dy = dy_, *x = x_;
+    const wide *mean = mean_, *rstd = rstd_;
     for (int64_t r = 0; dx_ && r < R; r++) {
         backward_row((real *)dx_ + r * C, dy + r * C, x + r * C, w_, (double)mean[r],
                      (double)rstd[r], C, accumulate);
@@ -56,12 +57,12 @@ static void layernorm_backward(Device *d, void *dx_, void *dw_, void *db_, const
     for (int64_t c = 0; (dw_ || db_) && c < C; c++) {
         double dw = 0, db = 0;
         for (int64_t r = 0; r < R; r++) {
-            double n = ((double)x[r * C + c] - (double)mean[r]) * (double)rstd[r];
-            dw += (double)dy[r * C + c] * n;
-            db += (double)dy[r * C + c];
+            double n = (get(x[r * C + c]) - (double)mean[r]) * (double)rstd[r];
+            dw += get(dy[r * C + c]) * n;
+            db += get(dy[r * C + c]);
         }
-        if (dw_) put((real *)dw_ + c, dw, true);
-        if (db_) put((real *)db_ + c, db, true);
+        if (dw_) put_wide((wide *)dw_ + c, dw, true);
+        if (db_) put_wide((wide *)db_ + c, db, true);
     }
 }
 

@@ -3,7 +3,7 @@
  * in the form of torch.optim.SGD, where the rate is no part of the momentum. */
 #include "kernels/ref/ref.h"
 
-static double squares_of(const real *x, int64_t n) {
+static double squares_of(const wide *x, int64_t n) {
     double s = 0;
     for (int64_t i = 0; i < n; i++) s += (double)x[i] * (double)x[i];
     return s;
@@ -15,17 +15,17 @@ static void sum_squares(Device *d, double *sums, const Segment *list, int64_t co
 }
 
 static void adamw_tensor(const Segment *s, AdamW a) {
-    real *p = s->p, *m = s->m, *v = s->v;
+    wide *p = s->p, *m = s->m, *v = s->v;
     double lr = a.lr * s->lr_scale;
     for (int64_t i = 0; i < s->n; i++) {
-        double g = (double)((const real *)s->g)[i] * a.gradient_scale;
+        double g = (double)((const wide *)s->g)[i] * a.gradient_scale;
         double first = a.beta1 * (double)m[i] + (1 - a.beta1) * g;
         double second = a.beta2 * (double)v[i] + (1 - a.beta2) * g * g;
         double decayed = (double)p[i] * (1 - lr * s->weight_decay);
         double divisor = sqrt(second) / sqrt(a.correction2) + a.eps;
-        m[i] = (real)first;
-        v[i] = (real)second;
-        p[i] = (real)(decayed - lr / a.correction1 * first / divisor);
+        m[i] = (wide)first;
+        v[i] = (wide)second;
+        p[i] = (wide)(decayed - lr / a.correction1 * first / divisor);
     }
 }
 
@@ -41,16 +41,16 @@ static double lars_rate(const Segment *s) {
 }
 
 static void sgd_tensor(const Segment *s, Sgd a) {
-    real *p = s->p, *g = s->g, *m = s->m;
+    wide *p = s->p, *g = s->g, *m = s->m;
     for (int64_t i = 0; i < s->n; i++) {
-        put(g + i, a.gradient_scale * (double)g[i], false);
-        if (s->weight_decay > 0) put(g + i, s->weight_decay * (double)p[i], true);
+        put_wide(g + i, a.gradient_scale * (double)g[i], false);
+        if (s->weight_decay > 0) put_wide(g + i, s->weight_decay * (double)p[i], true);
     }
     double rate = s->trust > 0 ? lars_rate(s) : 1;
     for (int64_t i = 0; i < s->n; i++) {
         double step = a.momentum * (double)m[i] + rate * (double)g[i];
-        m[i] = (real)step;
-        put(p + i, -a.lr * s->lr_scale * step, true);
+        m[i] = (wide)step;
+        put_wide(p + i, -a.lr * s->lr_scale * step, true);
     }
 }
 
@@ -62,10 +62,10 @@ static void sgd(Device *d, const Segment *list, int64_t count, Sgd a) {
 static void average(Device *d, const Segment *list, int64_t count, double decay) {
     (void)d;
     for (int64_t k = 0; k < count; k++) {
-        real *m = list[k].m;
+        wide *m = list[k].m;
         for (int64_t i = 0; i < list[k].n; i++)
             m[i] =
-                (real)(decay * (double)m[i] + (1 - decay) * (double)((const real *)list[k].p)[i]);
+                (wide)(decay * (double)m[i] + (1 - decay) * (double)((const wide *)list[k].p)[i]);
     }
 }
 

@@ -12,14 +12,14 @@ static void image_normalize(Device *d, void *out_, const uint8_t *images, const 
             for (int64_t c = 0; c < g.channels; c++) {
                 float unit = (float)images[(b * n_pixels + i) * g.channels + c] / 255.0f;
                 float centred = unit - mean[c];
-                ((real *)out_)[(b * g.channels + c) * n_pixels + i] = (real)(centred / std[c]);
+                ((wide *)out_)[(b * g.channels + c) * n_pixels + i] = (wide)(centred / std[c]);
             }
         }
     }
 }
 
 /* The top left pixel of patch `id` of image b, in its first channel. */
-static const real *patch_at(const real *images, PatchGrid g, int64_t b, int64_t id) {
+static const wide *patch_at(const wide *images, PatchGrid g, int64_t b, int64_t id) {
     int64_t per_row = g.width / g.patch;
     int64_t row = id / per_row * g.patch, column = id % per_row * g.patch;
     return images + b * g.channels * g.height * g.width + row * g.width + column;
@@ -30,11 +30,11 @@ static void patch_gather(Device *d, void *out_, const void *images, const int32_
     (void)d;
     real *out = out_;
     for (int64_t i = 0; i < B * M; i++) {
-        const real *from = patch_at(images, g, i / M, ids[i]);
+        const wide *from = patch_at(images, g, i / M, ids[i]);
         for (int64_t c = 0; c < g.channels; c++) {
             for (int64_t y = 0; y < g.patch; y++) {
                 for (int64_t x = 0; x < g.patch; x++) {
-                    *out++ = from[(c * g.height + y) * g.width + x];
+                    put(out++, (double)from[(c * g.height + y) * g.width + x], false);
                 }
             }
         }
@@ -42,14 +42,14 @@ static void patch_gather(Device *d, void *out_, const void *images, const int32_
 }
 
 /* (v - mean) / sqrt(unbiased variance + 1e-6), as the published norm_pix_loss. */
-static void normalize_patch(real *v, int64_t n) {
+static void normalize_patch(wide *v, int64_t n) {
     double mean = 0, variance = 0;
     for (int64_t i = 0; i < n; i++) mean += (double)v[i];
     mean /= (double)n;
     for (int64_t i = 0; i < n; i++) variance += ((double)v[i] - mean) * ((double)v[i] - mean);
     variance /= (double)(n - 1);
     double divisor = sqrt(variance + 1e-6);
-    for (int64_t i = 0; i < n; i++) v[i] = (real)(((double)v[i] - mean) / divisor);
+    for (int64_t i = 0; i < n; i++) v[i] = (wide)(((double)v[i] - mean) / divisor);
 }
 
 static void patch_target(Device *d, void *out_, const void *images, const int32_t *ids, int64_t B,
@@ -57,8 +57,8 @@ static void patch_target(Device *d, void *out_, const void *images, const int32_
     (void)d;
     int64_t n = g.channels * g.patch * g.patch;
     for (int64_t i = 0; i < B * M; i++) {
-        const real *from = patch_at(images, g, i / M, ids[i]);
-        real *to = (real *)out_ + i * n, *next = to;
+        const wide *from = patch_at(images, g, i / M, ids[i]);
+        wide *to = (wide *)out_ + i * n, *next = to;
         for (int64_t y = 0; y < g.patch; y++) {
             for (int64_t x = 0; x < g.patch; x++) {
                 for (int64_t c = 0; c < g.channels; c++) {

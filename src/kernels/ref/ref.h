@@ -1,6 +1,7 @@
 /* The reference kernels are compiled twice, for float (REF_NAME=ref) and for double (ref64), so
  * that one text is tutorial, oracle for every faster version, and ground for gradient checks.
- * `real` is the element type, REF(x) gives a symbol its prefix. Sums are taken in double. */
+ * `real` is the type of activations, `wide` of all other numbers (kernels.h). Every real is read by
+ * get and written by put. REF(x) gives a symbol its prefix. Sums are taken in double. */
 #ifndef KERNELS_REF_REF_H
 #define KERNELS_REF_REF_H
 
@@ -9,6 +10,7 @@
 #include "kernels/kernels.h"
 
 typedef REAL real;
+typedef WIDE wide;
 
 #define REF_PASTE_(a, b) a##_##b
 #define REF_PASTE(a, b) REF_PASTE_(a, b)
@@ -38,9 +40,22 @@ static inline double gelu_slope(double x) {
     return normal_cdf(x) + x * 0.39894228040143267794 * exp(-0.5 * x * x);
 }
 
-/* Writes, or adds, one element of a gradient of activations. */
+/* A weight as a product reads it: of the precision of an activation. */
+static inline double rounded(wide x) {
+    return (double)(real)x;
+}
+
+static inline double get(real x) {
+    return (double)x;
+}
+
+/* Writes, or adds, one element of a result. */
 static inline void put(real *x, double value, bool accumulate) {
-    *x = (real)(accumulate ? (double)*x + value : value);
+    *x = (real)(accumulate ? get(*x) + value : value);
+}
+
+static inline void put_wide(wide *x, double value, bool accumulate) {
+    *x = (wide)(accumulate ? (double)*x + value : value);
 }
 
 #endif

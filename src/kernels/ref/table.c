@@ -3,6 +3,7 @@
 
 void REF(fill_table)(Kernels *k) {
     k->real_bytes = sizeof(real);
+    k->wide_bytes = sizeof(wide);
     k->is_host = k->remakes = true;
     REF(fill_matmul)(k);
     REF(fill_activation)(k);

@@ -8,13 +8,17 @@ static void tokens_embed_forward(Device *d, void *y_, const void *x_, const void
                                  const void *pos_, const int32_t *ids, int64_t B, int64_t M,
                                  int64_t C) {
     (void)d;
-    const real *x = x_, *cls = cls_, *pos = pos_;
+    const real *x = x_;
+    const wide *cls = cls_, *pos = pos_;
     for (int64_t b = 0; b < B; b++) {
         for (int64_t t = 0; t < 1 + M; t++) {
-            const real *from = t ? x + (b * M + t - 1) * C : cls;
-            const real *at = pos ? pos + (t ? 1 + ids[b * M + t - 1] : 0) * C : NULL;
+            const real *from = t ? x + (b * M + t - 1) * C : NULL;
+            const wide *at = pos ? pos + (t ? 1 + ids[b * M + t - 1] : 0) * C : NULL;
             real *y = (real *)y_ + (b * (1 + M) + t) * C;
-            for (int64_t c = 0; c < C; c++) y[c] = at ? from[c] + at[c] : from[c];
+            for (int64_t c = 0; c < C; c++) {
+                double value = from ? get(from[c]) : (double)cls[c];
+                put(y + c, at ? value + (double)at[c] : value, false);
+            }
         }
     }
 }
@@ -23,15 +27,16 @@ static void tokens_embed_backward(Device *d, void *dx_, void *dcls_, void *dpos_
                                   const int32_t *ids, int64_t B, int64_t M, int64_t C,
                                   bool accumulate) {
     (void)d;
-    real *dx = dx_, *dcls = dcls_, *dpos = dpos_;
+    real *dx = dx_;
+    wide *dcls = dcls_, *dpos = dpos_;
     for (int64_t b = 0; b < B; b++) {
         for (int64_t t = 0; t < 1 + M; t++) {
             const real *dy = (const real *)dy_ + (b * (1 + M) + t) * C;
             int64_t place = t ? 1 + ids[b * M + t - 1] : 0;
             for (int64_t c = 0; c < C; c++) {
-                if (t && dx) put(&dx[(b * M + t - 1) * C + c], (double)dy[c], accumulate);
-                if (!t && dcls) dcls[c] += dy[c];
-                if (dpos) dpos[place * C + c] += dy[c];
+                if (t && dx) put(&dx[(b * M + t - 1) * C + c], get(dy[c]), accumulate);
+                if (!t && dcls) put_wide(&dcls[c], get(dy[c]), true);
+                if (dpos) put_wide(&dpos[place * C + c], get(dy[c]), true);
             }
         }
     }
@@ -46,13 +51,17 @@ static void tokens_restore_forward(Device *d, void *y_, const void *x_, const vo
                                    const void *pos_, const int32_t *restore, int64_t B, int64_t K,
                                    int64_t P, int64_t C) {
     (void)d;
-    const real *x = x_, *token = token_, *pos = pos_;
+    const real *x = x_;
+    const wide *token = token_, *pos = pos_;
     for (int64_t b = 0; b < B; b++) {
         for (int64_t t = 0; t < 1 + P; t++) {
             int64_t row = source_row(restore, b, t, P);
-            const real *from = row < 1 + K ? x + (b * (1 + K) + row) * C : token;
+            const real *from = row < 1 + K ? x + (b * (1 + K) + row) * C : NULL;
             real *y = (real *)y_ + (b * (1 + P) + t) * C;
-            for (int64_t c = 0; c < C; c++) y[c] = from[c] + pos[t * C + c];
+            for (int64_t c = 0; c < C; c++) {
+                double value = from ? get(from[c]) : (double)token[c];
+                put(y + c, value + (double)pos[t * C + c], false);
+            }
         }
     }
 }
@@ -61,16 +70,17 @@ static void tokens_restore_backward(Device *d, void *dx_, void *dtoken_, void *d
                                     const void *dy_, const int32_t *restore, int64_t B, int64_t K,
                                     int64_t P, int64_t C, bool accumulate) {
     (void)d;
-    real *dx = dx_, *dtoken = dtoken_, *dpos = dpos_;
+    real *dx = dx_;
+    wide *dtoken = dtoken_, *dpos = dpos_;
     for (int64_t b = 0; b < B; b++) {
         for (int64_t t = 0; t < 1 + P; t++) {
             int64_t row = source_row(restore, b, t, P);
             const real *dy = (const real *)dy_ + (b * (1 + P) + t) * C;
             bool kept = row < 1 + K;
             for (int64_t c = 0; c < C; c++) {
-                if (kept && dx) put(&dx[(b * (1 + K) + row) * C + c], (double)dy[c], accumulate);
-                if (!kept && dtoken) dtoken[c] += dy[c];
-                if (dpos) dpos[t * C + c] += dy[c];
+                if (kept && dx) put(&dx[(b * (1 + K) + row) * C + c], get(dy[c]), accumulate);
+                if (!kept && dtoken) put_wide(&dtoken[c], get(dy[c]), true);
+                if (dpos) put_wide(&dpos[t * C + c], get(dy[c]), true);
             }
         }
     }
@@ -91,12 +101,12 @@ static void tokens_gather_backward(Device *d, void *dx_, const void *dy_, const 
     (void)d;
     real *dx = dx_;
     if (!accumulate) {
-        for (int64_t i = 0; i < B * (1 + P) * C; i++) dx[i] = 0;
+        for (int64_t i = 0; i < B * (1 + P) * C; i++) put(dx + i, 0, false);
     }
     for (int64_t i = 0; i < B * M; i++) {
         const real *dy = (const real *)dy_ + i * C;
         real *to = dx + (i / M * (1 + P) + 1 + ids[i]) * C;
-        for (int64_t c = 0; c < C; c++) to[c] += dy[c];
+        for (int64_t c = 0; c < C; c++) put(to + c, get(dy[c]), true);
     }
 }
 
@@ -107,8 +117,8 @@ static void tokens_mean_forward(Device *d, void *y_, const void *x_, int64_t B, 
     for (int64_t b = 0; b < B; b++) {
         for (int64_t c = 0; c < C; c++) {
             double s = 0;
-            for (int64_t t = 1; t < T; t++) s += (double)x[(b * T + t) * C + c];
-            ((real *)y_)[b * C + c] = (real)(s / (double)(T - 1));
+            for (int64_t t = 1; t < T; t++) s += get(x[(b * T + t) * C + c]);
+            put((real *)y_ + b * C + c, s / (double)(T - 1), false);
         }
     }
 }
@@ -121,7 +131,7 @@ static void tokens_mean_backward(Device *d, void *dx_, const void *dy_, int64_t 
         for (int64_t t = 0; t < T; t++) {
             real *dx = (real *)dx_ + (b * T + t) * C;
             for (int64_t c = 0; c < C; c++) {
-                put(&dx[c], t ? (double)dy[c] / (double)(T - 1) : 0.0, accumulate);
+                put(&dx[c], t ? get(dy[c]) / (double)(T - 1) : 0.0, accumulate);
             }
         }
     }
@@ -141,7 +151,7 @@ static void tokens_cls_backward(Device *d, void *dx, const void *dy, int64_t B, 
     (void)d;
     for (int64_t i = 0; i < B * T; i++) {
         for (int64_t c = 0; c < C; c++) {
-            double value = i % T ? 0.0 : (double)((const real *)dy)[i / T * C + c];
+            double value = i % T ? 0.0 : get(((const real *)dy)[i / T * C + c]);
             put((real *)dx + i * C + c, value, accumulate);
         }
     }
