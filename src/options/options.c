@@ -55,6 +55,29 @@ const char *option_nearest(MaeCommand command, const char *name) {
     return best;
 }
 
+/* --- words kept for what is not there yet ----------------------------------------------------- */
+
+static const struct {
+    const char *name, *value; /* value NULL: the option itself */
+    const char *why;
+} RESERVED[] = {
+    {"mask-grid", NULL,
+     "masks over blocks of patches are not there yet; --mask block hides rectangles"},
+    {"cls-tokens", NULL, "a model has one cls token; more are not there yet"},
+    {"adversarial", NULL, "training against a discriminator is not there yet"},
+    {"device", "cuda", "this build computes on the processor; use cpu"},
+    {"precision", "int8", "8-bit inference is not there yet; use fp32"},
+};
+
+/* Why an option, or this value of it, is refused; NULL: it is not one of them. */
+static const char *reserved(const char *name, const char *value) {
+    for (size_t i = 0; i < sizeof RESERVED / sizeof *RESERVED; i++)
+        if (strcmp(RESERVED[i].name, name) == 0 &&
+            (!RESERVED[i].value || strcmp(RESERVED[i].value, value) == 0))
+            return RESERVED[i].why;
+    return NULL;
+}
+
 /* --- setting --------------------------------------------------------------------------------- */
 
 Status option_set_row(MaeOptions *o, size_t i, const char *text, Error *err) {
@@ -68,7 +91,11 @@ MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *na
                          const char *value, MaeError *err) {
     size_t count;
     int i = option_find(command, name);
+    const char *why = reserved(name, value);
     error_clear(err);
+    if (why)
+        return fail(err, MAE_USAGE, "--%s%s%s: %s", name, i < 0 ? "" : " ", i < 0 ? "" : value,
+                    why);
     if (i >= 0) return option_set_row(options, (size_t)i, value, err);
     const char *other = option_nearest(command, name);
     if (other)

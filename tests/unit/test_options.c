@@ -89,6 +89,27 @@ START_TEST(test_defaults_parse) {
 }
 END_TEST
 
+/* Words that are kept for what is not there yet are refused with that reason. */
+START_TEST(test_reserved_words) {
+    static const struct {
+        const char *name, *value, *says;
+    } cases[] = {{"mask-grid", "2", "--mask-grid: masks over blocks"},
+                 {"cls-tokens", "4", "--cls-tokens: a model has one"},
+                 {"adversarial", "0.1", "--adversarial: training against"},
+                 {"device", "cuda", "--device cuda: this build"}};
+    MaeOptions o;
+    mae_options_default(MAE_COMMAND_PRETRAIN, &o);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        MaeError err = {0};
+        ck_assert_int_eq(
+            mae_option_set(&o, MAE_COMMAND_PRETRAIN, cases[i].name, cases[i].value, &err),
+            MAE_USAGE);
+        ck_assert_msg(strstr(err.message, cases[i].says) != NULL, "%s", err.message);
+    }
+    mae_options_free(&o);
+}
+END_TEST
+
 START_TEST(test_published_recipe) {
     MaeOptions o;
     mae_options_default(MAE_COMMAND_PRETRAIN, &o);
@@ -350,6 +371,7 @@ Suite *suite_options(void) {
     TCase *table = tcase_create("table"), *files = tcase_create("files");
     tcase_add_test(table, test_rows_are_sound);
     tcase_add_test(table, test_defaults_parse);
+    tcase_add_test(table, test_reserved_words);
     tcase_add_test(table, test_published_recipe);
     tcase_add_test(table, test_set_and_get);
     tcase_add_test(table, test_every_row_refuses);
