@@ -1,6 +1,8 @@
-/* One call of a kernel, run on every device there is. The buffers hold host data; run on ref64 the
- * call gives the expected values, run on the others it must agree, and give the same bits for any
- * number of threads. Outputs start as NaN, so one that is not written shows. */
+/* One call of a kernel, run on every device that tests know (deferred.h), on "cpu" with every ISA
+ * that runs here. The buffers hold host data; run on ref64 the call gives the expected values, run
+ * on the others it must agree, and give the same bits for any number of threads. Outputs start as
+ * NaN, so one that is not written shows. A call gets device addresses; what else it needs on the
+ * device it takes, fills and reads through the functions of device.h, and checks there itself. */
 #ifndef TESTS_UNIT_KERNEL_CASE_H
 #define TESTS_UNIT_KERNEL_CASE_H
 
@@ -19,7 +21,8 @@ struct Case {
     int64_t dim[6]; /* as the call reads them */
     int flags;      /* likewise */
     bool accumulate;
-    double growth;      /* allowed error in units of float epsilon, relative to max(1, value) */
+    double growth;      /* allowed error in units of float epsilon, relative to max(1, value);
+                           INFINITY: the call itself checks */
     bool nan_expected;  /* where ref64 gives NaN, so must the others */
     const int32_t *ids; /* [n_ids]; calls get a copy on the device */
     int64_t n_ids;

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <string.h>
 
 Suite *suite_kernels_optim(void);
 
@@ -75,46 +76,61 @@ START_TEST(optimisers) {
 }
 END_TEST
 
+static void call_lars(Device *d, void **p, const Case *c) {
+    Segment list[2];
+    float w[2];
+    (void)c;
+    for (int i = 0; i < 2; i++)
+        list[i] = (Segment){.p = p[3 * i],
+                            .g = p[3 * i + 1],
+                            .m = p[3 * i + 2],
+                            .n = 1,
+                            .trust = 0.01,
+                            .lr_scale = 1};
+    d->kernels.sgd(d, list, 2, (Sgd){.lr = 0.5, .momentum = 0.9, .gradient_scale = 1});
+    for (int i = 0; i < 2; i++) device_download_floats(d, w + i, p[3 * i], NUMBER_WIDE, 1);
+    ck_assert(w[0] == -0.5f && w[1] == 1);
+}
+
 /* LARS leaves the rate alone where weights or gradients are all zero. */
 START_TEST(lars_without_weights_or_gradients) {
-    for (int i = 0; i < 2; i++) {
-        Device *d = open_device(i ? "cpu" : "ref", 1, NULL);
-        float p[2] = {0, 1}, g[2] = {1, 0}, m[2] = {0, 0};
-        Segment list[2];
-        for (int k = 0; k < 2; k++)
-            list[k] =
-                (Segment){.p = p + k, .g = g + k, .m = m + k, .n = 1, .trust = 0.01, .lr_scale = 1};
-        d->kernels.sgd(d, list, 2, (Sgd){.lr = 0.5, .momentum = 0.9, .gradient_scale = 1});
-        ck_assert(p[0] == -0.5f && p[1] == 1);
-        device_close(d);
-    }
+    static const float values[] = {0, 1, 0, 1, 0, 0}; /* p, g, m of each */
+    Rng rng = rng_of_test(0);
+    Case c = {.call = call_lars, .growth = 1};
+    for (int i = 0; i < 6; i++) *case_add(&c, &rng, IN_OUT, 1) = values[i];
+    case_check(&c);
 }
 END_TEST
+
+static void call_sum_squares(Device *d, void **p, const Case *c) {
+    Segment list[3];
+    double sums[3], *place = device_alloc(d, sizeof sums);
+    for (int i = 0; i < 3; i++) list[i] = (Segment){.g = p[i], .n = c->buffers[i].n};
+    d->kernels.sum_squares(d, place, list, 3);
+    device_download(d, sums, place, sizeof sums);
+    device_free(d, place, sizeof sums);
+    ck_assert(sums[0] == 4 && sums[2] == 1);
+    if (c->flags == 0) ck_assert_double_eq_tol(sums[1] / 1e60, 1, 1e-6);
+    if (c->flags == 1) ck_assert_double_eq_tol(sums[1] / 1e-60, 1, 1e-6);
+    if (c->flags == 2) ck_assert(isnan(sums[1]));
+    if (c->flags == 3) ck_assert(isinf(sums[1]));
+}
 
 /* The reason to sum in double: neither tiny nor huge elements are lost, and one NaN shows, in the
  * sum of its tensor alone. */
 START_TEST(sum_squares_extremes) {
-    for (const char *const *isa = device_isas(); *isa; isa++) {
-        Device *d = open_device("cpu", 2, *isa);
-        int64_t n = 70001;
-        float *x = device_alloc(d, (size_t)n * sizeof *x), beside[2] = {2, 1};
-        Segment list[] = {{.g = beside, .n = 1}, {.g = x, .n = n}, {.g = beside + 1, .n = 1}};
-        static const float puts[][2] = {{1e30f, 0}, {0, 0}, {0, NAN}, {0, -INFINITY}};
-        x[n - 1] = 1e-30f;
-        for (int i = 0; i < 4; i++) {
-            double sums[3];
-            x[0] = puts[i][0];
-            x[65536] = puts[i][1];
-            d->kernels.sum_squares(d, sums, list, 3);
-            ck_assert(sums[0] == 4 && sums[2] == 1);
-            if (i == 0) ck_assert_double_eq_tol(sums[1] / 1e60, 1, 1e-6);
-            if (i == 1) ck_assert_double_eq_tol(sums[1] / 1e-60, 1, 1e-6);
-            if (i == 2) ck_assert(isnan(sums[1]));
-            if (i == 3) ck_assert(isinf(sums[1]));
-        }
-        device_free(d, x, (size_t)n * sizeof *x);
-        device_close(d);
-    }
+    enum { N = 70001 };
+    static const float puts[][2] = {{1e30f, 0}, {0, 0}, {0, NAN}, {0, -INFINITY}};
+    Rng rng = rng_of_test(0);
+    Case c = {.call = call_sum_squares, .flags = _i, .growth = INFINITY};
+    *case_add(&c, &rng, INPUT, 1) = 2;
+    float *x = case_add(&c, &rng, INPUT, N);
+    *case_add(&c, &rng, INPUT, 1) = 1;
+    memset(x, 0, N * sizeof *x);
+    x[0] = puts[_i][0];
+    x[65536] = puts[_i][1];
+    x[N - 1] = 1e-30f;
+    case_check(&c);
 }
 END_TEST
 
@@ -123,7 +139,7 @@ Suite *suite_kernels_optim(void) {
     TCase *t = tcase_create("kernels_optim");
     tcase_add_loop_test(t, optimisers, 0, 5 * ROWS);
     tcase_add_test(t, lars_without_weights_or_gradients);
-    tcase_add_test(t, sum_squares_extremes);
+    tcase_add_loop_test(t, sum_squares_extremes, 0, 4);
     suite_add_tcase(s, t);
     return s;
 }
