@@ -7,7 +7,7 @@
 #
 # Every src/**/*.c, cli/*.c, tests/{unit,golden,device}/*.c and examples/*.c is picked up by itself.
 # Two folders are compiled more than once:
-#   src/kernels/ref/*.c        for float (-DREF_NAME=ref) and for double (-DREF_NAME=ref64)
+#   src/kernels/ref/*.c        for float, double, and bf16 with float (-DREF_NAME=ref, ref64, refbf16)
 #   src/kernels/cpu/*_simd.c   for each instruction set (-DISA=plain, avx2, avx512)
 
 VERSION   := 0.1.0
@@ -55,6 +55,11 @@ LINK       = $(if $(MPI),$(MPICC),$(CC)) $(CFLAGS) $(OPENMP) $(SAN_FLAGS) $(LDFL
 INSIDE  := -Isrc -Iinclude $(LIB_CFLAGS)
 OUTSIDE := -Iinclude
 
+REFS        := ref ref64 refbf16
+REF_ref     := -DWIDE=float
+REF_ref64   := -DWIDE=double
+REF_refbf16 := -DWIDE=float -DREF_BF16
+
 SIMD_FLAGS := -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
 ISA_plain  :=
 ISA_avx2   := -mavx2 -mfma -mf16c
@@ -71,7 +76,7 @@ SIMD_SRC := $(filter src/kernels/cpu/%_simd.c,$(SOURCES))
 ONCE_SRC := $(filter-out $(REF_SRC) $(SIMD_SRC),$(SOURCES))
 
 OBJECTS := $(ONCE_SRC:%.c=$(DIR)/%.o) \
-           $(REF_SRC:%.c=$(DIR)/%.ref.o) $(REF_SRC:%.c=$(DIR)/%.ref64.o) \
+           $(foreach ref,$(REFS),$(REF_SRC:%.c=$(DIR)/%.$(ref).o)) \
            $(foreach isa,$(ISAS),$(SIMD_SRC:%.c=$(DIR)/%.$(isa).o))
 
 CLI_OBJ    := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard cli/*.c)))
@@ -134,13 +139,12 @@ $(DIR)/src/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) $(INSIDE) -c $< -o $@
 
-$(DIR)/src/kernels/ref/%.ref.o: src/kernels/ref/%.c
-	@mkdir -p $(@D)
-	$(COMPILE) $(INSIDE) -DREAL=float -DWIDE=float -DREF_NAME=ref -c $< -o $@
-
-$(DIR)/src/kernels/ref/%.ref64.o: src/kernels/ref/%.c
-	@mkdir -p $(@D)
-	$(COMPILE) $(INSIDE) -DREAL=double -DWIDE=double -DREF_NAME=ref64 -c $< -o $@
+define ref_rule
+$(DIR)/src/kernels/ref/%.$(1).o: src/kernels/ref/%.c
+	@mkdir -p $$(@D)
+	$$(COMPILE) $$(INSIDE) -DREF_NAME=$(1) $$(REF_$(1)) -c $$< -o $$@
+endef
+$(foreach ref,$(REFS),$(eval $(call ref_rule,$(ref))))
 
 define isa_rule
 $(DIR)/src/kernels/cpu/%_simd.$(1).o: src/kernels/cpu/%_simd.c

@@ -147,7 +147,7 @@ typedef struct MaeOptions {
     char *out, *checkpoint; /* --out, --model CKPT of the commands that read one */
     int restart, accept_changes;
     int64_t threads;
-    int device, precision;               /* cpu ref; fp32 */
+    int device, precision;               /* cpu ref; fp32 bf16 */
     int shard_optimizer, sync_batchnorm; /* with several processes */
     double peer_timeout;                 /* seconds; 0: none */
     /* reconstruct */

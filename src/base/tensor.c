@@ -132,7 +132,7 @@ uint16_t f32_to_f16(float v) {
 
 void dtype_to_f32(float *out, const void *in, DType t, int64_t n) {
     switch (t) {
-    case DTYPE_F32: EACH(float, v)
+    case DTYPE_F32: memmove(out, in, (size_t)n * sizeof *out); return;
     case DTYPE_F64: EACH(double, (float)v)
     case DTYPE_F16: EACH(uint16_t, f16_to_f32(v))
     case DTYPE_BF16: EACH(uint16_t, bf16_to_f32(v))
@@ -157,7 +157,7 @@ void dtype_to_f32(float *out, const void *in, DType t, int64_t n) {
 
 void dtype_from_f32(void *out, const float *in, DType t, int64_t n) {
     switch (t) {
-    case DTYPE_F32: EACH(float, in[i])
+    case DTYPE_F32: memmove(out, in, (size_t)n * sizeof *in); return;
     case DTYPE_F64: EACH(double, (double)in[i])
     case DTYPE_F16: EACH(uint16_t, f32_to_f16(in[i]))
     case DTYPE_BF16: EACH(uint16_t, f32_to_bf16(in[i]))

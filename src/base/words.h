@@ -69,14 +69,17 @@
     X(OPTIMIZER_ADAMW, "adamw")                                                                    \
     X(OPTIMIZER_LARS, "lars")                                                                      \
     X(OPTIMIZER_SGD, "sgd")
-/* "ref64", the reference in double precision, is for tests. */
+/* "ref64", the reference in double precision, is for tests; "refbf16" is ref with bf16. */
 #define USER_DEVICE_WORDS(X)                                                                       \
     X(DEVICE_CPU, "cpu")                                                                           \
     X(DEVICE_REF, "ref")
 #define DEVICE_WORDS(X)                                                                            \
     USER_DEVICE_WORDS(X)                                                                           \
-    X(DEVICE_REF64, "ref64")
-#define PRECISION_WORDS(X) X(PRECISION_FP32, "fp32")
+    X(DEVICE_REF64, "ref64")                                                                       \
+    X(DEVICE_REFBF16, "refbf16")
+#define PRECISION_WORDS(X)                                                                         \
+    X(PRECISION_FP32, "fp32")                                                                      \
+    X(PRECISION_BF16, "bf16")
 /* Where a picture takes the mean and deviation of a removed patch from. */
 #define STATS_WORDS(X)                                                                             \
     X(STATS_TRUE, "true")                                                                          \

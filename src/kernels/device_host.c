@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/tensor.h"
 #include "base/threads.h"
 #include "kernels/cpu/cpu.h"
 
 void ref_fill_table(Kernels *k);
 void ref64_fill_table(Kernels *k);
+void refbf16_fill_table(Kernels *k);
 
 enum { SWAP_BLOCK = 4096 };
 
@@ -84,20 +86,17 @@ static void host_copy(Device *d, void *dst, const void *src, size_t bytes) {
     memcpy(dst, src, bytes);
 }
 
+static DType type_of(const Device *d, Number type) {
+    size_t bytes = device_bytes(d, type, 1);
+    return bytes == 2 ? DTYPE_BF16 : bytes == sizeof(double) ? DTYPE_F64 : DTYPE_F32;
+}
+
 static void host_upload_floats(Device *d, void *dst, Number type, const float *host, int64_t n) {
-    if (device_bytes(d, type, 1) == sizeof(float)) {
-        memcpy(dst, host, (size_t)n * sizeof(float));
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) ((double *)dst)[i] = (double)host[i];
+    dtype_from_f32(dst, host, type_of(d, type), n);
 }
 
 static void host_download_floats(Device *d, float *host, const void *src, Number type, int64_t n) {
-    if (device_bytes(d, type, 1) == sizeof(float)) {
-        memcpy(host, src, (size_t)n * sizeof(float));
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) host[i] = (float)((const double *)src)[i];
+    dtype_to_f32(host, src, type_of(d, type), n);
 }
 
 static void host_zero(Device *d, void *dst, size_t bytes) {
@@ -144,7 +143,12 @@ Status device_open_host(Device *d, const char *isa_name, Error *err) {
                     "instruction set %s: this processor or build does not have it", isa_name);
     d->isa = isa->name;
     d->memory = &HOST_MEMORY;
-    (d->kind == DEVICE_REF64 ? ref64_fill_table : ref_fill_table)(&d->kernels);
+    if (d->kind == DEVICE_REF64)
+        ref64_fill_table(&d->kernels);
+    else if (d->kind == DEVICE_REFBF16)
+        refbf16_fill_table(&d->kernels);
+    else
+        ref_fill_table(&d->kernels);
     if (d->kind == DEVICE_CPU) isa->fill_table(&d->kernels);
     return MAE_OK;
 }

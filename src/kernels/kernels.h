@@ -5,10 +5,11 @@
  * Pointers are device addresses of contiguous row-major arrays. A device has two types of number:
  *   Real  activations and their gradients;
  *   Wide  parameters, their gradients, moments and averages; statistics, images, targets, losses.
- * Both are float on most devices, and double in the reference for gradient checks. Where Real is
- * narrower than Wide, a product (linear_*) reads its weights as if they were rounded to Real. A
- * device that keeps rounded copies makes them anew after all that writes to a weight: rows of the
- * optimiser, uploads, copies, swaps.
+ * Both are float on most devices, and double in the reference for gradient checks; with precision
+ * bf16 Real is bf16 and Wide float. What is stored as Real is rounded to nearest even; within a row
+ * the numbers between are Wide or better. A product (linear_*) reads its weights as if they were
+ * rounded to Real. ref rounds them while it reads. A device that keeps rounded copies makes them
+ * anew after all that writes to a weight: rows of the optimiser, uploads, copies, swaps.
  *
  * Ids are int32, loaded images uint8. The first element is aligned to 64 bytes. Outputs never
  * overlap inputs unless the row says so. Gradients of parameters are always added to. Gradients of

@@ -9,7 +9,17 @@
 
 Status machine_device(const MaeOptions *o, const Comm *c, Device **out, Error *err) {
     int threads = o->threads > 0 ? (int)o->threads : processors_threads(comm_processors(c));
-    return device_open(device_words[o->device], threads, NULL, out, err);
+    DeviceKind kind = (DeviceKind)o->device;
+    bool bf16 = o->precision == PRECISION_BF16;
+    if (bf16 && kind != DEVICE_REF)
+        return fail(err, MAE_UNSUPPORTED,
+                    "--precision bf16 on the %s is not there yet; use fp32, or --device ref",
+                    device_words[kind]);
+    if (bf16 && o->target == TARGET_PCA)
+        return fail(err, MAE_UNSUPPORTED,
+                    "--target pca with --precision bf16 is not there yet; use fp32");
+    if (bf16) kind = DEVICE_REFBF16;
+    return device_open(device_words[kind], threads, NULL, out, err);
 }
 
 /* What decided about the number of threads, in brackets, where it was not the processors. */

@@ -166,6 +166,29 @@ run 0 reconstruct --model "$dir/loss/last.safetensors" --keep 0 --mask-ratio 0.5
 err 'warning: --mask-ratio has no effect here'
 end
 
+case_ 'bf16: trains, resumes to the same bytes, changes with a mark, not on the cpu'
+bf16="$pre $data --epochs 2 --device ref --precision bf16"
+run 1 $pre $data --epochs 2 --precision bf16 --out "$dir/bf16"
+err 'bf16 on the cpu is not there yet; use fp32, or --device ref'
+run 1 $bf16 --target pca --out "$dir/bf16"
+err 'target pca with --precision bf16 is not there yet'
+[ ! -e "$dir/bf16" ] || wrong "$last: left a folder"
+run 0 $bf16 --out "$dir/bf16"
+run 0 $bf16 --steps 3 --out "$dir/bf16cut"
+usage '--precision bf16 -> fp32' $pre $data --epochs 2 --steps 0 --device ref --precision fp32 --out "$dir/bf16cut"
+run 0 $bf16 --steps 0 --out "$dir/bf16cut"
+same "$dir/bf16/last.safetensors" "$dir/bf16cut/last.safetensors"
+same "$dir/bf16/last.state.safetensors" "$dir/bf16cut/last.state.safetensors"
+run 0 $pre $data --epochs 4 --device ref --precision fp32 --out "$dir/bf16" --accept-changes
+err 'warning: from here on --precision fp32, before bf16'
+run 0 finetune --init "$dir/bf16cut/last.safetensors" $data --val synthetic:16x16x16 --batch 8 \
+    --epochs 1 --threads 1 --workers 1 --device ref --precision bf16 --out "$dir/bf16tuned"
+run 0 eval --model "$dir/bf16tuned/last.safetensors" --val synthetic:16x16x16 --threads 1 --json
+out '"loss": *[0-9]'
+run 0 probe --init "$dir/bf16cut/last.safetensors" $data --val synthetic:16x16x16 --batch 8 \
+    --epochs 1 --threads 1 --workers 1 --device ref --precision bf16 --out "$dir/bf16probe"
+end
+
 case_ '0 updates is an error with advice'
 run 1 $pre --data synthetic:4x16x16 --epochs 1 --out "$dir/none"
 err 'use a smaller --batch'
