@@ -21,7 +21,7 @@ Device *open_device(const char *name, int n_threads, const char *isa) {
 
 void *scratch_new(Device *d, size_t bytes) {
     void *p = device_alloc(d, bytes);
-    ck_assert_ptr_nonnull(p);
+    ASSERT(p, "no memory for %zu bytes", bytes);
     void *nan = malloc(bytes + 1);
     memset(nan, 0xff, bytes);
     device_upload(d, p, nan, bytes);
@@ -38,12 +38,16 @@ int32_t *random_ids(Rng *rng, int64_t B, int64_t M, int64_t P) {
     return ids;
 }
 
+int32_t *case_ids(Case *c, Rng *rng, int64_t B, int64_t M, int64_t P) {
+    c->n_ids = B * M;
+    return c->ids = random_ids(rng, B, M, P);
+}
+
 float *case_add(Case *c, Rng *rng, BufferKind kind, int64_t n) {
-    ck_assert_int_lt(c->n, CASE_BUFFERS);
+    ASSERT(c->n < CASE_BUFFERS, "%d buffers", c->n);
     float *host = malloc((size_t)n * sizeof *host);
-    for (int64_t i = 0; i < n; i++) {
-        host[i] = kind == OUTPUT ? NAN : (float)rng_range(rng, -1, 1);
-    }
+    if (kind != OUTPUT) rng_fill_range(rng, -1, 1, host, n);
+    for (int64_t i = 0; kind == OUTPUT && i < n; i++) host[i] = NAN;
     c->buffers[c->n].kind = kind;
     c->buffers[c->n].n = n;
     c->buffers[c->n].host = host;
@@ -87,6 +91,11 @@ static Results run(const Case *c, Device *d) {
 
 static void free_results(const Case *c, Results *r) {
     for (int i = 0; i < c->n; i++) free(r->data[i]);
+}
+
+void case_run(const Case *c, Device *d) {
+    Results r = run(c, d);
+    free_results(c, &r);
 }
 
 static void compare(const Case *c, const Device *d, const Results *got, const Results *want) {
@@ -143,5 +152,10 @@ void case_check(Case *c) {
         }
     }
     free_results(c, &want);
+    case_free(c);
+}
+
+void case_free(Case *c) {
     for (int i = 0; i < c->n; i++) free(c->buffers[i].host);
+    free(c->ids);
 }

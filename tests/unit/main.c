@@ -1,7 +1,11 @@
 /* Runs the unit tests, each in its own process, and ends with one plain line:
  * `unit: N passed, M failed`. With arguments it runs only the suites named. The argument "1/2"
  * means every second suite from the first on, "2/2" means the others, so that two processes can
- * share the work. Exit status 1: a test failed or none ran; 2: an argument names no suite. */
+ * share the work. Exit status 1: a test failed or none ran; 2: an argument names no suite.
+ *
+ * `--bench kernels` runs no test and prints how long kernels take (kernel_bench.c). */
+#include "kernel_case.h" /* before check.h, which has a macro `fail` */
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +57,8 @@ static void print_failures(SRunner *runner) {
 }
 
 int main(int argc, char **argv) {
+    if (argc > 2 && strcmp(argv[1], "--bench") == 0 && strcmp(argv[2], "kernels") == 0)
+        return kernel_bench(argc - 3, argv + 3);
     if (!all_known(argc, argv)) return 2;
     setenv("CK_DEFAULT_TIMEOUT", "120", 0);
     SRunner *runner = srunner_create(NULL);

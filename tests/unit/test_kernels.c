@@ -21,7 +21,7 @@ static Rng rng_of_test(uint64_t seed) {
 
 /* --- linear ----------------------------------------------------------------------------------- */
 
-enum { BIAS = 1, RESIDUAL = 2, IN_PLACE = 4, PRE = 8 };
+enum { BIAS = 1, RESIDUAL = 2, IN_PLACE = 4, PRE = 8, ACCUMULATE = 16 };
 
 static const int64_t LINEAR_SHAPES[][3] = {
     {1, 1, 1},       {1, 7, 5},      {3, 1, 17},    {65, 33, 31}, {129, 48, 16},
@@ -29,29 +29,37 @@ static const int64_t LINEAR_SHAPES[][3] = {
 };
 enum { N_LINEAR_SHAPES = sizeof LINEAR_SHAPES / sizeof *LINEAR_SHAPES };
 
+static Work linear_work(const Case *c) {
+    return work_flops(2.0 * (double)(c->dim[0] * c->dim[1] * c->dim[2]));
+}
+
 static void call_linear_forward(Device *d, void **p, const Case *c) {
     const void *residual = c->flags & IN_PLACE ? p[0] : c->flags & RESIDUAL ? p[1] : NULL;
     size_t bytes = d->kernels.linear_scratch(d, c->dim[0], c->dim[1], c->dim[2]);
     void *scratch = scratch_new(d, bytes);
-    d->kernels.linear_forward(d, p[0], c->flags & PRE ? p[5] : NULL, p[2], p[3],
-                              c->flags & BIAS ? p[4] : NULL, residual, c->dim[0], c->dim[1],
-                              c->dim[2], scratch);
+    ROW(c, d, linear_work(c), linear_forward, p[0], c->flags & PRE ? p[5] : NULL, p[2], p[3],
+        c->flags & BIAS ? p[4] : NULL, residual, c->dim[0], c->dim[1], c->dim[2], scratch);
     device_free(d, scratch, bytes);
+}
+
+static void make_linear_forward(Case *c, Rng *rng, const int64_t *n, int flags) {
+    int64_t R = n[0], I = n[1], O = n[2];
+    *c = (Case){.call = call_linear_forward, .dim = {R, I, O}, .flags = flags};
+    c->growth = (double)I + 8;
+    case_add(c, rng, flags & IN_PLACE ? IN_OUT : OUTPUT, R * O);
+    case_add(c, rng, INPUT, R * O);
+    case_add(c, rng, INPUT, R * I);
+    case_add(c, rng, INPUT, O * I);
+    case_add(c, rng, INPUT, O);
+    case_add(c, rng, flags & PRE ? OUTPUT : INPUT, R * O);
 }
 
 START_TEST(linear_forward) {
     Rng rng = rng_of_test((uint64_t)_i);
-    const int64_t *s = LINEAR_SHAPES[_i], R = s[0], I = s[1], O = s[2];
     for (int flags = 0; flags < 16; flags++) {
         if ((flags & IN_PLACE) && (flags & RESIDUAL)) continue;
-        Case c = {.call = call_linear_forward, .dim = {R, I, O}, .flags = flags};
-        c.growth = (double)I + 8;
-        case_add(&c, &rng, flags & IN_PLACE ? IN_OUT : OUTPUT, R * O);
-        case_add(&c, &rng, INPUT, R * O);
-        case_add(&c, &rng, INPUT, R * I);
-        case_add(&c, &rng, INPUT, O * I);
-        case_add(&c, &rng, INPUT, O);
-        case_add(&c, &rng, flags & PRE ? OUTPUT : INPUT, R * O);
+        Case c;
+        make_linear_forward(&c, &rng, LINEAR_SHAPES[_i], flags);
         case_check(&c);
     }
 }
@@ -60,28 +68,33 @@ END_TEST
 static void call_linear_backward(Device *d, void **p, const Case *c) {
     size_t bytes = d->kernels.linear_scratch(d, c->dim[0], c->dim[1], c->dim[2]);
     void *scratch = scratch_new(d, bytes);
-    d->kernels.linear_backward_input(d, p[0], p[3], p[4], c->flags & PRE ? p[6] : NULL, c->dim[0],
-                                     c->dim[1], c->dim[2], c->accumulate, scratch);
-    d->kernels.linear_backward_weight(d, p[1], c->flags & BIAS ? p[2] : NULL, p[3], p[5], c->dim[0],
-                                      c->dim[1], c->dim[2], c->accumulate, scratch);
+    ROW(c, d, linear_work(c), linear_backward_input, p[0], p[3], p[4], c->flags & PRE ? p[6] : NULL,
+        c->dim[0], c->dim[1], c->dim[2], c->accumulate, scratch);
+    ROW(c, d, linear_work(c), linear_backward_weight, p[1], c->flags & BIAS ? p[2] : NULL, p[3],
+        p[5], c->dim[0], c->dim[1], c->dim[2], c->accumulate, scratch);
     device_free(d, scratch, bytes);
 }
 
+static void make_linear_backward(Case *c, Rng *rng, const int64_t *n, int flags) {
+    int64_t R = n[0], I = n[1], O = n[2];
+    *c = (Case){.call = call_linear_backward, .dim = {R, I, O}, .flags = flags};
+    c->accumulate = flags & ACCUMULATE;
+    c->growth = (double)(R > O ? R : O) + 8;
+    case_add(c, rng, c->accumulate ? IN_OUT : OUTPUT, R * I);
+    case_add(c, rng, c->accumulate ? IN_OUT : OUTPUT, O * I);
+    case_add(c, rng, IN_OUT, O);
+    case_add(c, rng, INPUT, R * O);
+    case_add(c, rng, INPUT, O * I);
+    case_add(c, rng, INPUT, R * I);
+    case_add(c, rng, flags & PRE ? IN_OUT : INPUT, R * I);
+}
+
 START_TEST(linear_backward) {
+    static const int flags[] = {0, BIAS | ACCUMULATE, PRE};
     Rng rng = rng_of_test((uint64_t)_i);
-    const int64_t *s = LINEAR_SHAPES[_i], R = s[0], I = s[1], O = s[2];
     for (int i = 0; i < 3; i++) {
-        bool accumulate = i == 1;
-        Case c = {.call = call_linear_backward, .dim = {R, I, O}, .accumulate = accumulate};
-        c.flags = i == 1 ? BIAS : i == 2 ? PRE : 0;
-        c.growth = (double)(R > O ? R : O) + 8;
-        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, R * I);
-        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, O * I);
-        case_add(&c, &rng, IN_OUT, O);
-        case_add(&c, &rng, INPUT, R * O);
-        case_add(&c, &rng, INPUT, O * I);
-        case_add(&c, &rng, INPUT, R * I);
-        case_add(&c, &rng, c.flags & PRE ? IN_OUT : INPUT, R * I);
+        Case c;
+        make_linear_backward(&c, &rng, LINEAR_SHAPES[_i], flags[i]);
         case_check(&c);
     }
 }
@@ -90,7 +103,16 @@ END_TEST
 /* --- gelu ------------------------------------------------------------------------------------- */
 
 static void call_gelu_backward(Device *d, void **p, const Case *c) {
-    d->kernels.gelu_backward(d, c->flags & IN_PLACE ? p[1] : p[0], p[1], p[2], c->dim[0]);
+    ROW(c, d, work_moved(d, 3 * c->dim[0], 0), gelu_backward, c->flags & IN_PLACE ? p[1] : p[0],
+        p[1], p[2], c->dim[0]);
+}
+
+static void make_gelu_backward(Case *c, Rng *rng, const int64_t *n, int flags) {
+    *c = (Case){.call = call_gelu_backward, .dim = {n[0]}, .flags = flags, .growth = 8};
+    case_add(c, rng, flags ? INPUT : OUTPUT, n[0]);
+    case_add(c, rng, flags ? IN_OUT : INPUT, n[0]);
+    float *pre = case_add(c, rng, INPUT, n[0]);
+    for (int64_t k = 0; k < n[0]; k++) pre[k] *= 6;
 }
 
 /* Far tails, zero and NaN among the inputs. */
@@ -100,14 +122,10 @@ START_TEST(gelu_backward) {
     Rng rng = rng_of_test(0);
     for (int i = 0; i < 8; i++) {
         int64_t n = sizes[i / 2];
-        Case c = {.call = call_gelu_backward, .dim = {n}, .flags = i % 2 ? IN_PLACE : 0};
-        c.growth = 8;
+        Case c;
+        make_gelu_backward(&c, &rng, &n, i % 2 ? IN_PLACE : 0);
         c.nan_expected = true;
-        case_add(&c, &rng, i % 2 ? INPUT : OUTPUT, n);
-        case_add(&c, &rng, i % 2 ? IN_OUT : INPUT, n);
-        float *pre = case_add(&c, &rng, INPUT, n);
-        for (int64_t k = 0; k < n; k++) pre[k] *= 6;
-        for (int64_t k = 0; k < 8 && n > 8; k++) pre[k * (n / 8)] = special[k];
+        for (int64_t k = 0; k < 8 && n > 8; k++) c.buffers[2].host[k * (n / 8)] = special[k];
         case_check(&c);
     }
 }
@@ -119,34 +137,39 @@ static const int64_t NORM_SHAPES[][2] = {{1, 1}, {1, 5}, {7, 33}, {130, 48}, {70
 enum { N_NORM_SHAPES = sizeof NORM_SHAPES / sizeof *NORM_SHAPES };
 
 static void call_layernorm(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
     int64_t R = c->dim[0], C = c->dim[1];
-    k->layernorm_forward(d, p[0], p[1], p[2], p[3], p[4], p[5], R, C, 1e-2);
-    size_t bytes = k->layernorm_scratch(d, R, C);
+    ROW(c, d, work_moved(d, 2 * R * C, 0), layernorm_forward, p[0], p[1], p[2], p[3], p[4], p[5], R,
+        C, 1e-2);
+    size_t bytes = d->kernels.layernorm_scratch(d, R, C);
     void *scratch = scratch_new(d, bytes);
-    k->layernorm_backward(d, p[6], p[7], p[8], p[9], p[3], p[1], p[2], p[4], R, C, c->accumulate,
-                          scratch);
+    ROW(c, d, work_moved(d, (3 + c->accumulate) * R * C, 0), layernorm_backward, p[6], p[7], p[8],
+        p[9], p[3], p[1], p[2], p[4], R, C, c->accumulate, scratch);
     device_free(d, scratch, bytes);
 }
 
 /* eps = 0.01 bounds rstd by 10, which multiplies the rounding of x - mean; dw, db sum R terms. */
+static void make_layernorm(Case *c, Rng *rng, const int64_t *n, int accumulate) {
+    int64_t R = n[0], C = n[1];
+    *c = (Case){.call = call_layernorm, .dim = {R, C}, .accumulate = accumulate};
+    c->growth = 100 + (double)(R + C);
+    case_add(c, rng, OUTPUT, R * C);
+    case_add(c, rng, OUTPUT, R);
+    case_add(c, rng, OUTPUT, R);
+    float *x = case_add(c, rng, INPUT, R * C);
+    for (int64_t i = 0; i < C; i++) x[i] = 3; /* a row without spread */
+    case_add(c, rng, INPUT, C);
+    case_add(c, rng, INPUT, C);
+    case_add(c, rng, accumulate ? IN_OUT : OUTPUT, R * C);
+    case_add(c, rng, IN_OUT, C);
+    case_add(c, rng, IN_OUT, C);
+    case_add(c, rng, INPUT, R * C);
+}
+
 START_TEST(layernorm) {
     Rng rng = rng_of_test((uint64_t)_i);
-    int64_t R = NORM_SHAPES[_i][0], C = NORM_SHAPES[_i][1];
     for (int accumulate = 0; accumulate < 2; accumulate++) {
-        Case c = {.call = call_layernorm, .dim = {R, C}, .accumulate = accumulate};
-        c.growth = 100 + (double)(R + C);
-        case_add(&c, &rng, OUTPUT, R * C);
-        case_add(&c, &rng, OUTPUT, R);
-        case_add(&c, &rng, OUTPUT, R);
-        float *x = case_add(&c, &rng, INPUT, R * C);
-        for (int64_t i = 0; i < C; i++) x[i] = 3; /* a row without spread */
-        case_add(&c, &rng, INPUT, C);
-        case_add(&c, &rng, INPUT, C);
-        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, R * C);
-        case_add(&c, &rng, IN_OUT, C);
-        case_add(&c, &rng, IN_OUT, C);
-        case_add(&c, &rng, INPUT, R * C);
+        Case c;
+        make_layernorm(&c, &rng, NORM_SHAPES[_i], accumulate);
         case_check(&c);
     }
 }
@@ -161,34 +184,43 @@ static const int64_t ATTENTION_SHAPES[][4] = {
 enum { N_ATTENTION_SHAPES = sizeof ATTENTION_SHAPES / sizeof *ATTENTION_SHAPES };
 
 static void call_attention(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
     const int64_t *n = c->dim;
-    size_t bytes = k->attention_scratch(d, n[0], n[1], n[2], n[3]);
+    double scores = (double)(n[0] * n[2] * n[1] * n[1] * n[3]); /* multiplications of q k^T */
+    size_t bytes = d->kernels.attention_scratch(d, n[0], n[1], n[2], n[3]);
     void *scratch = scratch_new(d, bytes);
-    k->attention_forward(d, p[0], p[1], p[2], n[0], n[1], n[2], n[3], scratch);
+    ROW(c, d, work_flops(4 * scores), attention_forward, p[0], p[1], p[2], n[0], n[1], n[2], n[3],
+        scratch);
     device_free(d, scratch, bytes);
     scratch = scratch_new(d, bytes);
-    k->attention_backward(d, p[3], p[4], p[0], p[1], p[2], n[0], n[1], n[2], n[3], scratch);
+    ROW(c, d, work_flops(8 * scores), attention_backward, p[3], p[4], p[0], p[1], p[2], n[0], n[1],
+        n[2], n[3], scratch);
     device_free(d, scratch, bytes);
 }
 
-/* The buffers; returns qkv[B,T,3,H,D]. */
-static float *attention_case(Case *c, Rng *rng, const int64_t *n, double growth) {
+/* Buffer 2 is qkv[B,T,3,H,D]. */
+static void make_attention(Case *c, Rng *rng, const int64_t *n, int flags) {
     int64_t width = n[0] * n[1] * n[2] * n[3];
-    *c = (Case){.call = call_attention, .dim = {n[0], n[1], n[2], n[3]}, .growth = growth};
+    *c = (Case){.call = call_attention, .dim = {n[0], n[1], n[2], n[3]}, .flags = flags};
+    c->growth = 16 + (double)(n[1] + n[3]);
     case_add(c, rng, OUTPUT, width);
     case_add(c, rng, OUTPUT, n[0] * n[1] * n[2]);
-    float *qkv = case_add(c, rng, INPUT, 3 * width);
+    case_add(c, rng, INPUT, 3 * width);
     case_add(c, rng, OUTPUT, 3 * width);
     case_add(c, rng, INPUT, width);
-    return qkv;
+}
+
+/* The same, with another growth where it is not 0; returns qkv. */
+static float *attention_case(Case *c, Rng *rng, const int64_t *n, double growth) {
+    make_attention(c, rng, n, 0);
+    if (growth > 0) c->growth = growth;
+    return c->buffers[2].host;
 }
 
 START_TEST(attention_random) {
     Rng rng = rng_of_test((uint64_t)_i);
     Case c;
     const int64_t *n = ATTENTION_SHAPES[_i];
-    float *qkv = attention_case(&c, &rng, n, 16 + (double)(n[1] + n[3]));
+    float *qkv = attention_case(&c, &rng, n, 0);
     for (int64_t i = 0; i < 3 * n[0] * n[1] * n[2] * n[3]; i++) qkv[i] *= 2;
     case_check(&c);
 }
@@ -215,7 +247,7 @@ START_TEST(attention_equal_rows) {
     Rng rng = rng_of_test((uint64_t)_i);
     Case c;
     const int64_t *n = ATTENTION_SHAPES[_i], width = 3 * n[2] * n[3];
-    float *qkv = attention_case(&c, &rng, n, 16 + (double)(n[1] + n[3]));
+    float *qkv = attention_case(&c, &rng, n, 0);
     for (int64_t b = 0; b < n[0]; b++) {
         for (int64_t i = width; i < n[1] * width; i++) {
             qkv[b * n[1] * width + i] = qkv[b * n[1] * width + i % width];
@@ -230,7 +262,7 @@ START_TEST(attention_nan) {
     Rng rng = rng_of_test((uint64_t)_i);
     Case c;
     const int64_t *n = ATTENTION_SHAPES[_i];
-    float *qkv = attention_case(&c, &rng, n, 16 + (double)(n[1] + n[3]));
+    float *qkv = attention_case(&c, &rng, n, 0);
     qkv[n[2] * n[3]] = NAN;
     c.nan_expected = true;
     case_check(&c);
@@ -269,47 +301,64 @@ END_TEST
 
 /* --- images and patches ----------------------------------------------------------------------- */
 
-static const PatchGrid GRIDS[] = {{1, 4, 4, 4}, {3, 12, 18, 3}, {3, 32, 16, 16}, {2, 5, 7, 1}};
+static const int64_t GRIDS[][6] = {/* B, listed, then a PatchGrid */
+                                   {3, 1, 1, 4, 4, 4},
+                                   {3, 12, 3, 12, 18, 3},
+                                   {3, 1, 3, 32, 16, 16},
+                                   {3, 18, 2, 5, 7, 1}};
 enum { N_GRIDS = sizeof GRIDS / sizeof *GRIDS };
+
+static PatchGrid grid_of(const int64_t *n) {
+    return (PatchGrid){.channels = n[2], .height = n[3], .width = n[4], .patch = n[5]};
+}
 
 static void call_normalize(Device *d, void **p, const Case *c) {
     static const float mean[] = {0.485f, 0.456f, 0.406f}, std[] = {0.229f, 0.224f, 0.225f};
-    PatchGrid g = GRIDS[c->dim[1]];
-    int64_t n = c->dim[0] * g.channels * g.height * g.width;
+    int64_t n = c->buffers[0].n;
     uint8_t *images = malloc((size_t)n);
     for (int64_t i = 0; i < n; i++) images[i] = (uint8_t)(i * 37 + i / 256);
     uint8_t *pixels = device_alloc(d, (size_t)n);
     device_upload(d, pixels, images, (size_t)n);
     free(images);
-    d->kernels.image_normalize(d, p[0], pixels, mean, std, c->dim[0], g);
+    Work work = work_moved(d, 0, n);
+    work.amount += (double)n;
+    ROW(c, d, work, image_normalize, p[0], pixels, mean, std, c->dim[0], grid_of(c->dim));
     device_free(d, pixels, (size_t)n);
 }
 
+static void make_normalize(Case *c, Rng *rng, const int64_t *n, int flags) {
+    *c = (Case){.call = call_normalize, .dim = {n[0], n[1], n[2], n[3], n[4], n[5]}};
+    c->flags = flags;
+    case_add(c, rng, OUTPUT, n[0] * n[2] * n[3] * n[4]);
+}
+
 static void call_patches(Device *d, void **p, const Case *c) {
-    PatchGrid g = GRIDS[c->dim[1]];
-    d->kernels.patch_gather(d, p[0], p[3], c->ids, c->dim[0], c->dim[2], g);
-    d->kernels.patch_target(d, p[1], p[3], c->ids, c->dim[0], c->dim[2], g, false);
-    d->kernels.patch_target(d, p[2], p[3], c->ids, c->dim[0], c->dim[2], g, true);
+    PatchGrid g = grid_of(c->dim);
+    int64_t B = c->dim[0], M = c->dim[1], n = c->buffers[0].n;
+    ROW(c, d, work_moved(d, n, n), patch_gather, p[0], p[3], c->ids, B, M, g);
+    ROW(c, d, work_moved(d, 0, 2 * n), patch_target, p[1], p[3], c->ids, B, M, g, false);
+    ROW(c, d, work_moved(d, 0, 2 * n), patch_target, p[2], p[3], c->ids, B, M, g, true);
+}
+
+static void make_patches(Case *c, Rng *rng, const int64_t *n, int flags) {
+    PatchGrid g = grid_of(n);
+    int64_t B = n[0], M = n[1], P = g.height * g.width / (g.patch * g.patch);
+    *c = (Case){.call = call_patches, .dim = {n[0], n[1], n[2], n[3], n[4], n[5]}, .growth = 1};
+    c->flags = flags;
+    case_ids(c, rng, B, M, P);
+    for (int i = 0; i < 3; i++) case_add(c, rng, OUTPUT, B * M * g.channels * g.patch * g.patch);
+    case_add(c, rng, INPUT, B * g.channels * g.height * g.width);
 }
 
 /* Copies are exact; a normalised patch is computed in double and rounded once. The grid of
  * one-pixel patches and the single channel check the index arithmetic. */
 START_TEST(images_and_patches) {
     Rng rng = rng_of_test((uint64_t)_i);
-    PatchGrid g = GRIDS[_i];
-    int64_t B = 3, pixels = g.channels * g.height * g.width, P = g.height * g.width;
-    int64_t V = g.channels * g.patch * g.patch;
-    P /= g.patch * g.patch;
-    int64_t M = (P + 1) / 2;
-    int32_t *ids = random_ids(&rng, B, M, P);
-    Case c = {.call = call_normalize, .dim = {B, _i}};
-    case_add(&c, &rng, OUTPUT, B * pixels);
+    Case c;
+    make_normalize(&c, &rng, GRIDS[_i], 0);
     case_check(&c);
-    c = (Case){.call = call_patches, .dim = {B, _i, M}, .ids = ids, .n_ids = B * M, .growth = 1};
-    for (int i = 0; i < 3; i++) case_add(&c, &rng, OUTPUT, B * M * V);
-    case_add(&c, &rng, INPUT, B * pixels);
+    make_patches(&c, &rng, GRIDS[_i], 0);
     case_check(&c);
-    free(ids);
 }
 END_TEST
 
@@ -323,124 +372,182 @@ static const int64_t TOKEN_SHAPES[][4] = {/* B, kept or listed, P, C */
 enum { N_TOKEN_SHAPES = sizeof TOKEN_SHAPES / sizeof *TOKEN_SHAPES };
 
 static void call_embed(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
     const int64_t B = c->dim[0], M = c->dim[1], C = c->dim[3];
     bool all = c->flags;
-    k->tokens_embed_forward(d, p[0], p[1], p[2], all ? p[3] : NULL, c->ids, B, M, C);
-    k->tokens_embed_backward(d, all ? p[4] : NULL, all ? p[5] : NULL, p[6], p[0], c->ids, B, M, C,
-                             c->accumulate);
+    ROW(c, d, work_moved(d, 2 * B * M * C, 0), tokens_embed_forward, p[0], p[1], p[2],
+        all ? p[3] : NULL, c->ids, B, M, C);
+    ROW(c, d, work_moved(d, (2 + c->accumulate) * B * M * C, 0), tokens_embed_backward,
+        all ? p[4] : NULL, all ? p[5] : NULL, p[6], p[0], c->ids, B, M, C, c->accumulate);
 }
 
 static void call_restore(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
     const int64_t B = c->dim[0], K = c->dim[1], P = c->dim[2], C = c->dim[3];
     bool all = c->flags;
-    k->tokens_restore_forward(d, p[0], p[1], p[2], p[3], c->ids, B, K, P, C);
-    k->tokens_restore_backward(d, p[4], p[5], all ? p[6] : NULL, p[0], c->ids, B, K, P, C,
-                               c->accumulate);
+    ROW(c, d, work_moved(d, B * (K + P) * C, 0), tokens_restore_forward, p[0], p[1], p[2], p[3],
+        c->ids, B, K, P, C);
+    ROW(c, d, work_moved(d, B * (K + P + c->accumulate * K) * C, 0), tokens_restore_backward, p[4],
+        p[5], all ? p[6] : NULL, p[0], c->ids, B, K, P, C, c->accumulate);
 }
 
 static void call_gather_and_mean(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
     const int64_t B = c->dim[0], M = c->dim[1], P = c->dim[2], C = c->dim[3];
-    k->tokens_gather_forward(d, p[0], p[1], c->ids, B, M, P, C);
-    k->tokens_gather_backward(d, p[2], p[0], c->ids, B, M, P, C, c->accumulate);
-    k->tokens_mean_forward(d, p[3], p[1], B, 1 + P, C);
-    k->tokens_mean_backward(d, p[4], p[3], B, 1 + P, C, c->accumulate);
+    bool add = c->accumulate;
+    ROW(c, d, work_moved(d, 2 * B * M * C, 0), tokens_gather_forward, p[0], p[1], c->ids, B, M, P,
+        C);
+    ROW(c, d, work_moved(d, B * (add ? 3 * M : M + P) * C, 0), tokens_gather_backward, p[2], p[0],
+        c->ids, B, M, P, C, add);
+    ROW(c, d, work_moved(d, B * P * C, 0), tokens_mean_forward, p[3], p[1], B, 1 + P, C);
+    ROW(c, d, work_moved(d, (1 + add) * B * P * C, 0), tokens_mean_backward, p[4], p[3], B, 1 + P,
+        C, add);
 }
 
 /* Sums run over at most all tokens of a batch, each of size 2 at most. */
+static void start_tokens(Case *c, KernelCall call, const int64_t *n, int flag) {
+    *c = (Case){.call = call, .dim = {n[0], n[1], n[2], n[3]}, .flags = flag, .accumulate = flag};
+    c->growth = 2 * (double)(n[0] * (1 + n[2]));
+}
+
+static void make_embed(Case *c, Rng *rng, const int64_t *n, int flag) {
+    const int64_t B = n[0], M = n[1], P = n[2], C = n[3];
+    start_tokens(c, call_embed, n, flag);
+    case_ids(c, rng, B, M, P);
+    case_add(c, rng, OUTPUT, B * (1 + M) * C);
+    case_add(c, rng, INPUT, B * M * C);
+    case_add(c, rng, INPUT, C);
+    case_add(c, rng, INPUT, (1 + P) * C);
+    case_add(c, rng, IN_OUT, B * M * C);
+    case_add(c, rng, IN_OUT, C);
+    case_add(c, rng, IN_OUT, (1 + P) * C);
+}
+
+static void make_restore(Case *c, Rng *rng, const int64_t *n, int flag) {
+    const int64_t B = n[0], K = n[1], P = n[2], C = n[3];
+    start_tokens(c, call_restore, n, flag);
+    case_ids(c, rng, B, P, P);
+    case_add(c, rng, OUTPUT, B * (1 + P) * C);
+    case_add(c, rng, INPUT, B * (1 + K) * C);
+    case_add(c, rng, INPUT, C);
+    case_add(c, rng, INPUT, (1 + P) * C);
+    case_add(c, rng, flag ? IN_OUT : OUTPUT, B * (1 + K) * C);
+    case_add(c, rng, IN_OUT, C);
+    case_add(c, rng, IN_OUT, (1 + P) * C);
+}
+
+static void make_gather_and_mean(Case *c, Rng *rng, const int64_t *n, int flag) {
+    const int64_t B = n[0], M = n[1], P = n[2], C = n[3];
+    start_tokens(c, call_gather_and_mean, n, flag);
+    case_ids(c, rng, B, M, P);
+    case_add(c, rng, OUTPUT, B * M * C);
+    case_add(c, rng, INPUT, B * (1 + P) * C);
+    case_add(c, rng, flag ? IN_OUT : OUTPUT, B * (1 + P) * C);
+    case_add(c, rng, OUTPUT, B * C);
+    case_add(c, rng, flag ? IN_OUT : OUTPUT, B * (1 + P) * C);
+}
+
 START_TEST(tokens) {
+    static CaseMaker *const makers[] = {make_embed, make_restore, make_gather_and_mean};
     Rng rng = rng_of_test((uint64_t)_i);
-    const int64_t *s = TOKEN_SHAPES[_i], B = s[0], M = s[1], P = s[2], C = s[3];
-    int32_t *ids = random_ids(&rng, B, M, P), *restore = random_ids(&rng, B, P, P);
-    for (int flag = 0; flag < 2; flag++) {
-        BufferKind dx = flag ? IN_OUT : OUTPUT;
-        Case c = {
-            .dim = {B, M, P, C}, .flags = flag, .accumulate = flag, .ids = ids, .n_ids = B * M};
-        c.growth = 2 * (double)(B * (1 + P));
-        Case embed = c, restored = c, rest = c;
-        embed.call = call_embed;
-        case_add(&embed, &rng, OUTPUT, B * (1 + M) * C);
-        case_add(&embed, &rng, INPUT, B * M * C);
-        case_add(&embed, &rng, INPUT, C);
-        case_add(&embed, &rng, INPUT, (1 + P) * C);
-        case_add(&embed, &rng, IN_OUT, B * M * C);
-        case_add(&embed, &rng, IN_OUT, C);
-        case_add(&embed, &rng, IN_OUT, (1 + P) * C);
-        case_check(&embed);
-        restored.call = call_restore;
-        restored.ids = restore;
-        restored.n_ids = B * P;
-        case_add(&restored, &rng, OUTPUT, B * (1 + P) * C);
-        case_add(&restored, &rng, INPUT, B * (1 + M) * C);
-        case_add(&restored, &rng, INPUT, C);
-        case_add(&restored, &rng, INPUT, (1 + P) * C);
-        case_add(&restored, &rng, dx, B * (1 + M) * C);
-        case_add(&restored, &rng, IN_OUT, C);
-        case_add(&restored, &rng, IN_OUT, (1 + P) * C);
-        case_check(&restored);
-        rest.call = call_gather_and_mean;
-        case_add(&rest, &rng, OUTPUT, B * M * C);
-        case_add(&rest, &rng, INPUT, B * (1 + P) * C);
-        case_add(&rest, &rng, dx, B * (1 + P) * C);
-        case_add(&rest, &rng, OUTPUT, B * C);
-        case_add(&rest, &rng, dx, B * (1 + P) * C);
-        case_check(&rest);
+    for (int i = 0; i < 6; i++) {
+        Case c;
+        makers[i % 3](&c, &rng, TOKEN_SHAPES[_i], i / 3);
+        case_check(&c);
     }
-    free(ids);
-    free(restore);
 }
 END_TEST
 
 /* --- loss, elementwise, optimiser ------------------------------------------------------------- */
 
 static void call_masked_mse(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
-    const int64_t *n = c->dim;
-    k->masked_mse_forward(d, p[0], p[1], p[2], p[3], p[4], c->ids, n[0], n[1], n[2], n[3]);
-    k->masked_mse_backward(d, p[5], p[0], p[2], p[3], p[4], c->ids, n[0], n[1], n[2], n[3],
-                           c->accumulate);
+    const int64_t *n = c->dim, values = n[0] * n[1] * n[3];
+    ROW(c, d, work_moved(d, values, values), masked_mse_forward, p[0], p[1], p[2], p[3], p[4],
+        c->ids, n[0], n[1], n[2], n[3]);
+    ROW(c, d, work_moved(d, (2 + c->accumulate) * values, values), masked_mse_backward, p[5], p[0],
+        p[2], p[3], p[4], c->ids, n[0], n[1], n[2], n[3], c->accumulate);
 }
 
 /* Sums are in double; differences and products round a few times. */
+static void make_masked_mse(Case *c, Rng *rng, const int64_t *n, int accumulate) {
+    const int64_t B = n[0], M = n[1], P = n[2], V = n[3];
+    *c = (Case){.call = call_masked_mse, .dim = {B, M, P, V}, .accumulate = accumulate};
+    c->growth = 8;
+    case_ids(c, rng, B, M, P);
+    case_add(c, rng, OUTPUT, 1);
+    case_add(c, rng, OUTPUT, B * M);
+    case_add(c, rng, INPUT, B * M * V);
+    case_add(c, rng, INPUT, B * M * V);
+    float *mask = case_add(c, rng, INPUT, B * P);
+    for (int64_t i = 0; i < B * P; i++) mask[i] = mask[i] > 0.5f ? 0 : 1;
+    mask[c->ids[0]] = 1;
+    case_add(c, rng, accumulate ? IN_OUT : OUTPUT, B * M * V);
+}
+
 START_TEST(masked_mse) {
     Rng rng = rng_of_test((uint64_t)_i);
-    const int64_t *s = TOKEN_SHAPES[_i], B = s[0], M = s[1], P = s[2], V = s[3];
-    int32_t *ids = random_ids(&rng, B, M, P);
     for (int accumulate = 0; accumulate < 2; accumulate++) {
-        Case c = {.call = call_masked_mse, .dim = {B, M, P, V}, .accumulate = accumulate};
-        c.ids = ids;
-        c.n_ids = B * M;
-        c.growth = 8;
-        case_add(&c, &rng, OUTPUT, 1);
-        case_add(&c, &rng, OUTPUT, B * M);
-        case_add(&c, &rng, INPUT, B * M * V);
-        case_add(&c, &rng, INPUT, B * M * V);
-        float *mask = case_add(&c, &rng, INPUT, B * P);
-        for (int64_t i = 0; i < B * P; i++) mask[i] = mask[i] > 0.5f ? 0 : 1;
-        mask[ids[0]] = 1;
-        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, B * M * V);
+        Case c;
+        make_masked_mse(&c, &rng, TOKEN_SHAPES[_i], accumulate);
         case_check(&c);
     }
-    free(ids);
 }
 END_TEST
 
-static void call_elementwise(Device *d, void **p, const Case *c) {
-    d->kernels.add(d, p[0], p[1], c->dim[0]);
+static void call_add(Device *d, void **p, const Case *c) {
+    ROW(c, d, work_moved(d, 3 * c->dim[0], 0), add, p[0], p[1], c->dim[0]);
+}
+
+static void make_add(Case *c, Rng *rng, const int64_t *n, int flags) {
+    *c = (Case){.call = call_add, .dim = {n[0]}, .flags = flags, .growth = 8};
+    case_add(c, rng, IN_OUT, n[0]);
+    case_add(c, rng, INPUT, n[0]);
 }
 
 START_TEST(elementwise) {
     static const int64_t sizes[] = {1, 31, 65536, 200003};
     Rng rng = rng_of_test((uint64_t)_i);
-    int64_t n = sizes[_i];
-    Case c = {.call = call_elementwise, .dim = {n}, .growth = 8};
-    case_add(&c, &rng, IN_OUT, n);
-    case_add(&c, &rng, INPUT, n);
+    Case c;
+    make_add(&c, &rng, &sizes[_i], 0);
     case_check(&c);
 }
 END_TEST
+
+/* --- benchmark -------------------------------------------------------------------------------- */
+
+/* Batches of 32 (vit_base) and 128 (vit_tiny, 32x32, patch 4), a quarter of the patches kept.
+ * Of the two lines of patch_target the second normalises. */
+const Bench benches[] = {
+    {"linear_forward", "vit_base fc1", make_linear_forward, {1600, 768, 3072}, BIAS | PRE},
+    {"linear_forward", "vit_base fc2", make_linear_forward, {1600, 3072, 768}, BIAS | RESIDUAL},
+    {"linear_forward", "vit_base qkv", make_linear_forward, {1600, 768, 2304}, BIAS},
+    {"linear_forward", "decoder fc1", make_linear_forward, {6304, 512, 2048}, BIAS | PRE},
+    {"linear_forward", "vit_tiny fc1", make_linear_forward, {2176, 192, 768}, BIAS | PRE},
+    {"linear_backward", "vit_base fc1", make_linear_backward, {1600, 768, 3072}, BIAS},
+    {"linear_backward", "vit_base fc2", make_linear_backward, {1600, 3072, 768}, BIAS | PRE},
+    {"linear_backward", "vit_base qkv", make_linear_backward, {1600, 768, 2304}, BIAS},
+    {"linear_backward", "decoder fc1", make_linear_backward, {6304, 512, 2048}, BIAS},
+    {"linear_backward", "vit_tiny fc1", make_linear_backward, {2176, 192, 768}, BIAS},
+    {"gelu", "vit_base", make_gelu_backward, {1600 * 3072}, 0},
+    {"gelu", "vit_tiny", make_gelu_backward, {2176 * 768}, 0},
+    {"layernorm", "vit_base", make_layernorm, {1600, 768}, 0},
+    {"layernorm", "decoder", make_layernorm, {6304, 512}, 0},
+    {"layernorm", "vit_tiny", make_layernorm, {2176, 192}, 0},
+    {"attention", "vit_base", make_attention, {32, 50, 12, 64}, 0},
+    {"attention", "vit_base, all", make_attention, {32, 197, 12, 64}, 0},
+    {"attention", "decoder", make_attention, {32, 197, 16, 32}, 0},
+    {"attention", "vit_tiny", make_attention, {128, 17, 3, 64}, 0},
+    {"patch: pixels", "vit_base", make_normalize, {32, 196, 3, 224, 224, 16}, 0},
+    {"patch: pixels", "vit_tiny", make_normalize, {128, 64, 3, 32, 32, 4}, 0},
+    {"patch", "vit_base", make_patches, {32, 147, 3, 224, 224, 16}, 0},
+    {"patch", "vit_tiny", make_patches, {128, 48, 3, 32, 32, 4}, 0},
+    {"tokens_embed", "vit_base", make_embed, {32, 49, 196, 768}, 1},
+    {"tokens_embed", "vit_tiny", make_embed, {128, 16, 64, 192}, 1},
+    {"tokens_restore", "decoder", make_restore, {32, 49, 196, 512}, 0},
+    {"tokens_restore", "vit_tiny", make_restore, {128, 16, 64, 192}, 0},
+    {"tokens_gather", "decoder", make_gather_and_mean, {32, 147, 196, 512}, 0},
+    {"tokens_gather", "vit_tiny", make_gather_and_mean, {128, 48, 64, 192}, 0},
+    {"loss: masked_mse", "vit_base", make_masked_mse, {32, 147, 196, 768}, 0},
+    {"loss: masked_mse", "vit_tiny", make_masked_mse, {128, 48, 64, 48}, 0},
+    {"add", "vit_base", make_add, {1600 * 768}, 0},
+    {.name = NULL}};
 
 /* --- device ----------------------------------------------------------------------------------- */
 

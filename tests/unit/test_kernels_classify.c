@@ -76,27 +76,32 @@ END_TEST
 enum { IN_PLACE = 1, IN_RESIDUAL = 2 };
 
 static void call_batchnorm(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
     const int64_t B = c->dim[0], C = c->dim[1];
-    k->batchnorm_infer(d, p[0], p[3], p[4], p[2], B, C, 1e-6);
-    k->batchnorm_train(d, c->flags ? p[2] : p[1], p[3], p[4], p[5], p[2], B, C, 1e-6, 0.1);
+    ROW(c, d, work_moved(d, 2 * B * C, 0), batchnorm_infer, p[0], p[3], p[4], p[2], B, C, 1e-6);
+    ROW(c, d, work_moved(d, 2 * B * C, 0), batchnorm_train, c->flags ? p[2] : p[1], p[3], p[4],
+        p[5], p[2], B, C, 1e-6, 0.1);
 }
 
 /* Statistics are in double, so that an offset of 100 costs nothing but the rounding of y. */
+static void make_batchnorm(Case *c, Rng *rng, const int64_t *n, int flags) {
+    int64_t B = n[0], C = n[1];
+    *c = (Case){.call = call_batchnorm, .dim = {B, C}, .flags = flags, .growth = 2};
+    case_add(c, rng, OUTPUT, B * C);
+    case_add(c, rng, flags ? IN_OUT : OUTPUT, B * C);
+    float *x = case_add(c, rng, flags ? IN_OUT : INPUT, B * C);
+    for (int64_t i = 0; i < B * C; i++) x[i] = i % C ? x[i] + 100 * (float)(i % 2) : 3;
+    case_add(c, rng, IN_OUT, C);
+    float *var = case_add(c, rng, IN_OUT, C);
+    for (int64_t i = 0; i < C; i++) var[i] = 0.1f + var[i] * var[i];
+    case_add(c, rng, IN_OUT, 1)[0] = 41;
+}
+
 START_TEST(batchnorm) {
     static const int64_t shapes[][2] = {{2, 1}, {3, 5}, {7, 130}, {300, 257}};
     Rng rng = rng_of_test((uint64_t)_i);
-    int64_t B = shapes[_i][0], C = shapes[_i][1];
     for (int flags = 0; flags < 2; flags++) {
-        Case c = {.call = call_batchnorm, .dim = {B, C}, .flags = flags, .growth = 2};
-        case_add(&c, &rng, OUTPUT, B * C);
-        case_add(&c, &rng, flags ? IN_OUT : OUTPUT, B * C);
-        float *x = case_add(&c, &rng, flags ? IN_OUT : INPUT, B * C);
-        for (int64_t i = 0; i < B * C; i++) x[i] = i % C ? x[i] + 100 * (float)(i % 2) : 3;
-        case_add(&c, &rng, IN_OUT, C);
-        float *var = case_add(&c, &rng, IN_OUT, C);
-        for (int64_t i = 0; i < C; i++) var[i] = 0.1f + var[i] * var[i];
-        case_add(&c, &rng, IN_OUT, 1)[0] = 41;
+        Case c;
+        make_batchnorm(&c, &rng, shapes[_i], flags);
         case_check(&c);
     }
 }
@@ -105,47 +110,59 @@ END_TEST
 /* --- residuals and tokens --------------------------------------------------------------------- */
 
 static void call_scaled_residual(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
+    int64_t B = c->dim[0], n = c->dim[1];
     void *y = c->flags == IN_PLACE ? p[1] : c->flags == IN_RESIDUAL ? p[2] : p[0];
-    k->scaled_residual_forward(d, y, p[1], p[2], p[3], c->dim[0], c->dim[1]);
-    k->scaled_residual_backward(d, p[4], p[5], p[3], c->dim[0], c->dim[1], c->accumulate);
+    ROW(c, d, work_moved(d, 3 * B * n, 0), scaled_residual_forward, y, p[1], p[2], p[3], B, n);
+    ROW(c, d, work_moved(d, (2 + c->accumulate) * B * n, 0), scaled_residual_backward, p[4], p[5],
+        p[3], B, n, c->accumulate);
+}
+
+static void make_scaled_residual(Case *c, Rng *rng, const int64_t *shape, int flags) {
+    int64_t B = shape[0], n = shape[1];
+    *c = (Case){.call = call_scaled_residual, .dim = {B, n}, .flags = flags, .growth = 4};
+    c->accumulate = flags > 0;
+    case_add(c, rng, flags ? INPUT : OUTPUT, B * n);
+    case_add(c, rng, flags == IN_PLACE ? IN_OUT : INPUT, B * n);
+    case_add(c, rng, flags == IN_RESIDUAL ? IN_OUT : INPUT, B * n);
+    float *scale = case_add(c, rng, INPUT, B);
+    for (int64_t b = 0; b < B; b++) scale[b] = b % 2 ? 0 : 1 / 0.9f;
+    case_add(c, rng, c->accumulate ? IN_OUT : OUTPUT, B * n);
+    case_add(c, rng, INPUT, B * n);
 }
 
 START_TEST(scaled_residual) {
     static const int64_t shapes[][2] = {{1, 1}, {3, 7}, {5, 16385}, {7, 40001}};
     Rng rng = rng_of_test((uint64_t)_i);
-    int64_t B = shapes[_i][0], n = shapes[_i][1];
     for (int flags = 0; flags < 3; flags++) {
-        Case c = {.call = call_scaled_residual, .dim = {B, n}, .flags = flags, .growth = 4};
-        c.accumulate = flags > 0;
-        case_add(&c, &rng, flags ? INPUT : OUTPUT, B * n);
-        case_add(&c, &rng, flags == IN_PLACE ? IN_OUT : INPUT, B * n);
-        case_add(&c, &rng, flags == IN_RESIDUAL ? IN_OUT : INPUT, B * n);
-        float *scale = case_add(&c, &rng, INPUT, B);
-        for (int64_t b = 0; b < B; b++) scale[b] = b % 2 ? 0 : 1 / 0.9f;
-        case_add(&c, &rng, c.accumulate ? IN_OUT : OUTPUT, B * n);
-        case_add(&c, &rng, INPUT, B * n);
+        Case c;
+        make_scaled_residual(&c, &rng, shapes[_i], flags);
         case_check(&c);
     }
 }
 END_TEST
 
 static void call_cls(Device *d, void **p, const Case *c) {
-    const int64_t *n = c->dim;
-    d->kernels.tokens_cls_forward(d, p[0], p[1], n[0], n[1], n[2]);
-    d->kernels.tokens_cls_backward(d, p[2], p[3], n[0], n[1], n[2], c->accumulate);
+    const int64_t B = c->dim[0], T = c->dim[1], C = c->dim[2];
+    ROW(c, d, work_moved(d, 2 * B * C, 0), tokens_cls_forward, p[0], p[1], B, T, C);
+    ROW(c, d, work_moved(d, B * (c->accumulate ? 3 : 1 + T) * C, 0), tokens_cls_backward, p[2],
+        p[3], B, T, C, c->accumulate);
+}
+
+static void make_cls(Case *c, Rng *rng, const int64_t *n, int accumulate) {
+    const int64_t B = n[0], T = n[1], C = n[2];
+    *c = (Case){.call = call_cls, .dim = {B, T, C}, .accumulate = accumulate, .growth = 1};
+    case_add(c, rng, OUTPUT, B * C);
+    case_add(c, rng, INPUT, B * T * C);
+    case_add(c, rng, accumulate ? IN_OUT : OUTPUT, B * T * C);
+    case_add(c, rng, INPUT, B * C);
 }
 
 START_TEST(tokens_cls) {
     static const int64_t shapes[][3] = {{1, 1, 1}, {2, 3, 5}, {40, 50, 130}};
     Rng rng = rng_of_test((uint64_t)_i);
-    int64_t B = shapes[_i][0], T = shapes[_i][1], C = shapes[_i][2];
     for (int accumulate = 0; accumulate < 2; accumulate++) {
-        Case c = {.call = call_cls, .dim = {B, T, C}, .accumulate = accumulate, .growth = 1};
-        case_add(&c, &rng, OUTPUT, B * C);
-        case_add(&c, &rng, INPUT, B * T * C);
-        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, B * T * C);
-        case_add(&c, &rng, INPUT, B * C);
+        Case c;
+        make_cls(&c, &rng, shapes[_i], accumulate);
         case_check(&c);
     }
 }
@@ -154,31 +171,37 @@ END_TEST
 /* --- soft cross entropy ----------------------------------------------------------------------- */
 
 static void call_cross_entropy(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
     const int64_t B = c->dim[0], C = c->dim[1];
-    k->soft_cross_entropy_forward(d, p[0], p[1], p[2], p[3], B, C);
-    k->soft_cross_entropy_backward(d, p[4], p[5], p[1], p[3], B, C, c->accumulate);
+    ROW(c, d, work_moved(d, B * C, 2 * B * C), soft_cross_entropy_forward, p[0], p[1], p[2], p[3],
+        B, C);
+    ROW(c, d, work_moved(d, (1 + c->accumulate) * B * C, 2 * B * C), soft_cross_entropy_backward,
+        p[4], p[5], p[1], p[3], B, C, c->accumulate);
 }
 
 /* Logits of up to 40, whose rounding reaches exp. accumulate 0: distributions; 1: targets of any
  * sign and sum. */
+static void make_cross_entropy(Case *c, Rng *rng, const int64_t *n, int accumulate) {
+    const int64_t B = n[0], C = n[1];
+    *c = (Case){.call = call_cross_entropy, .dim = {B, C}, .accumulate = accumulate};
+    c->growth = 8 + 2 * 80;
+    case_add(c, rng, OUTPUT, 1);
+    case_add(c, rng, OUTPUT, B * C);
+    float *logits = case_add(c, rng, INPUT, B * C);
+    for (int64_t i = 0; i < B * C; i++) logits[i] *= 40;
+    float *targets = case_add(c, rng, INPUT, B * C);
+    for (int64_t i = 0; !accumulate && i < B * C; i++) {
+        targets[i] = 0.1f / (float)C + (i % C == i / C % C ? 0.9f : 0);
+    }
+    case_add(c, rng, accumulate ? IN_OUT : OUTPUT, B * C);
+    case_add(c, rng, INPUT, 1);
+}
+
 START_TEST(soft_cross_entropy) {
     static const int64_t shapes[][2] = {{1, 1}, {3, 10}, {5, 1000}, {600, 33}, {260, 1000}};
     Rng rng = rng_of_test((uint64_t)_i);
-    int64_t B = shapes[_i][0], C = shapes[_i][1];
     for (int accumulate = 0; accumulate < 2; accumulate++) {
-        Case c = {.call = call_cross_entropy, .dim = {B, C}, .accumulate = accumulate};
-        c.growth = 8 + 2 * 80;
-        case_add(&c, &rng, OUTPUT, 1);
-        case_add(&c, &rng, OUTPUT, B * C);
-        float *logits = case_add(&c, &rng, INPUT, B * C);
-        for (int64_t i = 0; i < B * C; i++) logits[i] *= 40;
-        float *targets = case_add(&c, &rng, INPUT, B * C);
-        for (int64_t i = 0; !accumulate && i < B * C; i++) {
-            targets[i] = 0.1f / (float)C + (i % C == i / C % C ? 0.9f : 0);
-        }
-        case_add(&c, &rng, accumulate ? IN_OUT : OUTPUT, B * C);
-        case_add(&c, &rng, INPUT, 1);
+        Case c;
+        make_cross_entropy(&c, &rng, shapes[_i], accumulate);
         case_check(&c);
     }
 }
@@ -204,6 +227,15 @@ START_TEST(soft_cross_entropy_extremes) {
     }
 }
 END_TEST
+
+/* --- benchmark -------------------------------------------------------------------------------- */
+
+const Bench benches_classify[] = {
+    {"batchnorm", "vit_base head", make_batchnorm, {512, 768}, 0},
+    {"scaled_residual", "vit_base", make_scaled_residual, {32, 197 * 768}, 0},
+    {"tokens_cls", "vit_base", make_cls, {32, 197, 768}, 0},
+    {"loss: cross_entropy", "1000 classes", make_cross_entropy, {256, 1000}, 0},
+    {.name = NULL}};
 
 /* --- device ----------------------------------------------------------------------------------- */
 

@@ -11,15 +11,24 @@ static Rng rng_of_test(uint64_t seed) {
     return rng_make(seed, RNG_SYNTHETIC, 0, 1);
 }
 
-enum { ROW_ADAMW, ROW_SGD, ROW_AVERAGE, ROW_SUM_SQUARES, ROWS, TENSORS = 40 };
+enum { ROW_ADAMW, ROW_SGD, ROW_AVERAGE, ROW_SUM_SQUARES, ROWS, TENSORS = 40, SIZES = 12 };
+
+/* Sizes of tensors that follow each other, again and again. */
+typedef enum Tensors { MIXED, BASE_BLOCK, TINY_BLOCK } Tensors;
+#define BLOCK(C)                                                                                   \
+    { C, C, 3 * (C) * (C), 3 * (C), (C) * (C), C, C, C, 4 * (C) * (C), 4 * (C), 4 * (C) * (C), C }
+static const int64_t TENSOR_SIZES[][SIZES] = {
+    [MIXED] = {1, 192, 70001, 16, 576, 31, 65536, 131073, 1, 192, 70001, 16},
+    [BASE_BLOCK] = BLOCK(768),
+    [TINY_BLOCK] = BLOCK(192)};
 
 /* The arrays p, g, m, v are cut into tensors, small ones and some of several pieces; every second
  * one is for LARS. */
-static int64_t cut(const Device *d, Segment *list, void **p, int64_t n) {
-    static const int64_t sizes[] = {1, 192, 70001, 16, 576, 31, 65536, 131073};
+static int64_t cut(const Device *d, Segment *list, void **p, int64_t n, Tensors tensors) {
+    const int64_t *sizes = TENSOR_SIZES[tensors];
     int64_t count = 0;
     for (int64_t at = 0; at < n && count < TENSORS; count++) {
-        int64_t size = sizes[count % 8] < n - at ? sizes[count % 8] : n - at;
+        int64_t size = sizes[count % SIZES] < n - at ? sizes[count % SIZES] : n - at;
         size_t place = device_bytes(d, NUMBER_WIDE, at);
         list[count] = (Segment){.p = device_at(p[0], place),
                                 .g = device_at(p[1], place),
@@ -35,7 +44,6 @@ static int64_t cut(const Device *d, Segment *list, void **p, int64_t n) {
 }
 
 static void call_optimisers(Device *d, void **p, const Case *c) {
-    const Kernels *k = &d->kernels;
     AdamW a = {.lr = 0.01,
                .beta1 = 0.9,
                .beta2 = 0.95,
@@ -45,16 +53,17 @@ static void call_optimisers(Device *d, void **p, const Case *c) {
                .gradient_scale = 0.5};
     Segment list[TENSORS];
     double sums[TENSORS], *place = device_alloc(d, sizeof sums);
-    int64_t n = cut(d, list, p, c->dim[0]);
-    switch (c->flags) {
-    case ROW_ADAMW: k->adamw(d, list, n, a); break;
+    const int64_t all = c->dim[0], n = cut(d, list, p, all, (Tensors)(c->flags / ROWS));
+    switch (c->flags % ROWS) {
+    case ROW_ADAMW: ROW(c, d, work_moved(d, 0, 7 * all), adamw, list, n, a); break;
     case ROW_SGD:
-        k->sgd(d, list, n, (Sgd){.lr = 0.1, .momentum = 0.9, .gradient_scale = 0.5});
-        k->sgd(d, list, n, (Sgd){.lr = 0.05, .momentum = 0.9, .gradient_scale = 1});
+        ROW(c, d, work_moved(d, 0, 5 * all), sgd, list, n,
+            (Sgd){.lr = 0.1, .momentum = 0.9, .gradient_scale = 0.5});
+        d->kernels.sgd(d, list, n, (Sgd){.lr = 0.05, .momentum = 0.9, .gradient_scale = 1});
         break;
-    case ROW_AVERAGE: k->average(d, list, n, 0.9999); break;
+    case ROW_AVERAGE: ROW(c, d, work_moved(d, 0, 3 * all), average, list, n, 0.9999); break;
     case ROW_SUM_SQUARES:
-        k->sum_squares(d, place, list, n);
+        ROW(c, d, work_moved(d, 0, all), sum_squares, place, list, n);
         device_download(d, sums, place, sizeof sums);
         for (int64_t i = 0; i < n; i++) {
             float sum = (float)sums[i];
@@ -64,17 +73,33 @@ static void call_optimisers(Device *d, void **p, const Case *c) {
     device_free(d, place, sizeof sums);
 }
 
+/* flags: a row and ROWS times a Tensors. */
+static void make_optimiser(Case *c, Rng *rng, const int64_t *n, int flags) {
+    *c = (Case){.call = call_optimisers, .dim = {n[0]}, .flags = flags, .growth = 8};
+    for (int i = 0; i < 3; i++) case_add(c, rng, IN_OUT, n[0]);
+    float *v = case_add(c, rng, IN_OUT, n[0]);
+    for (int64_t i = 0; i < n[0]; i++) v[i] *= v[i];
+}
+
 START_TEST(optimisers) {
     static const int64_t sizes[] = {1, 31, 300, 70209, 1000003};
     Rng rng = rng_of_test((uint64_t)_i);
-    int64_t n = sizes[_i / ROWS];
-    Case c = {.call = call_optimisers, .dim = {n}, .flags = _i % ROWS, .growth = 8};
-    for (int i = 0; i < 3; i++) case_add(&c, &rng, IN_OUT, n);
-    float *v = case_add(&c, &rng, IN_OUT, n);
-    for (int64_t i = 0; i < n; i++) v[i] *= v[i];
+    Case c;
+    make_optimiser(&c, &rng, &sizes[_i / ROWS], _i % ROWS);
     case_check(&c);
 }
 END_TEST
+
+/* The weights of one block. */
+enum { BASE = 12 * 768 * 768 + 13 * 768, TINY = 12 * 192 * 192 + 13 * 192 };
+enum { OF_BASE = ROWS * BASE_BLOCK, OF_TINY = ROWS * TINY_BLOCK };
+const Bench benches_optim[] = {
+    {"optimiser: adamw", "vit_base block", make_optimiser, {BASE}, OF_BASE + ROW_ADAMW},
+    {"optimiser: adamw", "vit_tiny block", make_optimiser, {TINY}, OF_TINY + ROW_ADAMW},
+    {"optimiser: sgd", "vit_base block", make_optimiser, {BASE}, OF_BASE + ROW_SGD},
+    {"optimiser: average", "vit_base block", make_optimiser, {BASE}, OF_BASE + ROW_AVERAGE},
+    {"optimiser: norm", "vit_base block", make_optimiser, {BASE}, OF_BASE + ROW_SUM_SQUARES},
+    {.name = NULL}};
 
 static void call_lars(Device *d, void **p, const Case *c) {
     Segment list[2];
