@@ -21,6 +21,8 @@ typedef struct Command {
 } Command;
 
 extern const Command COMMANDS[];
+/* NULL: there is none of that name. */
+const Command *command_find(const char *name);
 
 int cmd_pretrain(int argc, char **argv);
 int cmd_reconstruct(int argc, char **argv);
@@ -64,6 +66,8 @@ void output_silence(void);
 bool output_is_silent(void);
 /* Reports a failed library call; returns the exit status. */
 int report(const MaeError *err);
+/* Says that there is no such command, and which one may have been meant; returns EXIT_USAGE. */
+int report_no_command(const char *name);
 /* One line, and a second one that names the help; returns EXIT_USAGE. */
 int report_usage(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

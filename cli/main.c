@@ -42,23 +42,52 @@ const Command COMMANDS[] = {
     {NULL, NULL, NULL, MAE_COMMAND_INFO, NULL},
 };
 
-static const Command *find(const char *name) {
+const Command *command_find(const char *name) {
     for (const Command *c = COMMANDS; c->name; c++)
         if (strcmp(c->name, name) == 0) return c;
     return NULL;
 }
 
-static int help(const char *name) {
-    const Command *c = name ? find(name) : NULL;
-    if (name && !c) {
-        fprintf(stderr, "mae: there is no command %s\n`mae --help` lists the commands\n", name);
-        return EXIT_USAGE;
+int report_no_command(const char *name) {
+    const char *near = NULL;
+    int least = INT_MAX;
+    for (const Command *c = COMMANDS; c->name; c++) {
+        int d = mae_name_distance(name, c->name);
+        if (d < least) {
+            least = d;
+            near = c->name;
+        }
     }
+    fprintf(stderr, "mae: there is no command %.60s%s%s%s\n`mae --help` lists the commands\n", name,
+            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return EXIT_USAGE;
+}
+
+static int help(const char *name) {
+    const Command *c = name ? command_find(name) : NULL;
+    if (name && !c) return report_no_command(name);
     if (c)
         print_help(c);
     else
         print_commands(stdout);
     return EXIT_DONE;
+}
+
+/* The first line names the version alone; the others are what a report of a bug needs. */
+static int print_version(bool as_json) {
+    MaeBuild b;
+    mae_build(&b);
+    const char *const rows[][2] = {{"version", mae_version()}, {"compiler", b.compiler},
+                                   {"openmp", b.openmp},       {"mpi", b.mpi},
+                                   {"codecs", b.codecs},       {"libraries", b.libraries}};
+    json_t *j = as_json ? json_object() : NULL;
+    if (!as_json) printf("mae %s\n", mae_version());
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (as_json)
+            json_text(j, rows[i][0], rows[i][1]);
+        else if (i > 0)
+            printf("%-10s %s\n", rows[i][0], rows[i][1]);
+    return as_json ? print_json(j) : EXIT_DONE;
 }
 
 /* Threads that wait for each other look again and again before they sleep. By libgomp's default
@@ -83,12 +112,10 @@ static int run(int argc, char **argv) {
     const char *word = argv[1];
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return help(NULL);
     if (strcmp(word, "help") == 0) return help(argv[2]);
-    if (strcmp(word, "--version") == 0) {
-        printf("mae %s\n", mae_version());
-        return EXIT_DONE;
-    }
-    const Command *c = find(word);
-    if (!c) return help(word);
+    if (strcmp(word, "--version") == 0)
+        return print_version(argv[2] && strcmp(argv[2], "--json") == 0);
+    const Command *c = command_find(word);
+    if (!c) return report_no_command(word);
     if (c->id != MAE_COMMAND_INFO) start_with_short_waits(argv);
     return c->run(argc - 1, argv + 1);
 }

@@ -117,11 +117,10 @@ int call_parse(Call *c, const char *command, MaeCommand id, int argc, char **arg
         fprintf(stderr, "mae: no memory for the arguments\n");
         return EXIT_FAILED;
     }
-    for (const Command *row = COMMANDS; row->name && wants_help(argc, argv); row++)
-        if (strcmp(row->name, command) == 0) {
-            print_help(row);
-            return EXIT_DONE;
-        }
+    if (wants_help(argc, argv)) {
+        print_help(command_find(command));
+        return EXIT_DONE;
+    }
     int status = parse_words(&p);
     if (status == GO_ON && p.config && mae_options_load(&c->options, id, p.config, &err) != MAE_OK)
         status = report(&err);

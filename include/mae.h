@@ -53,6 +53,18 @@ typedef struct MaeError {
 } MaeError;
 
 MAE_API const char *mae_version(void);
+/* What the library was built of and with, for the report of a bug. */
+typedef struct MaeBuild {
+    char compiler[96];   /* "GCC 12.2.0" */
+    char openmp[32];     /* the date of its specification: "201511" */
+    char mpi[96];        /* "Open MPI v4.1.4", or "no" */
+    char codecs[128];    /* of images: "libjpeg-turbo 2.1.5, libpng 1.6.39, libwebp 1.2.4" */
+    char libraries[128]; /* the others: "libarchive 3.6.2, jansson 2.14, zlib 1.2.13" */
+} MaeBuild;
+MAE_API void mae_build(MaeBuild *out);
+/* For "did you mean": how many letters lie between what was written and a name there is; INT_MAX
+ * where that is not near. */
+MAE_API int mae_name_distance(const char *written, const char *name);
 
 /* Joins the processes that a launcher (mpirun, srun) started together with this one; alone, or in a
  * library built without MPI, the rank is 0 and the size 1. mae_pretrain, mae_finetune and mae_probe

@@ -13,6 +13,14 @@ const char *mae_version(void) {
     return MAE_VERSION;
 }
 
+void mae_build(MaeBuild *out) {
+    build_describe(out);
+}
+
+int mae_name_distance(const char *written, const char *name) {
+    return name_distance(written, name);
+}
+
 static void to_events(void *user, LogLevel level, const char *line) {
     const MaeEvents *events = user;
     events->log(events->user, (int)level, line);

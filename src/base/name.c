@@ -1,6 +1,7 @@
 /* See name.h. */
 #include "base/name.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -109,4 +110,22 @@ bool name_unescape(char *text) {
     mem_free(name);
     mem_free(again);
     return enough;
+}
+
+int name_distance(const char *written, const char *name) {
+    int row[64];
+    int length = (int)strnlen(written, 64), m = (int)strlen(name);
+    if (length == 64 || m >= 64) return INT_MAX;
+    for (int j = 0; j <= m; j++) row[j] = j;
+    for (int i = 1; i <= length; i++) {
+        int corner = row[0];
+        row[0] = i;
+        for (int j = 1; j <= m; j++) {
+            int change = corner + (written[i - 1] != name[j - 1]);
+            corner = row[j];
+            int step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            row[j] = change < step ? change : step;
+        }
+    }
+    return row[m] < (length >= 6 ? 4 : (length + 1) / 2) ? row[m] : INT_MAX;
 }

@@ -17,5 +17,8 @@ char *name_escape(const char *name, NamePlace place);
 /* In place, when text is what name_escape made of some name for a line; otherwise nothing changes:
  * a path that begins with a backslash may just be one. False when memory is short. */
 bool name_unescape(char *text);
+/* For "did you mean": how many letters lie between what was written and a name there is; INT_MAX
+ * where that is not near: more than three letters wrong, or half of a short name. */
+int name_distance(const char *written, const char *name);
 
 #endif

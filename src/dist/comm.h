@@ -27,6 +27,9 @@ Status comm_watch(Comm *c, double timeout_s, Error *err);
 /* Processors that this process may use without taking those of others on its machine. */
 int comm_processors(const Comm *c);
 
+/* Which MPI this is linked with, "no" without one. It need not have been started. */
+void comm_library(char *text, size_t bytes);
+
 /* --- together, waiting --- */
 
 /* x[n] becomes the sum over all processes, the same bits in each. */

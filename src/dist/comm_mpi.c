@@ -6,6 +6,7 @@
  * itself end the job, which is MPI's default. */
 #include <mpi.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -200,6 +201,16 @@ static int fair_share(MPI_Comm comm, int rank) {
     MPI_Comm_free(&machine);
     int n = processors_available() / (sharing > 0 ? sharing : size);
     return n > 0 ? n : 1;
+}
+
+/* The text may be pages long; a sentence of it says which. */
+void comm_library(char *text, size_t bytes) {
+    char all[MPI_MAX_LIBRARY_VERSION_STRING];
+    int n;
+    MPI_Get_library_version(all, &n);
+    snprintf(text, bytes, "%.*s", (int)strcspn(all, ",\n"), all);
+    for (char *p = text; *p; p++)
+        if (*p == '\t') *p = ' ';
 }
 
 Status comm_backend_open(Comm *c, bool *together, Error *err) {

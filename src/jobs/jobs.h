@@ -32,6 +32,9 @@ Status convert_file(const char *in, const char *out, const MaeOptions *o, MaeCon
                     Error *err);
 Status file_info(const char *path, const MaeOptions *o, char **json, Error *err);
 
+/* The parts of the library, for mae --version. */
+void build_describe(MaeBuild *out);
+
 /* Measuring speed. */
 Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err);
 Status bench_kernels(const MaeOptions *o, MaeBenchKernels *out, Error *err);

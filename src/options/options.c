@@ -3,9 +3,11 @@
  * config.json in options_file.c. */
 #include "options/options.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/name.h"
 
 /* --- names ----------------------------------------------------------------------------------- */
 
@@ -18,35 +20,14 @@ int option_find(MaeCommand command, const char *name) {
     return -1;
 }
 
-/* Edit distance, for "did you mean"; the names of the table are shorter than the row. */
-static int distance(const char *a, const char *b) {
-    int row[64];
-    int m = (int)strlen(b);
-    if (m >= 64) return 64;
-    for (int j = 0; j <= m; j++) row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int corner = row[0];
-        row[0] = i;
-        for (int j = 1; j <= m; j++) {
-            int change = corner + (a[i - 1] != b[j - 1]);
-            corner = row[j];
-            int step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            row[j] = change < step ? change : step;
-        }
-    }
-    return row[m];
-}
-
-/* Near: at most three letters wrong, and less than half of a short name. */
 const char *option_nearest(MaeCommand command, const char *name) {
     size_t count;
     const MaeOption *table = mae_option_table(&count);
     const char *best = NULL;
-    size_t length = strnlen(name, 64);
-    int least = length >= 6 ? 4 : (int)(length + 1) / 2;
+    int least = INT_MAX;
     for (size_t i = 0; i < count; i++) {
         if (!(table[i].commands & (unsigned)command)) continue;
-        int d = distance(name, table[i].name);
+        int d = name_distance(name, table[i].name);
         if (d < least) {
             least = d;
             best = table[i].name;

@@ -28,8 +28,16 @@ out 'pretrain'
 no_err
 run 0 --version
 out '^mae [0-9][0-9.]*$'
+out '^compiler .* [0-9]'
+out '^mpi '
+out '^codecs .*jpeg.*png.*webp'
+run 0 --version --json
+json version compiler openmp mpi codecs libraries
 run 0 help knn
 out '--temperature'
+mv "$dir/out" "$dir/help"
+run 0 knn --help
+same "$dir/out" "$dir/help"
 end
 
 case_ 'help of every command'
@@ -48,7 +56,9 @@ run 0 pretrain --epochs nonsense --help
 end
 
 case_ 'unknown commands and options'
-usage 'there is no command train' train
+usage 'there is no command xyzzy$' xyzzy
+usage 'there is no command pretain; did you mean pretrain?' pretain
+usage 'did you mean finetune?' help finetun
 usage 'did you mean --mask-ratio' pretrain --mask-ration 0.5
 err 'mae pretrain --help'
 usage 'did you mean --epochs' pretrain --epoch=3

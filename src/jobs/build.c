@@ -1,0 +1,37 @@
+/* What the library was built of. Versions are those of the libraries that are loaded, where these
+ * can be asked, and of their headers otherwise. */
+#include <archive.h>
+#include <jansson.h>
+#include <png.h>
+#include <stdio.h>
+#include <webp/decode.h>
+#include <zlib.h>
+/* Last: it leans on stdio.h. */
+#include <jpeglib.h>
+
+#include "dist/comm.h"
+#include "jobs/jobs.h"
+
+#define TEXT(x) TEXT_OF(x)
+#define TEXT_OF(x) #x
+#ifdef LIBJPEG_TURBO_VERSION
+#define JPEG "libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION)
+#else
+#define JPEG "libjpeg " TEXT(JPEG_LIB_VERSION)
+#endif
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "GCC " __VERSION__
+#endif
+
+void build_describe(MaeBuild *out) {
+    int webp = WebPGetDecoderVersion();
+    snprintf(out->compiler, sizeof out->compiler, "%s", COMPILER);
+    snprintf(out->openmp, sizeof out->openmp, "%s", TEXT(_OPENMP));
+    comm_library(out->mpi, sizeof out->mpi);
+    snprintf(out->codecs, sizeof out->codecs, JPEG ", libpng %s, libwebp %d.%d.%d",
+             png_get_libpng_ver(NULL), webp >> 16, webp >> 8 & 255, webp & 255);
+    snprintf(out->libraries, sizeof out->libraries, "%s, jansson " JANSSON_VERSION ", zlib %s",
+             archive_version_string(), zlibVersion());
+}
