@@ -1,6 +1,7 @@
 /* One call of a kernel, run on every device that tests know (deferred.h), on "cpu" with every ISA
  * that runs here. The buffers hold host data; run on ref64 the call gives the expected values, run
- * on the others it must agree, and give the same bits for any number of threads. Outputs start as
+ * on the others it must agree, and give the same bits for any number of threads. Where a device
+ * rounds to a narrow Real what it reads, ref64 gets the rounded values. Outputs start as
  * NaN, so one that is not written shows. A call gets device addresses; what else it needs on the
  * device it takes, fills and reads through the functions of device.h, and checks there itself.
  *
@@ -25,6 +26,8 @@ struct Case {
     bool accumulate;
     double growth;     /* allowed error in units of float epsilon, relative to max(1, value);
                           INFINITY: the call itself checks */
+    double narrow;     /* the same, in units of bf16 epsilon and relative to value + root mean
+                          square of the buffer, on devices whose Real is bf16; 0: 1 */
     bool nan_expected; /* where ref64 gives NaN, so must the others */
     int32_t *ids;      /* [n_ids]; calls get a copy on the device */
     int64_t n_ids;
@@ -32,13 +35,18 @@ struct Case {
     int n;
     struct {
         BufferKind kind;
+        Number type;
+        bool is_weight;
         int64_t n;
         float *host;
     } buffers[CASE_BUFFERS];
 };
 
 /* Adds a buffer of n random values in [-1,1] (NaN for OUTPUT) and returns its host data. */
-float *case_add(Case *c, Rng *rng, BufferKind kind, int64_t n);
+float *case_real(Case *c, Rng *rng, BufferKind kind, int64_t n);
+float *case_wide(Case *c, Rng *rng, BufferKind kind, int64_t n);
+/* Of Wides that a product reads rounded to Real. */
+float *case_weight(Case *c, Rng *rng, BufferKind kind, int64_t n);
 /* For each of B images M different patches of P, in random order; returns them. */
 int32_t *case_ids(Case *c, Rng *rng, int64_t B, int64_t M, int64_t P);
 /* Runs on all devices, checks, and frees what the case has. */

@@ -46,12 +46,12 @@ static void make_linear_forward(Case *c, Rng *rng, const int64_t *n, int flags) 
     int64_t R = n[0], I = n[1], O = n[2];
     *c = (Case){.call = call_linear_forward, .dim = {R, I, O}, .flags = flags};
     c->growth = (double)I + 8;
-    case_add(c, rng, flags & IN_PLACE ? IN_OUT : OUTPUT, R * O);
-    case_add(c, rng, INPUT, R * O);
-    case_add(c, rng, INPUT, R * I);
-    case_add(c, rng, INPUT, O * I);
-    case_add(c, rng, INPUT, O);
-    case_add(c, rng, flags & PRE ? OUTPUT : INPUT, R * O);
+    case_real(c, rng, flags & IN_PLACE ? IN_OUT : OUTPUT, R * O);
+    case_real(c, rng, INPUT, R * O);
+    case_real(c, rng, INPUT, R * I);
+    case_weight(c, rng, INPUT, O * I);
+    case_wide(c, rng, INPUT, O);
+    case_real(c, rng, flags & PRE ? OUTPUT : INPUT, R * O);
 }
 
 START_TEST(linear_forward) {
@@ -80,13 +80,13 @@ static void make_linear_backward(Case *c, Rng *rng, const int64_t *n, int flags)
     *c = (Case){.call = call_linear_backward, .dim = {R, I, O}, .flags = flags};
     c->accumulate = flags & ACCUMULATE;
     c->growth = (double)(R > O ? R : O) + 8;
-    case_add(c, rng, c->accumulate ? IN_OUT : OUTPUT, R * I);
-    case_add(c, rng, c->accumulate ? IN_OUT : OUTPUT, O * I);
-    case_add(c, rng, IN_OUT, O);
-    case_add(c, rng, INPUT, R * O);
-    case_add(c, rng, INPUT, O * I);
-    case_add(c, rng, INPUT, R * I);
-    case_add(c, rng, flags & PRE ? IN_OUT : INPUT, R * I);
+    case_real(c, rng, c->accumulate ? IN_OUT : OUTPUT, R * I);
+    case_wide(c, rng, c->accumulate ? IN_OUT : OUTPUT, O * I);
+    case_wide(c, rng, IN_OUT, O);
+    case_real(c, rng, INPUT, R * O);
+    case_weight(c, rng, INPUT, O * I);
+    case_real(c, rng, INPUT, R * I);
+    case_real(c, rng, flags & PRE ? IN_OUT : INPUT, R * I);
 }
 
 START_TEST(linear_backward) {
@@ -109,9 +109,9 @@ static void call_gelu_backward(Device *d, void **p, const Case *c) {
 
 static void make_gelu_backward(Case *c, Rng *rng, const int64_t *n, int flags) {
     *c = (Case){.call = call_gelu_backward, .dim = {n[0]}, .flags = flags, .growth = 8};
-    case_add(c, rng, flags ? INPUT : OUTPUT, n[0]);
-    case_add(c, rng, flags ? IN_OUT : INPUT, n[0]);
-    float *pre = case_add(c, rng, INPUT, n[0]);
+    case_real(c, rng, flags ? INPUT : OUTPUT, n[0]);
+    case_real(c, rng, flags ? IN_OUT : INPUT, n[0]);
+    float *pre = case_real(c, rng, INPUT, n[0]);
     for (int64_t k = 0; k < n[0]; k++) pre[k] *= 6;
 }
 
@@ -152,17 +152,17 @@ static void make_layernorm(Case *c, Rng *rng, const int64_t *n, int accumulate) 
     int64_t R = n[0], C = n[1];
     *c = (Case){.call = call_layernorm, .dim = {R, C}, .accumulate = accumulate};
     c->growth = 100 + (double)(R + C);
-    case_add(c, rng, OUTPUT, R * C);
-    case_add(c, rng, OUTPUT, R);
-    case_add(c, rng, OUTPUT, R);
-    float *x = case_add(c, rng, INPUT, R * C);
+    case_real(c, rng, OUTPUT, R * C);
+    case_wide(c, rng, OUTPUT, R);
+    case_wide(c, rng, OUTPUT, R);
+    float *x = case_real(c, rng, INPUT, R * C);
     for (int64_t i = 0; i < C; i++) x[i] = 3; /* a row without spread */
-    case_add(c, rng, INPUT, C);
-    case_add(c, rng, INPUT, C);
-    case_add(c, rng, accumulate ? IN_OUT : OUTPUT, R * C);
-    case_add(c, rng, IN_OUT, C);
-    case_add(c, rng, IN_OUT, C);
-    case_add(c, rng, INPUT, R * C);
+    case_wide(c, rng, INPUT, C);
+    case_wide(c, rng, INPUT, C);
+    case_real(c, rng, accumulate ? IN_OUT : OUTPUT, R * C);
+    case_wide(c, rng, IN_OUT, C);
+    case_wide(c, rng, IN_OUT, C);
+    case_real(c, rng, INPUT, R * C);
 }
 
 START_TEST(layernorm) {
@@ -197,16 +197,17 @@ static void call_attention(Device *d, void **p, const Case *c) {
     device_free(d, scratch, bytes);
 }
 
-/* Buffer 2 is qkv[B,T,3,H,D]. */
+/* Buffer 2 is qkv[B,T,3,H,D]. The backward pass reads o after its rounding, and rounds again. */
 static void make_attention(Case *c, Rng *rng, const int64_t *n, int flags) {
     int64_t width = n[0] * n[1] * n[2] * n[3];
     *c = (Case){.call = call_attention, .dim = {n[0], n[1], n[2], n[3]}, .flags = flags};
     c->growth = 16 + (double)(n[1] + n[3]);
-    case_add(c, rng, OUTPUT, width);
-    case_add(c, rng, OUTPUT, n[0] * n[1] * n[2]);
-    case_add(c, rng, INPUT, 3 * width);
-    case_add(c, rng, OUTPUT, 3 * width);
-    case_add(c, rng, INPUT, width);
+    c->narrow = 2;
+    case_real(c, rng, OUTPUT, width);
+    case_wide(c, rng, OUTPUT, n[0] * n[1] * n[2]);
+    case_real(c, rng, INPUT, 3 * width);
+    case_real(c, rng, OUTPUT, 3 * width);
+    case_real(c, rng, INPUT, width);
 }
 
 /* The same, with another growth where it is not 0; returns qkv. */
@@ -273,7 +274,7 @@ END_TEST
  * loops of ref do not promise that. */
 static void call_attention_bounded(Device *d, void **p, const Case *c) {
     call_attention(d, p, c);
-    if (d->kind == DEVICE_REF || d->kind == DEVICE_REF64) return;
+    if (d->kind == DEVICE_REF || d->kind == DEVICE_REF64 || d->kind == DEVICE_REFBF16) return;
     int64_t T = c->dim[1], C = c->dim[2] * c->dim[3], n = T * 3 * C;
     float *dqkv = malloc((size_t)n * sizeof *dqkv);
     device_download_floats(d, dqkv, p[3], NUMBER_REAL, n);
@@ -329,7 +330,7 @@ static void call_normalize(Device *d, void **p, const Case *c) {
 static void make_normalize(Case *c, Rng *rng, const int64_t *n, int flags) {
     *c = (Case){.call = call_normalize, .dim = {n[0], n[1], n[2], n[3], n[4], n[5]}};
     c->flags = flags;
-    case_add(c, rng, OUTPUT, n[0] * n[2] * n[3] * n[4]);
+    case_wide(c, rng, OUTPUT, n[0] * n[2] * n[3] * n[4]);
 }
 
 static void call_patches(Device *d, void **p, const Case *c) {
@@ -346,8 +347,11 @@ static void make_patches(Case *c, Rng *rng, const int64_t *n, int flags) {
     *c = (Case){.call = call_patches, .dim = {n[0], n[1], n[2], n[3], n[4], n[5]}, .growth = 1};
     c->flags = flags;
     case_ids(c, rng, B, M, P);
-    for (int i = 0; i < 3; i++) case_add(c, rng, OUTPUT, B * M * g.channels * g.patch * g.patch);
-    case_add(c, rng, INPUT, B * g.channels * g.height * g.width);
+    int64_t n_listed = B * M * g.channels * g.patch * g.patch;
+    case_real(c, rng, OUTPUT, n_listed);
+    case_wide(c, rng, OUTPUT, n_listed);
+    case_wide(c, rng, OUTPUT, n_listed);
+    case_wide(c, rng, INPUT, B * g.channels * g.height * g.width);
 }
 
 /* Copies are exact; a normalised patch is computed in double and rounded once. The grid of
@@ -411,37 +415,37 @@ static void make_embed(Case *c, Rng *rng, const int64_t *n, int flag) {
     const int64_t B = n[0], M = n[1], P = n[2], C = n[3];
     start_tokens(c, call_embed, n, flag);
     case_ids(c, rng, B, M, P);
-    case_add(c, rng, OUTPUT, B * (1 + M) * C);
-    case_add(c, rng, INPUT, B * M * C);
-    case_add(c, rng, INPUT, C);
-    case_add(c, rng, INPUT, (1 + P) * C);
-    case_add(c, rng, IN_OUT, B * M * C);
-    case_add(c, rng, IN_OUT, C);
-    case_add(c, rng, IN_OUT, (1 + P) * C);
+    case_real(c, rng, OUTPUT, B * (1 + M) * C);
+    case_real(c, rng, INPUT, B * M * C);
+    case_wide(c, rng, INPUT, C);
+    case_wide(c, rng, INPUT, (1 + P) * C);
+    case_real(c, rng, IN_OUT, B * M * C);
+    case_wide(c, rng, IN_OUT, C);
+    case_wide(c, rng, IN_OUT, (1 + P) * C);
 }
 
 static void make_restore(Case *c, Rng *rng, const int64_t *n, int flag) {
     const int64_t B = n[0], K = n[1], P = n[2], C = n[3];
     start_tokens(c, call_restore, n, flag);
     case_ids(c, rng, B, P, P);
-    case_add(c, rng, OUTPUT, B * (1 + P) * C);
-    case_add(c, rng, INPUT, B * (1 + K) * C);
-    case_add(c, rng, INPUT, C);
-    case_add(c, rng, INPUT, (1 + P) * C);
-    case_add(c, rng, flag ? IN_OUT : OUTPUT, B * (1 + K) * C);
-    case_add(c, rng, IN_OUT, C);
-    case_add(c, rng, IN_OUT, (1 + P) * C);
+    case_real(c, rng, OUTPUT, B * (1 + P) * C);
+    case_real(c, rng, INPUT, B * (1 + K) * C);
+    case_wide(c, rng, INPUT, C);
+    case_wide(c, rng, INPUT, (1 + P) * C);
+    case_real(c, rng, flag ? IN_OUT : OUTPUT, B * (1 + K) * C);
+    case_wide(c, rng, IN_OUT, C);
+    case_wide(c, rng, IN_OUT, (1 + P) * C);
 }
 
 static void make_gather_and_mean(Case *c, Rng *rng, const int64_t *n, int flag) {
     const int64_t B = n[0], M = n[1], P = n[2], C = n[3];
     start_tokens(c, call_gather_and_mean, n, flag);
     case_ids(c, rng, B, M, P);
-    case_add(c, rng, OUTPUT, B * M * C);
-    case_add(c, rng, INPUT, B * (1 + P) * C);
-    case_add(c, rng, flag ? IN_OUT : OUTPUT, B * (1 + P) * C);
-    case_add(c, rng, OUTPUT, B * C);
-    case_add(c, rng, flag ? IN_OUT : OUTPUT, B * (1 + P) * C);
+    case_real(c, rng, OUTPUT, B * M * C);
+    case_real(c, rng, INPUT, B * (1 + P) * C);
+    case_real(c, rng, flag ? IN_OUT : OUTPUT, B * (1 + P) * C);
+    case_real(c, rng, OUTPUT, B * C);
+    case_real(c, rng, flag ? IN_OUT : OUTPUT, B * (1 + P) * C);
 }
 
 START_TEST(tokens) {
@@ -471,14 +475,14 @@ static void make_masked_mse(Case *c, Rng *rng, const int64_t *n, int accumulate)
     *c = (Case){.call = call_masked_mse, .dim = {B, M, P, V}, .accumulate = accumulate};
     c->growth = 8;
     case_ids(c, rng, B, M, P);
-    case_add(c, rng, OUTPUT, 1);
-    case_add(c, rng, OUTPUT, B * M);
-    case_add(c, rng, INPUT, B * M * V);
-    case_add(c, rng, INPUT, B * M * V);
-    float *mask = case_add(c, rng, INPUT, B * P);
+    case_wide(c, rng, OUTPUT, 1);
+    case_wide(c, rng, OUTPUT, B * M);
+    case_real(c, rng, INPUT, B * M * V);
+    case_wide(c, rng, INPUT, B * M * V);
+    float *mask = case_wide(c, rng, INPUT, B * P);
     for (int64_t i = 0; i < B * P; i++) mask[i] = mask[i] > 0.5f ? 0 : 1;
     mask[c->ids[0]] = 1;
-    case_add(c, rng, accumulate ? IN_OUT : OUTPUT, B * M * V);
+    case_real(c, rng, accumulate ? IN_OUT : OUTPUT, B * M * V);
 }
 
 START_TEST(masked_mse) {
@@ -497,8 +501,8 @@ static void call_add(Device *d, void **p, const Case *c) {
 
 static void make_add(Case *c, Rng *rng, const int64_t *n, int flags) {
     *c = (Case){.call = call_add, .dim = {n[0]}, .flags = flags, .growth = 8};
-    case_add(c, rng, IN_OUT, n[0]);
-    case_add(c, rng, INPUT, n[0]);
+    case_real(c, rng, IN_OUT, n[0]);
+    case_real(c, rng, INPUT, n[0]);
 }
 
 START_TEST(elementwise) {

@@ -37,16 +37,16 @@ START_TEST(layernorm_with_frozen_operands) {
     for (int flags = 1; flags < 8; flags++) {
         Case c = {.call = call_layernorm, .dim = {R, C}, .flags = flags, .accumulate = flags % 3};
         c.growth = 100 + (double)(R + C);
-        case_add(&c, &rng, OUTPUT, R * C);
-        case_add(&c, &rng, OUTPUT, R);
-        case_add(&c, &rng, OUTPUT, R);
-        case_add(&c, &rng, INPUT, R * C);
-        case_add(&c, &rng, INPUT, C);
-        case_add(&c, &rng, INPUT, C);
-        case_add(&c, &rng, IN_OUT, R * C);
-        case_add(&c, &rng, IN_OUT, C);
-        case_add(&c, &rng, IN_OUT, C);
-        case_add(&c, &rng, INPUT, R * C);
+        case_real(&c, &rng, OUTPUT, R * C);
+        case_wide(&c, &rng, OUTPUT, R);
+        case_wide(&c, &rng, OUTPUT, R);
+        case_real(&c, &rng, INPUT, R * C);
+        case_wide(&c, &rng, INPUT, C);
+        case_wide(&c, &rng, INPUT, C);
+        case_real(&c, &rng, IN_OUT, R * C);
+        case_wide(&c, &rng, IN_OUT, C);
+        case_wide(&c, &rng, IN_OUT, C);
+        case_real(&c, &rng, INPUT, R * C);
         case_check(&c);
     }
 }
@@ -65,8 +65,8 @@ START_TEST(linear_with_frozen_weight) {
     Rng rng = rng_of_test((uint64_t)_i);
     int64_t R = shapes[_i][0], I = shapes[_i][1], O = shapes[_i][2];
     Case c = {.call = call_linear_bias, .dim = {R, I, O}, .growth = (double)R + 8};
-    case_add(&c, &rng, IN_OUT, O);
-    case_add(&c, &rng, INPUT, R * O);
+    case_wide(&c, &rng, IN_OUT, O);
+    case_real(&c, &rng, INPUT, R * O);
     case_check(&c);
 }
 END_TEST
@@ -86,14 +86,14 @@ static void call_batchnorm(Device *d, void **p, const Case *c) {
 static void make_batchnorm(Case *c, Rng *rng, const int64_t *n, int flags) {
     int64_t B = n[0], C = n[1];
     *c = (Case){.call = call_batchnorm, .dim = {B, C}, .flags = flags, .growth = 2};
-    case_add(c, rng, OUTPUT, B * C);
-    case_add(c, rng, flags ? IN_OUT : OUTPUT, B * C);
-    float *x = case_add(c, rng, flags ? IN_OUT : INPUT, B * C);
+    case_real(c, rng, OUTPUT, B * C);
+    case_real(c, rng, flags ? IN_OUT : OUTPUT, B * C);
+    float *x = case_real(c, rng, flags ? IN_OUT : INPUT, B * C);
     for (int64_t i = 0; i < B * C; i++) x[i] = i % C ? x[i] + 100 * (float)(i % 2) : 3;
-    case_add(c, rng, IN_OUT, C);
-    float *var = case_add(c, rng, IN_OUT, C);
+    case_wide(c, rng, IN_OUT, C);
+    float *var = case_wide(c, rng, IN_OUT, C);
     for (int64_t i = 0; i < C; i++) var[i] = 0.1f + var[i] * var[i];
-    case_add(c, rng, IN_OUT, 1)[0] = 41;
+    case_wide(c, rng, IN_OUT, 1)[0] = 41;
 }
 
 START_TEST(batchnorm) {
@@ -121,13 +121,13 @@ static void make_scaled_residual(Case *c, Rng *rng, const int64_t *shape, int fl
     int64_t B = shape[0], n = shape[1];
     *c = (Case){.call = call_scaled_residual, .dim = {B, n}, .flags = flags, .growth = 4};
     c->accumulate = flags > 0;
-    case_add(c, rng, flags ? INPUT : OUTPUT, B * n);
-    case_add(c, rng, flags == IN_PLACE ? IN_OUT : INPUT, B * n);
-    case_add(c, rng, flags == IN_RESIDUAL ? IN_OUT : INPUT, B * n);
-    float *scale = case_add(c, rng, INPUT, B);
+    case_real(c, rng, flags ? INPUT : OUTPUT, B * n);
+    case_real(c, rng, flags == IN_PLACE ? IN_OUT : INPUT, B * n);
+    case_real(c, rng, flags == IN_RESIDUAL ? IN_OUT : INPUT, B * n);
+    float *scale = case_wide(c, rng, INPUT, B);
     for (int64_t b = 0; b < B; b++) scale[b] = b % 2 ? 0 : 1 / 0.9f;
-    case_add(c, rng, c->accumulate ? IN_OUT : OUTPUT, B * n);
-    case_add(c, rng, INPUT, B * n);
+    case_real(c, rng, c->accumulate ? IN_OUT : OUTPUT, B * n);
+    case_real(c, rng, INPUT, B * n);
 }
 
 START_TEST(scaled_residual) {
@@ -151,10 +151,10 @@ static void call_cls(Device *d, void **p, const Case *c) {
 static void make_cls(Case *c, Rng *rng, const int64_t *n, int accumulate) {
     const int64_t B = n[0], T = n[1], C = n[2];
     *c = (Case){.call = call_cls, .dim = {B, T, C}, .accumulate = accumulate, .growth = 1};
-    case_add(c, rng, OUTPUT, B * C);
-    case_add(c, rng, INPUT, B * T * C);
-    case_add(c, rng, accumulate ? IN_OUT : OUTPUT, B * T * C);
-    case_add(c, rng, INPUT, B * C);
+    case_real(c, rng, OUTPUT, B * C);
+    case_real(c, rng, INPUT, B * T * C);
+    case_real(c, rng, accumulate ? IN_OUT : OUTPUT, B * T * C);
+    case_real(c, rng, INPUT, B * C);
 }
 
 START_TEST(tokens_cls) {
@@ -184,16 +184,16 @@ static void make_cross_entropy(Case *c, Rng *rng, const int64_t *n, int accumula
     const int64_t B = n[0], C = n[1];
     *c = (Case){.call = call_cross_entropy, .dim = {B, C}, .accumulate = accumulate};
     c->growth = 8 + 2 * 80;
-    case_add(c, rng, OUTPUT, 1);
-    case_add(c, rng, OUTPUT, B * C);
-    float *logits = case_add(c, rng, INPUT, B * C);
+    case_wide(c, rng, OUTPUT, 1);
+    case_wide(c, rng, OUTPUT, B * C);
+    float *logits = case_real(c, rng, INPUT, B * C);
     for (int64_t i = 0; i < B * C; i++) logits[i] *= 40;
-    float *targets = case_add(c, rng, INPUT, B * C);
+    float *targets = case_wide(c, rng, INPUT, B * C);
     for (int64_t i = 0; !accumulate && i < B * C; i++) {
         targets[i] = 0.1f / (float)C + (i % C == i / C % C ? 0.9f : 0);
     }
-    case_add(c, rng, accumulate ? IN_OUT : OUTPUT, B * C);
-    case_add(c, rng, INPUT, 1);
+    case_real(c, rng, accumulate ? IN_OUT : OUTPUT, B * C);
+    case_wide(c, rng, INPUT, 1);
 }
 
 START_TEST(soft_cross_entropy) {
@@ -213,16 +213,16 @@ START_TEST(soft_cross_entropy_extremes) {
     int64_t B = 4, C = 19;
     for (int nan = 0; nan < 2; nan++) {
         Case c = {.call = call_cross_entropy, .dim = {B, C}, .growth = 400, .nan_expected = nan};
-        case_add(&c, &rng, OUTPUT, 1);
-        case_add(&c, &rng, OUTPUT, B * C);
-        float *logits = case_add(&c, &rng, INPUT, B * C);
+        case_wide(&c, &rng, OUTPUT, 1);
+        case_wide(&c, &rng, OUTPUT, B * C);
+        float *logits = case_real(&c, &rng, INPUT, B * C);
         logits[3] = 1e4f;
         logits[C + 3] = -1e4f;
         for (int64_t i = 0; i < C; i++) logits[2 * C + i] = 1e30f;
         if (nan) logits[3 * C + 5] = __builtin_nanf("");
-        case_add(&c, &rng, INPUT, B * C);
-        case_add(&c, &rng, OUTPUT, B * C);
-        case_add(&c, &rng, INPUT, 1);
+        case_wide(&c, &rng, INPUT, B * C);
+        case_real(&c, &rng, OUTPUT, B * C);
+        case_wide(&c, &rng, INPUT, 1);
         case_check(&c);
     }
 }

@@ -76,8 +76,8 @@ static void call_optimisers(Device *d, void **p, const Case *c) {
 /* flags: a row and ROWS times a Tensors. */
 static void make_optimiser(Case *c, Rng *rng, const int64_t *n, int flags) {
     *c = (Case){.call = call_optimisers, .dim = {n[0]}, .flags = flags, .growth = 8};
-    for (int i = 0; i < 3; i++) case_add(c, rng, IN_OUT, n[0]);
-    float *v = case_add(c, rng, IN_OUT, n[0]);
+    for (int i = 0; i < 3; i++) case_wide(c, rng, IN_OUT, n[0]);
+    float *v = case_wide(c, rng, IN_OUT, n[0]);
     for (int64_t i = 0; i < n[0]; i++) v[i] *= v[i];
 }
 
@@ -122,7 +122,7 @@ START_TEST(lars_without_weights_or_gradients) {
     static const float values[] = {0, 1, 0, 1, 0, 0}; /* p, g, m of each */
     Rng rng = rng_of_test(0);
     Case c = {.call = call_lars, .growth = 1};
-    for (int i = 0; i < 6; i++) *case_add(&c, &rng, IN_OUT, 1) = values[i];
+    for (int i = 0; i < 6; i++) *case_wide(&c, &rng, IN_OUT, 1) = values[i];
     case_check(&c);
 }
 END_TEST
@@ -148,9 +148,9 @@ START_TEST(sum_squares_extremes) {
     static const float puts[][2] = {{1e30f, 0}, {0, 0}, {0, NAN}, {0, -INFINITY}};
     Rng rng = rng_of_test(0);
     Case c = {.call = call_sum_squares, .flags = _i, .growth = INFINITY};
-    *case_add(&c, &rng, INPUT, 1) = 2;
-    float *x = case_add(&c, &rng, INPUT, N);
-    *case_add(&c, &rng, INPUT, 1) = 1;
+    *case_wide(&c, &rng, INPUT, 1) = 2;
+    float *x = case_wide(&c, &rng, INPUT, N);
+    *case_wide(&c, &rng, INPUT, 1) = 1;
     memset(x, 0, N * sizeof *x);
     x[0] = puts[_i][0];
     x[65536] = puts[_i][1];
