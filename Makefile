@@ -59,6 +59,7 @@ REFS        := ref ref64 refbf16
 REF_ref     := -DWIDE=float
 REF_ref64   := -DWIDE=double
 REF_refbf16 := -DWIDE=float -DREF_BF16
+REF_refcut  := $(REF_refbf16) -Df32_to_bf16=f32_cut_to_bf16 # a fault for tests/golden
 
 SIMD_FLAGS := -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
 ISA_plain  :=
@@ -81,7 +82,8 @@ OBJECTS := $(ONCE_SRC:%.c=$(DIR)/%.o) \
 
 CLI_OBJ    := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard cli/*.c)))
 UNIT_OBJ   := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/unit/*.c)))
-GOLDEN_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/golden/*.c)))
+GOLDEN_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/golden/*.c))) \
+              $(REF_SRC:%.c=$(DIR)/%.refcut.o)
 DEVICE_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/device/*.c)))
 EXAMPLES   := $(patsubst %.c,$(DIR)/%,$(sort $(wildcard examples/*.c)))
 SUITE      ?=
@@ -144,7 +146,7 @@ $(DIR)/src/kernels/ref/%.$(1).o: src/kernels/ref/%.c
 	@mkdir -p $$(@D)
 	$$(COMPILE) $$(INSIDE) -DREF_NAME=$(1) $$(REF_$(1)) -c $$< -o $$@
 endef
-$(foreach ref,$(REFS),$(eval $(call ref_rule,$(ref))))
+$(foreach ref,$(REFS) refcut,$(eval $(call ref_rule,$(ref))))
 
 define isa_rule
 $(DIR)/src/kernels/cpu/%_simd.$(1).o: src/kernels/cpu/%_simd.c

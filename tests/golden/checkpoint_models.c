@@ -69,9 +69,10 @@ static void compare_model(Golden *g, const TensorFile *s, const json_t *entry, V
         graph_forward(graph.graph);
         compare_reals(g, golden_text(g, "%s from %s", pred, file),
                       golden_value(g, &graph, graph.pred), want, shape_numel(shape),
-                      golden_limit(entry, pred));
+                      golden_limit(g, entry, pred));
         compare_reals(g, golden_text(g, "%s from %s", loss, file),
-                      golden_value(g, &graph, graph.loss), want_loss, 1, golden_limit(entry, loss));
+                      golden_value(g, &graph, graph.loss), want_loss, 1,
+                      golden_limit(g, entry, loss));
     }
     graph_free(graph.graph);
 }
@@ -130,7 +131,7 @@ static void compare_weights(Golden *g, Resumed *r, const TensorFile *s, const js
         float *got = golden_memory(g, p->numel, sizeof *got);
         params_get(r->model->params, p, got);
         compare_without_key(g, name, got, golden_reals(g, s, name, NULL), p->numel,
-                            golden_limit(entry, name));
+                            golden_limit(g, entry, name));
     }
 }
 
@@ -159,7 +160,7 @@ static void resume(Golden *g, Resumed *r, const char *file, const TensorFile *s,
     }
     float got = (float)loss;
     compare_reals(g, golden_text(g, "loss of %s", file), &got, want, 1,
-                  golden_limit(entry, "loss"));
+                  golden_limit(g, entry, "loss"));
     compare_weights(g, r, s, entry);
 }
 

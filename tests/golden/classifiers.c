@@ -167,7 +167,7 @@ void compare_output(Golden *g, const json_t *entry, const TensorFile *s, const c
     if (!want) return;
     if (shape_equal(shape, v->shape))
         compare_reals(g, name, golden_output(g, graph, v), want, shape_numel(shape),
-                      golden_limit(entry, name));
+                      golden_limit(g, entry, name));
     else
         golden_problem(g, "%s has %lld values instead of %lld", name,
                        (long long)shape_numel(v->shape), (long long)shape_numel(shape));

@@ -66,7 +66,7 @@ static void compare_gradients(Golden *g, Case *c, bool all) {
             golden_problem(g, "no gradient of %s", name + 5);
         else
             compare_reals(g, name, golden_gradient(g, p), golden_reals(g, c->tensors, name, NULL),
-                          p->numel, golden_limit(c->entry, name));
+                          p->numel, golden_limit(g, c->entry, name));
     }
     for (int64_t i = 0; i < params_count(c->model->params); i++)
         trained += params_at(c->model->params, i)->trainable;

@@ -146,7 +146,7 @@ static void compare_weights(Golden *g, Run *r) {
         float *got = golden_memory(g, p->numel, sizeof *got);
         params_get(r->model->params, p, got);
         compare_without_key(g, name, got, golden_reals(g, r->tensors, name, NULL), p->numel,
-                            golden_limit(r->entry, name));
+                            golden_limit(g, r->entry, name));
     }
 }
 

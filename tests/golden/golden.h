@@ -26,6 +26,8 @@ typedef struct Golden {
     TensorFile *tensors[MAX_OPEN];
     json_t *jsons[MAX_OPEN];
     int n_tensors, n_jsons;
+    int64_t blocks; /* of the last model */
+    bool quiet;     /* failures are counted, not printed */
     int64_t compared, failed;
 } Golden;
 
@@ -56,8 +58,15 @@ float *golden_reals(Golden *g, const TensorFile *s, const char *name, Shape *sha
 int64_t *golden_ints(Golden *g, const TensorFile *s, const char *name, Shape *shape);
 double golden_number(const json_t *object, const char *key);   /* NAN when absent */
 int64_t golden_integer(const json_t *object, const char *key); /* -1 when absent */
-/* Limits of the tensor in the manifest entry's tolerance_f32. */
-Limit golden_limit(const json_t *entry, const char *name);
+/* Limits of the tensor in the manifest entry's tolerance_f32, or those of bf16. */
+Limit golden_limit(const Golden *g, const json_t *entry, const char *name);
+bool golden_is_narrow(const Golden *g); /* the device has activations in bf16 */
+/* Of bf16. Losses are means of many errors. What is left is bias, of which rounding to nearest has
+ * little (2e-4; cutting off gives 5e-3). The norm of all gradients is one, too. A weight whose
+ * gradient is noise goes either way, by the learning rate (2e-3) a step at most. */
+#define LOSS_OF_BF16 0x1p-9
+#define NORM_OF_BF16 0x1p-7
+#define WEIGHT_OF_BF16 5e-3
 /* The rule of the fixtures: ten times the error of the float32 run, and no less than 3e-6. */
 double golden_allowance(double error, double scale);
 
@@ -125,6 +134,9 @@ float *golden_output(Golden *g, Graph *graph, const Value *v);
 /* A kept value against the tensor of that name. */
 void compare_output(Golden *g, const json_t *entry, const TensorFile *s, const char *name,
                     Graph *graph, const Value *v);
+
+/* Puts fault i into a device of precision bf16; returns what it is, NULL: there is none. */
+const char *golden_fault(Device *d, int i);
 
 /* --- subjects: each checks one file of a manifest --------------------------------------------- */
 

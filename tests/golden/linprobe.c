@@ -117,7 +117,7 @@ static void compare_state(Golden *g, Probe *p, int64_t step) {
         params_get(p->model->params, q, got);
         compare_reals(
             g, golden_text(g, "%s after step %lld%s", STATE[i].tensor, (long long)step, way), got,
-            want + step * q->numel, q->numel, golden_limit(p->entry, STATE[i].tensor));
+            want + step * q->numel, q->numel, golden_limit(g, p->entry, STATE[i].tensor));
     }
     params_get(p->model->params, params_find(p->model->params, "head.0.num_batches_tracked"),
                &count);
@@ -130,7 +130,7 @@ static void compare_momentum(Golden *g, Probe *p, const char *param, const char 
     device_download_floats(g->device, got, optimizer_moment(p->optimizer, 0, q), NUMBER_WIDE,
                            q->numel);
     compare_reals(g, tensor, got, golden_reals(g, p->tensors, tensor, NULL), q->numel,
-                  golden_limit(p->entry, tensor));
+                  golden_limit(g, p->entry, tensor));
 }
 
 /* The whole pool through the graph of evaluation. */

@@ -1,10 +1,11 @@
-/* golden [--device NAME] [--isa NAME] DIR: compares the library with the numbers in DIR, a
- * folder in the form of tests/golden/data. Cases come from the manifests in DIR/manifest, every
+/* golden [--device NAME] [--isa NAME] DIR: compares the library with the numbers in DIR, a folder
+ * in the form of tests/golden/data. Cases come from the manifests in DIR/manifest, every
  * dimension from the files. Without these options, everything that computes on a device runs for
- * each instruction set of this processor, and once more, without the models of real size, on the
- * device "deferred" of the tests (tests/device/deferred.h). Prints failures, how many files it does
- * not cover, and one line of counts; exit status 1 when a comparison failed or none was made, 2 for
- * a wrong command line. */
+ * each instruction set of this processor; once more, without the models of real size, on the
+ * device "deferred" of the tests (tests/device/deferred.h); and the smallest models in bf16,
+ * right ones and some with faults that must be found (faults.c). Prints failures, how many files
+ * it does not cover, and one line of counts; exit status 1 when a comparison failed or none was
+ * made, 2 for a wrong command line. */
 #include <dirent.h>
 #include <fnmatch.h>
 #include <stdio.h>
@@ -116,13 +117,21 @@ static bool read_manifests(Golden *g) {
     return ok;
 }
 
-static void run_pass(Golden *g, bool first, bool large) {
+/* What a pass leaves out, beside what does not depend on the device. */
+typedef enum Extent { ALL, SMALL, MICRO } Extent;
+
+static bool is_in(const char *path, Extent extent) {
+    bool micro = fnmatch("model_*", path, 0) == 0 || fnmatch("train_trajectory/*", path, 0) == 0;
+    return extent == ALL || (extent == SMALL ? fnmatch("real_size/*", path, 0) != 0 : micro);
+}
+
+static void run_pass(Golden *g, bool first, Extent extent) {
     const char *path;
     json_t *entry;
     json_object_foreach(g->files, path, entry) {
         int i = subject_of(path);
         if (i < 0 || !SUBJECTS[i].check || (SUBJECTS[i].once && !first)) continue;
-        if (!large && fnmatch("real_size/*", path, 0) == 0) continue;
+        if (!is_in(path, extent)) continue;
         g->path = path;
         g->arena = arena_new();
         ASSERT(g->arena, "no memory");
@@ -131,23 +140,41 @@ static void run_pass(Golden *g, bool first, bool large) {
     }
 }
 
-static bool run_device(Golden *g, const char *device, const char *isa, bool first, bool large) {
+static bool run_device(Golden *g, const char *device, const char *isa, bool first, Extent extent) {
     Error err = {0};
     if (device_open(device, 0, isa, &g->device, &err) != MAE_OK) {
         fprintf(stderr, "golden: %s\n", err.message);
         return false;
     }
-    run_pass(g, first, large);
+    run_pass(g, first, extent);
     device_close(g->device);
     return true;
 }
 
+/* The limits of bf16 are worth what they find. */
+static bool run_faults(Golden *g) {
+    const char *fault = "";
+    for (int i = 0; fault; i++) {
+        Golden trial = {.dir = g->dir, .files = g->files, .quiet = true};
+        if (device_open("refbf16", 0, NULL, &trial.device, NULL) != MAE_OK) return false;
+        fault = golden_fault(trial.device, i);
+        if (fault) run_pass(&trial, false, MICRO);
+        if (fault && trial.failed == 0) printf("FAIL: not found: %s\n", fault);
+        g->failed += fault && trial.failed == 0;
+        g->compared += fault && trial.failed > 0;
+        device_close(trial.device);
+    }
+    return true;
+}
+
 static bool run(Golden *g, const char *device, const char *isa) {
-    if (isa || device) return run_device(g, device ? device : "cpu", isa, true, true);
+    Extent extent = device && strcmp(device, "refbf16") == 0 ? MICRO : ALL;
+    if (isa || device) return run_device(g, device ? device : "cpu", isa, true, extent);
     const char *const *isas = device_isas();
     for (int i = 0; isas[i]; i++)
-        if (!run_device(g, "cpu", isas[i], i == 0, true)) return false;
-    return run_device(g, "deferred", NULL, false, false);
+        if (!run_device(g, "cpu", isas[i], i == 0, ALL)) return false;
+    return run_device(g, "deferred", NULL, false, SMALL) &&
+           run_device(g, "refbf16", NULL, false, MICRO) && run_faults(g);
 }
 
 static int64_t count_skipped(const Golden *g) {

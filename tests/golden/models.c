@@ -27,6 +27,7 @@ ModelConfig golden_config(const json_t *config) {
 Vit *golden_model(Golden *g, const ModelConfig *c, bool with_gradients) {
     Error err = {0};
     Vit *a = NULL;
+    g->blocks = c->depth + c->decoder_depth;
     if (vit_new(g->device, c, with_gradients ? GRADIENTS_SUMMED : GRADIENTS_NONE, TUNE_ALL, &a,
                 &err) != MAE_OK)
         golden_problem(g, "%s", err.message);

@@ -74,7 +74,7 @@ static void compare_value(Golden *g, Case *c, const json_t *entry, const char *n
                        (long long)shape_numel(v->shape), (long long)shape_numel(shape));
     else
         compare_reals(g, name, golden_value(g, graph, v), want, shape_numel(shape),
-                      golden_limit(entry, name));
+                      golden_limit(g, entry, name));
 }
 
 /* Calls back with each stage of the file that the full graph has: all but patch_embed, which the
@@ -144,7 +144,7 @@ static void check_train(Golden *g, Case *c, const json_t *entry) {
         graph_forward(graph.graph);
         compare_value(g, c, entry, "loss", &graph, graph.loss);
         compare_reals(g, "pred of the removed patches", golden_value(g, &graph, graph.pred),
-                      removed_rows(g, &c->masks, want, V), n, golden_limit(entry, "pred"));
+                      removed_rows(g, &c->masks, want, V), n, golden_limit(g, entry, "pred"));
     }
     graph_free(graph.graph);
 }
@@ -181,7 +181,7 @@ static void compare_gradients(Golden *g, Case *c, const TensorFile *s, const jso
         if (!p->trainable) continue;
         const char *name = golden_text(g, "grad.%s", p->name);
         compare_reals(g, name, golden_gradient(g, p), golden_reals(g, s, name, NULL), p->numel,
-                      golden_limit(entry, name));
+                      golden_limit(g, entry, name));
         n_tensors++;
     }
     compare_number(g, "number of gradients and losses", (double)(n_tensors + 1),
@@ -201,7 +201,7 @@ static void check_gradients(Golden *g, Case *c, ForwardKind kind, const TensorFi
         graph_set_grad(graph.graph, graph.loss, &one);
         graph_backward(graph.graph, graph.loss, NULL, NULL);
         compare_reals(g, "loss", golden_value(g, &graph, graph.loss), want, 1,
-                      golden_limit(entry, "loss"));
+                      golden_limit(g, entry, "loss"));
         compare_gradients(g, c, s, entry);
     }
     graph_free(graph.graph);

@@ -40,7 +40,7 @@ static void check_interpolation(Golden *g, const TensorFile *s, const json_t *en
     int64_t a = grid_side(in.dim[1]), b = grid_side(out.dim[1]), width = in.dim[2];
     float *got = golden_memory(g, shape_numel(out), sizeof *got);
     pos_embed_interpolate(got, b, b, from, a, a, width);
-    compare_reals(g, out_name, got, want, shape_numel(out), golden_limit(entry, out_name));
+    compare_reals(g, out_name, got, want, shape_numel(out), golden_limit(g, entry, out_name));
 }
 
 void check_positions(Golden *g, const char *path, const json_t *entry) {

@@ -173,7 +173,7 @@ static void compare_tokens(Golden *g, Big *b, const char *name, const float *x, 
     for (int64_t i = 0; i < part.dim[0] * n; i++)
         memcpy(got + i * columns, x + (i / n * shape.dim[1] + tokens[i % n]) * shape.dim[2],
                (size_t)columns * sizeof *got);
-    compare_reals(g, name, got, want, shape_numel(part), golden_limit(b->entry, name));
+    compare_reals(g, name, got, want, shape_numel(part), golden_limit(g, b->entry, name));
 }
 
 static void compare_outputs(Golden *g, Big *b, AutoencoderGraph *graph) {

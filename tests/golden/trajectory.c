@@ -101,7 +101,7 @@ static void compare_state(Golden *g, Run *r, const char *prefix, bool moments) {
         else
             params_get(r->model->params, p, got);
         compare_without_key(g, name, got, golden_reals(g, r->tensors, name, NULL), p->numel,
-                            golden_limit(r->entry, name));
+                            golden_limit(g, r->entry, name));
     }
 }
 
@@ -123,7 +123,7 @@ static bool update(Golden *g, Run *r, int64_t n, double lr) {
         return false;
     }
     compare_number(g, golden_text(g, "gradient norm of update %lld", (long long)n + 1),
-                   r->step->last_norm, want, 1e-5 * want);
+                   r->step->last_norm, want, (golden_is_narrow(g) ? NORM_OF_BF16 : 1e-5) * want);
     const char *snapshot = golden_text(g, "after%lld", (long long)n + 1);
     compare_state(g, r, snapshot, false);
     return true;
@@ -138,6 +138,7 @@ static void train(Golden *g, Run *r) {
         Error err = {0};
         float loss;
         double want = listed(r, "loss_per_iteration_f32", i);
+        double limit = (golden_is_narrow(g) ? LOSS_OF_BF16 : 1e-6) * want;
         double epoch = (double)(i % per_epoch) / (double)per_epoch + (double)(i / per_epoch);
         if (i % per_epoch % r->accumulate == 0) {
             lr = schedule_lr(epoch, golden_number(s, "warmup"), golden_number(s, "epochs"),
@@ -153,9 +154,9 @@ static void train(Golden *g, Run *r) {
         }
         graph_get(r->graph.graph, r->graph.loss, &loss);
         compare_number(g, golden_text(g, "loss of iteration %lld", (long long)i), (double)loss,
-                       want, 1e-6 * want);
+                       want, limit);
         compare_number(g, golden_text(g, "loss[%lld]", (long long)i), (double)loss,
-                       (double)r->loss[i], 1e-6 * want);
+                       (double)r->loss[i], limit);
         if (r->step->micro_batches == r->accumulate && !update(g, r, updates++, lr)) return;
     }
     compare_number(g, "updates", (double)updates, golden_number(r->json, "steps"), 0);
