@@ -59,7 +59,7 @@ REFS        := ref ref64 refbf16
 REF_ref     := -DWIDE=float
 REF_ref64   := -DWIDE=double
 REF_refbf16 := -DWIDE=float -DREF_BF16
-REF_refcut  := $(REF_refbf16) -Df32_to_bf16=f32_cut_to_bf16 # a fault for tests/golden
+REF_refcut  := $(REF_refbf16) -Df32_to_bf16=f32_cut_to_bf16 # a fault that tests must find
 
 SIMD_FLAGS := -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
 ISA_plain  :=
@@ -81,9 +81,9 @@ OBJECTS := $(ONCE_SRC:%.c=$(DIR)/%.o) \
            $(foreach isa,$(ISAS),$(SIMD_SRC:%.c=$(DIR)/%.$(isa).o))
 
 CLI_OBJ    := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard cli/*.c)))
-UNIT_OBJ   := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/unit/*.c)))
-GOLDEN_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/golden/*.c))) \
-              $(REF_SRC:%.c=$(DIR)/%.refcut.o)
+CUT_OBJ    := $(REF_SRC:%.c=$(DIR)/%.refcut.o)
+UNIT_OBJ   := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/unit/*.c))) $(CUT_OBJ)
+GOLDEN_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/golden/*.c))) $(CUT_OBJ)
 DEVICE_OBJ := $(patsubst %.c,$(DIR)/%.o,$(sort $(wildcard tests/device/*.c)))
 EXAMPLES   := $(patsubst %.c,$(DIR)/%,$(sort $(wildcard examples/*.c)))
 SUITE      ?=

@@ -24,10 +24,12 @@ struct Case {
     int64_t dim[6]; /* as the call reads them */
     int flags;      /* likewise */
     bool accumulate;
-    double growth;     /* allowed error in units of float epsilon, relative to max(1, value);
+    double growth; /* allowed error in units of float epsilon, relative to max(1, value);
                           INFINITY: the call itself checks */
-    double narrow;     /* the same, in units of bf16 epsilon and relative to value + root mean
-                          square of the buffer, on devices whose Real is bf16; 0: 1 */
+    /* Where Real is bf16. 0: a Real is one rounding (2^-8) off, a Wide none. Otherwise such results
+     * follow from Reals that the case has stored: so many roundings, relative to value + root mean
+     * square of the buffer. */
+    double narrow, narrow_wide;
     bool nan_expected; /* where ref64 gives NaN, so must the others */
     int32_t *ids;      /* [n_ids]; calls get a copy on the device */
     int64_t n_ids;
@@ -51,6 +53,8 @@ float *case_weight(Case *c, Rng *rng, BufferKind kind, int64_t n);
 int32_t *case_ids(Case *c, Rng *rng, int64_t B, int64_t M, int64_t P);
 /* Runs on all devices, checks, and frees what the case has. */
 void case_check(Case *c);
+/* Whether a device agrees with ref64. */
+bool case_agrees(const Case *c, Device *d);
 /* Runs on one device, for what the call does beside its results. */
 void case_run(const Case *c, Device *d);
 void case_free(Case *c);

@@ -2,8 +2,10 @@
  *
  * Tolerances are float epsilon x growth. A sum of n terms of size 1, added one after another, may
  * be off by about n/2 epsilon, which is the growth given for sums; a few elementary operations give
- * single digits; where logits of size L are exponentiated, their rounding counts L times. */
+ * single digits; where logits of size L are exponentiated, their rounding counts L times. In bf16
+ * a stored activation may be one rounding off, and whatever is wide may not. */
 #include "deferred.h" /* before check.h, which has a macro `fail` */
+#include "base/tensor.h"
 #include "kernel_case.h"
 
 #include <check.h>
@@ -202,7 +204,7 @@ static void make_attention(Case *c, Rng *rng, const int64_t *n, int flags) {
     int64_t width = n[0] * n[1] * n[2] * n[3];
     *c = (Case){.call = call_attention, .dim = {n[0], n[1], n[2], n[3]}, .flags = flags};
     c->growth = 16 + (double)(n[1] + n[3]);
-    c->narrow = 2;
+    c->narrow = 4;
     case_real(c, rng, OUTPUT, width);
     case_wide(c, rng, OUTPUT, n[0] * n[1] * n[2]);
     case_real(c, rng, INPUT, 3 * width);
@@ -405,10 +407,13 @@ static void call_gather_and_mean(Device *d, void **p, const Case *c) {
         C, add);
 }
 
-/* Sums run over at most all tokens of a batch, each of size 2 at most. */
+/* Sums run over at most all tokens of a batch, each of size 2 at most. The backward pass of a case
+ * reads what the forward pass stored. */
 static void start_tokens(Case *c, KernelCall call, const int64_t *n, int flag) {
     *c = (Case){.call = call, .dim = {n[0], n[1], n[2], n[3]}, .flags = flag, .accumulate = flag};
     c->growth = 2 * (double)(n[0] * (1 + n[2]));
+    c->narrow = 2;
+    c->narrow_wide = 4;
 }
 
 static void make_embed(Case *c, Rng *rng, const int64_t *n, int flag) {
@@ -456,6 +461,68 @@ START_TEST(tokens) {
         makers[i % 3](&c, &rng, TOKEN_SHAPES[_i], i / 3);
         case_check(&c);
     }
+}
+END_TEST
+
+/* --- what the limits for bf16 find ------------------------------------------------------------ */
+
+void refcut_fill_table(Kernels *k);
+uint16_t f32_cut_to_bf16(float v); /* what refcut calls in place of f32_to_bf16 */
+
+static Kernels right;
+
+uint16_t f32_cut_to_bf16(float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+
+static void round_all(float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) x[i] = bf16_to_f32(f32_to_bf16(x[i]));
+}
+
+static void narrow_layernorm(Device *d, Real *y, Wide *mean, Wide *rstd, const Real *x,
+                             const Wide *w, const Wide *b, int64_t R, int64_t C, double eps) {
+    right.layernorm_forward(d, y, mean, rstd, x, w, b, R, C, eps);
+    round_all(mean, R);
+    round_all(rstd, R);
+}
+
+static void narrow_attention(Device *d, Real *o, Wide *lse, const Real *qkv, int64_t B, int64_t T,
+                             int64_t H, int64_t D, void *scratch) {
+    right.attention_forward(d, o, lse, qkv, B, T, H, D, scratch);
+    round_all(lse, B * H * T);
+}
+
+static void cut_off(Kernels *k) {
+    refcut_fill_table(k);
+}
+
+static void narrow_statistics(Kernels *k) {
+    k->layernorm_forward = narrow_layernorm;
+    k->attention_forward = narrow_attention;
+}
+
+/* Activations that are cut off instead of rounded, statistics in bf16. */
+START_TEST(faults_of_bf16) {
+    static const struct {
+        void (*put_in)(Kernels *k);
+        CaseMaker *make;
+        int64_t size[4];
+    } faults[] = {{cut_off, make_layernorm, {7, 33}},
+                  {cut_off, make_linear_forward, {7, 33, 5}},
+                  {narrow_statistics, make_layernorm, {7, 33}},
+                  {narrow_statistics, make_attention, {2, 7, 3, 5}}};
+    Rng rng = rng_of_test((uint64_t)_i);
+    Case c;
+    Device *d = open_device(device_words[DEVICE_REFBF16], 1, NULL);
+    faults[_i].make(&c, &rng, faults[_i].size, 0);
+    ck_assert(case_agrees(&c, d));
+    right = d->kernels;
+    faults[_i].put_in(&d->kernels);
+    ck_assert(!case_agrees(&c, d));
+    case_free(&c);
+    device_close(d);
 }
 END_TEST
 
@@ -654,6 +721,7 @@ Suite *suite_kernels(void) {
     tcase_add_loop_test(t, attention_huge, 0, 4);
     tcase_add_loop_test(t, images_and_patches, 0, N_GRIDS);
     tcase_add_loop_test(t, tokens, 0, N_TOKEN_SHAPES);
+    tcase_add_loop_test(t, faults_of_bf16, 0, 4);
     tcase_add_loop_test(t, masked_mse, 0, N_TOKEN_SHAPES);
     tcase_add_loop_test(t, elementwise, 0, 4);
     tcase_add_test(t, signals_during_products);
