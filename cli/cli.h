@@ -16,7 +16,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_AGAIN = 75 };
 /* A row of the table of commands; a NULL name ends it. */
 typedef struct Command {
     const char *name, *arguments, *summary;
-    MaeCommand id; /* whose options it takes */
+    MaeCommand id; /* whose options it takes; 0: none */
     int (*run)(int argc, char **argv);
 } Command;
 
@@ -36,6 +36,8 @@ int cmd_info(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_man(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 
 /* Options and positional arguments of one call. */
 typedef struct Call {
@@ -57,6 +59,15 @@ const char *option_word(const MaeOptions *o, MaeCommand id, const char *name);
 int call_need(const char *command, const char *value, const char *what);
 /* GO_ON when there are no positional arguments. */
 int call_no_positional(const Call *c, const char *command, const char *instead);
+
+/* How the help is laid out. A row has what is written on the left, and what it does. */
+typedef struct Page {
+    void (*section)(const char *title), (*group)(const char *title);
+    void (*row)(const char *left, const char *text);
+    void (*text)(const char *text);
+} Page;
+void write_options(const Command *c, const Page *page);
+void write_exit_status(unsigned commands, const Page *page);
 
 void print_help(const Command *c);
 void print_commands(FILE *to);

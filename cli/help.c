@@ -1,10 +1,12 @@
-/* Help from the same rows that the parser reads, so it cannot promise what is not there. */
+/* Help from the same rows that the parser reads, so it cannot promise what is not there. What it
+ * says of a command is written once, and laid out by a Page: plain here, as a man page in man.c. */
 #include <string.h>
 
 #include "cli.h"
 
 #define TEXT_COLUMN 32
 #define WIDTH 96
+#define RUNS (MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE)
 
 /* Word by word from `column` on; later lines start at TEXT_COLUMN. */
 static void print_wrapped(const char *text, int column) {
@@ -30,10 +32,14 @@ static void print_wrapped(const char *text, int column) {
 }
 
 static void print_row(const char *left, const char *text) {
-    print_wrapped(text, printf("%-*s", TEXT_COLUMN, left));
+    print_wrapped(text, printf("  %-*s", TEXT_COLUMN - 2, left));
 }
 
-static void print_choices(char *text, size_t bytes, const char *const *choices) {
+static void print_title(const char *title) {
+    printf("\n%s\n", title);
+}
+
+static void add_choices(char *text, size_t bytes, const char *const *choices) {
     size_t used = strlen(text);
     for (int i = 0; choices[i]; i++) {
         int n = snprintf(text + used, bytes - used, "%s%s", i ? ", " : ": ", choices[i]);
@@ -41,25 +47,25 @@ static void print_choices(char *text, size_t bytes, const char *const *choices) 
     }
 }
 
-static void print_option(const MaeOption *o, const MaeOptions *defaults) {
+static void write_option(const MaeOption *o, const MaeOptions *defaults, const Page *page) {
     char left[128], text[1024], value[256];
     bool is_switch = o->type == MAE_OPTION_BOOL;
     bool given = o->fallback && !(is_switch && strcmp(o->fallback, "false") == 0);
-    snprintf(left, sizeof left, "  --%s %s", o->name, o->argument);
+    snprintf(left, sizeof left, "--%s %s", o->name, o->argument);
     snprintf(text, sizeof text, "%s", o->help);
-    if (o->choices) print_choices(text, sizeof text, o->choices);
+    if (o->choices) add_choices(text, sizeof text, o->choices);
     if (given && o->type == MAE_OPTION_REAL) snprintf(value, sizeof value, "%s", o->fallback);
     if (given && o->type != MAE_OPTION_REAL) mae_option_get(defaults, o, value, sizeof value);
     size_t used = strlen(text);
     if (given) snprintf(text + used, sizeof text - used, " [%s]", value);
-    print_row(left, text);
+    page->row(left, text);
 }
 
 static bool in_group(const MaeOption *o, MaeCommand id, const char *group) {
     return (o->commands & (unsigned)id) && strcmp(o->group, group) == 0;
 }
 
-static void print_groups(MaeCommand id) {
+static void write_groups(MaeCommand id, const Page *page) {
     size_t n;
     MaeOptions defaults;
     const MaeOption *table = mae_option_table(&n);
@@ -68,31 +74,28 @@ static void print_groups(MaeCommand id) {
         bool seen = !(table[i].commands & (unsigned)id);
         for (size_t j = 0; j < i && !seen; j++) seen = in_group(&table[j], id, table[i].group);
         if (seen) continue;
-        printf("\n%s\n", table[i].group);
+        page->group(table[i].group);
         for (size_t j = i; j < n; j++)
-            if (in_group(&table[j], id, table[i].group)) print_option(&table[j], &defaults);
+            if (in_group(&table[j], id, table[i].group)) write_option(&table[j], &defaults, page);
     }
     mae_options_free(&defaults);
 }
 
 /* What SRC may be, for the commands that take one. */
-static void print_sources(MaeCommand id) {
+static void write_sources(MaeCommand id, const Page *page) {
     static const struct {
         const char *left, *text;
     } rows[] = {
-        {"  folder:DIR", "images below it, a class per sub-folder; without sub-folders no labels"},
-        {"  list:FILE", "a text file, a line an image: path, or path<TAB>label; paths start at its "
-                        "folder; labels that are all numbers are class numbers"},
-        {"  tar:PATTERN", "shards as of WebDataset, KEY.jpg with KEY.cls; {000..127} expands"},
-        {"  cifar10:DIR, cifar100:DIR",
-         "the binary distribution; DIR:train or DIR:test is a split. "
-         "Without, --data takes train and --val takes test"},
-        {"  tiles:DIR",
-         "photos cut into tiles, a class a photo; DIR:train and DIR:test are the two "
-         "colours of the checkerboard"},
-        {"  synthetic:N[xHxW]",
-         "generated, 10 classes, for measuring speed: image i is the same in "
-         "every source of its size"},
+        {"folder:DIR", "images below it, a class per sub-folder; without sub-folders no labels"},
+        {"list:FILE", "a text file, a line an image: path, or path<TAB>label; paths start at its "
+                      "folder; labels that are all numbers are class numbers"},
+        {"tar:PATTERN", "shards as of WebDataset, KEY.jpg with KEY.cls; {000..127} expands"},
+        {"cifar10:DIR, cifar100:DIR", "the binary distribution; DIR:train or DIR:test is a split. "
+                                      "Without, --data takes train and --val takes test"},
+        {"tiles:DIR", "photos cut into tiles, a class a photo; DIR:train and DIR:test are the two "
+                      "colours of the checkerboard"},
+        {"synthetic:N[xHxW]", "generated, 10 classes, for measuring speed: image i is the same in "
+                              "every source of its size"},
     };
     size_t n;
     const MaeOption *table = mae_option_table(&n);
@@ -101,28 +104,35 @@ static void print_sources(MaeCommand id) {
         takes =
             takes || ((table[i].commands & (unsigned)id) && strcmp(table[i].argument, "SRC") == 0);
     if (!takes) return;
-    printf("\nSources (SRC)\n");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) print_row(rows[i].left, rows[i].text);
-    print_row("  A,B", "several, joined; without a prefix the kind is found by looking");
+    page->group("Sources (SRC)");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) page->row(rows[i].left, rows[i].text);
+    page->row("A,B", "several, joined; without a prefix the kind is found by looking");
 }
 
-static void print_exit_status(MaeCommand id) {
-    const unsigned training = MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE;
-    printf("\nA switch is turned off by --no-NAME. In [ ]: the default. Exit status: 0 done, "
-           "1 failed, 2 usage");
-    if ((unsigned)id & training) printf(",\n75 stopped and saved: the same command goes on");
-    printf(".\n");
+void write_exit_status(unsigned commands, const Page *page) {
+    page->section("Exit status");
+    page->row("0", "done");
+    page->row("1", "failed");
+    page->row("2", "wrong usage");
+    if (commands & RUNS) page->row("75", "stopped and saved: the same command goes on");
+}
+
+void write_options(const Command *c, const Page *page) {
+    write_groups(c->id, page);
+    write_sources(c->id, page);
+    page->group("General");
+    if (c->id)
+        page->row("--config FILE", "read options from a JSON file such as RUN/config.json; options "
+                                   "on the line win");
+    page->row("--help", "this text");
+    if (c->id) page->text("A switch is turned off by --no-NAME. In [ ]: the default.");
 }
 
 void print_help(const Command *c) {
+    static const Page plain = {print_title, print_title, print_row, print_title};
     printf("usage: mae %s %s\n\n%s\n", c->name, c->arguments, c->summary);
-    print_groups(c->id);
-    print_sources(c->id);
-    printf("\nGeneral\n");
-    print_row("  --config FILE", "read options from a JSON file such as RUN/config.json; options "
-                                 "on the line win");
-    print_row("  --help", "this text");
-    print_exit_status(c->id);
+    write_options(c, &plain);
+    write_exit_status((unsigned)c->id, &plain);
 }
 
 void print_commands(FILE *to) {

@@ -39,7 +39,10 @@ const Command COMMANDS[] = {
     {"bench", "step|kernels|data",
      "a whole step, the kernels it is made of, or the loader, measured", MAE_COMMAND_BENCH,
      cmd_bench},
-    {NULL, NULL, NULL, MAE_COMMAND_INFO, NULL},
+    {"man", "[COMMAND]", "the manual page of mae or of a command, as man reads it", 0, cmd_man},
+    {"completion", "bash|zsh|fish", "what a shell reads to complete commands and options", 0,
+     cmd_completion},
+    {NULL, NULL, NULL, 0, NULL},
 };
 
 const Command *command_find(const char *name) {
@@ -116,7 +119,7 @@ static int run(int argc, char **argv) {
         return print_version(argv[2] && strcmp(argv[2], "--json") == 0);
     const Command *c = command_find(word);
     if (!c) return report_no_command(word);
-    if (c->id != MAE_COMMAND_INFO) start_with_short_waits(argv);
+    if (c->id && c->id != MAE_COMMAND_INFO) start_with_short_waits(argv);
     return c->run(argc - 1, argv + 1);
 }
 
