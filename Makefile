@@ -10,7 +10,7 @@
 #   src/kernels/ref/*.c        for float, double, and bf16 with float (-DREF_NAME=ref, ref64, refbf16)
 #   src/kernels/cpu/*_simd.c   for each instruction set (-DISA=plain, avx2, avx512)
 
-VERSION   := 0.1.0
+VERSION   := $(shell sed -n 's/^.define MAE_VERSION "\(.*\)"/\1/p' include/mae.h)
 SOVERSION := 0
 PREFIX    ?= /usr/local
 DESTDIR   ?=
@@ -31,7 +31,7 @@ MAE    := $(BIN)/mae
 PACKAGES := libjpeg libpng libwebp libarchive jansson lapack zlib
 PKG_CONFIG      ?= pkg-config
 
-ifneq ($(MAKECMDGOALS),clean)
+ifneq ($(filter-out clean uninstall help,$(or $(MAKECMDGOALS),all)),)
   MISSING := $(strip $(foreach p,$(PACKAGES),\
                  $(shell $(PKG_CONFIG) --exists $(p) || echo $(p))))
   ifneq ($(MISSING),)
@@ -100,7 +100,7 @@ ALL_OBJ    := $(OBJECTS) $(CLI_OBJ) $(UNIT_OBJ) $(GOLDEN_OBJ) $(DEVICE_OBJ) $(EX
 #: make check-mpi MPI=1 BIN=build/mpi  several processes; wants mpicc and mpirun
 #: make bench           the speed table; BENCH_DATA=SRC adds the loader
 #: make format          lay out every C file
-#: make install         PREFIX=/usr/local, DESTDIR=
+#: make install         PREFIX=/usr/local, DESTDIR=, LIBDIR=, MANDIR=; make uninstall takes the same
 #: make clean           remove build/
 #: SAN=address,undefined builds and checks with sanitizers, MPI=1 for several processes, CC=, CFLAGS= as usual.
 help:
@@ -108,7 +108,7 @@ help:
 
 .DEFAULT_GOAL := all
 .PHONY: $(CLI_RUNS) run/unit-1 run/unit-2 run/unit-deferred run/unit-suite all check check-unit check-golden \
-        check-cli check-mpi check-style format bench install clean help force
+        check-cli check-mpi check-style format bench install uninstall clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -243,7 +243,7 @@ check-golden: $(DIR)/golden
 # Scripts may run side by side (make -j).
 check-cli: $(CLI_RUNS)
 
-$(CLI_RUNS): run/%: $(MAE) $(EXAMPLES) $(DIR)/faults.so
+$(CLI_RUNS): run/%: all $(DIR)/faults.so
 	@MAE='$(CURDIR)/$(MAE)' EXAMPLES='$(CURDIR)/$(DIR)/examples' \
 	    FAULTS_SO='$(CURDIR)/$(DIR)/faults.so' sh $*
 
@@ -269,26 +269,87 @@ bench: $(MAE)
 
 # --- Installation -----------------------------------------------------------------------------------
 
-LIBDIR ?= $(PREFIX)/lib
+LIBDIR   ?= $(PREFIX)/lib
+MANDIR   ?= $(PREFIX)/share/man
+BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
+CMAKEDIR  = $(LIBDIR)/cmake/mae
+SHARE    := $(DIR)/share
+# What links libmae.a also links what mpicc would; Open MPI and MPICH both tell by -show.
+comma    := ,
+MPI_LIBS  = $(if $(MPI),$(filter -L% -l% -pthread -Wl$(comma)%,$(shell $(MPICC) -show)))
+# The commands of mae, as its help lists them.
+COMMANDS_OF = --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'
 
-$(DIR)/mae.pc: force
+# What the places decide. The libraries stand there by name: Requires.private would also ask for those
+# that they need in turn, which only a program without shared libraries links.
+$(SHARE)/mae.pc: force
 	@mkdir -p $(@D)
 	@{ echo 'prefix=$(PREFIX)'; echo 'libdir=$(LIBDIR)'; echo 'includedir=$${prefix}/include'; \
 	   echo; echo 'Name: mae'; echo 'Description: masked autoencoders for images'; \
-	   echo 'Version: $(VERSION)'; echo 'Requires.private: $(PACKAGES)'; \
-	   echo 'Libs: -L$${libdir} -lmae'; echo 'Libs.private: $(OPENMP) -lm -lpthread'; \
+	   echo 'Version: $(VERSION)'; \
+	   echo 'Libs: -L$${libdir} -lmae'; \
+	   echo 'Libs.private: $(strip $(OPENMP) $(MPI_LIBS) $(LIBS))'; \
 	   echo 'Cflags: -I$${includedir}'; } > $@
 
-install: all $(DIR)/mae.pc
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' \
-	    '$(DESTDIR)$(LIBDIR)/pkgconfig'
+$(SHARE)/mae-config.cmake: force
+	@mkdir -p $(@D)
+	@{ echo 'if(NOT TARGET mae::mae)'; \
+	   echo '  add_library(mae::mae SHARED IMPORTED)'; \
+	   echo '  set_target_properties(mae::mae PROPERTIES'; \
+	   echo '    IMPORTED_LOCATION "$(LIBDIR)/libmae.so.$(VERSION)"'; \
+	   echo '    IMPORTED_SONAME libmae.so.$(SOVERSION)'; \
+	   echo '    INTERFACE_INCLUDE_DIRECTORIES "$(PREFIX)/include")'; \
+	   echo 'endif()'; } > $@
+
+# Before 1.0 another second number may be another interface.
+$(SHARE)/mae-config-version.cmake: force
+	@mkdir -p $(@D)
+	@{ echo 'set(PACKAGE_VERSION $(VERSION))'; \
+	   echo 'if(PACKAGE_VERSION VERSION_GREATER_EQUAL PACKAGE_FIND_VERSION AND'; \
+	   echo '   "$(basename $(VERSION))" STREQUAL'; \
+	   echo '   "$${PACKAGE_FIND_VERSION_MAJOR}.$${PACKAGE_FIND_VERSION_MINOR}")'; \
+	   echo '  set(PACKAGE_VERSION_COMPATIBLE TRUE)'; \
+	   echo 'endif()'; \
+	   echo 'if(PACKAGE_VERSION VERSION_EQUAL PACKAGE_FIND_VERSION)'; \
+	   echo '  set(PACKAGE_VERSION_EXACT TRUE)'; \
+	   echo 'endif()'; } > $@
+
+# Manual pages and completions, which the command writes itself.
+$(SHARE)/mae.1: $(MAE)
+	@mkdir -p $(@D)
+	@set -e; cd $(@D); rm -f mae-*.1; \
+	for shell in bash zsh fish; do '$(CURDIR)/$(MAE)' completion $$shell > $$shell; done; \
+	for c in $$('$(CURDIR)/$(MAE)' $(COMMANDS_OF)); do '$(CURDIR)/$(MAE)' man $$c > mae-$$c.1; done; \
+	'$(CURDIR)/$(MAE)' man > mae.1
+
+install: all $(addprefix $(SHARE)/,mae.pc mae-config.cmake mae-config-version.cmake mae.1)
+	install -d $(foreach d,$(PREFIX)/bin $(PREFIX)/include $(LIBDIR)/pkgconfig $(CMAKEDIR) $(MANDIR)/man1 \
+	    $(BASHDIR) $(ZSHDIR) $(FISHDIR),'$(DESTDIR)$(d)')
 	install -m 755 $(MAE) '$(DESTDIR)$(PREFIX)/bin/mae'
 	install -m 644 include/mae.h '$(DESTDIR)$(PREFIX)/include/mae.h'
 	install -m 644 $(BIN)/libmae.a '$(DESTDIR)$(LIBDIR)/libmae.a'
 	install -m 755 $(BIN)/libmae.so '$(DESTDIR)$(LIBDIR)/libmae.so.$(VERSION)'
 	ln -sf libmae.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libmae.so.$(SOVERSION)'
 	ln -sf libmae.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)/libmae.so'
-	install -m 644 $(DIR)/mae.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/mae.pc'
+	install -m 644 $(SHARE)/mae.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/mae.pc'
+	install -m 644 $(SHARE)/mae-config.cmake $(SHARE)/mae-config-version.cmake '$(DESTDIR)$(CMAKEDIR)'
+	install -m 644 $(SHARE)/*.1 '$(DESTDIR)$(MANDIR)/man1'
+	install -m 644 $(SHARE)/bash '$(DESTDIR)$(BASHDIR)/mae'
+	install -m 644 $(SHARE)/zsh '$(DESTDIR)$(ZSHDIR)/_mae'
+	install -m 644 $(SHARE)/fish '$(DESTDIR)$(FISHDIR)/mae.fish'
+
+# The command that is there knows which pages came with it.
+uninstall:
+	for c in $$('$(DESTDIR)$(PREFIX)/bin/mae' $(COMMANDS_OF)); do \
+	    rm -f '$(DESTDIR)$(MANDIR)/man1/mae-'$$c.1; done
+	rm -f '$(DESTDIR)$(PREFIX)/bin/mae' '$(DESTDIR)$(PREFIX)/include/mae.h' \
+	    '$(DESTDIR)$(LIBDIR)/libmae.a' $(foreach v,so so.$(SOVERSION) so.$(VERSION),'$(DESTDIR)$(LIBDIR)/libmae.$(v)') \
+	    '$(DESTDIR)$(LIBDIR)/pkgconfig/mae.pc' '$(DESTDIR)$(MANDIR)/man1/mae.1' \
+	    '$(DESTDIR)$(BASHDIR)/mae' '$(DESTDIR)$(ZSHDIR)/_mae' '$(DESTDIR)$(FISHDIR)/mae.fish'
+	rm -f '$(DESTDIR)$(CMAKEDIR)/mae-config.cmake' '$(DESTDIR)$(CMAKEDIR)/mae-config-version.cmake'
+	-rmdir '$(DESTDIR)$(CMAKEDIR)'
 
 clean:
 	rm -rf build

@@ -1,9 +1,17 @@
 #!/bin/sh
-# What the program writes for a machine it is installed on: manual pages and completions. Usage: sh
-# install.sh PATH-OF-MAE (or MAE in the environment).
+# What `make install` puts down works where it lies, and `make uninstall` takes all of it away.
+# Usage: sh install.sh PATH-OF-MAE (or MAE in the environment); the Makefile lies two folders above
+# this script, and what `make` builds is installed. Run by make, this gets the settings of that make.
 . "${0%/*}/language.inc"
 
+top=$(cd "${0%/*}/../.." && pwd)
+root=$dir/root
 has() { command -v "$1" >/dev/null 2>&1; }
+# make_ TARGET: in the checkout, with what it says in $dir/make.
+make_() {
+    ${MAKE:-make} -s -C "$top" "$1" PREFIX="$root" LIBDIR="$root/lib" MANDIR="$root/share/man" DESTDIR="$2" \
+        >"$dir/make" 2>&1 || wrong "make $1: $(tail -n 1 "$dir/make")"
+}
 
 # --- what is written by the program ---------------------------------------------------------------
 
@@ -105,5 +113,108 @@ for shell in zsh fish; do
         skip "completion in $shell" "no $shell"
     fi
 done
+
+# --- installed ------------------------------------------------------------------------------------
+
+if nm "$mae" 2>/dev/null | grep -q '__[a-z]*san_init'; then
+    skip 'make install' 'a build with sanitizers is not installed'
+    finish install
+    exit
+fi
+
+case_ 'make install'
+make_ install
+for f in bin/mae include/mae.h lib/libmae.a lib/libmae.so lib/libmae.so.0 lib/pkgconfig/mae.pc \
+    lib/cmake/mae/mae-config.cmake share/bash-completion/completions/mae share/zsh/site-functions/_mae \
+    share/fish/vendor_completions.d/mae.fish share/man/man1/mae.1; do
+    file "$root/$f"
+done
+for c in $commands; do file "$root/share/man/man1/mae-$c.1"; done
+[ "$("$root/bin/mae" --version)" = "$("$mae" --version)" ] || wrong 'another version is installed'
+end
+
+if has groff; then
+    case_ 'the manual is correct troff'
+    for f in "$root"/share/man/man1/*.1; do
+        groff -man -Tascii -ww -z "$f" >"$dir/out" 2>&1 && [ ! -s "$dir/out" ] ||
+            wrong "$f: $(head -n 1 "$dir/out")"
+    done
+    end
+elif has mandoc; then
+    case_ 'the manual is correct troff'
+    mandoc -T lint -W error "$root"/share/man/man1/*.1 >"$dir/out" || wrong "$(head -n 1 "$dir/out")"
+    end
+else
+    skip 'the manual is correct troff' 'no groff and no mandoc'
+fi
+
+cat >"$dir/program.c" <<'EOF'
+#include <mae.h>
+#include <stdio.h>
+int main(void) {
+    int rank, size;
+    MaeError err;
+    printf("%s\n", mae_version());
+    return mae_join(&rank, &size, &err) != MAE_OK || size != 1;
+}
+EOF
+version=$("$mae" --version | sed -n '1s/mae //p')
+# runs PROGRAM: it says the version.
+runs() {
+    got=$(LD_LIBRARY_PATH=$root/lib "$1" 2>&1)
+    [ "$got" = "$version" ] || wrong "$1 says: $got"
+}
+cc=${CC:-cc}
+
+case_ 'a program by pkg-config'
+export PKG_CONFIG_PATH="$root/lib/pkgconfig"
+# shellcheck disable=SC2046,SC2086 # lists of words
+{
+    $cc "$dir/program.c" -o "$dir/shared" $(pkg-config --cflags --libs mae) 2>"$dir/err" ||
+        wrong "shared: $(tail -n 1 "$dir/err")"
+    $cc "$dir/program.c" -o "$dir/static" $(pkg-config --cflags --libs --static mae | sed 's/-lmae /-l:libmae.a /') \
+        2>"$dir/err" || wrong "static: $(tail -n 1 "$dir/err")"
+}
+runs "$dir/shared"
+runs "$dir/static"
+LC_ALL=C readelf -d "$dir/shared" | grep -q 'NEEDED.*\[libmae.so.0\]' || wrong 'shared: libmae.so.0 is not needed'
+if LC_ALL=C readelf -d "$dir/static" | grep -q 'NEEDED.*libmae'; then wrong 'static: libmae.so is needed'; fi
+end
+
+if has cmake; then
+    case_ 'a program by CMake'
+    mkdir "$dir/cmake"
+    cp "$dir/program.c" "$dir/cmake"
+    cat >"$dir/cmake/CMakeLists.txt" <<'EOF'
+cmake_minimum_required(VERSION 3.10)
+project(program C)
+find_package(mae 0.1 CONFIG REQUIRED)
+find_package(mae 0.2 CONFIG QUIET)
+if(mae_FOUND)
+  message(FATAL_ERROR "a version that is not there was found")
+endif()
+add_executable(program program.c)
+target_link_libraries(program mae::mae)
+EOF
+    cmake -S "$dir/cmake" -B "$dir/cmake/build" -DCMAKE_PREFIX_PATH="$root" >"$dir/out" 2>&1 &&
+        cmake --build "$dir/cmake/build" >"$dir/out" 2>&1 || wrong "$(tail -n 1 "$dir/out")"
+    runs "$dir/cmake/build/program"
+    end
+else
+    skip 'a program by CMake' 'no cmake'
+fi
+
+case_ 'make uninstall'
+make_ uninstall
+left=$(find "$root" ! -type d | head -n 3 | tr '\n' ' ')
+[ -z "$left" ] || wrong "left: $left"
+make_ install "$dir/stage"
+file "$dir/stage$root/bin/mae"
+[ ! -e "$root/bin/mae" ] || wrong 'DESTDIR: installed without it'
+grep -q "^prefix=$root\$" "$dir/stage$root/lib/pkgconfig/mae.pc" || wrong 'DESTDIR: it is in mae.pc'
+make_ uninstall "$dir/stage"
+left=$(find "$dir/stage" ! -type d | head -n 3 | tr '\n' ' ')
+[ -z "$left" ] || wrong "left in DESTDIR: $left"
+end
 
 finish install
