@@ -2,11 +2,13 @@
  * arrived. */
 #include <errno.h>
 #include <limits.h>
-#include <omp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "cli.h"
 
@@ -99,12 +101,16 @@ static int print_version(bool as_json) {
  * Whoever has set anything keeps it. Where threads are bound to processors, so is this one by now:
  * started again it would have one processor to share out. */
 static void start_with_short_waits(char **argv) {
+#ifdef _OPENMP
     char path[PATH_MAX] = {0};
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
     if (omp_get_proc_bind() != omp_proc_bind_false) return;
     if (readlink("/proc/self/exe", path, sizeof path - 1) <= 0) return;
     if (setenv("GOMP_SPINCOUNT", "2000", 1) == 0) execv(path, argv);
     errno = 0; /* as good without it */
+#else
+    (void)argv;
+#endif
 }
 
 static int run(int argc, char **argv) {
