@@ -204,18 +204,18 @@ void op_check(bool ok, const Op *op) {
 }
 
 /* Where the device has one type for both, either serves. */
-static bool types_fit(const Graph *g, const Op *op) {
-    bool fit = true;
-    for (int i = 0; i < op->n_in; i++) {
-        Number want = op->class->takes_wide >> i & 1 ? NUMBER_WIDE : NUMBER_REAL;
+static void check_types(const Graph *g, const Op *op) {
+    bool one = KERNELS(g)->real_bytes == KERNELS(g)->wide_bytes;
+    for (int i = 0; i < op->n_in && !one && !op->spare; i++) {
+        Number want = op->class->takes_wide & BIT(i) ? NUMBER_WIDE : NUMBER_REAL;
         Number has = op->in[i] ? op->in[i]->value.type : want;
-        fit &= has > NUMBER_WIDE || has == want || KERNELS(g)->real_bytes == KERNELS(g)->wide_bytes;
+        ASSERT(has == want || has > NUMBER_WIDE, "%s(%s): operand %d is %s", op->class->name,
+               op->name, i, has == NUMBER_WIDE ? "wide" : "an activation");
     }
-    return fit;
 }
 
 Value *op_result(Graph *g, Op *op, Shape shape, bool needs_grad) {
-    op_check(types_fit(g, op), op);
+    check_types(g, op);
     Number type = op->class->gives_wide ? NUMBER_WIDE : NUMBER_REAL;
     Value *v = graph_activation(g, op->name, type, shape, needs_grad);
     op_output(g, op, v);

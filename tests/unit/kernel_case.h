@@ -25,7 +25,7 @@ struct Case {
     int flags;      /* likewise */
     bool accumulate;
     double growth; /* allowed error in units of float epsilon, relative to max(1, value);
-                          INFINITY: the call itself checks */
+                      INFINITY: the call itself checks */
     /* Where Real is bf16. 0: a Real is one rounding (2^-8) off, a Wide none. Otherwise such results
      * follow from Reals that the case has stored: so many roundings, relative to value + root mean
      * square of the buffer. */

@@ -454,6 +454,15 @@ START_TEST(operands_that_do_not_fit_abort) {
 }
 END_TEST
 
+/* Of a device with two types: a weight in place of an activation. */
+START_TEST(operands_of_another_type_abort) {
+    Setup s = make("refbf16", NULL, 1, FORWARD_TRAIN);
+    Value *w =
+        graph_param(s.graph.graph, params_find(s.model->params, "blocks.0.attn.proj.weight"));
+    op_linear(s.graph.graph, "y", w, w, NULL, (LinearOptions){0});
+}
+END_TEST
+
 START_TEST(planning_twice_aborts) {
     Setup s = make("ref", NULL, 1, FORWARD_TRAIN);
     plan(&s);
@@ -480,6 +489,7 @@ Suite *suite_graph(void) {
     tcase_add_test(t, flops_are_counted);
     tcase_add_test(t, ops_are_read_in_order);
     tcase_add_test_raise_signal(t, operands_that_do_not_fit_abort, SIGABRT);
+    tcase_add_test_raise_signal(t, operands_of_another_type_abort, SIGABRT);
     tcase_add_test_raise_signal(t, planning_twice_aborts, SIGABRT);
     suite_add_tcase(s, t);
     return s;
