@@ -72,6 +72,12 @@ void write_exit_status(unsigned commands, const Page *page);
 void print_help(const Command *c);
 void print_commands(FILE *to);
 
+/* Width of the screen that is written to: COLUMNS, or what the terminal says, at most `most`, which
+ * is also the answer where there is no terminal. */
+int columns_of(FILE *to, int most);
+/* Word by word from `column` on, and a newline; later lines start at `indent`. */
+void print_wrapped(FILE *to, const char *text, int column, int indent, int width);
+
 /* Of several processes only rank 0 talks: from now on nothing is printed but warnings. */
 void output_silence(void);
 bool output_is_silent(void);

@@ -1,33 +1,44 @@
 /* mae plan: what a command would need, before anything starts. */
+#include <limits.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "cli.h"
 
 #define MB 1e-6
 
+/* A line, on a narrow screen several. */
+__attribute__((format(printf, 3, 4))) static void row(FILE *to, const char *name,
+                                                      const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    print_wrapped(to, text, fprintf(to, "%-11s", name), 11, columns_of(to, INT_MAX));
+}
+
 void print_plan(FILE *to, const MaePlan *p) {
     char time[32];
-    fprintf(to, "model      %s\n", p->model);
-    fprintf(to, "data       %s\n", p->data);
-    fprintf(to, "values     %.2f M, %.2f M of them in the encoder; %lld trained\n",
-            1e-6 * (double)p->parameters, 1e-6 * (double)p->encoder_parameters,
-            (long long)p->trained_parameters);
-    fprintf(to, "patches    %lld an image, %lld kept\n", (long long)p->patches,
-            (long long)p->kept_patches);
-    fprintf(to, "compute    %.3f GFLOP an image; measured peak %.0f GFLOP/s\n", p->gflop_per_image,
-            p->peak_gflops);
-    fprintf(to,
-            "memory     %.1f MB: parameters %.1f, optimiser %.1f, activations %.1f, "
-            "copy for checkpoints %.1f\n",
-            MB * (double)p->bytes_total, MB * (double)p->bytes_parameters,
-            MB * (double)p->bytes_optimizer, MB * (double)p->bytes_activations,
-            MB * (double)p->bytes_snapshot);
-    fprintf(to, "schedule   %lld updates of %lld images, %lld an epoch\n",
-            (long long)p->total_steps, (long long)p->effective_batch,
-            (long long)p->steps_per_epoch);
-    fprintf(to, "peak lr    %.4g\n", p->lr);
-    fprintf(to, "estimate   %s at half the peak%s\n", duration(p->seconds, time, sizeof time),
-            p->resumes ? ", all of it; continues the run that is there" : "");
+    row(to, "model", "%s", p->model);
+    row(to, "data", "%s", p->data);
+    row(to, "values", "%.2f M, %.2f M of them in the encoder; %lld trained",
+        1e-6 * (double)p->parameters, 1e-6 * (double)p->encoder_parameters,
+        (long long)p->trained_parameters);
+    row(to, "patches", "%lld an image, %lld kept", (long long)p->patches,
+        (long long)p->kept_patches);
+    row(to, "compute", "%.3f GFLOP an image; measured peak %.0f GFLOP/s", p->gflop_per_image,
+        p->peak_gflops);
+    row(to, "memory",
+        "%.1f MB: parameters %.1f, optimiser %.1f, activations %.1f, copy for checkpoints %.1f",
+        MB * (double)p->bytes_total, MB * (double)p->bytes_parameters,
+        MB * (double)p->bytes_optimizer, MB * (double)p->bytes_activations,
+        MB * (double)p->bytes_snapshot);
+    row(to, "schedule", "%lld updates of %lld images, %lld an epoch", (long long)p->total_steps,
+        (long long)p->effective_batch, (long long)p->steps_per_epoch);
+    row(to, "peak lr", "%.4g", p->lr);
+    row(to, "estimate", "%s at half the peak%s", duration(p->seconds, time, sizeof time),
+        p->resumes ? ", all of it; continues the run that is there" : "");
 }
 
 static int print_plan_json(const MaePlan *p) {

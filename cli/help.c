@@ -4,35 +4,18 @@
 
 #include "cli.h"
 
-#define TEXT_COLUMN 32
 #define WIDTH 96
 #define RUNS (MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE)
 
-/* Word by word from `column` on; later lines start at TEXT_COLUMN. */
-static void print_wrapped(const char *text, int column) {
-    if (column > TEXT_COLUMN) {
-        printf("\n%*s", TEXT_COLUMN, "");
-        column = TEXT_COLUMN;
-    }
-    for (bool first = true; *text; first = false) {
-        int word = (int)strcspn(text, " ");
-        if (!first && column + 1 + word > WIDTH) {
-            printf("\n%*s", TEXT_COLUMN, "");
-            column = TEXT_COLUMN;
-        } else if (!first) {
-            putchar(' ');
-            column++;
-        }
-        printf("%.*s", word, text);
-        column += word;
-        text += word;
-        while (*text == ' ') text++;
-    }
-    putchar('\n');
+static void print_row(const char *left, const char *text) {
+    int width = columns_of(stdout, WIDTH);
+    int indent = width < 64 ? 6 : 32;
+    print_wrapped(stdout, text, printf("  %-*s", indent - 2, left), indent, width);
 }
 
-static void print_row(const char *left, const char *text) {
-    print_wrapped(text, printf("  %-*s", TEXT_COLUMN - 2, left));
+static void print_text(const char *text) {
+    putchar('\n');
+    print_wrapped(stdout, text, 0, 0, columns_of(stdout, WIDTH));
 }
 
 static void print_title(const char *title) {
@@ -129,8 +112,9 @@ void write_options(const Command *c, const Page *page) {
 }
 
 void print_help(const Command *c) {
-    static const Page plain = {print_title, print_title, print_row, print_title};
-    printf("usage: mae %s %s\n\n%s\n", c->name, c->arguments, c->summary);
+    static const Page plain = {print_title, print_title, print_row, print_text};
+    printf("usage: mae %s %s\n", c->name, c->arguments);
+    print_text(c->summary);
     write_options(c, &plain);
     write_exit_status((unsigned)c->id, &plain);
 }

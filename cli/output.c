@@ -2,6 +2,9 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -14,6 +17,42 @@ void output_silence(void) {
 
 bool output_is_silent(void) {
     return silent;
+}
+
+int columns_of(FILE *to, int most) {
+    struct winsize size = {0};
+    const char *said = getenv("COLUMNS");
+    if (!isatty(fileno(to))) return most;
+    long n = said ? strtol(said, NULL, 10) : 0;
+    if (n <= 0 && ioctl(fileno(to), TIOCGWINSZ, &size) == 0) n = size.ws_col;
+    if (n <= 0) n = 80;
+    return n < most ? (int)n : most;
+}
+
+void print_wrapped(FILE *to, const char *text, int column, int indent, int width) {
+    if (column > indent) {
+        fprintf(to, "\n%*s", indent, "");
+        column = indent;
+    }
+    if (strlen(text) <= (size_t)(width > column ? width - column : 0)) {
+        fprintf(to, "%s\n", text); /* with its blanks, which may be those of a path */
+        return;
+    }
+    for (bool first = true; *text; first = false) {
+        int word = (int)strcspn(text, " ");
+        if (!first && column + 1 + word > width) {
+            fprintf(to, "\n%*s", indent, "");
+            column = indent;
+        } else if (!first) {
+            fputc(' ', to);
+            column++;
+        }
+        fprintf(to, "%.*s", word, text);
+        column += word;
+        text += word;
+        while (*text == ' ') text++;
+    }
+    fputc('\n', to);
 }
 
 int report(const MaeError *err) {

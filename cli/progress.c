@@ -1,14 +1,15 @@
 /* What a long job says, on standard error: one rewriting line on a terminal, otherwise a plain line
  * every ten seconds. Signals become the stop flag that the library looks at. */
 #include <signal.h>
+#include <stdarg.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
 
 #define BAR 12
+#define NARROW 60 /* columns */
 #define REWRITE_S 0.2
 #define LINE_S 10
 #define PATIENCE_S 2 /* for a first sign of life */
@@ -45,42 +46,57 @@ static bool is_update(const MaeProgress *p) {
     return strcmp(p->phase, "update") == 0;
 }
 
-/* At its very start nothing is known of its speed. */
-static void describe_update(const MaeProgress *p, char *line, size_t bytes) {
-    char eta[32], speed[64] = "";
-    if (p->images_per_s > 0)
-        snprintf(speed, sizeof speed, "  %.1f images/s  %s left", p->images_per_s,
-                 duration(p->eta_s, eta, sizeof eta));
-    snprintf(line, bytes, "train %lld/%lld  %s update: %.0f %%%s", (long long)p->step,
-             (long long)p->total_steps, p->step ? "next" : "first", 100 * p->update_share, speed);
+/* Adds a piece to the line, whole or not at all. */
+__attribute__((format(printf, 3, 4))) static void add(char *line, size_t bytes, const char *format,
+                                                      ...) {
+    size_t used = strlen(line);
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line + used, bytes - used, format, args);
+    va_end(args);
+    if (n < 0 || used + (size_t)n >= bytes) line[used] = '\0';
 }
 
-/* What matters most comes first: a narrow screen cuts the end. */
+/* What matters most comes first, for a narrow screen leaves pieces out, and has percent instead of
+ * counts. Of the speed nothing is known at the very start of an update. */
 static void describe(const MaeProgress *p, char *line, size_t bytes) {
-    char eta[32], losses[64] = "", rest[96] = "", rate[48] = "";
-    if (is_update(p)) {
-        describe_update(p, line, bytes);
-        return;
-    }
-    if (strcmp(p->phase, "train") == 0) {
-        snprintf(losses, sizeof losses, "  epoch mean loss %.4f  lr %.3g", p->loss, p->lr);
-        snprintf(rest, sizeof rest, "  %.0f%% of peak  epoch %.2f/%lld", 100 * p->fraction_of_peak,
-                 (double)p->epoch + p->epoch_fraction, (long long)p->total_epochs);
-    }
-    if (p->images_per_s > 0) snprintf(rate, sizeof rate, "  %.1f images/s", p->images_per_s);
-    snprintf(line, bytes, "%s %lld/%lld%s%s  %s left%s", p->phase, (long long)p->step,
-             (long long)p->total_steps, losses, rate, duration(p->eta_s, eta, sizeof eta), rest);
+    char eta[32];
+    bool narrow = bytes <= NARROW, within = is_update(p), train = strcmp(p->phase, "train") == 0;
+    double share = p->total_steps > 0 ? (double)p->step / (double)p->total_steps : 0;
+    *line = '\0';
+    add(line, bytes, "%s ", within ? "train" : p->phase);
+    if (narrow)
+        add(line, bytes, "%.1f %%", 100 * share);
+    else
+        add(line, bytes, "%lld/%lld", (long long)p->step, (long long)p->total_steps);
+    if (within)
+        add(line, bytes, "  %s%s: %.0f %%", p->step ? "next" : "first", narrow ? "" : " update",
+            100 * p->update_share);
+    if (train) add(line, bytes, "  %s %.4f", narrow ? "loss" : "epoch mean loss", p->loss);
+    if (!within || p->images_per_s > 0)
+        add(line, bytes, "  %s left", duration(p->eta_s, eta, sizeof eta));
+    if (p->images_per_s > 0) add(line, bytes, "  %.1f images/s", p->images_per_s);
+    if (!train) return;
+    add(line, bytes, "  lr %.3g", p->lr);
+    add(line, bytes, "  %.0f%% of peak", 100 * p->fraction_of_peak);
+    add(line, bytes, "  epoch %.2f/%lld", (double)p->epoch + p->epoch_fraction,
+        (long long)p->total_epochs);
 }
 
-/* Cut at the edge of the screen: a wrapped line could not be rewritten. */
-static void rewrite(const MaeProgress *p, const char *line) {
-    struct winsize size = {0};
-    int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-    int room = (columns > 0 ? columns : 80) - BAR - 4;
+/* Within the screen: a wrapped line could not be rewritten. A narrow screen has no room for the
+ * bar. */
+static void rewrite(const MaeProgress *p) {
+    char line[256];
+    int columns = columns_of(stderr, sizeof line);
     int64_t full = p->total_steps > 0 ? BAR * p->step / p->total_steps : 0;
     int n = full > BAR ? BAR : (int)full;
-    fprintf(stderr, "\r\033[K[%.*s%*s] %.*s", n, "############", BAR - n, "", room > 0 ? room : 0,
-            line);
+    fputs("\r\033[K", stderr);
+    if (columns > NARROW) {
+        fprintf(stderr, "[%.*s%*s] ", n, "############", BAR - n, "");
+        columns -= BAR + 3;
+    }
+    describe(p, line, (size_t)columns);
+    fputs(line, stderr);
     state.open = true;
 }
 
@@ -99,11 +115,12 @@ static void on_progress(void *user, const MaeProgress *p) {
     if (t < state.last) state.last = t; /* a clock that went back must not silence us */
     if (!is_due(p, t) && !last) return;
     state.last = t;
+    if (state.terminal) {
+        rewrite(p);
+        return;
+    }
     describe(p, line, sizeof line);
-    if (state.terminal)
-        rewrite(p, line);
-    else
-        fprintf(stderr, "%s\n", line);
+    fprintf(stderr, "%s\n", line);
 }
 
 static void on_plan(void *user, const MaePlan *p) {

@@ -133,6 +133,34 @@ run 1 plan pretrain --data "folder:$dir/no-such-folder"
 err 'no-such-folder'
 end
 
+# on_screen COLUMNS ARGS...: as run 0, on a terminal; $dir/out is what it shows, a line an update of it.
+on_screen() {
+    columns=$1
+    shift
+    last="mae $* on $columns columns"
+    COLUMNS=$columns script -qefc "$mae $*" /dev/null </dev/null >"$dir/screen" 2>&1 || wrong "$last: failed"
+    tr '\r' '\n' <"$dir/screen" | sed "s/$(printf '\033')\[K//" >"$dir/out"
+    # What it says once is not cut.
+    awk -v n="$columns" 'length > n' "$dir/out" |
+        grep -v -e '^loss ' -e '^speed ' -e '^checkpoint ' -e '^picture ' -e '^usage' >"$dir/long" &&
+        wrong "$last: too long: $(head -n 1 "$dir/long")"
+}
+
+if command -v script >/dev/null 2>&1; then
+    case_ 'narrow screens'
+    for columns in 40 80; do
+        on_screen $columns plan pretrain --data $data $tiny --batch 16
+        out '^memory  *[0-9.]* MB: parameters'
+        on_screen $columns pretrain --data $data $tiny $short --epochs 2 --out "$dir/screen-$columns"
+        out '^\(\[#* *\] \)\{0,1\}train .*loss [0-9.]*  [0-9.]*s left'
+        on_screen $columns pretrain --help
+        out '^  --mask-ratio X'
+    done
+    end
+else
+    skip 'narrow screens' 'no script'
+fi
+
 case_ 'bench'
 run 0 bench step $tiny --batch 8 --repetitions 2 --json
 json model batch threads device precision steps images_per_s_median images_per_s_best \
