@@ -56,7 +56,7 @@ MAE_API const char *mae_version(void);
 /* What the library was built of and with, for the report of a bug. */
 typedef struct MaeBuild {
     char compiler[96];   /* "GCC 12.2.0" */
-    char openmp[32];     /* the date of its specification: "201511" */
+    char openmp[32];     /* the date of its specification, "201511", or "no" */
     char mpi[96];        /* "Open MPI v4.1.4", or "no" */
     char codecs[128];    /* of images: "libjpeg-turbo 2.1.5, libpng 1.6.39, libwebp 1.2.4" */
     char libraries[128]; /* the others: "libarchive 3.6.2, jansson 2.14, zlib 1.2.13" */

@@ -24,11 +24,16 @@
 #else
 #define COMPILER "GCC " __VERSION__
 #endif
+#ifdef _OPENMP
+#define OPENMP TEXT(_OPENMP)
+#else
+#define OPENMP "no"
+#endif
 
 void build_describe(MaeBuild *out) {
     int webp = WebPGetDecoderVersion();
     snprintf(out->compiler, sizeof out->compiler, "%s", COMPILER);
-    snprintf(out->openmp, sizeof out->openmp, "%s", TEXT(_OPENMP));
+    snprintf(out->openmp, sizeof out->openmp, "%s", OPENMP);
     comm_library(out->mpi, sizeof out->mpi);
     snprintf(out->codecs, sizeof out->codecs, JPEG ", libpng %s, libwebp %d.%d.%d",
              png_get_libpng_ver(NULL), webp >> 16, webp >> 8 & 255, webp & 255);
