@@ -38,7 +38,8 @@ for suite; do attempt "unit $suite" build/thread/unit_tests "$suite"; done
 # shellcheck disable=SC2086 # lists of words
 {
     attempt pretrain $mae pretrain --data $data --out "$log.run" $tiny $decoder
-    attempt 'pretrain, resumed' $mae pretrain --out "$log.run" --epochs 5 --workers 4
+    attempt 'pretrain, resumed' $mae pretrain --out "$log.run" --epochs 5 --workers 4 \
+        --accept-changes
     attempt finetune $mae finetune --data $data --val $data --init none --out "$log.tune" $tiny \
         --ema 0.9
     attempt features $mae features --model "$log.run/last.safetensors" --data $data \

@@ -14,11 +14,12 @@
 Status file_fail(Error *err, const char *path, const char *what) {
     int code = errno;
     char text[128];
-    return fail(err, MAE_IO, "%s: cannot %s: %s", path, what, strerror_r(code, text, sizeof text));
+    return error_set(err, MAE_IO, "%s: cannot %s: %s", path, what,
+                     strerror_r(code, text, sizeof text));
 }
 
 Status file_fail_memory(Error *err, const char *path) {
-    return fail(err, MAE_MEMORY, "%s: not enough memory", path);
+    return error_set(err, MAE_MEMORY, "%s: not enough memory", path);
 }
 
 /* --- Reading ---------------------------------------------------------------------------------- */
@@ -31,7 +32,7 @@ static Status open_regular(const char *path, int *fd, struct stat *info, Error *
     if (fstat(*fd, info) != 0)
         status = file_fail(err, path, "read its size");
     else if (!S_ISREG(info->st_mode))
-        status = fail(err, MAE_IO, "%s: not a regular file", path);
+        status = error_set(err, MAE_IO, "%s: not a regular file", path);
     if (status != MAE_OK) close(*fd);
     return status;
 }
@@ -60,9 +61,9 @@ Status byte_source_read(const ByteSource *s, uint64_t at, void *out, size_t byte
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
             char text[128];
-            return fail(err, MAE_IO, "%s: cannot read %s: %s", s->path, what,
-                        n < 0 ? strerror_r(errno, text, sizeof text)
-                              : "the file became shorter while it was read");
+            return error_set(err, MAE_IO, "%s: cannot read %s: %s", s->path, what,
+                             n < 0 ? strerror_r(errno, text, sizeof text)
+                                   : "the file became shorter while it was read");
         }
         got += (size_t)n;
     }
@@ -113,7 +114,7 @@ static Status read_to_end(int fd, const char *path, size_t max_bytes, uint8_t **
     (*data)[*bytes] = 0;
     return MAE_OK;
 too_large:
-    return fail(err, MAE_IO, "%s: larger than the %zu bytes allowed here", path, max_bytes);
+    return error_set(err, MAE_IO, "%s: larger than the %zu bytes allowed here", path, max_bytes);
 }
 
 static Status read_and_close(int fd, const char *path, size_t max_bytes, uint8_t **data,

@@ -29,7 +29,7 @@ static Status pass(int fd, const char *path, uint8_t *block, FileWriter *w, File
 
 static Status pass_file(const char *path, FileWriter *w, FileDigest *d, Error *err) {
     uint8_t *block = mem_alloc(BLOCK_BYTES);
-    if (!block) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
+    if (!block) return error_set(err, MAE_MEMORY, "%s: not enough memory", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     Status status = fd < 0 ? file_fail(err, path, "open") : pass(fd, path, block, w, d, err);
     if (fd >= 0) close(fd);
@@ -61,7 +61,7 @@ done:
  * leaves both. */
 Status file_link(const char *from, const char *to, Error *err) {
     char *temporary = mem_printf("%s.tmp", to);
-    if (!temporary) return fail(err, MAE_MEMORY, "%s: not enough memory", to);
+    if (!temporary) return error_set(err, MAE_MEMORY, "%s: not enough memory", to);
     Status status = file_remove(temporary, err);
     if (status == MAE_OK && link(from, temporary) != 0) {
         status = copy(from, to, err);

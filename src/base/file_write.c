@@ -60,7 +60,7 @@ static Status check_kind(const char *path, mode_t mode, Error *err) {
                        : S_ISBLK(mode)  ? "a block device, which is never written to"
                        : S_ISSOCK(mode) ? "a socket, which cannot be written to"
                                         : NULL;
-    return kind == NULL ? MAE_OK : fail(err, MAE_IO, "%s: is %s", path, kind);
+    return kind == NULL ? MAE_OK : error_set(err, MAE_IO, "%s: is %s", path, kind);
 }
 
 Status file_check_output(const char *path, Error *err) {
@@ -76,7 +76,7 @@ static Status follow_links(const char *path, char **out, Error *err) {
     for (int i = 0; *out != NULL; i++) {
         ssize_t n = readlink(*out, there, sizeof there - 1);
         if (n < 0) return MAE_OK; /* no link; what else is wrong is found on opening */
-        if (i == MAX_LINKS) return fail(err, MAE_IO, "%s: too many links", path);
+        if (i == MAX_LINKS) return error_set(err, MAE_IO, "%s: too many links", path);
         there[n] = '\0';
         const char *slash = strrchr(*out, '/');
         char *next = there[0] == '/' || slash == NULL
@@ -105,8 +105,8 @@ Status file_check_ending(const char *path, const char *what, const char *endings
     ASSERT(strlen(endings) + 3 <= sizeof list, "%s", endings);
     snprintf(list, sizeof list, " %s ", endings);
     if (strstr(known, ending) == NULL || strstr(list, ending) != NULL) return MAE_OK;
-    return fail(err, MAE_USAGE, "%s: the name of %s does not end in %s; %s %s", path, what, dot,
-                *endings ? "give it" : "leave the ending out", endings);
+    return error_set(err, MAE_USAGE, "%s: the name of %s does not end in %s; %s %s", path, what,
+                     dot, *endings ? "give it" : "leave the ending out", endings);
 }
 
 /* --- Writing ---------------------------------------------------------------------------------- */
@@ -138,7 +138,8 @@ static Status open_temporary(FileWriter *w, Error *err) {
     if (w->fd < 0)
         status = file_fail(err, temporary, "create");
     else if (fstat(w->fd, &info) != 0 || !S_ISREG(info.st_mode))
-        status = fail(err, MAE_IO, "%s: is in the way and no regular file; remove it", temporary);
+        status =
+            error_set(err, MAE_IO, "%s: is in the way and no regular file; remove it", temporary);
     else
         w->temporary = temporary;
     if (w->temporary == NULL) mem_free(temporary);
@@ -218,7 +219,7 @@ Status file_writer_write(FileWriter *w, const void *data, size_t bytes, Error *e
 
 Status file_writer_replace_start(FileWriter *w, const void *data, size_t bytes, Error *err) {
     ASSERT(w->fd >= 0 && w->digest == NULL, "%s: after commit, or with a digest", w->path);
-    if (w->stream) return fail(err, MAE_IO, "%s: has no start to go back to", w->path);
+    if (w->stream) return error_set(err, MAE_IO, "%s: has no start to go back to", w->path);
     Status status = flush(w, err);
     if (status != MAE_OK) return status;
     if (lseek(w->fd, 0, SEEK_SET) < 0) return file_fail(err, w->temporary, "go back to the start");

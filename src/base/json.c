@@ -64,5 +64,5 @@ Status json_find_object(const char *folder, const char *name, json_t **out, Erro
     }
     mem_free(data);
     mem_free(path);
-    return status == MAE_MEMORY ? fail(err, status, "%s", reason.message) : MAE_OK;
+    return status == MAE_MEMORY ? error_set(err, status, "%s", reason.message) : MAE_OK;
 }

@@ -1,5 +1,5 @@
-/* Failures as values, and the one way to abort. fail() keeps the first message: it was made where
- * the fact was known, later ones only know that something below went wrong. */
+/* Failures as values, and the one way to abort. error_set keeps the first message: it was made
+ * where the fact was known, later ones only know that something below went wrong. */
 #include "base/status.h"
 
 #include <stdarg.h>
@@ -27,7 +27,7 @@ Error *error_clear(Error *err) {
     return err;
 }
 
-Status fail(Error *err, Status status, const char *format, ...) {
+Status error_set(Error *err, Status status, const char *format, ...) {
     if (err == NULL || err->status != MAE_OK) return status;
     va_list args;
     va_start(args, format);

@@ -22,7 +22,7 @@ typedef MaeError Error;
 Error *error_clear(Error *err);
 
 /* Records the message in *err (err may be NULL) unless one is there already; returns status. */
-Status fail(Error *err, Status status, const char *format, ...) PRINTF_LIKE(3, 4);
+Status error_set(Error *err, Status status, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #define TRY(call)                                                                                  \
     do {                                                                                           \

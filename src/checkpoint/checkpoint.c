@@ -61,7 +61,7 @@ static Status refuse_strangers(CheckpointFile *c, bool describe_only, Error *err
                  "tensor %.200s of shape %s does not belong to the model", t->name, shape);
     }
     return *c->refused && !describe_only
-               ? fail(err, MAE_SHAPE, "%s: %s", tensorfile_path(c->file), c->refused)
+               ? error_set(err, MAE_SHAPE, "%s: %s", tensorfile_path(c->file), c->refused)
                : MAE_OK;
 }
 
@@ -71,9 +71,10 @@ static Status open_native(CheckpointFile *c, const CheckpointHints *hints, Error
     c->dialect = (DialectFile){.file = c->file, .dialect = DIALECT_OFFICIAL};
     c->models = (DialectModels){.model = {c->dialect}, .n = 1};
     if (hints && hints->prefix)
-        return fail(err, MAE_USAGE,
-                    "--prefix %s: %s is a checkpoint of mae.c and holds one model; leave it out",
-                    hints->prefix, tensorfile_path(c->file));
+        return error_set(
+            err, MAE_USAGE,
+            "--prefix %s: %s is a checkpoint of mae.c and holds one model; leave it out",
+            hints->prefix, tensorfile_path(c->file));
     Status status = meta_get_model(c->file, &c->config, &c->notes, err);
     if (status != MAE_OK) return status;
     inventory_make(&c->dialect, &c->models, &c->config, c->verdicts, missing);
@@ -87,14 +88,14 @@ Status checkpoint_open(const char *path, const CheckpointHints *hints, Checkpoin
     CheckpointFile *c = mem_alloc(sizeof *c);
     char *file = NULL;
     *out = NULL;
-    if (!c) return fail(err, MAE_MEMORY, "no memory to open %s", path);
+    if (!c) return error_set(err, MAE_MEMORY, "no memory to open %s", path);
     TRY(checkpoint_find(path, &file, err));
     TRY(tensorfile_open(file, &c->file, err));
     if ((!hints || !hints->said) && strcmp(file, path) != 0)
         log_line(LOG_INFO, "%s is a run folder: %s is taken", path, file);
     c->verdicts = mem_alloc_array(tensorfile_count(c->file) + 1, sizeof *c->verdicts);
     if (!c->verdicts) {
-        status = fail(err, MAE_MEMORY, "no memory to open %s", path);
+        status = error_set(err, MAE_MEMORY, "no memory to open %s", path);
         goto done;
     }
     c->native = meta_is_native(c->file);
@@ -123,7 +124,7 @@ void checkpoint_notes_free(CheckpointNotes *n) {
 
 static Status read_param(const CheckpointFile *c, Vit *v, Param *p, Error *err) {
     float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
-    if (!host) return fail(err, MAE_MEMORY, "no memory to read %s", p->name);
+    if (!host) return error_set(err, MAE_MEMORY, "no memory to read %s", p->name);
     Status status = dialect_read(&c->dialect, p, host, err);
     if (status == MAE_OK) params_set(v->params, p, host);
     mem_free(host);
@@ -135,9 +136,9 @@ static Status refuse_foreign_tensors(const CheckpointFile *c, const Vit *v, Erro
         char shape[96];
         const TensorEntry *t = tensorfile_at(c->file, i);
         if (!params_find(v->params, t->name))
-            return fail(err, MAE_SHAPE, "%s: tensor %s of shape %s does not belong to the model",
-                        tensorfile_path(c->file), t->name,
-                        shape_text(t->shape, shape, sizeof shape));
+            return error_set(
+                err, MAE_SHAPE, "%s: tensor %s of shape %s does not belong to the model",
+                tensorfile_path(c->file), t->name, shape_text(t->shape, shape, sizeof shape));
     }
     return MAE_OK;
 }
@@ -160,7 +161,7 @@ static Status read_positions(const CheckpointFile *c, Vit *v, Param *p, Error *e
     float *in = mem_alloc_array((size_t)(n * D), sizeof *in);
     float *out = mem_alloc_array((size_t)p->numel, sizeof *out);
     Status status = in && out ? dialect_read(&c->dialect, &file, in, err)
-                              : fail(err, MAE_MEMORY, "no memory to interpolate positions");
+                              : error_set(err, MAE_MEMORY, "no memory to interpolate positions");
     if (status == MAE_OK) {
         pos_embed_interpolate(out, model_grid_height(here), model_grid_width(here), in,
                               model_grid_height(there), model_grid_width(there), D);
@@ -183,7 +184,7 @@ static Status read_head(const CheckpointFile *c, Vit *v, Param *p, const int *ro
     float *there = mem_alloc_array((size_t)p->numel, sizeof *there);
     float *here = mem_alloc_array((size_t)p->numel, sizeof *here);
     Status status = there && here ? dialect_read(&c->dialect, p, there, err)
-                                  : fail(err, MAE_MEMORY, "no memory to read %s", p->name);
+                                  : error_set(err, MAE_MEMORY, "no memory to read %s", p->name);
     for (int64_t i = 0; i < O && status == MAE_OK; i++)
         memcpy(here + i * n, there + rows[i] * n, (size_t)n * sizeof *here);
     if (status == MAE_OK) params_set(v->params, p, here);
@@ -194,10 +195,10 @@ static Status read_head(const CheckpointFile *c, Vit *v, Param *p, const int *ro
 
 Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows, Error *err) {
     if (c->config.head != HEAD_NONE && c->config.pool != v->config.pool)
-        return fail(err, MAE_USAGE,
-                    "%s is a classifier that pools otherwise (%s); use --pool %s with it",
-                    tensorfile_path(c->file), c->config.pool == POOL_CLS ? "cls" : "mean",
-                    c->config.pool == POOL_CLS ? "cls" : "mean");
+        return error_set(err, MAE_USAGE,
+                         "%s is a classifier that pools otherwise (%s); use --pool %s with it",
+                         tensorfile_path(c->file), c->config.pool == POOL_CLS ? "cls" : "mean",
+                         c->config.pool == POOL_CLS ? "cls" : "mean");
     for (int64_t i = 0; i < params_count(v->params); i++) {
         Param *p = params_at(v->params, i);
         if (p->role.part == PART_HEAD && !rows) continue;

@@ -9,13 +9,14 @@ static Status no_weights(const char *path, Error *err) {
     (void)file_is_in(path, "config.json", &config, &ignored);
     (void)file_is_in(path, "log.jsonl", &log, &ignored);
     if (config && log)
-        return fail(err, MAE_EMPTY, "%s: a run folder in which no checkpoint has been saved yet",
-                    path);
-    return fail(err, MAE_EMPTY,
-                "%s: the folder holds neither a run (" WEIGHTS_NAME
-                ") nor weights of another tool (model.safetensors, pytorch_model.bin); name the "
-                "file itself",
-                path);
+        return error_set(err, MAE_EMPTY,
+                         "%s: a run folder in which no checkpoint has been saved yet", path);
+    return error_set(
+        err, MAE_EMPTY,
+        "%s: the folder holds neither a run (" WEIGHTS_NAME
+        ") nor weights of another tool (model.safetensors, pytorch_model.bin); name the "
+        "file itself",
+        path);
 }
 
 /* What was best on the validation images is what one wants of a classifier; a run that only
@@ -31,7 +32,7 @@ Status checkpoint_find(const char *path, char **out, Error *err) {
     }
     if (!there && !tensorfile_is_folder(path)) return no_weights(path, err);
     *out = mem_strdup(path);
-    if (!*out) status = fail(err, MAE_MEMORY, "no memory for a path");
+    if (!*out) status = error_set(err, MAE_MEMORY, "no memory for a path");
 done:
     return status;
 }

@@ -108,8 +108,8 @@ const char *meta_fact(const TensorFile *f, const char *key) {
 static Status need(const TensorFile *f, const char *key, const char **out, Error *err) {
     *out = tensorfile_meta(f, key);
     if (*out) return MAE_OK;
-    return fail(err, MAE_FORMAT, "%s: metadata has no \"%s\"; it is not a checkpoint of mae.c",
-                tensorfile_path(f), key);
+    return error_set(err, MAE_FORMAT, "%s: metadata has no \"%s\"; it is not a checkpoint of mae.c",
+                     tensorfile_path(f), key);
 }
 
 Status meta_get_int(const TensorFile *f, const char *key, int64_t *out, Error *err) {
@@ -120,8 +120,8 @@ Status meta_get_int(const TensorFile *f, const char *key, int64_t *out, Error *e
     errno = 0;
     *out = strtoll(text, &end, 10);
     if (errno || end == text || *end)
-        return fail(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not an integer",
-                    tensorfile_path(f), key, text);
+        return error_set(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not an integer",
+                         tensorfile_path(f), key, text);
     return MAE_OK;
 }
 
@@ -132,8 +132,8 @@ Status meta_get_real(const TensorFile *f, const char *key, double *out, Error *e
     char *end;
     *out = strtod(text, &end);
     if (end == text || *end || !isfinite(*out))
-        return fail(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not a number",
-                    tensorfile_path(f), key, text);
+        return error_set(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", not a number",
+                         tensorfile_path(f), key, text);
     return MAE_OK;
 }
 
@@ -151,8 +151,8 @@ static Status get_word(const TensorFile *f, const char *key, const char *const *
     if (status != MAE_OK) return status;
     *out = word_find(words, text);
     if (*out >= 0) return MAE_OK;
-    return fail(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", which is not known here",
-                tensorfile_path(f), key, text);
+    return error_set(err, MAE_FORMAT, "%s: metadata \"%s\" is \"%.40s\", which is not known here",
+                     tensorfile_path(f), key, text);
 }
 
 static Status get_floats(const TensorFile *f, const char *key, float *out, int64_t n, Error *err) {
@@ -163,8 +163,9 @@ static Status get_floats(const TensorFile *f, const char *key, float *out, int64
         char *end;
         out[i] = strtof(text, &end);
         if (end == text || *end != (i + 1 < n ? ',' : '\0') || !isfinite(out[i]))
-            return fail(err, MAE_FORMAT, "%s: metadata \"%s\" does not hold %" PRId64 " numbers",
-                        tensorfile_path(f), key, n);
+            return error_set(err, MAE_FORMAT,
+                             "%s: metadata \"%s\" does not hold %" PRId64 " numbers",
+                             tensorfile_path(f), key, n);
         text = end + 1;
     }
     return MAE_OK;
@@ -233,8 +234,8 @@ static Status head_from_meta(const TensorFile *f, ModelConfig *c, CheckpointNote
     const char *names = tensorfile_meta(f, "class_names");
     if (names) TRY(classes_from_json(names, tensorfile_path(f), &n->classes, err));
     if (n->classes && n->classes->n != c->classes)
-        status = fail(err, MAE_FORMAT, "%s: %" PRId64 " class names for %" PRId64 " classes",
-                      tensorfile_path(f), n->classes->n, c->classes);
+        status = error_set(err, MAE_FORMAT, "%s: %" PRId64 " class names for %" PRId64 " classes",
+                           tensorfile_path(f), n->classes->n, c->classes);
 done:
     return status;
 }
@@ -263,7 +264,7 @@ bool meta_is_native(const TensorFile *file) {
 Status meta_get_model(const TensorFile *file, ModelConfig *c, CheckpointNotes *notes, Error *err) {
     const char *format = tensorfile_meta(file, "format");
     if (!format || strcmp(format, META_FORMAT) != 0)
-        return fail(
+        return error_set(
             err, MAE_FORMAT,
             "%s: not a checkpoint of mae.c (metadata \"format\" is %s); it does not say what "
             "the model is",
@@ -272,8 +273,9 @@ Status meta_get_model(const TensorFile *file, ModelConfig *c, CheckpointNotes *n
     Status status = meta_get_int(file, "format_version", &version, err);
     if (status != MAE_OK) return status;
     if (version != META_VERSION)
-        return fail(err, MAE_UNSUPPORTED, "%s: format version %" PRId64 ", this program reads %d",
-                    tensorfile_path(file), version, META_VERSION);
+        return error_set(err, MAE_UNSUPPORTED,
+                         "%s: format version %" PRId64 ", this program reads %d",
+                         tensorfile_path(file), version, META_VERSION);
     status = config_from_meta(file, c, err);
     if (status == MAE_OK) status = notes_from_meta(file, notes, err);
     return status == MAE_OK ? head_from_meta(file, c, notes, err) : status;

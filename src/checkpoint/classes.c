@@ -23,7 +23,7 @@ static Status names_new(int64_t n, ClassNames **out, Error *err) {
     if (c) c->name = mem_alloc_array((size_t)n + 1, sizeof *c->name);
     if (!c || !c->name) {
         classes_free(c);
-        return fail(err, MAE_MEMORY, "no memory for the names of %" PRId64 " classes", n);
+        return error_set(err, MAE_MEMORY, "no memory for the names of %" PRId64 " classes", n);
     }
     c->n = n;
     *out = c;
@@ -32,7 +32,7 @@ static Status names_new(int64_t n, ClassNames **out, Error *err) {
 
 static Status set_name(ClassNames *c, int64_t i, const char *name, Error *err) {
     c->name[i] = mem_strdup(name);
-    return c->name[i] ? MAE_OK : fail(err, MAE_MEMORY, "no memory for class names");
+    return c->name[i] ? MAE_OK : error_set(err, MAE_MEMORY, "no memory for class names");
 }
 
 void classes_free(ClassNames *c) {
@@ -68,15 +68,16 @@ Status classes_from_json(const char *text, const char *where, ClassNames **out, 
     json_t *list = json_parse(text, strlen(text), NULL);
     size_t n = json_array_size(list);
     *out = NULL;
-    Status status = json_is_array(list) && n > 0 && n <= MAX_CLASSES
-                        ? names_new((int64_t)n, &c, err)
-                        : fail(err, MAE_FORMAT, "%s: class names are no list of strings", where);
+    Status status =
+        json_is_array(list) && n > 0 && n <= MAX_CLASSES
+            ? names_new((int64_t)n, &c, err)
+            : error_set(err, MAE_FORMAT, "%s: class names are no list of strings", where);
     for (size_t i = 0; i < n && status == MAE_OK; i++) {
         const char *name = json_string_value(json_array_get(list, i));
         status = name ? set_name(c, (int64_t)i, name, err)
-                      : fail(err, MAE_FORMAT, "%s: name of class %zu is no string", where, i);
+                      : error_set(err, MAE_FORMAT, "%s: name of class %zu is no string", where, i);
         if (status == MAE_OK && !name_unescape(c->name[i]))
-            status = fail(err, MAE_MEMORY, "no memory for class names");
+            status = error_set(err, MAE_MEMORY, "no memory for class names");
     }
     json_decref(list);
     if (status == MAE_OK)
@@ -144,10 +145,11 @@ static Status map_by_number(int64_t n_model, const Dataset *d, const char *what,
         const char *name = dataset_class_name(d, i);
         int64_t number = plain_number(name);
         if (number < 0 || number >= n_model)
-            return fail(err, MAE_SHAPE,
-                        "class %.60s of %s is none of the model, whose classes are 0 to %" PRId64
-                        ", without names; say which is which with --classes FILE",
-                        name, what, n_model - 1);
+            return error_set(
+                err, MAE_SHAPE,
+                "class %.60s of %s is none of the model, whose classes are 0 to %" PRId64
+                ", without names; say which is which with --classes FILE",
+                name, what, n_model - 1);
         map[i] = (int)number;
     }
     warn_of_order(d, what);
@@ -159,10 +161,10 @@ static Status map_by_position(int64_t n_model, const Dataset *d, const char *wha
     int n = dataset_n_classes(d);
     for (int i = 0; i < n; i++) map[i] = i;
     if (n == n_model) return MAE_OK;
-    return fail(err, MAE_SHAPE,
-                "%s has %d classes, the model has %" PRId64
-                " without names; say which is which with --classes FILE",
-                what, n, n_model);
+    return error_set(err, MAE_SHAPE,
+                     "%s has %d classes, the model has %" PRId64
+                     " without names; say which is which with --classes FILE",
+                     what, n, n_model);
 }
 
 static Status map_by_name(const ClassNames *model, int64_t n_model, const Dataset *d,
@@ -170,9 +172,9 @@ static Status map_by_name(const ClassNames *model, int64_t n_model, const Datase
     for (int i = 0; i < dataset_n_classes(d); i++) {
         map[i] = (int)classes_find(model, dataset_class_name(d, i));
         if (map[i] < 0)
-            return fail(err, MAE_SHAPE,
-                        "class %s of %s is none of the model's %" PRId64 " classes (%s, ...)",
-                        dataset_class_name(d, i), what, n_model, model->name[0]);
+            return error_set(err, MAE_SHAPE,
+                             "class %s of %s is none of the model's %" PRId64 " classes (%s, ...)",
+                             dataset_class_name(d, i), what, n_model, model->name[0]);
     }
     return MAE_OK;
 }
@@ -182,12 +184,13 @@ Status classes_map(const ClassNames *model, int64_t n_model, const Dataset *d, c
     int n = dataset_n_classes(d);
     *map = NULL;
     if (n < 1)
-        return fail(err, MAE_EMPTY,
-                    "%s has no labels; it needs a folder per class, a list with labels, CIFAR or "
-                    "shards with .cls",
-                    what);
+        return error_set(
+            err, MAE_EMPTY,
+            "%s has no labels; it needs a folder per class, a list with labels, CIFAR or "
+            "shards with .cls",
+            what);
     *map = map_new(d);
-    if (!*map) return fail(err, MAE_MEMORY, "no memory for %d classes", n);
+    if (!*map) return error_set(err, MAE_MEMORY, "no memory for %d classes", n);
     Status status = model            ? map_by_name(model, n_model, d, what, *map, err)
                     : all_numbers(d) ? map_by_number(n_model, d, what, *map, err)
                                      : map_by_position(n_model, d, what, *map, err);
@@ -252,13 +255,13 @@ static Status read_line(ClassFile *f, char *text, Error *err) {
     int64_t number = plain_number(tab ? tab + 1 : text);
     int here = tab || number < 0 ? class_named(f->data, text) : (int)f->line - 1;
     if (tab && number < 0)
-        return fail(err, MAE_FORMAT, "%s, line %" PRId64 ": %.40s is no class number", f->path,
-                    f->line, tab + 1);
+        return error_set(err, MAE_FORMAT, "%s, line %" PRId64 ": %.40s is no class number", f->path,
+                         f->line, tab + 1);
     if (number < 0) number = f->model ? classes_find(f->model, text) : -1;
     if (number < 0 || number >= f->n_model)
-        return fail(err, MAE_FORMAT,
-                    "%s, line %" PRId64 ": %.60s is none of the model's %" PRId64 " classes",
-                    f->path, f->line, text, f->n_model);
+        return error_set(err, MAE_FORMAT,
+                         "%s, line %" PRId64 ": %.60s is none of the model's %" PRId64 " classes",
+                         f->path, f->line, text, f->n_model);
     f->allowed[number] = 1;
     if (here >= 0 && here < dataset_n_classes(f->data)) f->map[here] = (int)number;
     return MAE_OK;
@@ -289,7 +292,7 @@ Status classes_map_file(const char *file, const ClassNames *model, int64_t n_mod
     text = mem_printf("%.*s", (int)n, (const char *)bytes);
     *map = map_new(d);
     if (!text || !*map) {
-        status = fail(err, MAE_MEMORY, "no memory for %s", file);
+        status = error_set(err, MAE_MEMORY, "no memory for %s", file);
         goto done;
     }
     memset(allowed, 0, (size_t)n_model);
@@ -302,8 +305,8 @@ Status classes_map_file(const char *file, const ClassNames *model, int64_t n_mod
     TRY(read_lines(&f, text_after_mark(text), err));
     for (int i = 0; i < dataset_n_classes(d); i++)
         if ((*map)[i] < 0) {
-            status = fail(err, MAE_SHAPE, "%s does not say what class %s of the data is", file,
-                          dataset_class_name(d, i));
+            status = error_set(err, MAE_SHAPE, "%s does not say what class %s of the data is", file,
+                               dataset_class_name(d, i));
             goto done;
         }
 done:

@@ -18,14 +18,14 @@ static Status need(const DialectFile *d, const char *param, int n_dims, const Te
     char text[256];
     *out = dialect_find(d, param);
     if (!*out)
-        return fail(err, MAE_FORMAT, "%s (%s): tensor %s is missing%s", tensorfile_path(d->file),
-                    dialect_words[d->dialect], dialect_wanted(d, param, text, sizeof text),
-                    what_lacks_it(param));
+        return error_set(err, MAE_FORMAT, "%s (%s): tensor %s is missing%s",
+                         tensorfile_path(d->file), dialect_words[d->dialect],
+                         dialect_wanted(d, param, text, sizeof text), what_lacks_it(param));
     if ((*out)->refusal != NULL) return tensorfile_check(d->file, *out, err);
     if ((*out)->shape.n_dims == n_dims) return MAE_OK;
-    return fail(err, MAE_FORMAT, "%s: tensor %s has shape %s, %d dimensions are needed",
-                tensorfile_path(d->file), (*out)->name,
-                shape_text((*out)->shape, text, sizeof text), n_dims);
+    return error_set(err, MAE_FORMAT, "%s: tensor %s has shape %s, %d dimensions are needed",
+                     tensorfile_path(d->file), (*out)->name,
+                     shape_text((*out)->shape, text, sizeof text), n_dims);
 }
 
 static int64_t count_blocks(const DialectFile *d, const char *stack) {
@@ -60,10 +60,10 @@ static Status image_size(const DialectFile *d, int64_t tokens, int64_t height, i
     c->image_height = height > 0 ? height : side * c->patch;
     c->image_width = width > 0 ? width : side * c->patch;
     if (is_grid(P, c->image_height / c->patch, c->image_width / c->patch)) return MAE_OK;
-    return fail(err, MAE_FORMAT,
-                "%s: %lld positions are no grid of %lldx%lld images in patches of %lld",
-                tensorfile_path(d->file), (long long)tokens, (long long)c->image_height,
-                (long long)c->image_width, (long long)c->patch);
+    return error_set(err, MAE_FORMAT,
+                     "%s: %lld positions are no grid of %lldx%lld images in patches of %lld",
+                     tensorfile_path(d->file), (long long)tokens, (long long)c->image_height,
+                     (long long)c->image_width, (long long)c->patch);
 }
 
 static bool is_matrix(const TensorEntry *t, int64_t columns) {
@@ -98,7 +98,8 @@ static Status decoder_sizes(const DialectFile *d, ModelConfig *c, Error *err) {
     c->decoder_embed_dim = embed->shape.dim[0];
     c->decoder_depth = count_blocks(d, "decoder_blocks");
     if (pred->shape.dim[0] != c->patch * c->patch * c->channels)
-        status = fail(err, MAE_UNSUPPORTED,
+        status =
+            error_set(err, MAE_UNSUPPORTED,
                       "%s: the decoder predicts %lld values a patch, %lld pixels are supported",
                       tensorfile_path(d->file), (long long)pred->shape.dim[0],
                       (long long)(c->patch * c->patch * c->channels));
@@ -114,9 +115,9 @@ static Status check_scales(const DialectFile *d, const char *layer, int64_t dept
     for (int64_t i = 1; i < depth; i++) {
         snprintf(name, sizeof name, "blocks.%lld.%s.weight", (long long)i, layer);
         if (!dialect_scale(d, name) == !t) continue;
-        return fail(err, MAE_FORMAT, "%s: block 0 has %s layer scale on %s, block %lld has %s",
-                    tensorfile_path(d->file), t ? "a" : "no", layer, (long long)i,
-                    t ? "none" : "one");
+        return error_set(err, MAE_FORMAT, "%s: block 0 has %s layer scale on %s, block %lld has %s",
+                         tensorfile_path(d->file), t ? "a" : "no", layer, (long long)i,
+                         t ? "none" : "one");
     }
     return MAE_OK;
 }
@@ -144,7 +145,8 @@ Status dialect_config(const DialectFile *d, int64_t height, int64_t width, Model
     }
     /* A tensor without values may have any other sizes, whose products need not fit. */
     if (patch->shape.dim[3] != c.patch || c.patch < 1 || c.embed_dim < 1 || c.channels < 1) {
-        status = fail(err, MAE_UNSUPPORTED,
+        status =
+            error_set(err, MAE_UNSUPPORTED,
                       "%s: patches of %lldx%lld pixels in %lld channels; they must be square and "
                       "not empty",
                       tensorfile_path(d->file), (long long)c.patch, (long long)patch->shape.dim[3],

@@ -149,18 +149,19 @@ Status dialect_models(const TensorFile *file, DialectModels *out, Error *err) {
     }
     family = family_of_others(file, &tensor);
     if (family)
-        return fail(err, MAE_UNSUPPORTED, "%s: %s (tensor %s)", tensorfile_path(file), family,
-                    tensor);
+        return error_set(err, MAE_UNSUPPORTED, "%s: %s (tensor %s)", tensorfile_path(file), family,
+                         tensor);
     collect(file, false, out);
     if (out->n) return MAE_OK;
     for (size_t i = 0; i < tensorfile_count(file); i++)
         if (tensorfile_at(file, i)->refusal != NULL)
             return tensorfile_check(file, tensorfile_at(file, i), err);
-    return fail(err, MAE_FORMAT,
-                "%s: no vision transformer is in it (%zu tensors, the first is %s); looked for the "
-                "names of facebookresearch/mae, timm, Hugging Face and mmpretrain",
-                tensorfile_path(file), tensorfile_count(file),
-                tensorfile_count(file) ? tensorfile_at(file, 0)->name : "missing");
+    return error_set(
+        err, MAE_FORMAT,
+        "%s: no vision transformer is in it (%zu tensors, the first is %s); looked for the "
+        "names of facebookresearch/mae, timm, Hugging Face and mmpretrain",
+        tensorfile_path(file), tensorfile_count(file),
+        tensorfile_count(file) ? tensorfile_at(file, 0)->name : "missing");
 }
 
 /* --- choosing one ----------------------------------------------------------------------------- */
@@ -210,9 +211,9 @@ Status dialect_choose(const DialectModels *m, const char *prefix, DialectFile *o
             found++;
         }
     if (found == 1) return MAE_OK;
-    return fail(err, MAE_USAGE, "--prefix %s: %s model of %s; there %s %s", prefix,
-                found ? "more than one" : "no", tensorfile_path(m->model[0].file),
-                m->n == 1 ? "is" : "are", dialect_prefixes(m, text, sizeof text));
+    return error_set(err, MAE_USAGE, "--prefix %s: %s model of %s; there %s %s", prefix,
+                     found ? "more than one" : "no", tensorfile_path(m->model[0].file),
+                     m->n == 1 ? "is" : "are", dialect_prefixes(m, text, sizeof text));
 }
 
 /* --- what is beside it ------------------------------------------------------------------------ */

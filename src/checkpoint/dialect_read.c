@@ -25,10 +25,10 @@ static bool is_float(DType t) {
 
 static Status check_float(const DialectFile *d, const TensorEntry *t, Error *err) {
     if (is_float(t->dtype)) return MAE_OK;
-    return fail(err, MAE_UNSUPPORTED,
-                "%s: tensor %s has elements of type %s, which are no weights as they are "
-                "(quantised?); save it as float32",
-                tensorfile_path(d->file), t->name, tensorfile_type(t));
+    return error_set(err, MAE_UNSUPPORTED,
+                     "%s: tensor %s has elements of type %s, which are no weights as they are "
+                     "(quantised?); save it as float32",
+                     tensorfile_path(d->file), t->name, tensorfile_type(t));
 }
 
 /* One of n equal parts along the first dimension of the parameter; without a name zeros. */
@@ -50,9 +50,9 @@ static Status read_part(const DialectFile *d, const Param *p, const char *name, 
     }
     bool scalar = t->shape.n_dims == 0 && shape_numel(shape) == 1; /* num_batches_tracked */
     if (!scalar && !shape_equal(t->shape, shape))
-        return fail(err, MAE_SHAPE, "%s: tensor %s has shape %s, the model needs %s",
-                    tensorfile_path(d->file), t->name, shape_text(t->shape, have, sizeof have),
-                    shape_text(shape, want, sizeof want));
+        return error_set(err, MAE_SHAPE, "%s: tensor %s has shape %s, the model needs %s",
+                         tensorfile_path(d->file), t->name, shape_text(t->shape, have, sizeof have),
+                         shape_text(shape, want, sizeof want));
     Status status = scalar ? MAE_OK : check_float(d, t, err);
     return status == MAE_OK ? tensorfile_read(d->file, t, out, err) : status;
 }
@@ -65,14 +65,14 @@ static Status multiply_scale(const DialectFile *d, const Param *p, float *out, E
     if (!t) return MAE_OK;
     if (t->refusal != NULL) return tensorfile_check(d->file, t, err);
     if (shape_numel(t->shape) != rows)
-        return fail(err, MAE_SHAPE,
-                    "%s: tensor %s (layer scale) has shape %s, %s needs %lld values",
-                    tensorfile_path(d->file), t->name, shape_text(t->shape, have, sizeof have),
-                    p->name, (long long)rows);
+        return error_set(err, MAE_SHAPE,
+                         "%s: tensor %s (layer scale) has shape %s, %s needs %lld values",
+                         tensorfile_path(d->file), t->name, shape_text(t->shape, have, sizeof have),
+                         p->name, (long long)rows);
     Status status = check_float(d, t, err);
     if (status != MAE_OK) return status;
     float *scale = mem_alloc_array((size_t)rows, sizeof *scale);
-    if (!scale) return fail(err, MAE_MEMORY, "no memory to read %s", t->name);
+    if (!scale) return error_set(err, MAE_MEMORY, "no memory to read %s", t->name);
     status = tensorfile_read(d->file, t, scale, err);
     for (int64_t i = 0; status == MAE_OK && i < rows; i++)
         for (int64_t k = 0; k < columns; k++) out[i * columns + k] *= scale[i];
@@ -88,9 +88,9 @@ Status dialect_read(const DialectFile *d, const Param *p, float *out, Error *err
         return MAE_OK;
     }
     if (n == 0)
-        return fail(err, MAE_SHAPE, "%s: tensor %s of shape %s is missing",
-                    tensorfile_path(d->file), dialect_wanted(d, p->name, name, sizeof name),
-                    shape_text(p->shape, want, sizeof want));
+        return error_set(err, MAE_SHAPE, "%s: tensor %s of shape %s is missing",
+                         tensorfile_path(d->file), dialect_wanted(d, p->name, name, sizeof name),
+                         shape_text(p->shape, want, sizeof want));
     for (int i = 0; i < n; i++) {
         Status status = read_part(d, p, names[i], n, out + i * (p->numel / n), err);
         if (status != MAE_OK) return status;

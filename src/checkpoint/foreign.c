@@ -122,10 +122,10 @@ static Status set_heads(CheckpointFile *c, const Facts *f, Error *err) {
         return MAE_OK;
     }
     if (m->heads == 0)
-        return fail(err, MAE_FORMAT,
-                    "%s: nothing says how many attention heads its %" PRId64
-                    " channels are cut into; add --heads N",
-                    tensorfile_path(c->file), m->embed_dim);
+        return error_set(err, MAE_FORMAT,
+                         "%s: nothing says how many attention heads its %" PRId64
+                         " channels are cut into; add --heads N",
+                         tensorfile_path(c->file), m->embed_dim);
     assume_heads(c, &preset);
     return MAE_OK;
 }
@@ -145,10 +145,10 @@ static Status set_decoder_heads(CheckpointFile *c, const Facts *f, Error *err) {
         return MAE_OK;
     }
     if (m->decoder_embed_dim != 512)
-        return fail(err, MAE_FORMAT,
-                    "%s: nothing says how many attention heads the decoder's %" PRId64
-                    " channels are cut into; add --decoder-heads N",
-                    tensorfile_path(c->file), m->decoder_embed_dim);
+        return error_set(err, MAE_FORMAT,
+                         "%s: nothing says how many attention heads the decoder's %" PRId64
+                         " channels are cut into; add --decoder-heads N",
+                         tensorfile_path(c->file), m->decoder_embed_dim);
     m->decoder_heads = 16;
     foreign_assume(c, "decoder heads not said: 16, as published for width 512");
     return MAE_OK;
@@ -239,7 +239,7 @@ static Status choose_model(CheckpointFile *c, const CheckpointHints *hints, Erro
 static Status refuse(CheckpointFile *c, const CheckpointHints *hints, const char *why, Error *err) {
     if (!*c->refused) snprintf(c->refused, sizeof c->refused, "%s", why);
     if (hints && hints->describe_only) return MAE_OK;
-    return fail(err, MAE_UNSUPPORTED, "%s: %s", tensorfile_path(c->file), why);
+    return error_set(err, MAE_UNSUPPORTED, "%s: %s", tensorfile_path(c->file), why);
 }
 
 /* Nothing in the model is left out without a reason. */
@@ -270,7 +270,7 @@ static Status find_sizes(CheckpointFile *c, const Facts *f, bool *known, Error *
     if (inventory_refusal(&c->dialect, NULL, c->verdicts, names, sizeof names))
         return refuse(c, hints, names, err);
     snprintf(c->refused, sizeof c->refused, "%s", why.message);
-    return hints && hints->describe_only ? MAE_OK : fail(err, status, "%s", why.message);
+    return hints && hints->describe_only ? MAE_OK : error_set(err, status, "%s", why.message);
 }
 
 static void note_scales(CheckpointFile *c) {

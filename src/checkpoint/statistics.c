@@ -77,11 +77,11 @@ static int64_t parse_list(const char *text, float out[MAX_CHANNELS]) {
 static Status check_value(const char *option, const char *text, float v, Error *err) {
     bool deviation = strcmp(option, "std") == 0;
     if (deviation && !(v > 0))
-        return fail(err, MAE_USAGE, "--std %.200s: a deviation must be above 0", text);
+        return error_set(err, MAE_USAGE, "--std %.200s: a deviation must be above 0", text);
     if (fabsf(v) <= LARGEST) return MAE_OK;
-    return fail(err, MAE_USAGE,
-                "--%s %.200s: is of pixels from 0 to 1; divide what is of 0 to 255 by 255", option,
-                text);
+    return error_set(err, MAE_USAGE,
+                     "--%s %.200s: is of pixels from 0 to 1; divide what is of 0 to 255 by 255",
+                     option, text);
 }
 
 static Status set_one(const char *option, const char *text, int64_t channels, float *out,
@@ -90,12 +90,14 @@ static Status set_one(const char *option, const char *text, int64_t channels, fl
     if (!text) return MAE_OK;
     int64_t n = parse_list(text, v);
     if (n < 0)
-        return fail(err, MAE_USAGE,
-                    "--%s %.200s: write a number, or one a channel joined by commas", option, text);
+        return error_set(err, MAE_USAGE,
+                         "--%s %.200s: write a number, or one a channel joined by commas", option,
+                         text);
     if (n != 1 && n != channels)
-        return fail(err, MAE_USAGE,
-                    "--%s %.200s: the model has %lld channels; give one number, or one a channel",
-                    option, text, (long long)channels);
+        return error_set(
+            err, MAE_USAGE,
+            "--%s %.200s: the model has %lld channels; give one number, or one a channel", option,
+            text, (long long)channels);
     for (int64_t i = 0; i < n; i++) {
         Status status = check_value(option, text, v[i], err);
         if (status != MAE_OK) return status;

@@ -7,7 +7,7 @@ Status tensor_list_new(TensorList *l, Device *d, size_t capacity, Error *err) {
     l->source = mem_alloc_array(capacity, sizeof *l->source);
     if (l->arena && l->tensor && l->source) return MAE_OK;
     tensor_list_free(l);
-    return fail(err, MAE_MEMORY, "no memory to write a checkpoint");
+    return error_set(err, MAE_MEMORY, "no memory to write a checkpoint");
 }
 
 void tensor_list_free(TensorList *l) {
@@ -20,7 +20,7 @@ void tensor_list_free(TensorList *l) {
 Status tensor_list_add(TensorList *l, const char *kind, const Param *p, const void *address,
                        Error *err) {
     const char *name = kind ? arena_printf(l->arena, "%s.%s", kind, p->name) : p->name;
-    if (!name) return fail(err, MAE_MEMORY, "no memory to write %s", p->name);
+    if (!name) return error_set(err, MAE_MEMORY, "no memory to write %s", p->name);
     ASSERT(l->n < l->capacity, "%s: more than %zu tensors", name, l->capacity);
     l->source[l->n] = address;
     l->tensor[l->n++] =
@@ -60,7 +60,7 @@ static Status fill(void *user, size_t i, void *out, Error *err) {
 Status tensor_list_write(TensorList *l, const char *path, const Meta *meta, FileDigest *digest,
                          Error *err) {
     bool copied = l->n > 0 && l->tensor[0].data;
-    if (!meta->ok) return fail(err, MAE_MEMORY, "no memory for the metadata of %s", path);
+    if (!meta->ok) return error_set(err, MAE_MEMORY, "no memory for the metadata of %s", path);
     return safetensors_write(path, l->tensor, l->n, meta->entry, meta->n, copied ? NULL : fill, l,
                              digest, err);
 }

@@ -127,8 +127,8 @@ static Status split(Dataset *d, Error *err) {
     int64_t n_out = (int64_t)(share * (double)total + 0.5);
     if (!(share > 0)) return MAE_OK;
     if (n_out < 1 || n_out >= total)
-        return fail(err, MAE_EMPTY, "%s: holding out a share of %g leaves nothing on one side",
-                    d->description, share);
+        return error_set(err, MAE_EMPTY, "%s: holding out a share of %g leaves nothing on one side",
+                         d->description, share);
     int64_t *chosen = mem_alloc_array((size_t)total, sizeof *chosen), n = 0;
     if (!chosen) return source_no_memory(err);
     for (int64_t i = 0; i < total; i++) {

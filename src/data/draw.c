@@ -79,5 +79,5 @@ Status draw_by_class(const int *label, int64_t n, int n_classes, int64_t wanted,
     bool ok = s && order;
     mem_free(s);
     mem_free(order);
-    return ok ? MAE_OK : fail(err, MAE_MEMORY, "no memory to draw from %d classes", n_classes);
+    return ok ? MAE_OK : error_set(err, MAE_MEMORY, "no memory to draw from %d classes", n_classes);
 }

@@ -8,9 +8,9 @@
 #define DEFAULT_AHEAD 4
 
 Status loader_no_memory(Error *err) {
-    return fail(err, MAE_MEMORY,
-                "loader: no memory for the batches; lower the batch size or the "
-                "number of batches ahead");
+    return error_set(err, MAE_MEMORY,
+                     "loader: no memory for the batches; lower the batch size or the "
+                     "number of batches ahead");
 }
 
 static Status make_slots(Loader *l, int channels, Error *err) {

@@ -38,13 +38,14 @@ Status loader_count_batches(Loader *l, Error *err) {
     const LoaderOptions *o = &l->options;
     int64_t count = l->count;
     if (count > MAX_VIRTUAL / o->repeat)
-        return fail(err, MAE_UNSUPPORTED, "loader: %lld images repeated %lld times are too many",
-                    (long long)count, (long long)o->repeat);
+        return error_set(err, MAE_UNSUPPORTED,
+                         "loader: %lld images repeated %lld times are too many", (long long)count,
+                         (long long)o->repeat);
     int64_t whole = o->batch * (o->n_ranks > 1 ? o->n_ranks : 1);
     l->total = count * o->repeat - o->first;
     l->per_epoch = l->total / whole + (!o->drop_last && l->total % whole != 0);
     if (l->per_epoch == 0)
-        return fail(
+        return error_set(
             err, MAE_EMPTY,
             "the dataset (%s) gives %lld samples an epoch, fewer than one batch of %lld: "
             "lower the batch size to %lld or less, or repeat each image at least %lld times "

@@ -81,7 +81,8 @@ Status loader_start_workers(Loader *l, Error *err) {
         if (rc == 0)
             l->n_threads++;
         else
-            status = fail(err, MAE_MEMORY, "loader: cannot start worker %d: %s; use fewer workers",
+            status =
+                error_set(err, MAE_MEMORY, "loader: cannot start worker %d: %s; use fewer workers",
                           k + 1, strerror(rc));
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -169,9 +170,10 @@ Status loader_next(Loader *l, Batch *out, Error *err) {
     *out = (Batch){0};
     while (out->n == 0 && l->taken < l->n_batches) {
         Slot *slot = l->n_threads ? wait_batch(l) : make_batch(l);
-        if (!slot) return fail(err, MAE_INTERRUPTED, "stopped while waiting for images");
+        if (!slot) return error_set(err, MAE_INTERRUPTED, "stopped while waiting for images");
         /* A failed batch is not counted as taken: asking again gives the same failure. */
-        if (slot->failed_item >= 0) return fail(err, slot->error.status, "%s", slot->error.message);
+        if (slot->failed_item >= 0)
+            return error_set(err, slot->error.status, "%s", slot->error.message);
         l->taken++;
         *out = (Batch){.epoch = slot->epoch,
                        .index = slot->index,

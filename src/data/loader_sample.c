@@ -79,12 +79,12 @@ static Status fetch_readable(Loader *l, int64_t epoch, int64_t position, Draw *d
         Status status = dataset_fetch_crop(l->dataset, image, crop, out, &error);
         if (status == MAE_OK) return MAE_OK;
         if (l->options.strict || !dataset_is_image_fault(status))
-            return fail(err, status, "%s", error.message);
+            return error_set(err, status, "%s", error.message);
         if (first.status == MAE_OK) first = error;
         note_unreadable(l, image, error.message);
     }
-    return fail(err, MAE_EMPTY, "none of the %lld images could be read; the last reason: %s",
-                (long long)count, first.status == MAE_OK ? "see the log" : first.message);
+    return error_set(err, MAE_EMPTY, "none of the %lld images could be read; the last reason: %s",
+                     (long long)count, first.status == MAE_OK ? "see the log" : first.message);
 }
 
 /* The image at a place, or none: out->image.pixels NULL. */
@@ -97,7 +97,7 @@ static Status fetch_if_readable(Loader *l, int64_t epoch, int64_t position, Draw
     if (dataset_is_left_out(l->dataset, image)) return MAE_OK;
     Status status = dataset_fetch_crop(l->dataset, image, crop, out, &error);
     if (status == MAE_OK) return MAE_OK;
-    if (!dataset_is_image_fault(status)) return fail(err, status, "%s", error.message);
+    if (!dataset_is_image_fault(status)) return error_set(err, status, "%s", error.message);
     note_unreadable(l, image, error.message);
     return MAE_OK;
 }
@@ -106,8 +106,8 @@ static Status fetch_if_readable(Loader *l, int64_t epoch, int64_t position, Draw
 static Status name_image(const Loader *l, Status status, int64_t sample, const Error *why,
                          Error *err) {
     if (status == MAE_OK) return MAE_OK;
-    return fail(err, status, "%.600s: %s", dataset_name(l->dataset, sample % l->count),
-                why->message);
+    return error_set(err, status, "%.600s: %s", dataset_name(l->dataset, sample % l->count),
+                     why->message);
 }
 
 /* The pixels of one item, where they came from, and its number in the epoch's list. */
@@ -140,7 +140,7 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     status = name_image(l, status, (int64_t)draw.index, &why, &named);
     if (status == MAE_OK) return MAE_OK;
     if (!leave_out || !dataset_is_image_fault(status))
-        return fail(err, status, "%s", named.message);
+        return error_set(err, status, "%s", named.message);
     note_unreadable(l, (int64_t)draw.index, named.message);
     slot->samples[item] = -1;
     return MAE_OK;

@@ -60,7 +60,7 @@ Status dataset_overlap(const Dataset *a, const Dataset *b, Overlap *out, Error *
     int64_t n = 0, total = dataset_count(b);
     *out = (Overlap){.in_a = -1, .in_b = -1};
     Place *places = mem_alloc_array((size_t)total, sizeof *places);
-    if (!places) return fail(err, MAE_MEMORY, "no memory to compare two sets of images");
+    if (!places) return error_set(err, MAE_MEMORY, "no memory to compare two sets of images");
     for (int64_t i = 0; i < total; i++) {
         places[n].index = i;
         if (dataset_identity(b, i, &places[n].id)) n++;

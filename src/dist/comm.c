@@ -71,8 +71,8 @@ Status comm_agree(Comm *c, Status status, Error *err) {
     theirs.status = status;
     c->backend->broadcast(c->state, &theirs, sizeof theirs, rank);
     if (err) *err = (Error){0};
-    if (rank == 0) return fail(err, theirs.status, "%s", theirs.message);
-    return fail(err, theirs.status, "rank %d of %d: %s", rank, c->size, theirs.message);
+    if (rank == 0) return error_set(err, theirs.status, "%s", theirs.message);
+    return error_set(err, theirs.status, "rank %d of %d: %s", rank, c->size, theirs.message);
 }
 
 Status comm_watch(Comm *c, double timeout_s, Error *err) {

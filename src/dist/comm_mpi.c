@@ -220,16 +220,16 @@ Status comm_backend_open(Comm *c, bool *together, Error *err) {
     if (!started && !was_launched()) return MAE_OK;
     if (!started) {
         if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS)
-            return fail(err, MAE_UNSUPPORTED,
-                        "MPI cannot be started; is this the mpirun of the "
-                        "MPI that the program was built with?");
+            return error_set(err, MAE_UNSUPPORTED,
+                             "MPI cannot be started; is this the mpirun of the "
+                             "MPI that the program was built with?");
         atexit(leave);
     }
     MPI_Comm_size(MPI_COMM_WORLD, &c->size);
     if (c->size == 1) return MAE_OK;
     MPI_Query_thread(&level);
     if (level < MPI_THREAD_FUNNELED)
-        return fail(err, MAE_UNSUPPORTED, "this MPI allows no threads beside it");
+        return error_set(err, MAE_UNSUPPORTED, "this MPI allows no threads beside it");
     MPI_Comm_dup(MPI_COMM_WORLD, &job.comm);
     MPI_Comm_rank(job.comm, &job.rank);
     job.threads = started ? level >= MPI_THREAD_MULTIPLE : level >= MPI_THREAD_SERIALIZED;

@@ -124,7 +124,7 @@ static Status take_memory(Heart *h, char **hosts, Error *err) {
     int there = *hosts && h->request && h->sent;
     MPI_Allreduce(MPI_IN_PLACE, &there, 1, MPI_INT, MPI_MIN, h->comm);
     for (size_t r = 0; r < n && there; r++) h->request[r] = MPI_REQUEST_NULL;
-    return there ? MAE_OK : fail(err, MAE_MEMORY, "no memory to watch %d processes", h->size);
+    return there ? MAE_OK : error_set(err, MAE_MEMORY, "no memory to watch %d processes", h->size);
 }
 
 static void gather_hosts(const Heart *h, char *hosts) {
@@ -147,7 +147,7 @@ static Status start_thread(Heart *h, Error *err) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     h->beats = pthread_create(&h->thread, NULL, live, h) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return h->beats ? MAE_OK : fail(err, MAE_MEMORY, "no thread to answer other processes");
+    return h->beats ? MAE_OK : error_set(err, MAE_MEMORY, "no thread to answer other processes");
 }
 
 Status heart_start(Heart *h, MPI_Comm comm, double timeout_s, Error *err) {

@@ -52,7 +52,7 @@ Status watch_new(int rank, int size, const char *hosts, double now, Watch **out,
     if (!w || !peer) {
         mem_free(w);
         mem_free(peer);
-        return fail(err, MAE_MEMORY, "no memory to watch %d processes", size);
+        return error_set(err, MAE_MEMORY, "no memory to watch %d processes", size);
     }
     *w = (Watch){.rank = rank, .size = size, .last = now, .peer = peer};
     for (int r = 0; r < size; r++) {

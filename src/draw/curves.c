@@ -271,7 +271,7 @@ Status curves_write(const char *run, Error *err) {
     Curves *c = curves_new();
     char *log = mem_printf("%s/log.jsonl", run), *picture = mem_printf("%s/curves.svg", run);
     if (!c || !log || !picture) {
-        status = fail(err, MAE_MEMORY, "no memory for the curves of %s", run);
+        status = error_set(err, MAE_MEMORY, "no memory for the curves of %s", run);
         goto done;
     }
     TRY(read_log(c, log, err));

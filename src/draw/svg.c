@@ -97,7 +97,7 @@ void svg_begin(Svg *s, double width, double height, const char *css) {
 
 Status svg_finish(Svg *s, Error *err) {
     print(s, "</svg>\n");
-    return s->failed ? fail(err, MAE_MEMORY, "no memory for a drawing") : MAE_OK;
+    return s->failed ? error_set(err, MAE_MEMORY, "no memory for a drawing") : MAE_OK;
 }
 
 void svg_free(Svg *s) {

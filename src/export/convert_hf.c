@@ -100,7 +100,7 @@ static Status write_json(const char *folder, const char *name, json_t *o, Error 
     char *path = mem_printf("%s/%s", folder, name);
     char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
     Status status = path && text ? file_write_all(path, text, strlen(text), err)
-                                 : fail(err, MAE_MEMORY, "no memory for %s", name);
+                                 : error_set(err, MAE_MEMORY, "no memory for %s", name);
     free(text);
     mem_free(path);
     json_decref(o);
@@ -118,10 +118,10 @@ Status convert_hf_check_folder(const char *folder, Error *err) {
     if (type && strncmp(type, "vit", 3) == 0) goto done;
     for (int i = 0; i < 3 && !taken; i++) TRY(file_is_in(folder, names[i], &taken, err));
     if (taken)
-        status = fail(err, MAE_USAGE,
-                      "%s: holds a config.json or weights that are no vision transformer of "
-                      "Hugging Face's, and would lose them; name a new or empty folder",
-                      folder);
+        status = error_set(err, MAE_USAGE,
+                           "%s: holds a config.json or weights that are no vision transformer of "
+                           "Hugging Face's, and would lose them; name a new or empty folder",
+                           folder);
 done:
     json_decref(config);
     return status;

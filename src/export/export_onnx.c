@@ -43,7 +43,7 @@ static Status encoder(Export *e, Error *err) {
     const ModelConfig *c = &e->vit->config;
     bool classifies = c->head != HEAD_NONE, norm_last = classifies && c->pool == POOL_MEAN;
     e->graph = graph_new(e->vit->device, e->vit->params);
-    if (!e->graph) return fail(err, MAE_MEMORY, "no memory for a graph");
+    if (!e->graph) return error_set(err, MAE_MEMORY, "no memory for a graph");
     Layers l = {.model = e->vit, .graph = e->graph};
     EncoderGraph x = encoder_build(&l, e->batch, true, c->depth);
     Value *tokens = norm_last ? x.tokens : layer_norm(&l, "", "norm", x.tokens);
@@ -116,23 +116,23 @@ static Status check(const Vit *v, const OnnxOptions *o, double ratio, Error *err
     int64_t P = model_patches(c), K = mask_keep_count(P, ratio);
     if (o->dtype != DTYPE_F32 && o->dtype != DTYPE_F16 && o->dtype != DTYPE_BF16 &&
         o->dtype != DTYPE_I8)
-        return fail(err, MAE_USAGE, "ONNX weights of type %s: choose F32, F16, BF16 or I8",
-                    dtype_name(o->dtype));
+        return error_set(err, MAE_USAGE, "ONNX weights of type %s: choose F32, F16, BF16 or I8",
+                         dtype_name(o->dtype));
     if (o->batch < 0 || o->external_from < 0)
-        return fail(err, MAE_USAGE, "an ONNX graph for %" PRId64 " images: 0 means any number",
-                    o->batch);
+        return error_set(err, MAE_USAGE, "an ONNX graph for %" PRId64 " images: 0 means any number",
+                         o->batch);
     if (o->kind == ONNX_CLASSIFIER && c->head == HEAD_NONE)
-        return fail(err, MAE_UNSUPPORTED,
-                    "the model has no classifier; export its encoder, or a checkpoint of mae "
-                    "finetune or mae probe");
+        return error_set(err, MAE_UNSUPPORTED,
+                         "the model has no classifier; export its encoder, or a checkpoint of mae "
+                         "finetune or mae probe");
     if (o->kind == ONNX_RECONSTRUCTION && (c->decoder_depth < 1 || c->head != HEAD_NONE))
-        return fail(err, MAE_UNSUPPORTED,
-                    "the model has no decoder; export a checkpoint of mae pretrain");
+        return error_set(err, MAE_UNSUPPORTED,
+                         "the model has no decoder; export a checkpoint of mae pretrain");
     if (o->kind == ONNX_RECONSTRUCTION && (K < 1 || K >= P))
-        return fail(err, MAE_USAGE,
-                    "mask ratio %g keeps %" PRId64 " of %" PRId64
-                    " patches; some must be kept and some removed",
-                    ratio, K, P);
+        return error_set(err, MAE_USAGE,
+                         "mask ratio %g keeps %" PRId64 " of %" PRId64
+                         " patches; some must be kept and some removed",
+                         ratio, K, P);
     return MAE_OK;
 }
 
@@ -160,7 +160,7 @@ static Status take_memory(OnnxGraph *g, OnnxKind kind, Error *err) {
     g->model = onnx_new("mae.c", KINDS[kind]);
     g->host = mem_alloc_array((size_t)largest, sizeof *g->host);
     if (g->arena && g->model && g->host) return MAE_OK;
-    return fail(err, MAE_MEMORY, "no memory to write a model as ONNX");
+    return error_set(err, MAE_MEMORY, "no memory to write a model as ONNX");
 }
 
 Status export_onnx(Vit *v, const CheckpointNotes *notes, const OnnxOptions *o, const char *path,

@@ -55,9 +55,9 @@ static Status fill_weight(void *graph, const void *param, DType type, void *out,
     dtype_from_f32(out, w, type, p->numel);
     for (int64_t i = 0; type == DTYPE_F16 && i < p->numel; i++)
         if (fabsf(w[i]) >= 65520 && isfinite(w[i]))
-            return fail(err, MAE_UNSUPPORTED,
-                        "%s holds %g, more than F16 can; choose BF16 or F32 weights", p->name,
-                        (double)w[i]);
+            return error_set(err, MAE_UNSUPPORTED,
+                             "%s holds %g, more than F16 can; choose BF16 or F32 weights", p->name,
+                             (double)w[i]);
     return MAE_OK;
 }
 
@@ -86,9 +86,9 @@ static Status fill_quantized(void *graph, const void *param, DType type, void *o
     float scale = 1;
     for (int64_t i = 0; i < p->numel; i++) {
         if (!isfinite(w[i]))
-            return fail(err, MAE_UNSUPPORTED,
-                        "%s holds %g, which 8 bits cannot say; choose F32 weights", p->name,
-                        (double)w[i]);
+            return error_set(err, MAE_UNSUPPORTED,
+                             "%s holds %g, which 8 bits cannot say; choose F32 weights", p->name,
+                             (double)w[i]);
         if (i % n == 0) scale = row_scale(w + i, n);
         ((int8_t *)out)[i] = (int8_t)fmaxf(-127, fminf(127, rintf(w[i] / scale)));
     }

@@ -276,8 +276,8 @@ static Status put_op(OnnxGraph *g, const OpView *op, Error *err) {
         ROWS[i].nodes(g, op, g->names[op->out[0]->id]);
         return MAE_OK;
     }
-    return fail(err, MAE_UNSUPPORTED, "%s: an op of kind %s cannot be written as ONNX", op->name,
-                op->kind);
+    return error_set(err, MAE_UNSUPPORTED, "%s: an op of kind %s cannot be written as ONNX",
+                     op->name, op->kind);
 }
 
 Status onnx_ops(OnnxGraph *g, const Graph *graph, Error *err) {
@@ -289,6 +289,6 @@ Status onnx_ops(OnnxGraph *g, const Graph *graph, Error *err) {
         OpView op = graph_op_at(graph, i);
         if (g->names[op.out[0]->id]) status = put_op(g, &op, err);
     }
-    if (g->failed) status = fail(err, MAE_MEMORY, "no memory to write a graph as ONNX");
+    if (g->failed) status = error_set(err, MAE_MEMORY, "no memory to write a graph as ONNX");
     return status;
 }

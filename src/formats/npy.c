@@ -41,7 +41,7 @@ Status npy_writer_open(const char *path, Shape shape, NpyWriter **out, Error *er
     Status status = MAE_OK;
     NpyWriter *w = mem_alloc(sizeof *w);
     if (w == NULL || (w->path = mem_strdup(path)) == NULL) {
-        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
+        status = error_set(err, MAE_MEMORY, "%s: not enough memory", path);
         goto done;
     }
     w->shape = shape;
@@ -72,8 +72,8 @@ Status npy_writer_set_rows(NpyWriter *w, int64_t rows, Error *err) {
 Status npy_writer_commit(NpyWriter *w, Error *err) {
     int64_t expected = shape_numel(w->shape);
     if (w->written != expected)
-        return fail(err, MAE_SHAPE, "%s: %lld values were written, the shape has %lld", w->path,
-                    (long long)w->written, (long long)expected);
+        return error_set(err, MAE_SHAPE, "%s: %lld values were written, the shape has %lld",
+                         w->path, (long long)w->written, (long long)expected);
     return file_writer_commit(w->file, err);
 }
 

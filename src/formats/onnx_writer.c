@@ -302,7 +302,7 @@ static Status write_tensors(Output *o, Error *err) {
     for (size_t i = 0; i < o->model->n; i++) {
         const Tensor *t = &o->model->tensor[i];
         encode_tensor(o, t);
-        if (o->head.failed) return fail(err, MAE_MEMORY, "%s: not enough memory", o->path);
+        if (o->head.failed) return error_set(err, MAE_MEMORY, "%s: not enough memory", o->path);
         TRY(file_writer_write(o->file, o->head.data, o->head.n, err));
         if (!t->external) TRY(write_values(o, t, o->file, err));
     }
@@ -320,7 +320,7 @@ static Status write_model(Output *o, Error *err) {
     put_model_head(&head, m, graph);
     put_model_tail(&tail, m);
     if (name.failed || head.failed || tail.failed || o->head.failed) {
-        status = fail(err, MAE_MEMORY, "%s: not enough memory", o->path);
+        status = error_set(err, MAE_MEMORY, "%s: not enough memory", o->path);
         goto done;
     }
     TRY(file_writer_write(o->file, head.data, head.n, err));
@@ -358,14 +358,14 @@ Status onnx_write(OnnxModel *m, const char *path, int64_t external_from, void *u
         if (m->tensor[i].bytes > largest) largest = m->tensor[i].bytes;
     bool external = place_tensors(m, external_from);
     if (external && file_is_stream(path))
-        return fail(err, MAE_USAGE,
-                    "%s: a model of this size needs a second file beside it; name a file",
-                    file_is_standard_output(path) ? "standard output" : path);
+        return error_set(err, MAE_USAGE,
+                         "%s: a model of this size needs a second file beside it; name a file",
+                         file_is_standard_output(path) ? "standard output" : path);
     char *data_path = mem_printf("%s.data", path);
     Output o = {.model = m, .user = user, .path = path, .values = mem_alloc(largest)};
     if (!data_path || !o.values || m->failed || m->nodes.failed || m->inputs.failed ||
         m->outputs.failed || m->metadata.failed) {
-        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
+        status = error_set(err, MAE_MEMORY, "%s: not enough memory", path);
         goto done;
     }
     const char *slash = strrchr(data_path, '/');

@@ -44,19 +44,19 @@ static Status read_dtype(const Reader *r, const char *name, const json_t *entry,
                          int *bits, Error *err) {
     const char *text = json_string_value(json_object_get(entry, "dtype"));
     if (text == NULL)
-        return fail(err, MAE_FORMAT, "%s: tensor '%.200s' has no dtype", r->path, name);
+        return error_set(err, MAE_FORMAT, "%s: tensor '%.200s' has no dtype", r->path, name);
     int type = dtype_from_name(text);
     t->dtype = type < 0 ? DTYPE_U8 : (DType)type;
     *bits = type < 0 ? foreign_bits(text) : (int)(8 * dtype_bytes(t->dtype));
     if (*bits == 0)
-        return fail(err, MAE_UNSUPPORTED, "%s: tensor '%.200s' has the unknown dtype '%.40s'",
-                    r->path, name, text);
+        return error_set(err, MAE_UNSUPPORTED, "%s: tensor '%.200s' has the unknown dtype '%.40s'",
+                         r->path, name, text);
     if (type >= 0) return MAE_OK;
     t->type = arena_strdup(r->out->arena, text);
     t->refusal = arena_printf(r->out->arena,
                               "has elements of type %s, which are not read; save it as F32", text);
     if (t->type != NULL && t->refusal != NULL) return MAE_OK;
-    return fail(err, MAE_MEMORY, "%s: not enough memory", r->path);
+    return error_set(err, MAE_MEMORY, "%s: not enough memory", r->path);
 }
 
 /* A non-negative integer of the array, or -1. */
@@ -72,15 +72,16 @@ static Status read_shape(const Reader *r, const char *name, const json_t *entry,
                          Shape *out, int64_t *bytes, Error *err) {
     const json_t *array = json_object_get(entry, "shape");
     if (!json_is_array(array) || json_array_size(array) > MAX_DIMS)
-        return fail(err, MAE_FORMAT, "%s: tensor '%.200s' has no shape, or more than %d dimensions",
-                    r->path, name, MAX_DIMS);
+        return error_set(err, MAE_FORMAT,
+                         "%s: tensor '%.200s' has no shape, or more than %d dimensions", r->path,
+                         name, MAX_DIMS);
     *out = (Shape){.n_dims = (int)json_array_size(array)};
     int64_t product = bits;
     for (int i = 0; i < out->n_dims; i++) {
         int64_t dim = array_integer(array, (size_t)i);
         if (dim < 0 || (dim > 0 && product > INT64_MAX / dim))
-            return fail(err, MAE_FORMAT, "%s: tensor '%.200s' has an impossible shape", r->path,
-                        name);
+            return error_set(err, MAE_FORMAT, "%s: tensor '%.200s' has an impossible shape",
+                             r->path, name);
         out->dim[i] = dim;
         product *= dim;
     }
@@ -92,17 +93,18 @@ static Status read_range(const Reader *r, const char *name, const json_t *entry,
                          StridedTensor *out, Error *err) {
     const json_t *array = json_object_get(entry, "data_offsets");
     if (!json_is_array(array) || json_array_size(array) != 2)
-        return fail(err, MAE_FORMAT, "%s: tensor '%.200s' has no data_offsets", r->path, name);
+        return error_set(err, MAE_FORMAT, "%s: tensor '%.200s' has no data_offsets", r->path, name);
     int64_t begin = array_integer(array, 0), end = array_integer(array, 1);
     if (begin < 0 || end < begin || (uint64_t)end > r->bytes)
-        return fail(err, MAE_FORMAT,
-                    "%s: tensor '%.200s' lies at bytes [%" PRId64 ",%" PRId64 ") of %" PRIu64
-                    "; the file is damaged or cut off",
-                    r->path, name, begin, end, r->bytes);
+        return error_set(err, MAE_FORMAT,
+                         "%s: tensor '%.200s' lies at bytes [%" PRId64 ",%" PRId64 ") of %" PRIu64
+                         "; the file is damaged or cut off",
+                         r->path, name, begin, end, r->bytes);
     if (end - begin != bytes)
-        return fail(err, MAE_FORMAT,
-                    "%s: tensor '%.200s' has %" PRId64 " bytes, its dtype and shape need %" PRId64,
-                    r->path, name, end - begin, bytes);
+        return error_set(err, MAE_FORMAT,
+                         "%s: tensor '%.200s' has %" PRId64
+                         " bytes, its dtype and shape need %" PRId64,
+                         r->path, name, end - begin, bytes);
     out->source = r->source;
     out->at = r->start + (uint64_t)begin;
     return MAE_OK;
@@ -123,15 +125,15 @@ static Status read_tensor(const Reader *r, const char *name, const json_t *entry
     int64_t bytes = 0;
     int bits = 0;
     if (!json_is_object(entry))
-        return fail(err, MAE_FORMAT, "%s: tensor '%.200s' is not described by an object", r->path,
-                    name);
+        return error_set(err, MAE_FORMAT, "%s: tensor '%.200s' is not described by an object",
+                         r->path, name);
     TRY(read_dtype(r, name, entry, t, &bits, err));
     TRY(read_shape(r, name, entry, bits, &t->shape, &bytes, err));
     t->bytes = (uint64_t)bytes;
     TRY(read_range(r, name, entry, bytes, t, err));
     set_strides(t, bytes);
     t->name = arena_strdup(r->out->arena, name);
-    if (t->name == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", r->path);
+    if (t->name == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", r->path);
     r->out->n_tensors++;
 done:
     return status;
@@ -139,7 +141,7 @@ done:
 
 static Status read_metadata(const Reader *r, json_t *object, Error *err) {
     if (!json_is_object(object))
-        return fail(err, MAE_FORMAT, "%s: __metadata__ is not an object", r->path);
+        return error_set(err, MAE_FORMAT, "%s: __metadata__ is not an object", r->path);
     TensorTable *out = r->out;
     out->meta = mem_alloc_array(json_object_size(object), sizeof *out->meta);
     if (out->meta == NULL) goto no_memory;
@@ -147,7 +149,8 @@ static Status read_metadata(const Reader *r, json_t *object, Error *err) {
     json_t *value;
     json_object_foreach(object, key, value) {
         if (!json_is_string(value))
-            return fail(err, MAE_FORMAT, "%s: __metadata__ '%.200s' is not a string", r->path, key);
+            return error_set(err, MAE_FORMAT, "%s: __metadata__ '%.200s' is not a string", r->path,
+                             key);
         MetaEntry *m = &out->meta[out->n_meta++];
         m->key = arena_strdup(out->arena, key);
         m->value = arena_strdup(out->arena, json_string_value(value));
@@ -155,7 +158,7 @@ static Status read_metadata(const Reader *r, json_t *object, Error *err) {
     }
     return MAE_OK;
 no_memory:
-    return fail(err, MAE_MEMORY, "%s: not enough memory", r->path);
+    return error_set(err, MAE_MEMORY, "%s: not enough memory", r->path);
 }
 
 /* --- All of them ------------------------------------------------------------------------------ */
@@ -174,17 +177,17 @@ static Status check_tiling(const Reader *r, Error *err) {
     for (size_t i = 0; i < r->out->n_tensors; i++) {
         const StridedTensor *t = &r->out->tensor[i];
         if (t->at < end)
-            return fail(err, MAE_FORMAT, "%s: tensor '%.200s' overlaps '%.200s'", r->path, t->name,
-                        t[-1].name);
+            return error_set(err, MAE_FORMAT, "%s: tensor '%.200s' overlaps '%.200s'", r->path,
+                             t->name, t[-1].name);
         if (t->at > end)
-            return fail(err, MAE_FORMAT,
-                        "%s: %" PRIu64 " bytes before tensor '%.200s' belong to no tensor", r->path,
-                        t->at - end, t->name);
+            return error_set(err, MAE_FORMAT,
+                             "%s: %" PRIu64 " bytes before tensor '%.200s' belong to no tensor",
+                             r->path, t->at - end, t->name);
         end += t->bytes;
     }
     if (end != r->source->bytes)
-        return fail(err, MAE_FORMAT, "%s: the last %" PRIu64 " bytes belong to no tensor", r->path,
-                    r->source->bytes - end);
+        return error_set(err, MAE_FORMAT, "%s: the last %" PRIu64 " bytes belong to no tensor",
+                         r->path, r->source->bytes - end);
     return MAE_OK;
 }
 
@@ -194,7 +197,7 @@ static Status read_entries(const Reader *r, json_t *root, Error *err) {
     json_t *value;
     TensorTable *out = r->out;
     out->tensor = mem_alloc_array(json_object_size(root), sizeof *out->tensor);
-    if (out->tensor == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", r->path);
+    if (out->tensor == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", r->path);
     json_object_foreach(root, key, value) {
         if (strcmp(key, "__metadata__") == 0)
             TRY(read_metadata(r, value, err));
@@ -211,30 +214,31 @@ static Status header_length(const ByteSource *s, uint64_t *out, Error *err) {
     uint8_t length[8];
     *out = 0;
     if (s->bytes < sizeof length)
-        return fail(err, MAE_FORMAT, "%s: %" PRIu64 " bytes are too few for a safetensors file",
-                    s->path, s->bytes);
+        return error_set(err, MAE_FORMAT,
+                         "%s: %" PRIu64 " bytes are too few for a safetensors file", s->path,
+                         s->bytes);
     Status status = byte_source_read(s, 0, length, sizeof length, "the header", err);
     if (status != MAE_OK) return status;
     for (int i = 0; i < 8; i++) *out |= (uint64_t)length[i] << (8 * i);
     if (*out <= MAX_HEADER_BYTES && *out <= s->bytes - sizeof length) return MAE_OK;
-    return fail(err, MAE_FORMAT,
-                "%s: a header of %" PRIu64 " bytes in a file of %" PRIu64 " (at most %" PRIu64
-                " are read); cut off, or not safetensors",
-                s->path, *out, s->bytes, MAX_HEADER_BYTES);
+    return error_set(err, MAE_FORMAT,
+                     "%s: a header of %" PRIu64 " bytes in a file of %" PRIu64 " (at most %" PRIu64
+                     " are read); cut off, or not safetensors",
+                     s->path, *out, s->bytes, MAX_HEADER_BYTES);
 }
 
 static Status read_header(const ByteSource *s, size_t bytes, json_t **root, Error *err) {
     Status status = MAE_OK;
     json_error_t problem;
     uint8_t *text = mem_alloc(bytes);
-    if (text == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", s->path);
+    if (text == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", s->path);
     TRY(byte_source_read(s, 8, text, bytes, "the header", err));
     *root = json_parse(text, bytes, &problem);
     if (*root == NULL)
-        status = fail(err, MAE_FORMAT, "%s: header, byte %d: %s", s->path, problem.position,
-                      problem.text);
+        status = error_set(err, MAE_FORMAT, "%s: header, byte %d: %s", s->path, problem.position,
+                           problem.text);
     else if (!json_is_object(*root))
-        status = fail(err, MAE_FORMAT, "%s: the header is not a JSON object", s->path);
+        status = error_set(err, MAE_FORMAT, "%s: the header is not a JSON object", s->path);
 done:
     mem_free(text);
     return status;
@@ -245,7 +249,8 @@ Status safetensors_parse(const ByteSource *source, TensorTable *out, Error *err)
     json_t *root = NULL;
     uint64_t header;
     *out = (TensorTable){.format = "safetensors", .arena = arena_new()};
-    if (out->arena == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", source->path);
+    if (out->arena == NULL)
+        return error_set(err, MAE_MEMORY, "%s: not enough memory", source->path);
     TRY(header_length(source, &header, err));
     TRY(read_header(source, (size_t)header, &root, err));
     Reader r = {source->path, source, 8 + header, source->bytes - 8 - header, out};

@@ -12,11 +12,11 @@
 static Status put(json_t *object, const char *path, const char *key, json_t *value, Error *err) {
     if (json_object_get(object, key) != NULL) {
         json_decref(value);
-        return fail(err, MAE_FORMAT, "%s: '%.200s' is to be written twice", path, key);
+        return error_set(err, MAE_FORMAT, "%s: '%.200s' is to be written twice", path, key);
     }
     if (json_object_set_new(object, key, value) != 0)
-        return fail(err, MAE_FORMAT, "%s: '%.200s' is not UTF-8 text, or memory is short", path,
-                    key);
+        return error_set(err, MAE_FORMAT, "%s: '%.200s' is not UTF-8 text, or memory is short",
+                         path, key);
     return MAE_OK;
 }
 
@@ -60,7 +60,7 @@ static Status put_tensors(json_t *root, const char *path, const NamedTensor *ten
         ASSERT(t->bytes == (size_t)shape_numel(t->shape) * dtype_bytes(t->dtype),
                "tensor %s has %zu bytes", t->name, t->bytes);
         if (strcmp(t->name, "__metadata__") == 0)
-            return fail(err, MAE_FORMAT, "%s: no tensor may be called __metadata__", path);
+            return error_set(err, MAE_FORMAT, "%s: no tensor may be called __metadata__", path);
         Status status = put(root, path, t->name, describe(t, offset), err);
         if (status != MAE_OK) return status;
         offset += t->bytes;
@@ -74,7 +74,7 @@ static Status write_header(FileWriter *w, const char *path, const json_t *root, 
     size_t padded = (bytes + 7) / 8 * 8;
     char *text = mem_alloc(8 + padded);
     if (bytes == 0 || text == NULL) {
-        status = fail(err, MAE_MEMORY, "%s: not enough memory for the header", path);
+        status = error_set(err, MAE_MEMORY, "%s: not enough memory for the header", path);
         goto done;
     }
     for (int i = 0; i < 8; i++) text[i] = (char)((uint64_t)padded >> (8 * i) & 0xFF);
@@ -94,7 +94,7 @@ static Status write_data(FileWriter *w, const NamedTensor *tensors, const size_t
     for (size_t i = 0; i < n; i++)
         if (tensors[i].bytes > largest) largest = tensors[i].bytes;
     void *buffer = fill ? mem_alloc(largest + 1) : NULL;
-    if (fill && !buffer) return fail(err, MAE_MEMORY, "no memory for %zu bytes", largest);
+    if (fill && !buffer) return error_set(err, MAE_MEMORY, "no memory for %zu bytes", largest);
     for (size_t i = 0; i < n; i++) {
         const NamedTensor *t = &tensors[order[i]];
         if (fill) TRY(fill(user, order[i], buffer, err));
@@ -113,7 +113,7 @@ Status safetensors_write(const char *path, const NamedTensor *tensors, size_t n_
     json_t *root = json_object();
     size_t *order = make_order(tensors, n_tensors);
     if (root == NULL || order == NULL) {
-        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
+        status = error_set(err, MAE_MEMORY, "%s: not enough memory", path);
         goto done;
     }
     if (n_meta > 0) TRY(put_metadata(root, path, meta, n_meta, err));

@@ -12,7 +12,7 @@
 
 Status tensorfile_add_meta(TensorFile *f, const char *key, const char *value, Error *err) {
     MetaEntry *grown = mem_room(f->meta, f->n_meta, &f->meta_capacity, sizeof *grown);
-    if (grown == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
+    if (grown == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", f->path);
     f->meta = grown;
     f->meta[f->n_meta++] = (MetaEntry){key, value};
     return MAE_OK;
@@ -43,7 +43,8 @@ static Status keep_single_names(TensorFile *f, Error *err) {
         const TensorEntry *e = f->by_name[i];
         bool again = f->n_names > 0 && strcmp(f->by_name[f->n_names - 1]->name, e->name) == 0;
         if (again && e->refusal == NULL)
-            return fail(err, MAE_FORMAT, "%s: two tensors are named '%.200s'", f->path, e->name);
+            return error_set(err, MAE_FORMAT, "%s: two tensors are named '%.200s'", f->path,
+                             e->name);
         if (!again) f->by_name[f->n_names++] = e;
     }
     return MAE_OK;
@@ -53,7 +54,7 @@ static Status sort_names(TensorFile *f, Error *err) {
     f->by_name = mem_alloc_array(f->n_entries, sizeof *f->by_name);
     f->by_key = mem_alloc_array(f->n_meta, sizeof *f->by_key);
     if (f->by_name == NULL || f->by_key == NULL)
-        return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
+        return error_set(err, MAE_MEMORY, "%s: not enough memory", f->path);
     for (size_t i = 0; i < f->n_entries; i++) f->by_name[i] = &f->entry[i];
     for (size_t i = 0; i < f->n_meta; i++) f->by_key[i] = &f->meta[i];
     qsort(f->by_name, f->n_entries, sizeof *f->by_name, compare_entries);
@@ -80,7 +81,7 @@ Status tensorfile_collect(TensorFile *f, Error *err) {
     f->entry = mem_alloc_array(n, sizeof *f->entry);
     f->place = mem_alloc_array(n, sizeof *f->place);
     if (f->entry == NULL || f->place == NULL)
-        return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
+        return error_set(err, MAE_MEMORY, "%s: not enough memory", f->path);
     for (size_t i = 0; i < f->n_parts; i++) TRY(collect_part(f, &f->part[i].table, err));
     TRY(sort_names(f, err));
 done:
@@ -137,7 +138,7 @@ const char *tensorfile_type(const TensorEntry *t) {
 
 Status tensorfile_check(const TensorFile *f, const TensorEntry *t, Error *err) {
     if (t->refusal == NULL) return MAE_OK;
-    return fail(err, MAE_UNSUPPORTED, "%s: tensor '%.200s' %s", f->path, t->name, t->refusal);
+    return error_set(err, MAE_UNSUPPORTED, "%s: tensor '%.200s' %s", f->path, t->name, t->refusal);
 }
 
 size_t tensorfile_meta_count(const TensorFile *f) {
@@ -213,12 +214,14 @@ static Status walk_start(Walk *w, const StridedTensor *t, int64_t n, Error *err)
     for (int d = 0; d < t->shape.n_dims; d++)
         reach += (size_t)(t->stride[d] * (t->shape.dim[d] - 1)) * size;
     if (reach / 4 > MAX_SPREAD_BYTES / 4 + (size_t)n * size)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: the %zu bytes of tensor '%.200s' are spread over %zu; save a contiguous "
-                    "copy of it",
-                    t->source->path, (size_t)n * size, t->name, reach);
+        return error_set(
+            err, MAE_UNSUPPORTED,
+            "%s: the %zu bytes of tensor '%.200s' are spread over %zu; save a contiguous "
+            "copy of it",
+            t->source->path, (size_t)n * size, t->name, reach);
     w->bytes = mem_alloc(reach);
-    if (w->bytes == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", t->source->path);
+    if (w->bytes == NULL)
+        return error_set(err, MAE_MEMORY, "%s: not enough memory", t->source->path);
     return read_bytes(t, 0, w->bytes, reach, err);
 }
 

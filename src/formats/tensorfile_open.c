@@ -22,7 +22,7 @@ typedef struct Head {
 
 static Status read_head(const ByteSource *s, Head *out, Error *err) {
     Status status = MAE_OK;
-    if (s->bytes == 0) return fail(err, MAE_FORMAT, "%s: is empty; fetch it again", s->path);
+    if (s->bytes == 0) return error_set(err, MAE_FORMAT, "%s: is empty; fetch it again", s->path);
     out->bytes = s->bytes < HEAD_BYTES ? (size_t)s->bytes : HEAD_BYTES;
     TRY(byte_source_read(s, 0, out->data, out->bytes, "its first bytes", err));
     TRY(byte_source_read(s, s->bytes - 1, &out->last, 1, "its last byte", err));
@@ -98,9 +98,10 @@ static Status parse(const ByteSource *s, TensorTable *out, Error *err) {
         return torch_file_parse_zip(s, out, err);
     const char *stranger = known_stranger(h.data, h.bytes);
     if (stranger == NULL && is_pickle(&h)) return torch_file_parse_pickle(s, out, err);
-    return fail(err, MAE_UNSUPPORTED,
-                "%s: this is %s. Weights are read from safetensors and from torch.save's files",
-                s->path, stranger != NULL ? stranger : "no format that is known here");
+    return error_set(
+        err, MAE_UNSUPPORTED,
+        "%s: this is %s. Weights are read from safetensors and from torch.save's files", s->path,
+        stranger != NULL ? stranger : "no format that is known here");
 }
 
 /* --- One file --------------------------------------------------------------------------------- */
@@ -108,12 +109,12 @@ static Status parse(const ByteSource *s, TensorTable *out, Error *err) {
 static Status new_file(const char *path, size_t n_parts, TensorFile **out, Error *err) {
     TensorFile *f = mem_alloc(sizeof *f);
     *out = f;
-    if (f == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
+    if (f == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", path);
     f->path = mem_strdup(path);
     f->arena = arena_new();
     f->part = mem_alloc_array(n_parts, sizeof *f->part);
     if (f->path != NULL && f->arena != NULL && f->part != NULL) return MAE_OK;
-    return fail(err, MAE_MEMORY, "%s: not enough memory", path);
+    return error_set(err, MAE_MEMORY, "%s: not enough memory", path);
 }
 
 static Status finish(TensorFile *f, Status status, TensorFile **out) {
@@ -128,7 +129,7 @@ static Status add_part(TensorFile *f, const char *path, ByteSource source, Error
     TensorPart *p = &f->part[f->n_parts++];
     p->source = source;
     p->source.path = p->path = mem_strdup(path);
-    if (p->path == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
+    if (p->path == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", path);
     return parse(&p->source, &p->table, err);
 }
 
@@ -169,10 +170,10 @@ static Status open_shard(TensorFile *f, const char *name, Error *err) {
     Status status = MAE_OK;
     ByteSource source;
     char *path = path_beside(f->path, name);
-    if (path == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
+    if (path == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", f->path);
     if (!file_exists(path)) {
-        status = fail(err, MAE_IO, "%s: the shard '%.200s' that it names is not beside it", f->path,
-                      name);
+        status = error_set(err, MAE_IO, "%s: the shard '%.200s' that it names is not beside it",
+                           f->path, name);
         goto done;
     }
     TRY(byte_source_open(path, &source, err));
@@ -192,14 +193,15 @@ static Status list_shards(const TensorFile *f, const json_t *map, json_t **out, 
     json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
         const char *name = json_string_value(value);
         if (!is_plain_name(name))
-            return fail(err, MAE_FORMAT,
-                        "%s: '%.200s' lies in '%.100s', which is no file beside the index", f->path,
-                        tensor, name != NULL ? name : "(no text)");
+            return error_set(err, MAE_FORMAT,
+                             "%s: '%.200s' lies in '%.100s', which is no file beside the index",
+                             f->path, tensor, name != NULL ? name : "(no text)");
         if (json_object_set_new(*out, name, json_true()) != 0)
-            return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
+            return error_set(err, MAE_MEMORY, "%s: not enough memory", f->path);
     }
     if (json_object_size(*out) > 0 && json_object_size(*out) <= MAX_SHARDS) return MAE_OK;
-    return fail(err, MAE_FORMAT, "%s: an index of %zu shards", f->path, json_object_size(*out));
+    return error_set(err, MAE_FORMAT, "%s: an index of %zu shards", f->path,
+                     json_object_size(*out));
 }
 
 static Status check_map(const TensorFile *f, const json_t *map, Error *err) {
@@ -207,8 +209,8 @@ static Status check_map(const TensorFile *f, const json_t *map, Error *err) {
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
         if (tensorfile_find(f, tensor) == NULL)
-            return fail(err, MAE_FORMAT, "%s: tensor '%.200s' is in none of its shards", f->path,
-                        tensor);
+            return error_set(err, MAE_FORMAT, "%s: tensor '%.200s' is in none of its shards",
+                             f->path, tensor);
     }
     return MAE_OK;
 }
@@ -223,7 +225,7 @@ static Status index_meta(TensorFile *f, const json_t *meta, Error *err) {
         if (json_is_integer(value))
             text = arena_printf(f->arena, "%lld", (long long)json_integer_value(value));
         if (json_is_real(value)) text = arena_printf(f->arena, "%.17g", json_real_value(value));
-        if (own == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", f->path);
+        if (own == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", f->path);
         if (text != NULL) TRY(tensorfile_add_meta(f, own, text, err));
     }
 done:
@@ -258,7 +260,7 @@ static Status read_index(const ByteSource *s, json_t **out, Error *err) {
     TRY(read_head(s, &h, err));
     if (h.data[0] != '{' || is_safetensors(&h) || s->bytes > MAX_INDEX_BYTES) goto done;
     text = mem_alloc((size_t)s->bytes);
-    if (text == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", s->path);
+    if (text == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", s->path);
     TRY(byte_source_read(s, 0, text, (size_t)s->bytes, "the index", err));
     *out = json_parse(text, (size_t)s->bytes, NULL);
     if (json_is_object(json_object_get(*out, "weight_map"))) goto done;
@@ -309,10 +311,11 @@ static Status open_folder(const char *path, TensorFile **out, Error *err) {
         mem_free(file);
         if (there) return status;
     }
-    return fail(err, MAE_IO,
-                "%s: the folder holds no %s and no %s (nor an index of shards of them); name the "
-                "file itself",
-                path, usual_names[0], usual_names[2]);
+    return error_set(
+        err, MAE_IO,
+        "%s: the folder holds no %s and no %s (nor an index of shards of them); name the "
+        "file itself",
+        path, usual_names[0], usual_names[2]);
 }
 
 Status tensorfile_open(const char *path, TensorFile **out, Error *err) {

@@ -37,7 +37,7 @@ static Status place_array(const Container *c, const PickleTensor *t, Arena *aren
     if (t->data == NULL) return MAE_OK;
     size_t bytes = (size_t)shape_numel(t->shape) * dtype_bytes(t->dtype);
     ByteSource *memory = arena_alloc(arena, sizeof *memory);
-    if (memory == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", c->source->path);
+    if (memory == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", c->source->path);
     *memory = byte_source_of(c->source->path, t->data, bytes);
     out->source = memory;
     return MAE_OK;
@@ -57,10 +57,10 @@ static Status place(const Container *c, const PickleLeaf *leaf, Arena *arena, St
     TRY(c->find(c, t->storage, &blob, err));
     uint64_t wanted = (uint64_t)t->storage->root_numel * dtype_bytes(t->storage->dtype);
     if (wanted > blob.bytes)
-        return fail(err, MAE_FORMAT,
-                    "%s: tensor '%.200s' lies in a storage of %" PRIu64 " bytes, of which %" PRIu64
-                    " are there; the file is damaged or cut off",
-                    c->source->path, leaf->name, wanted, blob.bytes);
+        return error_set(err, MAE_FORMAT,
+                         "%s: tensor '%.200s' lies in a storage of %" PRIu64
+                         " bytes, of which %" PRIu64 " are there; the file is damaged or cut off",
+                         c->source->path, leaf->name, wanted, blob.bytes);
     out->at = blob.at + (uint64_t)t->offset * dtype_bytes(t->dtype);
 done:
     return status;
@@ -71,7 +71,7 @@ static Status split(const Container *c, const PickleLeaves *l, TensorTable *out,
     out->tensor = mem_alloc_array(l->n, sizeof *out->tensor);
     out->meta = mem_alloc_array(l->n, sizeof *out->meta);
     if (out->tensor == NULL || out->meta == NULL)
-        return fail(err, MAE_MEMORY, "%s: not enough memory", c->source->path);
+        return error_set(err, MAE_MEMORY, "%s: not enough memory", c->source->path);
     for (size_t i = 0; i < l->n; i++) {
         const PickleLeaf *leaf = &l->leaf[i];
         if (leaf->tensor == NULL)
@@ -96,7 +96,7 @@ done:
 static Status start(const ByteSource *source, const char *format, TensorTable *out, Error *err) {
     *out = (TensorTable){.format = format, .arena = arena_new()};
     if (out->arena != NULL) return MAE_OK;
-    return fail(err, MAE_MEMORY, "%s: not enough memory", source->path);
+    return error_set(err, MAE_MEMORY, "%s: not enough memory", source->path);
 }
 
 /* --- zip -------------------------------------------------------------------------------------- */
@@ -104,15 +104,16 @@ static Status start(const ByteSource *source, const char *format, TensorTable *o
 static Status find_in_zip(const Container *c, const PickleStorage *s, Blob *out, Error *err) {
     char name[512]; /* the prefix has at most 400, see find_pickle */
     if (s->key_bytes >= sizeof name - c->prefix_bytes - 5)
-        return fail(err, MAE_FORMAT, "%s: a storage with a key of %zu characters", c->source->path,
-                    s->key_bytes);
+        return error_set(err, MAE_FORMAT, "%s: a storage with a key of %zu characters",
+                         c->source->path, s->key_bytes);
     memcpy(name, c->prefix, c->prefix_bytes);
     memcpy(name + c->prefix_bytes, "data/", 5);
     memcpy(name + c->prefix_bytes + 5, s->key, s->key_bytes);
     const ZipEntry *e = zip_find(c->zip, name, c->prefix_bytes + 5 + s->key_bytes);
     if (e == NULL)
-        return fail(err, MAE_FORMAT, "%s: the storage '%.*s' is missing from the archive; damaged",
-                    c->source->path, (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
+        return error_set(err, MAE_FORMAT,
+                         "%s: the storage '%.*s' is missing from the archive; damaged",
+                         c->source->path, (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
     out->bytes = e->bytes;
     return zip_locate(c->zip, e, &out->at, err);
 }
@@ -132,16 +133,17 @@ static Status find_pickle(Container *c, const ZipEntry **out, Error *err) {
     for (size_t i = 0; i < c->zip->n; i++) {
         const ZipEntry *e = &c->zip->entry[i];
         if (zip_name_ends(e, "/constants.pkl"))
-            return fail(err, MAE_UNSUPPORTED,
-                        "%s: a TorchScript program, not a checkpoint; in Python: "
-                        "torch.save(torch.jit.load(FILE).state_dict(), NEW)",
-                        c->source->path);
+            return error_set(err, MAE_UNSUPPORTED,
+                             "%s: a TorchScript program, not a checkpoint; in Python: "
+                             "torch.save(torch.jit.load(FILE).state_dict(), NEW)",
+                             c->source->path);
         if (zip_name_ends(e, "/data.pkl") && (!found || e->name_bytes < found->name_bytes))
             found = e;
     }
     if (found == NULL || found->name_bytes > 400)
-        return fail(err, MAE_FORMAT, "%s: a zip archive, but not one of torch (it has no data.pkl)",
-                    c->source->path);
+        return error_set(err, MAE_FORMAT,
+                         "%s: a zip archive, but not one of torch (it has no data.pkl)",
+                         c->source->path);
     c->prefix = found->name;
     c->prefix_bytes = found->name_bytes - strlen("data.pkl");
     *out = found;
@@ -159,7 +161,8 @@ static Status check_order(const Container *c, Error *err) {
     size_t n = e->bytes < sizeof order ? (size_t)e->bytes : sizeof order;
     TRY(byte_source_read(c->source, at, order, n, "the byte order", err));
     if (n < sizeof order || memcmp(order, little, n) != 0)
-        status = fail(err, MAE_UNSUPPORTED,
+        status =
+            error_set(err, MAE_UNSUPPORTED,
                       "%s: written on a big-endian machine, which is not read; load and save it on "
                       "a little-endian one",
                       c->source->path);
@@ -203,17 +206,18 @@ static Blob *find_blob(const Blob *blob, size_t n, const PickleStorage *s) {
 static Status find_in_stream(const Container *c, const PickleStorage *s, Blob *out, Error *err) {
     const Blob *blob = find_blob(c->blob, c->n_blobs, s);
     if (blob == NULL || blob->at == 0)
-        return fail(err, MAE_FORMAT, "%s: the storage '%.*s' is missing; damaged", c->source->path,
-                    (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
+        return error_set(err, MAE_FORMAT, "%s: the storage '%.*s' is missing; damaged",
+                         c->source->path, (int)(s->key_bytes < 60 ? s->key_bytes : 60), s->key);
     *out = *blob;
     return MAE_OK;
 }
 
 static Status no_container(const Container *c, const PickleStorage *s, Blob *out, Error *err) {
     (void)s, (void)out;
-    return fail(err, MAE_FORMAT,
-                "%s: a bare pickle whose tensors are stored elsewhere; it is part of a checkpoint",
-                c->source->path);
+    return error_set(
+        err, MAE_FORMAT,
+        "%s: a bare pickle whose tensors are stored elsewhere; it is part of a checkpoint",
+        c->source->path);
 }
 
 /* After the list of keys: for each, a count of elements and the elements. How wide those are is
@@ -225,7 +229,7 @@ typedef struct Widths {
 
 static Status collect_widths(const char *path, const Pickle *pickle, Widths *out, Error *err) {
     out->blob = mem_alloc_array(pickle->n_storages, sizeof *out->blob);
-    if (out->blob == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
+    if (out->blob == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", path);
     for (const PickleStorage *s = pickle->storages; s != NULL; s = s->next)
         out->blob[out->n++] = (Blob){s->key, s->key_bytes, 0, s->width};
     if (out->n > 0) qsort(out->blob, out->n, sizeof *out->blob, compare_keys);
@@ -259,24 +263,25 @@ static Status find_blobs(const ByteSource *s, const PickleValue *keys, uint64_t 
                          Error *err) {
     Status status = MAE_OK;
     if (keys->kind != PICKLE_LIST)
-        return fail(err, MAE_FORMAT, "%s: no list of storages; damaged", s->path);
+        return error_set(err, MAE_FORMAT, "%s: no list of storages; damaged", s->path);
     for (size_t i = 0; i < keys->list.n; i++) {
         const PickleValue *key = keys->list.item[i];
         PickleStorage wanted = {.key = key->text.data, .key_bytes = key->text.bytes};
         Blob *blob = key->kind == PICKLE_TEXT ? find_blob(w->blob, w->n, &wanted) : NULL;
         bool there;
         if (blob != NULL && blob->bytes == 0 && i + 1 < keys->list.n)
-            return fail(
+            return error_set(
                 err, MAE_UNSUPPORTED,
                 "%s: storage %zu has elements of an unknown type, so what follows it cannot "
                 "be found; save the file in torch's zip format",
                 s->path, i);
         if (blob == NULL || blob->at != 0)
-            return fail(err, MAE_FORMAT,
-                        "%s: storage %zu of the list is not in use, or is there twice", s->path, i);
+            return error_set(err, MAE_FORMAT,
+                             "%s: storage %zu of the list is not in use, or is there twice",
+                             s->path, i);
         TRY(take_blob(s, blob, &at, &there, err));
         if (!there)
-            return fail(
+            return error_set(
                 err, MAE_FORMAT,
                 "%s: it ends inside storage %zu of %zu; the file is cut off, fetch it again",
                 s->path, i + 1, keys->list.n);
@@ -314,15 +319,16 @@ static Status check_system(Stream *s, Error *err) {
     Pickle version, system;
     TRY(next_pickle(s, &version, err));
     if (version.root->kind != PICKLE_INT || version.root->integer != 1001)
-        return fail(err, MAE_UNSUPPORTED, "%s: an unknown version of torch's old format",
-                    s->source->path);
+        return error_set(err, MAE_UNSUPPORTED, "%s: an unknown version of torch's old format",
+                         s->source->path);
     TRY(next_pickle(s, &system, err));
     const PickleValue *little = dict_get(system.root, "little_endian");
     if (little == NULL || little->kind != PICKLE_BOOL || !little->flag)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: written on a big-endian machine, which is not read; load and save it on a "
-                    "little-endian one",
-                    s->source->path);
+        return error_set(
+            err, MAE_UNSUPPORTED,
+            "%s: written on a big-endian machine, which is not read; load and save it on a "
+            "little-endian one",
+            s->source->path);
 done:
     return status;
 }

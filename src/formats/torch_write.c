@@ -220,7 +220,7 @@ static Status zip_add(Zip *z, const char *name, const void *data, size_t bytes, 
     put_text(&z->directory, name);
     put_zip64(&z->directory, bytes, &z->offset);
     if (!local.ok || !z->directory.ok) {
-        status = fail(err, MAE_MEMORY, "no memory for a zip header");
+        status = error_set(err, MAE_MEMORY, "no memory for a zip header");
         goto done;
     }
     TRY(file_writer_write(z->writer, local.data, local.n, err));
@@ -255,7 +255,7 @@ static Status zip_end(Zip *z, Error *err) {
     put_int(d, UINT32_MAX, 4);
     put_int(d, UINT32_MAX, 4);
     put_int(d, 0, 2);
-    if (!d->ok) return fail(err, MAE_MEMORY, "no memory for a zip directory");
+    if (!d->ok) return error_set(err, MAE_MEMORY, "no memory for a zip directory");
     return file_writer_write(z->writer, d->data, d->n, err);
 }
 
@@ -266,7 +266,7 @@ static Status add_tensors(Zip *z, const NamedTensor *tensors, size_t n, TensorFi
     for (size_t i = 0; i < n; i++)
         if (tensors[i].bytes > largest) largest = tensors[i].bytes;
     void *buffer = mem_alloc(largest + 1);
-    if (!buffer) return fail(err, MAE_MEMORY, "no memory for %zu bytes", largest);
+    if (!buffer) return error_set(err, MAE_MEMORY, "no memory for %zu bytes", largest);
     for (size_t i = 0; i < n; i++) {
         char name[64];
         snprintf(name, sizeof name, "archive/data/%zu", i);
@@ -285,7 +285,7 @@ Status torch_write(const char *path, const NamedTensor *tensors, size_t n_tensor
     Zip z = {.directory = {.ok = true}};
     pickle_all(&pickle, tensors, n_tensors, meta, n_meta);
     if (!pickle.ok) {
-        status = fail(err, MAE_MEMORY, "%s: not enough memory", path);
+        status = error_set(err, MAE_MEMORY, "%s: not enough memory", path);
         goto done;
     }
     TRY(file_writer_open(path, &z.writer, err));

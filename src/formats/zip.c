@@ -32,8 +32,9 @@ static uint64_t number(const uint8_t *p, int bytes) {
 }
 
 static Status damaged(const Zip *z, const char *what, Error *err) {
-    return fail(err, MAE_FORMAT, "%s: the zip archive is damaged or cut off (%s); fetch it again",
-                z->source->path, what);
+    return error_set(err, MAE_FORMAT,
+                     "%s: the zip archive is damaged or cut off (%s); fetch it again",
+                     z->source->path, what);
 }
 
 /* --- The directory ---------------------------------------------------------------------------- */
@@ -80,16 +81,16 @@ static Status read_wide_end(const Zip *z, uint64_t where, uint64_t limit, Direct
 
 static Status check_directory(const Zip *z, const Directory *d, uint64_t limit, Error *err) {
     if (d->n > MAX_ENTRIES)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: the zip archive announces %" PRIu64 " entries; at most %d are read",
-                    z->source->path, d->n, MAX_ENTRIES);
+        return error_set(err, MAE_UNSUPPORTED,
+                         "%s: the zip archive announces %" PRIu64 " entries; at most %d are read",
+                         z->source->path, d->n, MAX_ENTRIES);
     if (d->start > limit || d->bytes > limit - d->start || d->n > d->bytes / RECORD_BYTES)
         return damaged(z, "the directory lies outside", err);
     if (d->bytes > MAX_DIRECTORY_BYTES)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: the directory of the zip archive has %" PRIu64
-                    " bytes; at most %d are read",
-                    z->source->path, d->bytes, MAX_DIRECTORY_BYTES);
+        return error_set(err, MAE_UNSUPPORTED,
+                         "%s: the directory of the zip archive has %" PRIu64
+                         " bytes; at most %d are read",
+                         z->source->path, d->bytes, MAX_DIRECTORY_BYTES);
     return MAE_OK;
 }
 
@@ -97,7 +98,7 @@ static Status check_directory(const Zip *z, const Directory *d, uint64_t limit, 
 static Status find_directory(const Zip *z, Directory *out, Error *err) {
     Status status = MAE_OK;
     Tail *tail = mem_alloc(sizeof *tail);
-    if (tail == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", z->source->path);
+    if (tail == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", z->source->path);
     TRY(read_tail(z, tail, err));
     const uint8_t *end = find_end(tail);
     if (end == NULL) {
@@ -168,7 +169,7 @@ static Status read_directory(Zip *z, const Directory *d, Error *err) {
     z->directory = mem_alloc(left);
     z->entry = mem_alloc_array((size_t)d->n, sizeof *z->entry);
     if (z->directory == NULL || z->entry == NULL)
-        return fail(err, MAE_MEMORY, "%s: not enough memory", z->source->path);
+        return error_set(err, MAE_MEMORY, "%s: not enough memory", z->source->path);
     const char *what = "the directory of the archive";
     Status status = byte_source_read(z->source, d->start, z->directory, left, what, err);
     if (status != MAE_OK) return status;
@@ -221,10 +222,11 @@ Status zip_locate(const Zip *z, const ZipEntry *e, uint64_t *at, Error *err) {
     int shown = (int)(e->name_bytes < 100 ? e->name_bytes : 100);
     uint8_t p[LOCAL_BYTES];
     if (e->method != 0 || (e->flags & 1) != 0)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: its entry '%.*s' is %s; torch stores them as they are. Unpack the archive "
-                    "and pack it with `zip -0`",
-                    z->source->path, shown, e->name, e->method != 0 ? "compressed" : "encrypted");
+        return error_set(
+            err, MAE_UNSUPPORTED,
+            "%s: its entry '%.*s' is %s; torch stores them as they are. Unpack the archive "
+            "and pack it with `zip -0`",
+            z->source->path, shown, e->name, e->method != 0 ? "compressed" : "encrypted");
     if (e->header > z->source->bytes || z->source->bytes - e->header < LOCAL_BYTES)
         return damaged(z, "an entry lies outside", err);
     char what[128];

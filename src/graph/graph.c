@@ -62,7 +62,7 @@ void graph_free(Graph *g) {
 }
 
 Status graph_built(const Graph *g, Error *err) {
-    return g->lacks_memory ? fail(err, MAE_MEMORY, "no memory for a graph") : MAE_OK;
+    return g->lacks_memory ? error_set(err, MAE_MEMORY, "no memory for a graph") : MAE_OK;
 }
 
 /* Memory for a value, an op, or what they point to. NULL: there is none, or was none before. */

@@ -95,9 +95,10 @@ Status params_alloc(Params *p, ParamGradients gradients, Error *err) {
     p->data = device_alloc(p->device, p->data_bytes);
     if (p->data && summed) p->grad = device_alloc(p->device, p->grad_bytes);
     if (!p->data || (summed && !p->grad))
-        return fail(err, MAE_MEMORY,
-                    "no memory for %.1f MB of parameters and gradients; choose a smaller model",
-                    (double)(p->data_bytes + p->grad_bytes) / 1e6);
+        return error_set(
+            err, MAE_MEMORY,
+            "no memory for %.1f MB of parameters and gradients; choose a smaller model",
+            (double)(p->data_bytes + p->grad_bytes) / 1e6);
     for (int64_t i = 0; i < p->count; i++) {
         Param *q = p->list[i];
         q->data = device_at(p->data, q->offset);

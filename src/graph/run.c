@@ -44,7 +44,7 @@ Status graph_plan(Graph *g, GraphMode mode, Error *err) {
     g->slab_bytes = plan_layout(g, mode);
     g->slab = device_alloc(g->device, g->slab_bytes);
     if (!g->slab)
-        return fail(
+        return error_set(
             err, MAE_MEMORY,
             "no memory for %.1f MB of activations; use a smaller --batch (and --accumulate)",
             (double)g->slab_bytes / 1e6);

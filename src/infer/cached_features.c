@@ -49,7 +49,7 @@ static Status make_room(const Session *s, const SessionJob *job, int64_t batch,
                         CachedFeatures **out, Error *err) {
     CachedFeatures *c = mem_alloc(sizeof *c);
     *out = c;
-    if (!c) return fail(err, MAE_MEMORY, "no memory for features");
+    if (!c) return error_set(err, MAE_MEMORY, "no memory for features");
     c->data = job->data;
     c->n = dataset_count(job->data);
     c->width = session_values(s);
@@ -59,8 +59,9 @@ static Status make_room(const Session *s, const SessionJob *job, int64_t batch,
     c->labels = mem_alloc_array((size_t)c->gathered_n, sizeof *c->labels);
     c->gathered = mem_alloc_array((size_t)(c->gathered_n * c->width), sizeof *c->gathered);
     if (c->features && c->there && c->labels && c->gathered) return MAE_OK;
-    return fail(err, MAE_MEMORY, "no memory for %.1f MB of features; leave --cache-features out",
-                1e-6 * (double)(c->n * c->width) * sizeof *c->features);
+    return error_set(err, MAE_MEMORY,
+                     "no memory for %.1f MB of features; leave --cache-features out",
+                     1e-6 * (double)(c->n * c->width) * sizeof *c->features);
 }
 
 /* What others compute is zero here, so that the sum is what each has computed. */
@@ -110,8 +111,8 @@ static Status count(const CachedFeatures *c, const float *logits, int64_t first,
         if (!c->there[first + i]) continue;
         int label = class_of[dataset_class(c->data, first + i)];
         if (evaluation_add(out, logits + i * classes, classes, NULL, label) < 0)
-            return fail(err, MAE_NONFINITE, "%s: the logits are not finite",
-                        dataset_name(c->data, first + i));
+            return error_set(err, MAE_NONFINITE, "%s: the logits are not finite",
+                             dataset_name(c->data, first + i));
     }
     return MAE_OK;
 }

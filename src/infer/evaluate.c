@@ -37,13 +37,14 @@ Metrics evaluation_metrics(const Evaluation *e, int64_t classes) {
 
 Status evaluate_check_labels(const Dataset *d, const char *what, Error *err) {
     if (dataset_n_classes(d) < 1)
-        return fail(err, MAE_EMPTY,
-                    "%s has no labels; it needs a folder per class, a list with labels, CIFAR or "
-                    "shards with .cls",
-                    what);
+        return error_set(
+            err, MAE_EMPTY,
+            "%s has no labels; it needs a folder per class, a list with labels, CIFAR or "
+            "shards with .cls",
+            what);
     for (int64_t i = 0; i < dataset_count(d); i++)
         if (dataset_class(d, i) < 0)
-            return fail(err, MAE_EMPTY, "%s: %s has no label", what, dataset_name(d, i));
+            return error_set(err, MAE_EMPTY, "%s: %s has no label", what, dataset_name(d, i));
     return MAE_OK;
 }
 
@@ -64,8 +65,8 @@ static Status count_batch(void *user, Session *s, const Batch *b, Error *err) {
         int class = b->labels[i].class;
         int64_t best = evaluation_add(c->sum, logits + i * C, C, l->allowed, l->class_of[class]);
         if (best < 0)
-            return fail(err, MAE_NONFINITE, "%s: the logits are not finite",
-                        dataset_name(c->job->data, b->samples[i]));
+            return error_set(err, MAE_NONFINITE, "%s: the logits are not finite",
+                             dataset_name(c->job->data, b->samples[i]));
         if (l->confusion) l->confusion[class * C + best]++;
     }
     return MAE_OK;

@@ -77,8 +77,8 @@ Status knn_predict(Device *d, const float *memory, const int *labels, int64_t n_
     mem_free(host);
     mem_free(index);
     mem_free(votes);
-    if (stopped) return fail(err, MAE_INTERRUPTED, "stopped while looking for neighbours");
+    if (stopped) return error_set(err, MAE_INTERRUPTED, "stopped while looking for neighbours");
     return ok ? MAE_OK
-              : fail(err, MAE_MEMORY, "no memory for neighbours of %lld features",
-                     (long long)n_memory);
+              : error_set(err, MAE_MEMORY, "no memory for neighbours of %lld features",
+                          (long long)n_memory);
 }

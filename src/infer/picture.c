@@ -34,7 +34,7 @@ static Status alloc_host(Painter *p, Error *err) {
         p->centre = mem_alloc_array(n, sizeof *p->centre);
         ok = p->basis && p->centre;
     }
-    if (!ok) return fail(err, MAE_MEMORY, "no memory for a picture");
+    if (!ok) return error_set(err, MAE_MEMORY, "no memory for a picture");
     return MAE_OK;
 }
 
@@ -42,7 +42,7 @@ Status painter_new(Vit *a, int64_t n_keep, Painter **out, Error *err) {
     Status status = MAE_OK;
     Painter *p = mem_alloc(sizeof *p);
     *out = NULL;
-    if (!p) return fail(err, MAE_MEMORY, "no memory for a picture");
+    if (!p) return error_set(err, MAE_MEMORY, "no memory for a picture");
     p->model = a;
     TRY(autoencoder_graph(a, FORWARD_FULL, 1, n_keep, false, &p->graph, err));
     graph_keep(p->graph.graph, p->graph.pred);

@@ -30,16 +30,17 @@ struct Session {
 
 static Status check(const ModelConfig *c, SessionOptions o, Error *err) {
     if (o.block < 0 || o.block > c->depth)
-        return fail(err, MAE_USAGE,
-                    "--block %lld: the model has %lld blocks; choose 1 to %lld, or 0 for the "
-                    "features after the final norm",
-                    (long long)o.block, (long long)c->depth, (long long)c->depth);
+        return error_set(err, MAE_USAGE,
+                         "--block %lld: the model has %lld blocks; choose 1 to %lld, or 0 for the "
+                         "features after the final norm",
+                         (long long)o.block, (long long)c->depth, (long long)c->depth);
     if (o.block > 0 || c->head == HEAD_NONE || o.pool == c->pool) return MAE_OK;
-    return fail(err, MAE_USAGE,
-                "--pool %s: this classifier was trained with --pool %s, so its features after the "
-                "final norm are those; use --pool %s, or mae features with --block N for tokens "
-                "before that norm",
-                pool_words[o.pool], pool_words[c->pool], pool_words[c->pool]);
+    return error_set(
+        err, MAE_USAGE,
+        "--pool %s: this classifier was trained with --pool %s, so its features after the "
+        "final norm are those; use --pool %s, or mae features with --block N for tokens "
+        "before that norm",
+        pool_words[o.pool], pool_words[c->pool], pool_words[c->pool]);
 }
 
 static Status build_classifier(Session *s, Error *err) {
@@ -60,7 +61,7 @@ static Status build_encoder(Session *s, Error *err) {
     int64_t blocks = o.block ? o.block : s->model->config.depth;
     Layers l = {.model = s->model, .graph = graph_new(s->model->device, s->model->params)};
     s->graph = l.graph;
-    if (!s->graph) return fail(err, MAE_MEMORY, "no memory for a graph");
+    if (!s->graph) return error_set(err, MAE_MEMORY, "no memory for a graph");
     EncoderGraph e = encoder_build(&l, o.batch, false, blocks);
     s->input = e.pixels;
     s->ids = e.ids;
@@ -95,8 +96,8 @@ static Status take_memory(Session *s, Error *err) {
     s->padded = mem_alloc(input_bytes(s));
     for (int i = 0; i < 3; i++) ok = ok && take_host(outputs[i]);
     if (!ok || !s->padded)
-        return fail(err, MAE_MEMORY, "no memory for %lld images at a time",
-                    (long long)s->options.batch);
+        return error_set(err, MAE_MEMORY, "no memory for %lld images at a time",
+                         (long long)s->options.batch);
     return s->ids ? encoder_set_ids(s->graph, s->ids, err) : MAE_OK;
 }
 
@@ -107,7 +108,7 @@ Status session_new(Vit *v, SessionOptions o, Session **out, Error *err) {
     ASSERT(o.batch > 0, "a session of %lld images", (long long)o.batch);
     if (!o.logits) TRY(check(&v->config, o, err));
     s = mem_alloc(sizeof *s);
-    if (!s) return fail(err, MAE_MEMORY, "no memory for a session");
+    if (!s) return error_set(err, MAE_MEMORY, "no memory for a session");
     s->model = v;
     s->options = o;
     TRY(o.logits ? build_classifier(s, err) : build_encoder(s, err));
@@ -240,6 +241,6 @@ Status session_stream(Session *s, const SessionJob *job, SessionSink sink, void 
     double read = (double)part.read;
     comm_sum(job->comm, &read, 1);
     if (read > 0) return MAE_OK;
-    return fail(err, MAE_EMPTY, "none of the %lld images could be read: %s", (long long)n,
-                *part.fault ? part.fault : "see the log");
+    return error_set(err, MAE_EMPTY, "none of the %lld images could be read: %s", (long long)n,
+                     *part.fault ? part.fault : "see the log");
 }

@@ -178,7 +178,7 @@ Status bench_kernels(const MaeOptions *o, MaeBenchKernels *out, Error *err) {
         p->seconds = mem_alloc_array(n * MAX_LINES, sizeof *p->seconds);
     }
     if (!p || !p->total || !p->sorted || !p->seconds) {
-        status = fail(err, MAE_MEMORY, "no memory for the times of %zu steps", n);
+        status = error_set(err, MAE_MEMORY, "no memory for the times of %zu steps", n);
         goto done;
     }
     TRY(bench_work_new(o, &w, err));

@@ -32,9 +32,10 @@ static Status configure(BenchWork *w, const MaeOptions *o, Error *err) {
     c->pool = POOL_MEAN;
     c->classes = CLASSES;
     if (o->batch % 2 == 0) return MAE_OK;
-    return fail(err, MAE_USAGE,
-                "--batch %" PRId64 ": fine-tuning mixes pairs of images, which needs an even batch",
-                o->batch);
+    return error_set(err, MAE_USAGE,
+                     "--batch %" PRId64
+                     ": fine-tuning mixes pairs of images, which needs an even batch",
+                     o->batch);
 }
 
 static Status make_step(BenchWork *w, OptimizerOptions adamw, Graph *graph, Value *loss,
@@ -93,7 +94,7 @@ static Status make_images(BenchWork *w, const MaeOptions *o, Error *err) {
     else
         w->pixels = mem_alloc(n);
     if (!w->samples || !w->labels || !w->label_of || !(w->images || w->pixels))
-        return fail(err, MAE_MEMORY, "no memory for %" PRId64 " images", w->batch);
+        return error_set(err, MAE_MEMORY, "no memory for %" PRId64 " images", w->batch);
     Rng rng = rng_make((uint64_t)o->seed, RNG_SYNTHETIC, 0, 0);
     for (size_t i = 0; i < n && floats; i++) w->images[i] = 2 * rng_uniform_f32(&rng) - 1;
     for (size_t i = 0; i < n && !floats; i++) w->pixels[i] = (uint8_t)rng_u32(&rng);
@@ -107,7 +108,7 @@ Status bench_work_new(const MaeOptions *o, BenchWork **out, Error *err) {
     Status status = MAE_OK;
     BenchWork *w = mem_alloc(sizeof *w);
     *out = NULL;
-    if (!w) return fail(err, MAE_MEMORY, "no memory for a benchmark");
+    if (!w) return error_set(err, MAE_MEMORY, "no memory for a benchmark");
     *w = (BenchWork){
         .task = (BenchTask)o->task, .batch = o->batch, .repetitions = bench_repetitions(o)};
     TRY(configure(w, o, err));

@@ -9,8 +9,8 @@
 
 static Status need_classifier(const MaeModel *m, Error *err) {
     if (m->vit->config.head != HEAD_NONE) return MAE_OK;
-    return fail(err, MAE_UNSUPPORTED,
-                "the checkpoint has no classifier; make one with mae finetune or mae probe");
+    return error_set(err, MAE_UNSUPPORTED,
+                     "the checkpoint has no classifier; make one with mae finetune or mae probe");
 }
 
 /* logits -> probabilities, in double, in place of the largest first. */
@@ -50,7 +50,7 @@ Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, i
     pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
     p = mem_alloc_array((size_t)c->classes, sizeof *p);
     if (!pixels || !p) {
-        status = fail(err, MAE_MEMORY, "no memory for an image");
+        status = error_set(err, MAE_MEMORY, "no memory for an image");
         goto done;
     }
     unsigned notes;
@@ -60,7 +60,7 @@ Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, i
     softmax(session_logits(m->classifier), p, c->classes);
     for (int64_t i = 0; i < c->classes; i++)
         if (!isfinite(p[i])) {
-            status = fail(err, MAE_NONFINITE, "%s: the logits are not finite", path);
+            status = error_set(err, MAE_NONFINITE, "%s: the logits are not finite", path);
             goto done;
         }
     best_classes(m, p, count, out, n);

@@ -73,11 +73,12 @@ static Status add(Conversion *c, const char *name, Item item, Error *err) {
         void *tensors =
             mem_realloc(c->tensors, c->n * sizeof *c->tensors, capacity * sizeof *c->tensors);
         if (tensors) c->tensors = tensors;
-        if (!items || !tensors) return fail(err, MAE_MEMORY, "no memory for a list of tensors");
+        if (!items || !tensors)
+            return error_set(err, MAE_MEMORY, "no memory for a list of tensors");
         c->capacity = capacity;
     }
     const char *copy = arena_strdup(c->arena, name);
-    if (!copy) return fail(err, MAE_MEMORY, "no memory for the name of a tensor");
+    if (!copy) return error_set(err, MAE_MEMORY, "no memory for the name of a tensor");
     DType type = stored_type(c, name);
     Shape shape = item.param->shape;
     if (type == DTYPE_I64) shape.n_dims = 0;
@@ -108,8 +109,8 @@ static Status list_param(Conversion *c, const Param *p, Error *err) {
     snprintf(plain, sizeof plain, "%s%s", folded ? "head." : "", folded ? p->name + 7 : p->name);
     int n = dialect_spell(c->dialect, plain, names);
     if (n == 0)
-        return fail(err, MAE_UNSUPPORTED, "%s has no place for %s", dialect_words[c->dialect],
-                    p->name);
+        return error_set(err, MAE_UNSUPPORTED, "%s has no place for %s", dialect_words[c->dialect],
+                         p->name);
     for (int i = 0; i < n; i++) {
         /* The models of transformers that are only an encoder save without "vit.". */
         bool bare = c->to == TO_HF && c->model->config.decoder_depth == 0 &&
@@ -123,12 +124,13 @@ static Status list_param(Conversion *c, const Param *p, Error *err) {
 static Status check_expressible(Conversion *c, Error *err) {
     const ModelConfig *m = &c->model->config;
     if (c->to == TO_HF && m->head != HEAD_NONE && m->pool == POOL_MEAN)
-        return fail(err, MAE_UNSUPPORTED,
-                    "transformers' ViTForImageClassification classifies the cls token; this model "
-                    "takes the mean of the patches. Use --to timm or --to onnx");
+        return error_set(
+            err, MAE_UNSUPPORTED,
+            "transformers' ViTForImageClassification classifies the cls token; this model "
+            "takes the mean of the patches. Use --to timm or --to onnx");
     if (c->to == TO_HF && m->decoder_depth > 0 &&
         (m->mask_token_in_encoder || m->target == TARGET_PCA))
-        return fail(
+        return error_set(
             err, MAE_UNSUPPORTED,
             "ViTMAEForPreTraining has no %s; use --to official, or --to timm for the encoder",
             m->target == TARGET_PCA ? "PCA target" : "mask token in the encoder");
@@ -155,7 +157,7 @@ static Status fold(Conversion *c, const Param *p, float *out, Error *err) {
     float *mean = mem_alloc_array((size_t)D, sizeof *mean);
     float *var = mem_alloc_array((size_t)D, sizeof *var);
     if (!w || !mean || !var) {
-        status = fail(err, MAE_MEMORY, "no memory to fold a batch norm");
+        status = error_set(err, MAE_MEMORY, "no memory to fold a batch norm");
         goto done;
     }
     TRY(read_values(c, "head.1.weight", w, err));
@@ -213,7 +215,7 @@ static Status make_list(Conversion *c, Error *err) {
         TRY(list_param(c, p, err));
     }
     c->values = mem_alloc_array((size_t)largest, sizeof *c->values);
-    if (!c->values) status = fail(err, MAE_MEMORY, "no memory for the largest tensor");
+    if (!c->values) status = error_set(err, MAE_MEMORY, "no memory for the largest tensor");
 done:
     return status;
 }
@@ -224,7 +226,7 @@ static Status write_tensors(Conversion *c, const char *path, Error *err) {
         meta_put_model(&meta, &c->in->config, &c->in->notes);
     else
         meta_put_facts(&meta, &c->in->config, &c->in->notes);
-    if (!meta.ok) return fail(err, MAE_MEMORY, "no memory for the metadata of %s", path);
+    if (!meta.ok) return error_set(err, MAE_MEMORY, "no memory for the metadata of %s", path);
     bool torch =
         text_ends_with(path, ".pth") || text_ends_with(path, ".pt") || text_ends_with(path, ".bin");
     if (torch) return torch_write(path, c->tensors, c->n, meta.entry, meta.n, fill, c, err);
@@ -255,7 +257,7 @@ static Status read_back(Conversion *c, const char *path, Error *err) {
     have = mem_alloc(largest);
     scratch = mem_alloc(4 * largest);
     if (!want || !have || !scratch) {
-        status = fail(err, MAE_MEMORY, "no memory to read %s back", path);
+        status = error_set(err, MAE_MEMORY, "no memory to read %s back", path);
         goto done;
     }
     TRY(tensorfile_open(path, &f, err));
@@ -269,8 +271,8 @@ static Status read_back(Conversion *c, const char *path, Error *err) {
         if (e && e->dtype == t->dtype && shape_equal(e->shape, t->shape))
             TRY(tensorfile_read_raw(f, e, have, err));
         if (!e || memcmp(want, have, t->bytes) != 0) {
-            status = fail(err, MAE_IO, "%s: tensor %s does not read back as it was written", path,
-                          t->name);
+            status = error_set(err, MAE_IO, "%s: tensor %s does not read back as it was written",
+                               path, t->name);
             goto done;
         }
         add_change(c, c->values + c->items[i].part * shape_numel(t->shape), have, t->dtype,
@@ -297,7 +299,7 @@ static Status convert_tensors(Conversion *c, const char *out, Error *err) {
     }
     path = c->to == TO_HF ? mem_printf("%s/model.safetensors", out) : mem_strdup(out);
     if (!path) {
-        status = fail(err, MAE_MEMORY, "no memory for a path");
+        status = error_set(err, MAE_MEMORY, "no memory for a path");
         goto done;
     }
     TRY(write_tensors(c, path, err));
@@ -353,7 +355,7 @@ static Status open_conversion(Conversion *c, const char *in, Error *err) {
     Status status = MAE_OK;
     CheckpointHints hints = setup_hints(c->options);
     c->arena = arena_new();
-    if (!c->arena) return fail(err, MAE_MEMORY, "no memory to convert %s", in);
+    if (!c->arena) return error_set(err, MAE_MEMORY, "no memory to convert %s", in);
     TRY(device_open(device_words[DEVICE_CPU], (int)c->options->threads, NULL, &c->device, err));
     TRY(checkpoint_open(in, &hints, &c->in, err));
     TRY(vit_describe(c->device, &c->in->config, GRADIENTS_NONE, TUNE_ALL, &c->model, err));
@@ -382,14 +384,14 @@ static Status check_destination(const Conversion *c, const char *out, Error *err
     Status status = MAE_OK;
     bool stream = file_is_stream(out);
     if (c->to == TO_MAE && !stream && !text_ends_with(out, ".safetensors"))
-        return fail(err, MAE_USAGE, "%s: checkpoints of mae.c end in .safetensors", out);
+        return error_set(err, MAE_USAGE, "%s: checkpoints of mae.c end in .safetensors", out);
     if (c->to == TO_HF && (stream || (file_exists(out) && !file_is_directory(out))))
-        return fail(err, MAE_USAGE, "%s: is no folder, and --to hf writes one", out);
+        return error_set(err, MAE_USAGE, "%s: is no folder, and --to hf writes one", out);
     if (c->to == TO_HF)
         return file_exists(out) ? MAE_OK : file_check_ending(out, "a folder", "", err);
     if (stream && c->options->verify)
-        return fail(err, MAE_USAGE, "--verify reads the new file, and %s is none",
-                    file_is_standard_output(out) ? "standard output" : out);
+        return error_set(err, MAE_USAGE, "--verify reads the new file, and %s is none",
+                         file_is_standard_output(out) ? "standard output" : out);
     TRY(c->to == TO_ONNX ? file_check_ending(out, "a model for ONNX", ".onnx", err)
                          : file_check_ending(out, "a checkpoint", weights, err));
     TRY(file_check_output(out, err));
@@ -408,7 +410,7 @@ Status convert_file(const char *in, const char *out, const MaeOptions *o, MaeCon
     snprintf(result->to, sizeof result->to, "%s",
              c.to == TO_MAE ? "mae.c" : destination_words[c.to]);
     if (o->dtype == STORE_I8 && c.to != TO_ONNX)
-        return fail(err, MAE_USAGE, "--dtype i8: 8-bit weights are for --to onnx only");
+        return error_set(err, MAE_USAGE, "--dtype i8: 8-bit weights are for --to onnx only");
     TRY(check_destination(&c, out, err));
     TRY(open_conversion(&c, in, err));
     TRY(c.to == TO_ONNX ? convert_onnx(&c, out, err) : convert_tensors(&c, out, err));

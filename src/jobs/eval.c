@@ -79,9 +79,9 @@ static Status read_corruptions(Eval *e, Error *err) {
         snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), s);
         int kind = corruption_find(name);
         if (kind < 0)
-            return fail(err, MAE_USAGE,
-                        "--corruptions: %s is none of them; all, or names as gaussian_noise,fog",
-                        name);
+            return error_set(
+                err, MAE_USAGE,
+                "--corruptions: %s is none of them; all, or names as gaussian_noise,fog", name);
         e->wanted[kind] = true;
         s += n + (s[n] == ',');
     }
@@ -98,9 +98,9 @@ static Status read_baseline_file(Eval *e, const char *path, Error *err) {
     json_t *row, *root = json_parse(text, bytes, &why);
     mem_free(text);
     if (!root)
-        return fail(err, MAE_FORMAT,
-                    "--baseline %s: %s; give alexnet, none, or what mae eval --json printed", path,
-                    why.text);
+        return error_set(err, MAE_FORMAT,
+                         "--baseline %s: %s; give alexnet, none, or what mae eval --json printed",
+                         path, why.text);
     json_array_foreach(json_object_get(root, "corruptions"), i, row) {
         const char *name = json_string_value(json_object_get(row, "name"));
         const json_t *error = json_object_get(row, "mean_error");
@@ -110,8 +110,8 @@ static Status read_baseline_file(Eval *e, const char *path, Error *err) {
     json_decref(root);
     for (int k = 0; k < CORRUPTION_COUNT; k++)
         if (e->wanted[k] && !(e->baseline[k] > 0))
-            return fail(err, MAE_FORMAT, "--baseline %s: no error above 0 for %s", path,
-                        corruption_name((Corruption)k));
+            return error_set(err, MAE_FORMAT, "--baseline %s: no error above 0 for %s", path,
+                             corruption_name((Corruption)k));
     return MAE_OK;
 }
 
@@ -153,7 +153,7 @@ static Status open_classes(Eval *e, Error *err) {
         status = classes_map(names, C, e->data, "--val", &e->class_of, err);
     } else {
         e->allowed = mem_alloc((size_t)C);
-        if (!e->allowed) return fail(err, MAE_MEMORY, "no memory for %" PRId64 " classes", C);
+        if (!e->allowed) return error_set(err, MAE_MEMORY, "no memory for %" PRId64 " classes", C);
         status =
             classes_map_file(e->options->classes, names, C, e->data, &e->class_of, e->allowed, err);
     }
@@ -167,11 +167,13 @@ static Status open_eval(Eval *e, Error *err) {
     const MaeOptions *o = e->options;
     const ModelConfig *c = &e->model->vit->config;
     if (c->head == HEAD_NONE)
-        return fail(err, MAE_UNSUPPORTED,
-                    "the checkpoint has no classifier; make one with mae finetune or mae probe");
+        return error_set(
+            err, MAE_UNSUPPORTED,
+            "the checkpoint has no classifier; make one with mae finetune or mae probe");
     TRY(read_corruptions(e, err));
     TRY(read_baseline(e, err));
-    if (!o->val) return fail(err, MAE_USAGE, "no images to evaluate on; name them with --val SRC");
+    if (!o->val)
+        return error_set(err, MAE_USAGE, "no images to evaluate on; name them with --val SRC");
     TRY(setup_val_set(o, c->channels, events_stop_flag(e->events), &e->data, err));
     TRY(evaluate_check_labels(e->data, "--val", err));
     TRY(unseen_check_trained(o, e->data, events_stop_flag(e->events), err));
@@ -221,7 +223,8 @@ static Status make_results(const Eval *e, MaeEvaluation *out, Error *err) {
     if (ok) m->n_classes = n;
     for (int64_t i = 0; i < n && ok; i++)
         ok = (m->names[i] = mem_strdup(dataset_class_name(e->data, (int)i))) != NULL;
-    if (!ok) return fail(err, MAE_MEMORY, "no memory for the results of %" PRId64 " classes", n);
+    if (!ok)
+        return error_set(err, MAE_MEMORY, "no memory for the results of %" PRId64 " classes", n);
     out->n_classes = n;
     out->n_model_classes = C;
     if (!names) return MAE_OK;

@@ -24,7 +24,7 @@ Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float 
     const ModelConfig *c = &m->vit->config;
     Session *s = NULL;
     uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
-    if (!pixels) return fail(err, MAE_MEMORY, "no memory for an image");
+    if (!pixels) return error_set(err, MAE_MEMORY, "no memory for an image");
     SessionOptions options = {.batch = 1, .pool = (PoolKind)o->pool, .block = o->block};
     unsigned notes;
     TRY(setup_eval_image(path, c, o->max_pixels, pixels, &notes, err));
@@ -66,7 +66,7 @@ static Status to_file(void *user, Session *session, const Batch *b, Error *err) 
     s->rows += b->n;
     for (int64_t i = 0; i < b->n && status == MAE_OK; i++) {
         char *name = name_escape(dataset_name(s->dataset, b->samples[i]), NAME_IN_LINE);
-        if (!name) return fail(err, MAE_MEMORY, "no memory for a name");
+        if (!name) return error_set(err, MAE_MEMORY, "no memory for a name");
         status = file_writer_write(s->names, name, strlen(name), err);
         if (status == MAE_OK) status = file_writer_write(s->names, "\n", 1, err);
         mem_free(name);
@@ -97,8 +97,8 @@ static Status to_memory(void *user, Session *session, const Batch *b, Error *err
         int64_t capacity = 2 * s->capacity + b->n;
         float *grown = mem_realloc(s->kept, (size_t)s->capacity * row, (size_t)capacity * row);
         if (!grown)
-            return fail(err, MAE_MEMORY, "no memory for the features of %" PRId64 " images",
-                        capacity);
+            return error_set(err, MAE_MEMORY, "no memory for the features of %" PRId64 " images",
+                             capacity);
         s->kept = grown;
         s->capacity = capacity;
     }
@@ -134,7 +134,7 @@ static Status write_features(Job *j, Error *err) {
     Shape shape = shape_of(j, j->n);
     FileSink s = {.dataset = j->images.data, .values = session_values(j->session)};
     char *names = names_path(j->options->out);
-    if (!names) return fail(err, MAE_MEMORY, "no memory for a path");
+    if (!names) return error_set(err, MAE_MEMORY, "no memory for a path");
     TRY(npy_writer_open(j->options->out, shape, &s.npy, err));
     TRY(file_writer_open(names, &s.names, err));
     TRY(session_stream(j->session, &j->images, to_file, &s, err));
@@ -209,7 +209,7 @@ static Status write_attention(Job *j, Error *err) {
     TRY(image_new(&s.seen, c->image_width, c->image_height, c->channels, err));
     s.maps = mem_alloc_array((size_t)(c->heads * model_patches(c)), sizeof *s.maps);
     if (!s.maps) {
-        status = fail(err, MAE_MEMORY, "no memory for attention maps");
+        status = error_set(err, MAE_MEMORY, "no memory for attention maps");
         goto done;
     }
     images.limit = s.n_rows;
@@ -231,10 +231,10 @@ done:
 static Status check_outputs(const MaeOptions *o, Error *err) {
     Status status = MAE_OK;
     if (!o->out && !o->attention)
-        return fail(err, MAE_USAGE,
-                    "no output; name a file with --out FILE.npy or --attention PNG");
+        return error_set(err, MAE_USAGE,
+                         "no output; name a file with --out FILE.npy or --attention PNG");
     if (o->out && o->attention && strcmp(o->out, o->attention) == 0)
-        return fail(err, MAE_USAGE, "--out and --attention are both %s", o->out);
+        return error_set(err, MAE_USAGE, "--out and --attention are both %s", o->out);
     if (o->out) TRY(file_check_ending(o->out, "a table of features", ".npy", err));
     if (o->out) TRY(file_check_output(o->out, err));
     if (o->attention) TRY(file_check_ending(o->attention, "a picture", ".png", err));

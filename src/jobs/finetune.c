@@ -65,17 +65,19 @@ Status finetune_recipe(MaeOptions *o, const ModelConfig *c, bool scratch, Error 
 static Status check(const Run *r, Error *err) {
     const MaeOptions *o = &r->options;
     if (o->tune_blocks > (double)r->config.depth)
-        return fail(err, MAE_USAGE, "--tune-blocks %g: the model has %" PRId64 " blocks",
-                    o->tune_blocks, r->config.depth);
+        return error_set(err, MAE_USAGE, "--tune-blocks %g: the model has %" PRId64 " blocks",
+                         o->tune_blocks, r->config.depth);
     if (o->tune_blocks >= 0 && fmod(o->tune_blocks, 0.5) != 0)
-        return fail(err, MAE_USAGE, "--tune-blocks %g: whole and half blocks only, as 0.5 or 4",
-                    o->tune_blocks);
+        return error_set(err, MAE_USAGE,
+                         "--tune-blocks %g: whole and half blocks only, as 0.5 or 4",
+                         o->tune_blocks);
     bool mixing = o->mix_prob > 0 && (o->mixup > 0 || o->cutmix > 0);
     if (mixing && o->batch % 2)
-        return fail(err, MAE_USAGE,
-                    "--batch %" PRId64 ": mixup and cutmix pair images, which needs an even batch; "
-                    "change it, or use --mixup 0 --cutmix 0",
-                    o->batch);
+        return error_set(err, MAE_USAGE,
+                         "--batch %" PRId64
+                         ": mixup and cutmix pair images, which needs an even batch; "
+                         "change it, or use --mixup 0 --cutmix 0",
+                         o->batch);
     return MAE_OK;
 }
 

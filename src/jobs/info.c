@@ -136,7 +136,8 @@ static Status describe(const CheckpointFile *c, const TensorFile *f, const Error
     *json = text ? mem_strdup(text) : NULL;
     free(text);
     json_decref(root);
-    return *json ? MAE_OK : fail(err, MAE_MEMORY, "no memory to describe %s", tensorfile_path(f));
+    return *json ? MAE_OK
+                 : error_set(err, MAE_MEMORY, "no memory to describe %s", tensorfile_path(f));
 }
 
 Status file_info(const char *path, const MaeOptions *o, char **json, Error *err) {
@@ -149,7 +150,7 @@ Status file_info(const char *path, const MaeOptions *o, char **json, Error *err)
     *json = NULL;
     hints.describe_only = true;
     Status opened = checkpoint_open(path, &hints, &c, &why);
-    if (opened == MAE_USAGE) TRY(fail(err, opened, "%s", why.message)); /* a wrong --prefix */
+    if (opened == MAE_USAGE) TRY(error_set(err, opened, "%s", why.message)); /* a wrong --prefix */
     if (opened != MAE_OK) {
         TRY(checkpoint_find(path, &file, err));
         TRY(tensorfile_open(file, &f, err));

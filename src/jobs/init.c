@@ -23,8 +23,8 @@ Status init_open(const Run *r, const char *path, bool said, CheckpointFile **out
 Status init_contradicts(const Run *r, const char *option, const char *given, const char *path,
                         const char *there, Error *err) {
     bool pretrains = r->task->command == MAE_COMMAND_PRETRAIN;
-    return fail(err, MAE_USAGE, "--%s %s: %s has %s; leave the option out, %s", option, given, path,
-                there, pretrains ? "the file says it" : "or use --init none");
+    return error_set(err, MAE_USAGE, "--%s %s: %s has %s; leave the option out, %s", option, given,
+                     path, there, pretrains ? "the file says it" : "or use --init none");
 }
 
 Status init_agree(const Run *r, const char *option, int64_t given, int64_t there, const char *path,

@@ -37,29 +37,31 @@ static void bank_free(Bank *b) {
 static Status same_classes(const Bank *a, const Bank *b, Error *err) {
     int n = dataset_n_classes(a->dataset), m = dataset_n_classes(b->dataset);
     if (n != m)
-        return fail(err, MAE_SHAPE, "--data has %d classes, --val has %d: they must be the same", n,
-                    m);
+        return error_set(err, MAE_SHAPE,
+                         "--data has %d classes, --val has %d: they must be the same", n, m);
     for (int i = 0; i < n; i++)
         if (strcmp(dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i)) != 0)
-            return fail(err, MAE_SHAPE, "class %d is %s in --data but %s in --val", i,
-                        dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i));
+            return error_set(err, MAE_SHAPE, "class %d is %s in --data but %s in --val", i,
+                             dataset_class_name(a->dataset, i), dataset_class_name(b->dataset, i));
     return MAE_OK;
 }
 
 static Status check_k(int64_t k, int64_t n, Error *err) {
     if (k <= n) return MAE_OK;
-    return fail(err, MAE_USAGE,
-                "--k %" PRId64 ": there are only %" PRId64 " images in --data to be neighbours; "
-                "choose a smaller --k, or give more images",
-                k, n);
+    return error_set(err, MAE_USAGE,
+                     "--k %" PRId64 ": there are only %" PRId64
+                     " images in --data to be neighbours; "
+                     "choose a smaller --k, or give more images",
+                     k, n);
 }
 
 static Status check_labels(const Bank *b, const char *source, Error *err) {
     if (dataset_n_classes(b->dataset) > 0) return MAE_OK;
-    return fail(err, MAE_EMPTY,
-                "%s has no labels; k-NN needs a folder per class, a list with labels, CIFAR or "
-                "shards with .cls",
-                source);
+    return error_set(
+        err, MAE_EMPTY,
+        "%s has no labels; k-NN needs a folder per class, a list with labels, CIFAR or "
+        "shards with .cls",
+        source);
 }
 
 /* Both sets, before there is any work. */
@@ -88,7 +90,7 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Session *s,
     b->features = mem_alloc_array((size_t)(b->n * b->width), sizeof *b->features);
     b->labels = mem_alloc_array((size_t)b->n, sizeof *b->labels);
     if (!b->features || !b->labels) {
-        status = fail(err, MAE_MEMORY, "no memory for features of %" PRId64 " images", b->n);
+        status = error_set(err, MAE_MEMORY, "no memory for features of %" PRId64 " images", b->n);
         goto done;
     }
     TRY(session_stream(s, &job, to_bank, b, err));
@@ -104,7 +106,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
     Session *s = NULL;
     int *predicted = NULL;
     SessionOptions options = {.batch = FEATURE_BATCH, .pool = (PoolKind)o->pool, .block = o->block};
-    if (!o->val) return fail(err, MAE_USAGE, "no queries; name them with --val SRC");
+    if (!o->val) return error_set(err, MAE_USAGE, "no queries; name them with --val SRC");
     TRY(session_new(m->vit, options, &s, err));
     machine_say_threads(o, m->device, NULL);
     TRY(open_banks(&memory, &queries, m, o, events_stop_flag(events), err));
@@ -113,7 +115,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
     TRY(bank_fill(&queries, m, o, s, events, err));
     predicted = mem_alloc_array((size_t)queries.n, sizeof *predicted);
     if (!predicted) {
-        status = fail(err, MAE_MEMORY, "no memory for predictions");
+        status = error_set(err, MAE_MEMORY, "no memory for predictions");
         goto done;
     }
     int n_classes = dataset_n_classes(memory.dataset);

@@ -26,10 +26,10 @@ Status model_load(const char *path, const char *device, int threads, const Check
     Status status = MAE_OK;
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
-    if (!m) return fail(err, MAE_MEMORY, "no memory for a model");
+    if (!m) return error_set(err, MAE_MEMORY, "no memory for a model");
     image_notes_init(&m->images);
     if (!path || !*path) {
-        status = fail(err, MAE_USAGE, "no checkpoint given; name one with --model CKPT");
+        status = error_set(err, MAE_USAGE, "no checkpoint given; name one with --model CKPT");
         goto done;
     }
     TRY(device_open(device, threads, NULL, &m->device, err));
@@ -54,7 +54,7 @@ Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
     ModelConfig c;
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
-    if (!m) return fail(err, MAE_MEMORY, "no memory for a model");
+    if (!m) return error_set(err, MAE_MEMORY, "no memory for a model");
     image_notes_init(&m->images);
     TRY(setup_model_config(o, &c, err));
     TRY(machine_device(o, NULL, &m->device, err));

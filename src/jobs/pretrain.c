@@ -29,10 +29,11 @@ typedef struct Pretraining {
 static Status configure(Run *r, Error *err) {
     const MaeOptions *o = &r->options;
     if (o->mask_ratio >= 1 || o->mask_ratio < 0)
-        return fail(err, MAE_USAGE, "--mask-ratio %g: must be at least 0 and below 1",
-                    o->mask_ratio);
+        return error_set(err, MAE_USAGE, "--mask-ratio %g: must be at least 0 and below 1",
+                         o->mask_ratio);
     if (o->continue_run && !o->init)
-        return fail(err, MAE_USAGE, "--continue: name the training checkpoint with --init CKPT");
+        return error_set(err, MAE_USAGE,
+                         "--continue: name the training checkpoint with --init CKPT");
     bool from_weights = o->init && !r->resumed;
     Status status =
         from_weights ? pretrain_init_configure(r, err) : setup_model_config(o, &r->config, err);
@@ -48,7 +49,7 @@ static Status make(Run *r, Error *err) {
     Status status = MAE_OK;
     const MaeOptions *o = &r->options;
     Pretraining *p = mem_alloc(sizeof *p);
-    if (!p) return fail(err, MAE_MEMORY, "no memory for a run");
+    if (!p) return error_set(err, MAE_MEMORY, "no memory for a run");
     r->task_data = p;
     TRY(run_make_model(r, err));
     TRY(masked_batch_new(r->model, setup_mask(o), o->batch, (uint64_t)o->seed, &p->batch, err));
@@ -88,14 +89,14 @@ static Status open_pictures(Run *r, Error *err) {
     TRY(setup_eval_augment(r->dataset, &r->config, &augment, err));
     t->samples = mem_alloc(image * PICTURE_ROWS);
     if (!t->samples) {
-        status = fail(err, MAE_MEMORY, "no memory for pictures");
+        status = error_set(err, MAE_MEMORY, "no memory for pictures");
         goto done;
     }
     for (int64_t i = 0; i < dataset_count(r->dataset) && t->n_samples < PICTURE_ROWS; i++) {
         Sample s;
         Error unreadable = {0};
         Status fetched = dataset_fetch(r->dataset, i, &s, &unreadable);
-        if (fetched == MAE_MEMORY) TRY(fail(err, fetched, "%s", unreadable.message));
+        if (fetched == MAE_MEMORY) TRY(error_set(err, fetched, "%s", unreadable.message));
         if (fetched != MAE_OK) continue;
         status = augment_apply(&augment, &s.image, 0, 0, 0,
                                t->samples + image * (size_t)t->n_samples, &scratch, err);

@@ -17,12 +17,13 @@ static Status parse_keep(const char *text, Masks *m, Error *err) {
         errno = 0;
         long long id = strtoll(s, &end, 10);
         if (end == s || errno || (*end && *end != ','))
-            return fail(err, MAE_USAGE, "--keep %.60s: numbers of patches separated by commas",
-                        text);
+            return error_set(err, MAE_USAGE, "--keep %.60s: numbers of patches separated by commas",
+                             text);
         if (id < 0 || id >= m->n_patches)
-            return fail(err, MAE_USAGE, "--keep: patch %lld; the image has patches 0 to %lld", id,
-                        (long long)m->n_patches - 1);
-        if (m->mask[id] > 0) return fail(err, MAE_USAGE, "--keep: patch %lld is there twice", id);
+            return error_set(err, MAE_USAGE, "--keep: patch %lld; the image has patches 0 to %lld",
+                             id, (long long)m->n_patches - 1);
+        if (m->mask[id] > 0)
+            return error_set(err, MAE_USAGE, "--keep: patch %lld is there twice", id);
         m->mask[id] = 1;
         m->ids_keep[m->n_keep++] = (int32_t)id;
         if (!*end) break;
@@ -39,9 +40,9 @@ static Status load_pixels(MaeModel *m, const char *path, int64_t max_pixels, Ima
     Status status = MAE_OK;
     Image full = {0};
     if (c->channels != 1 && c->channels != 3)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: image files give 1 or 3 channels, the model has %lld", path,
-                    (long long)c->channels);
+        return error_set(err, MAE_UNSUPPORTED,
+                         "%s: image files give 1 or 3 channels, the model has %lld", path,
+                         (long long)c->channels);
     TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &full, err));
     model_note_image(m, path, full.notes);
     TRY(resample_crop(&full, (Box){0, 0, full.width, full.height}, c->image_width, c->image_height,
@@ -64,7 +65,7 @@ static Status drawing_open(Drawing *s, Error *err) {
     const ModelConfig *c = &s->model->vit->config;
     MaskRule rule = setup_mask(s->options);
     if (c->decoder_depth < 1)
-        return fail(
+        return error_set(
             err, MAE_UNSUPPORTED,
             "this checkpoint has no decoder (encoder only), so it cannot reconstruct; use one "
             "written by mae pretrain");
@@ -110,7 +111,7 @@ Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, Mae
     out->kept = s.masks->n_keep;
     out->picture = mem_alloc((size_t)(s.width * s.height * 3));
     if (!out->picture) {
-        status = fail(err, MAE_MEMORY, "no memory for a picture");
+        status = error_set(err, MAE_MEMORY, "no memory for a picture");
         goto done;
     }
     TRY(drawing_draw(&s, path, 0, out->picture, &out->loss, err));
@@ -129,8 +130,8 @@ Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const
     Drawing s = {.model = m, .options = o};
     Image picture = {0};
     double sum = 0;
-    if (count < 1) return fail(err, MAE_USAGE, "no image to reconstruct");
-    if (!o->out) return fail(err, MAE_USAGE, "no output; name a file with --out PNG");
+    if (count < 1) return error_set(err, MAE_USAGE, "no image to reconstruct");
+    if (!o->out) return error_set(err, MAE_USAGE, "no output; name a file with --out PNG");
     TRY(file_check_ending(o->out, "a picture", ".png", err));
     TRY(file_check_output(o->out, err));
     TRY(drawing_open(&s, err));

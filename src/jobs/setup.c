@@ -65,9 +65,9 @@ CheckpointHints setup_hints(const MaeOptions *o) {
 static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptions d,
                            int64_t channels, const volatile int *stop, Dataset **out, Error *err) {
     *out = NULL;
-    if (!source) return fail(err, MAE_USAGE, "no images given; name them with --data SRC");
+    if (!source) return error_set(err, MAE_USAGE, "no images given; name them with --data SRC");
     if (channels != 1 && channels != 3)
-        return fail(
+        return error_set(
             err, MAE_UNSUPPORTED,
             "image files give 1 or 3 channels, the model has %lld; use the library for others",
             (long long)channels);
@@ -88,7 +88,7 @@ Status setup_dataset(const MaeOptions *o, int64_t channels, const volatile int *
 Status setup_train_set(const MaeOptions *o, int64_t channels, const volatile int *stop,
                        Dataset **out, Error *err) {
     if (!o->val == !(o->val_share > 0))
-        return fail(
+        return error_set(
             err, MAE_USAGE,
             "%s; name them with --val SRC, or hold out a share of --data with --val-share 0.1",
             o->val ? "--val and --val-share together" : "no validation images");
@@ -138,8 +138,8 @@ Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err) {
         o->randaugment ? randaugment_parse(o->randaugment, &a->randaugment, err) : MAE_OK;
     if (status != MAE_OK || !(o->color_jitter > 0)) return status;
     if (a->randaugment.n_ops > 0)
-        return fail(err, MAE_USAGE,
-                    "--color-jitter works without RandAugment only; add --randaugment none");
+        return error_set(err, MAE_USAGE,
+                         "--color-jitter works without RandAugment only; add --randaugment none");
     a->jitter = true;
     a->brightness = a->contrast = a->saturation = o->color_jitter;
     a->hue = 0;
@@ -152,11 +152,11 @@ static Status fetch_first(Dataset *d, Sample *out, Error *err) {
         Error why = {0};
         Status status = dataset_fetch(d, i, out, &why);
         if (status == MAE_OK) return MAE_OK;
-        if (!dataset_is_image_fault(status)) return fail(err, status, "%s", why.message);
+        if (!dataset_is_image_fault(status)) return error_set(err, status, "%s", why.message);
         if (i == 0) first = why;
     }
-    return fail(err, MAE_EMPTY, "none of the %lld images could be read: %.800s",
-                (long long)dataset_count(d), first.message);
+    return error_set(err, MAE_EMPTY, "none of the %lld images could be read: %.800s",
+                     (long long)dataset_count(d), first.message);
 }
 
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err) {
@@ -188,14 +188,14 @@ Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixe
     ResampleScratch scratch = {0};
     Augment a = augment_of(AUGMENT_EVAL, c);
     if (c->channels != 1 && c->channels != 3)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: image files give 1 or 3 channels, the model has %lld", path,
-                    (long long)c->channels);
+        return error_set(err, MAE_UNSUPPORTED,
+                         "%s: image files give 1 or 3 channels, the model has %lld", path,
+                         (long long)c->channels);
     TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &image, err));
     if (notes) *notes = image.notes;
     if (image.width == c->image_width && image.height == c->image_height) a.kind = AUGMENT_NONE;
     status = augment_apply(&a, &image, 0, 0, 0, pixels, &scratch, &why);
-    if (status != MAE_OK) fail(err, status, "%s: %s", path, why.message);
+    if (status != MAE_OK) error_set(err, status, "%s: %s", path, why.message);
 done:
     resample_scratch_free(&scratch);
     image_free(&image);

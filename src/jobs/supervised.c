@@ -87,7 +87,7 @@ Status supervised_make(Run *r, Error *err) {
     Status status = MAE_OK;
     const MaeOptions *o = &r->options;
     Supervised *t = mem_alloc(sizeof *t);
-    if (!t) return fail(err, MAE_MEMORY, "no memory for a run");
+    if (!t) return error_set(err, MAE_MEMORY, "no memory for a run");
     r->task_data = t;
     TRY(setup_val_set(o, r->config.channels, events_stop_flag(r->events), &t->val, err));
     TRY(evaluate_check_labels(t->val, "--val", err));

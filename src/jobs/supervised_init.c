@@ -45,8 +45,9 @@ Status supervised_configure_encoder(Run *r, Error *err) {
     MaeOptions *o = &r->options;
     char *last = NULL;
     if (!o->init)
-        return fail(err, MAE_USAGE,
-                    "no checkpoint to start from; name one with --init CKPT, or say --init none");
+        return error_set(
+            err, MAE_USAGE,
+            "no checkpoint to start from; name one with --init CKPT, or say --init none");
     if (r->resumed) {
         TRY(run_file(r, "last.safetensors", &last, err));
         TRY(configure_from(r, last, err));
@@ -103,13 +104,13 @@ static Status map_head(const Run *r, const CheckpointFile *file, int **rows, Err
     Status status =
         there->head == here->head && there->classes == here->classes
             ? classes_map(file->notes.classes, there->classes, r->dataset, "--data", rows, &why)
-            : fail(&why, MAE_SHAPE, "it has %" PRId64 " classes, --data %" PRId64, there->classes,
-                   here->classes);
-    if (status == MAE_MEMORY) return fail(err, status, "%s", why.message);
+            : error_set(&why, MAE_SHAPE, "it has %" PRId64 " classes, --data %" PRId64,
+                        there->classes, here->classes);
+    if (status == MAE_MEMORY) return error_set(err, status, "%s", why.message);
     if (status == MAE_OK && !is_permutation(*rows, here->classes)) {
         mem_free(*rows);
         *rows = NULL;
-        status = fail(&why, MAE_SHAPE, "several classes of --data are one of it");
+        status = error_set(&why, MAE_SHAPE, "several classes of --data are one of it");
     }
     if (status == MAE_OK)
         say_head(r, file, *rows);

@@ -20,13 +20,13 @@ typedef struct Sides {
 static Status refuse(const Sides *s, const Overlap *o, Error *err) {
     const char *a = dataset_name(s->data, o->in_a), *b = dataset_name(s->val, o->in_b);
     bool same = strcmp(a, b) == 0;
-    return fail(err, MAE_USAGE,
-                "%" PRId64 " of the %" PRId64
-                " images of %s are also in %s, such as %.200s%s%.200s%s; "
-                "a figure of them says nothing about new images. %s, or say --accept-overlap if it "
-                "is meant",
-                o->images, dataset_count(s->val), s->val_name, s->data_name, b, same ? "" : " (",
-                same ? "" : a, same ? "" : ")", s->advice);
+    return error_set(
+        err, MAE_USAGE,
+        "%" PRId64 " of the %" PRId64 " images of %s are also in %s, such as %.200s%s%.200s%s; "
+        "a figure of them says nothing about new images. %s, or say --accept-overlap if it "
+        "is meant",
+        o->images, dataset_count(s->val), s->val_name, s->data_name, b, same ? "" : " (",
+        same ? "" : a, same ? "" : ")", s->advice);
 }
 
 static Status check(const Sides *s, Error *err) {
@@ -86,7 +86,7 @@ Status unseen_check_trained(const MaeOptions *o, const Dataset *val, const volat
     Dataset *data = NULL;
     if (!o->checkpoint) return MAE_OK;
     char *path = config_path(o->checkpoint);
-    if (!path) return fail(err, MAE_MEMORY, "no memory for a path");
+    if (!path) return error_set(err, MAE_MEMORY, "no memory for a path");
     bool known = file_exists(path) && read_config(path, &run);
     mem_free(path);
     if (!known) return MAE_OK;
@@ -100,7 +100,7 @@ Status unseen_check_trained(const MaeOptions *o, const Dataset *val, const volat
                    .advice = "Name other images"};
         status = check(&s, err);
     } else {
-        status = is_about_us(status) ? fail(err, status, "%s", why.message) : MAE_OK;
+        status = is_about_us(status) ? error_set(err, status, "%s", why.message) : MAE_OK;
     }
     dataset_close(data);
     mae_options_free(&run);

@@ -40,7 +40,7 @@ static Status run_encoder(MaeModel *m, const uint8_t *pixels, Output *out, Error
     if (classifies) out->n_logits = session_classes(s);
     if (classifies) out->logits = copy(session_logits(s), out->n_logits);
     if (!out->features || (classifies && !out->logits))
-        status = fail(err, MAE_MEMORY, "no memory to verify");
+        status = error_set(err, MAE_MEMORY, "no memory to verify");
 done:
     session_free(s);
     return status;
@@ -58,7 +58,7 @@ static Status run_prediction(MaeModel *m, const uint8_t *pixels, uint64_t seed, 
     out->n_prediction = masks->n_patches * model_prediction_values(c);
     out->prediction = mem_alloc_array((size_t)out->n_prediction, sizeof *out->prediction);
     if (!out->prediction) {
-        status = fail(err, MAE_MEMORY, "no memory to verify");
+        status = error_set(err, MAE_MEMORY, "no memory to verify");
         goto done;
     }
     TRY(autoencoder_graph(m->vit, FORWARD_FULL, 1, masks->n_keep, false, &g, err));
@@ -84,7 +84,7 @@ static Status run_model(const char *path, const MaeOptions *o, const CheckpointH
     const ModelConfig *c = &m->vit->config;
     pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
     if (!pixels) {
-        status = fail(err, MAE_MEMORY, "no memory to verify");
+        status = error_set(err, MAE_MEMORY, "no memory to verify");
         goto done;
     }
     TRY(setup_eval_image(o->verify, c, o->max_pixels, pixels, NULL, err));

@@ -12,12 +12,12 @@ Status device_open(const char *name, int n_threads, const char *isa, Device **ou
     char known[64];
     int kind = word_find(device_words, name);
     if (kind < 0)
-        return fail(err, MAE_USAGE, "device %s: not known; choose one of %s", name,
-                    words_text(device_words, known, sizeof known));
+        return error_set(err, MAE_USAGE, "device %s: not known; choose one of %s", name,
+                         words_text(device_words, known, sizeof known));
     if (n_threads < 0)
-        return fail(err, MAE_USAGE, "threads: %d; give 1 or more, or 0 for all", n_threads);
+        return error_set(err, MAE_USAGE, "threads: %d; give 1 or more, or 0 for all", n_threads);
     d = mem_alloc(sizeof *d);
-    if (!d) return fail(err, MAE_MEMORY, "device %s: out of memory", name);
+    if (!d) return error_set(err, MAE_MEMORY, "device %s: out of memory", name);
     d->kind = (DeviceKind)kind;
     d->name = device_words[kind];
     d->n_threads = n_threads ? n_threads : processors_threads(processors_available());

@@ -139,8 +139,8 @@ static const DeviceMemory HOST_MEMORY = {.alloc = host_alloc,
 Status device_open_host(Device *d, const char *isa_name, Error *err) {
     const Isa *isa = find_isa(isa_name);
     if (!isa)
-        return fail(err, MAE_UNSUPPORTED,
-                    "instruction set %s: this processor or build does not have it", isa_name);
+        return error_set(err, MAE_UNSUPPORTED,
+                         "instruction set %s: this processor or build does not have it", isa_name);
     d->isa = isa->name;
     d->memory = &HOST_MEMORY;
     if (d->kind == DEVICE_REF64)

@@ -60,14 +60,15 @@ Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep
     *out = (AutoencoderGraph){
         .batch = batch, .n_keep = n_keep, .n_pred = kind == FORWARD_TRAIN ? P - n_keep : P};
     ASSERT(batch > 0, "a graph for %lld images", (long long)batch);
-    if (c->decoder_depth < 1) return fail(err, MAE_UNSUPPORTED, "the model has no decoder");
+    if (c->decoder_depth < 1) return error_set(err, MAE_UNSUPPORTED, "the model has no decoder");
     if (n_keep < 1 || n_keep > P || (kind == FORWARD_TRAIN && n_keep == P))
-        return fail(err, MAE_USAGE,
-                    "%lld of %lld patches would be kept; change the mask ratio, the image size or "
-                    "the patch",
-                    (long long)n_keep, (long long)P);
+        return error_set(
+            err, MAE_USAGE,
+            "%lld of %lld patches would be kept; change the mask ratio, the image size or "
+            "the patch",
+            (long long)n_keep, (long long)P);
     out->graph = graph_new(a->device, a->params);
-    if (!out->graph) return fail(err, MAE_MEMORY, "no memory for a graph");
+    if (!out->graph) return error_set(err, MAE_MEMORY, "no memory for a graph");
     Layers b = {.model = a, .graph = out->graph};
     inputs(&b, float_images, out);
     encoder(&b, out);

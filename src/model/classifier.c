@@ -22,7 +22,7 @@ static Status drop_inputs(Layers *l, ClassifierOptions o, ClassifierGraph *out, 
     int64_t depth = l->model->config.depth;
     if (!o.train || o.drop_path <= 0) return MAE_OK;
     out->drop = mem_alloc_array((size_t)(2 * depth), sizeof *out->drop);
-    if (!out->drop) return fail(err, MAE_MEMORY, "no memory for a graph");
+    if (!out->drop) return error_set(err, MAE_MEMORY, "no memory for a graph");
     for (int64_t i = 0; i < 2 * depth; i++) {
         char name[64];
         if (classifier_drop_rate(o.drop_path, i / 2, depth) <= 0) continue;
@@ -50,7 +50,7 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
     ASSERT(o.batch > 0 && c->head != HEAD_NONE, "a classifier graph of a model without head");
     ASSERT(!o.from_features || c->head == HEAD_PROBE, "features are given to probes only");
     out->graph = graph_new(v->device, v->params);
-    if (!out->graph) return fail(err, MAE_MEMORY, "no memory for a graph");
+    if (!out->graph) return error_set(err, MAE_MEMORY, "no memory for a graph");
     if (o.peers) graph_share(out->graph, o.peers);
     Layers l = {.model = v, .graph = out->graph};
     Status status = drop_inputs(&l, o, out, err);

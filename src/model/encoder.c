@@ -30,7 +30,7 @@ Value *encoder_features(Layers *l, PoolKind pool, Value *tokens) {
 Status encoder_set_ids(Graph *g, Value *ids, Error *err) {
     int64_t n = shape_numel(ids->shape), P = ids->shape.dim[1];
     int32_t *host = mem_alloc_array((size_t)n, sizeof *host);
-    if (!host) return fail(err, MAE_MEMORY, "no memory for a graph");
+    if (!host) return error_set(err, MAE_MEMORY, "no memory for a graph");
     for (int64_t i = 0; i < n; i++) host[i] = (int32_t)(i % P);
     graph_set(g, ids, host);
     mem_free(host);

@@ -21,7 +21,8 @@ Status masks_new(MaskRule rule, const ModelConfig *c, int64_t batch, Masks **out
     size_t bytes = P * sizeof *(*out)->keys + n * (3 * sizeof *(*out)->ids_keep + sizeof(float));
     Masks *m = *out = mem_alloc(sizeof *m + bytes);
     if (!m)
-        return fail(err, MAE_MEMORY, "no memory for the masks of %lld images", (long long)batch);
+        return error_set(err, MAE_MEMORY, "no memory for the masks of %lld images",
+                         (long long)batch);
     *m = (Masks){.rule = rule,
                  .batch = batch,
                  .rows = model_grid_height(c),

@@ -169,7 +169,7 @@ Status vit_describe(Device *d, const ModelConfig *c, ParamGradients gradients, d
     v = mem_alloc(sizeof *v);
     if (v) v->params = params_new(d);
     if (!v || !v->params) {
-        status = fail(err, MAE_MEMORY, "no memory for a model");
+        status = error_set(err, MAE_MEMORY, "no memory for a model");
         goto done;
     }
     v->config = *c;
@@ -179,7 +179,7 @@ Status vit_describe(Device *d, const ModelConfig *c, ParamGradients gradients, d
     if (c->decoder_depth > 0) add_decoder(&r);
     add_head(&r);
     if (!r.ok) {
-        status = fail(err, MAE_MEMORY, "no memory for the names of the parameters");
+        status = error_set(err, MAE_MEMORY, "no memory for the names of the parameters");
         goto done;
     }
     params_place(v->params, gradients);
@@ -192,7 +192,7 @@ done:
 
 static Status set_positions(Vit *v, Param *p, Error *err) {
     float *table = mem_alloc_array((size_t)p->numel, sizeof *table);
-    if (!table) return fail(err, MAE_MEMORY, "no memory for %s", p->name);
+    if (!table) return error_set(err, MAE_MEMORY, "no memory for %s", p->name);
     pos_embed_sincos(table, p->shape.dim[2], model_grid_height(&v->config),
                      model_grid_width(&v->config));
     params_set(v->params, p, table);
@@ -254,7 +254,7 @@ Status vit_init(Vit *v, uint64_t seed, Error *err) {
         Param *p = params_at(v->params, i);
         if (p->role.start == START_SINCOS || p->role.start == START_GIVEN) continue;
         float *values = mem_alloc_array((size_t)p->numel, sizeof *values);
-        if (!values) return fail(err, MAE_MEMORY, "no memory to initialise %s", p->name);
+        if (!values) return error_set(err, MAE_MEMORY, "no memory to initialise %s", p->name);
         Rng rng = rng_make(seed, RNG_INIT, 0, (uint64_t)i);
         initial_values(p, &rng, values);
         params_set(v->params, p, values);

@@ -75,17 +75,17 @@ MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *na
     const char *why = reserved(name, value);
     error_clear(err);
     if (why)
-        return fail(err, MAE_USAGE, "--%s%s%s: %s", name, i < 0 ? "" : " ", i < 0 ? "" : value,
-                    why);
+        return error_set(err, MAE_USAGE, "--%s%s%s: %s", name, i < 0 ? "" : " ", i < 0 ? "" : value,
+                         why);
     if (i >= 0) return option_set_row(options, (size_t)i, value, err);
     const char *other = option_nearest(command, name);
     if (other)
-        return fail(err, MAE_USAGE, "there is no option --%.60s here; did you mean --%s?", name,
-                    other);
+        return error_set(err, MAE_USAGE, "there is no option --%.60s here; did you mean --%s?",
+                         name, other);
     i = option_find((MaeCommand)~0u, name);
     if (i >= 0 && strcmp(mae_option_table(&count)[i].group, "Model") == 0)
-        return fail(err, MAE_USAGE, "--%s cannot be given here: the checkpoint says it", name);
-    return fail(err, MAE_USAGE, "there is no option --%.60s here", name);
+        return error_set(err, MAE_USAGE, "--%s cannot be given here: the checkpoint says it", name);
+    return error_set(err, MAE_USAGE, "there is no option --%.60s here", name);
 }
 
 void mae_options_default(MaeCommand command, MaeOptions *options) {

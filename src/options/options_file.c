@@ -69,9 +69,9 @@ static Status add_all(json_t *root, const MaeOptions *o, MaeCommand command, con
         if (!(table[i].commands & (unsigned)command) || option_is_of_one_call(&table[i])) continue;
         swap_characters(key, table[i].name, '-', '_');
         if (json_object_set_new(root, key, to_json(o, command, i)) != 0)
-            return fail(err, MAE_USAGE,
-                        "%s: the value of --%s cannot be written as JSON; paths must be UTF-8",
-                        path, table[i].name);
+            return error_set(err, MAE_USAGE,
+                             "%s: the value of --%s cannot be written as JSON; paths must be UTF-8",
+                             path, table[i].name);
     }
     return MAE_OK;
 }
@@ -86,7 +86,7 @@ MaeStatus mae_options_save(const MaeOptions *options, MaeCommand command, const 
     json = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(digits_needed(options)));
     text = json ? mem_printf("%s\n", json) : NULL;
     if (!text) {
-        status = fail(err, MAE_MEMORY, "%s: no memory to write the options", path);
+        status = error_set(err, MAE_MEMORY, "%s: no memory to write the options", path);
         goto done;
     }
     TRY(file_write_all(path, text, strlen(text), err));
@@ -107,7 +107,7 @@ static Status wrong_type(const MaeOption *row, const char *path, const char *key
                                          [MAE_OPTION_CHOICE] = "a string",
                                          [MAE_OPTION_SIZE] = "\"224\" or \"224x320\"",
                                          [MAE_OPTION_LIMIT] = "\"N\" or \"first:N\""};
-    return fail(err, MAE_USAGE, "%s: \"%s\" must be %s", path, key, wanted[row->type]);
+    return error_set(err, MAE_USAGE, "%s: \"%s\" must be %s", path, key, wanted[row->type]);
 }
 
 /* Text of a JSON value that the table understands; false when it has another type than the row. A
@@ -137,21 +137,21 @@ static Status load_entry(MaeOptions *o, MaeCommand command, const char *path, co
     char name[MAX_KEY_BYTES], text[OPTION_TEXT_BYTES];
     Error e = {0};
     if (strlen(key) >= sizeof name)
-        return fail(err, MAE_USAGE, "%s: unknown key \"%.60s...\"", path, key);
+        return error_set(err, MAE_USAGE, "%s: unknown key \"%.60s...\"", path, key);
     swap_characters(name, key, '_', '-');
     int i = option_find(command, name);
     if (i < 0) {
         const char *other = option_nearest(command, name);
-        if (!other) return fail(err, MAE_USAGE, "%s: unknown key \"%s\"", path, key);
+        if (!other) return error_set(err, MAE_USAGE, "%s: unknown key \"%s\"", path, key);
         swap_characters(text, other, '-', '_');
-        return fail(err, MAE_USAGE, "%s: unknown key \"%s\"; did you mean \"%s\"?", path, key,
-                    text);
+        return error_set(err, MAE_USAGE, "%s: unknown key \"%s\"; did you mean \"%s\"?", path, key,
+                         text);
     }
     const MaeOption *row = &mae_option_table(&count)[i];
     if (o->given[i] || json_is_null(v)) return MAE_OK;
     if (!from_json(row, v, text, sizeof text)) return wrong_type(row, path, key, err);
     Status status = option_set_row(o, (size_t)i, text, &e);
-    if (status == MAE_USAGE) return fail(err, MAE_USAGE, "%.400s: %.500s", path, e.message);
+    if (status == MAE_USAGE) return error_set(err, MAE_USAGE, "%.400s: %.500s", path, e.message);
     if (status != MAE_OK && err) *err = e;
     return status;
 }
@@ -179,9 +179,9 @@ MaeStatus mae_options_load(MaeOptions *options, MaeCommand command, const char *
     if (json_is_object(root))
         status = load_all(options, command, path, root, err);
     else if (root)
-        status = fail(err, MAE_USAGE, "%s: not a JSON object with a key per option", path);
+        status = error_set(err, MAE_USAGE, "%s: not a JSON object with a key per option", path);
     else
-        status = fail(err, MAE_USAGE, "%s: line %d: %s", path, where.line, where.text);
+        status = error_set(err, MAE_USAGE, "%s: line %d: %s", path, where.line, where.text);
     json_decref(root);
     return status;
 }

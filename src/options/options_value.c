@@ -38,8 +38,8 @@ static bool is_plain(const char *text, const char *allowed) {
 
 static Status check_range(const MaeOption *row, double v, const char *text, Error *err) {
     if (v >= row->min && v <= row->max) return MAE_OK;
-    return fail(err, MAE_USAGE, "--%s %.200s: must be %.15g to %.15g", row->name, text, row->min,
-                row->max);
+    return error_set(err, MAE_USAGE, "--%s %.200s: must be %.15g to %.15g", row->name, text,
+                     row->min, row->max);
 }
 
 static Status set_int(int64_t *out, const MaeOption *row, const char *text, Error *err) {
@@ -47,7 +47,7 @@ static Status set_int(int64_t *out, const MaeOption *row, const char *text, Erro
     errno = 0;
     long long v = strtoll(text, &end, 10);
     if (!is_plain(text, "+-0123456789") || *end || end == text)
-        return fail(err, MAE_USAGE, "--%s %.200s: not a whole number", row->name, text);
+        return error_set(err, MAE_USAGE, "--%s %.200s: not a whole number", row->name, text);
     Status status = check_range(row, errno ? INFINITY : (double)v, text, err);
     if (status == MAE_OK) *out = v;
     return status;
@@ -57,7 +57,7 @@ static Status set_real(double *out, const MaeOption *row, const char *text, Erro
     char *end;
     double v = strtod(text, &end);
     if (!is_plain(text, "+-0123456789.eE") || *end || end == text)
-        return fail(err, MAE_USAGE, "--%s %.200s: not a number", row->name, text);
+        return error_set(err, MAE_USAGE, "--%s %.200s: not a number", row->name, text);
     Status status = check_range(row, v, text, err);
     if (status == MAE_OK) *out = v;
     return status;
@@ -74,8 +74,8 @@ static Status set_size(int64_t out[2], const MaeOption *row, const char *text, E
         ok = end != second;
     }
     if (!ok || *end)
-        return fail(err, MAE_USAGE, "--%s %.200s: write 224 or 224x320 (height x width)", row->name,
-                    text);
+        return error_set(err, MAE_USAGE, "--%s %.200s: write 224 or 224x320 (height x width)",
+                         row->name, text);
     Status status = check_range(row, errno ? INFINITY : (double)h, text, err);
     if (status == MAE_OK) status = check_range(row, (double)w, text, err);
     if (status != MAE_OK) return status;
@@ -88,19 +88,19 @@ static Status set_choice(int *out, const MaeOption *row, const char *text, Error
     char list[256];
     int i = word_find(row->choices, text);
     if (i < 0)
-        return fail(err, MAE_USAGE, "--%s %.200s: choose one of %s", row->name, text,
-                    words_text(row->choices, list, sizeof list));
+        return error_set(err, MAE_USAGE, "--%s %.200s: choose one of %s", row->name, text,
+                         words_text(row->choices, list, sizeof list));
     *out = i;
     return MAE_OK;
 }
 
 static Status set_string(char **out, const MaeOption *row, const char *text, Error *err) {
-    if (!*text) return fail(err, MAE_USAGE, "--%s: the value is empty", row->name);
+    if (!*text) return error_set(err, MAE_USAGE, "--%s: the value is empty", row->name);
     if (strlen(text) >= OPTION_TEXT_BYTES)
-        return fail(err, MAE_USAGE, "--%s %.60s...: longer than %d bytes", row->name, text,
-                    OPTION_TEXT_BYTES - 1);
+        return error_set(err, MAE_USAGE, "--%s %.60s...: longer than %d bytes", row->name, text,
+                         OPTION_TEXT_BYTES - 1);
     char *copy = mem_strdup(text);
-    if (!copy) return fail(err, MAE_MEMORY, "no memory for --%s", row->name);
+    if (!copy) return error_set(err, MAE_MEMORY, "no memory for --%s", row->name);
     mem_free(*out);
     *out = copy;
     return MAE_OK;
@@ -109,7 +109,7 @@ static Status set_string(char **out, const MaeOption *row, const char *text, Err
 static Status set_bool(int *out, const MaeOption *row, const char *text, Error *err) {
     bool yes = strcmp(text, "true") == 0;
     if (!yes && strcmp(text, "false") != 0)
-        return fail(err, MAE_USAGE, "--%s %.200s: must be true or false", row->name, text);
+        return error_set(err, MAE_USAGE, "--%s %.200s: must be true or false", row->name, text);
     *out = yes;
     return MAE_OK;
 }
@@ -122,9 +122,9 @@ static Status set_limit(int64_t *out, const MaeOption *row, const char *text, Er
     errno = 0;
     long long n = strtoll(digits, &end, 10);
     if (!is_plain(digits, "0123456789") || *end)
-        return fail(err, MAE_USAGE,
-                    "--%s %.200s: write N, for N images drawn by the seed, or first:N", row->name,
-                    text);
+        return error_set(err, MAE_USAGE,
+                         "--%s %.200s: write N, for N images drawn by the seed, or first:N",
+                         row->name, text);
     Status status = check_range(row, errno ? INFINITY : (double)n, text, err);
     if (status == MAE_OK) *out = first ? -n : n;
     return status;

@@ -203,13 +203,14 @@ Status changes_check(const Changes *c, const char *run, bool accepted, Error *er
     if (!never && (accepted || !changes_have(c, CHANGE_MARKED))) return MAE_OK;
     int left_out = list(c, !accepted, text, sizeof text);
     if (left_out) snprintf(more, sizeof more, "\n  and %d more", left_out);
-    return fail(err, MAE_USAGE,
-                "%.120s holds a run that was trained otherwise:%s%s\nLeave them out to go on as "
-                "before, %sor begin anew with another --out or --restart",
-                run, text, more,
-                never ? ""
-                      : "add --accept-changes to go on with them (log.jsonl and curves.svg show "
-                        "where), ");
+    return error_set(
+        err, MAE_USAGE,
+        "%.120s holds a run that was trained otherwise:%s%s\nLeave them out to go on as "
+        "before, %sor begin anew with another --out or --restart",
+        run, text, more,
+        never ? ""
+              : "add --accept-changes to go on with them (log.jsonl and curves.svg show "
+                "where), ");
 }
 
 void changes_describe(const Changes *c, char *text, size_t bytes) {

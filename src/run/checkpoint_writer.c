@@ -39,10 +39,11 @@ static Status write_snapshot(CheckpointWriter *w, Error *err) {
                           : snapshot_write_files(w->snapshot, w->run, &reason);
     if (status == MAE_OK && alone) status = runfolder_prune(w->run, w->options.keep, &reason);
     if (status != MAE_OK)
-        (void)fail(err, status,
-                   "%.800s; what was saved before is whole, and the same command continues from "
-                   "there",
-                   reason.message);
+        (void)error_set(
+            err, status,
+            "%.800s; what was saved before is whole, and the same command continues from "
+            "there",
+            reason.message);
     pthread_mutex_lock(&w->lock);
     w->written = status == MAE_OK && !alone;
     pthread_mutex_unlock(&w->lock);
@@ -73,14 +74,14 @@ Status writer_new(const char *run, const RunState *s, WriterOptions options, Che
     Status status = MAE_OK;
     CheckpointWriter *w = mem_alloc(sizeof *w);
     *out = NULL;
-    if (!w) return fail(err, MAE_MEMORY, "no memory to write checkpoints");
+    if (!w) return error_set(err, MAE_MEMORY, "no memory to write checkpoints");
     w->options = options;
     w->progress = s->progress;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
     w->run = mem_strdup(run);
     if (!w->run) {
-        status = fail(err, MAE_MEMORY, "no memory to write checkpoints");
+        status = error_set(err, MAE_MEMORY, "no memory to write checkpoints");
         goto done;
     }
     TRY(snapshot_new(s, comm_rank(options.shards), comm_size(options.shards), &w->snapshot, err));
@@ -144,7 +145,8 @@ void writer_take_no_copy(CheckpointWriter *w) {
 static Status take_failure(CheckpointWriter *w, Error *err) {
     Error failure = w->failure;
     w->failure = (Error){0};
-    return failure.status == MAE_OK ? MAE_OK : fail(err, failure.status, "%s", failure.message);
+    return failure.status == MAE_OK ? MAE_OK
+                                    : error_set(err, failure.status, "%s", failure.message);
 }
 
 static Status wait_for_thread(CheckpointWriter *w, bool saving, Error *err) {
@@ -178,7 +180,7 @@ static Status commit_shards(CheckpointWriter *w, Status status, Error *err) {
     if (status != MAE_OK || !pending) return status;
     FileDigest mine = snapshot_state_digest(w->snapshot);
     FileDigest *states = mem_alloc_array((size_t)comm_size(c), sizeof *states);
-    if (!states) status = fail(err, MAE_MEMORY, "no memory to complete a checkpoint");
+    if (!states) status = error_set(err, MAE_MEMORY, "no memory to complete a checkpoint");
     status = comm_agree(c, status, err);
     if (status == MAE_OK) {
         comm_gather(c, states, &mine, sizeof mine);

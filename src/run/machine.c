@@ -12,12 +12,12 @@ Status machine_device(const MaeOptions *o, const Comm *c, Device **out, Error *e
     DeviceKind kind = (DeviceKind)o->device;
     bool bf16 = o->precision == PRECISION_BF16;
     if (bf16 && kind != DEVICE_REF)
-        return fail(err, MAE_UNSUPPORTED,
-                    "--precision bf16 on the %s is not there yet; use fp32, or --device ref",
-                    device_words[kind]);
+        return error_set(err, MAE_UNSUPPORTED,
+                         "--precision bf16 on the %s is not there yet; use fp32, or --device ref",
+                         device_words[kind]);
     if (bf16 && o->target == TARGET_PCA)
-        return fail(err, MAE_UNSUPPORTED,
-                    "--target pca with --precision bf16 is not there yet; use fp32");
+        return error_set(err, MAE_UNSUPPORTED,
+                         "--target pca with --precision bf16 is not there yet; use fp32");
     if (bf16) kind = DEVICE_REFBF16;
     return device_open(device_words[kind], threads, NULL, out, err);
 }

@@ -23,7 +23,7 @@ void manifest_free(Manifest *m) {
 Status manifest_add(Manifest *m, const char *name, FileDigest digest, Error *err) {
     size_t old = m->n * sizeof *m->file;
     ManifestFile *file = mem_realloc(m->file, old, old + sizeof *file);
-    if (!file) return fail(err, MAE_MEMORY, "no memory to list %s", name);
+    if (!file) return error_set(err, MAE_MEMORY, "no memory to list %s", name);
     m->file = file;
     file[m->n] = (ManifestFile){.digest = digest};
     snprintf(file[m->n++].name, MANIFEST_NAME, "%s", name);
@@ -59,7 +59,7 @@ Status manifest_write(const char *path, const Manifest *m, Error *err) {
     json_t *root = manifest_json(m);
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     Status status = text ? file_write_all(path, text, strlen(text), err)
-                         : fail(err, MAE_MEMORY, "no memory for %s", path);
+                         : error_set(err, MAE_MEMORY, "no memory for %s", path);
     free(text);
     json_decref(root);
     return status;
@@ -95,10 +95,11 @@ static Status read_file(const char *path, const json_t *entry, Manifest *m, Erro
     digest.bytes = json_is_integer(bytes) ? json_integer_value(bytes) : -1;
     if (!name || !is_listed_name(name) || digest.bytes < 0 ||
         !parse_crc(json_string_value(json_object_get(entry, "crc32")), &digest.crc32))
-        return fail(err, MAE_FORMAT,
-                    "%s: entry %zu of \"files\" is not a name last.*.safetensors with \"bytes\" "
-                    "and a \"crc32\" of 8 hexadecimal digits",
-                    path, m->n + 1);
+        return error_set(
+            err, MAE_FORMAT,
+            "%s: entry %zu of \"files\" is not a name last.*.safetensors with \"bytes\" "
+            "and a \"crc32\" of 8 hexadecimal digits",
+            path, m->n + 1);
     return manifest_add(m, name, digest, err);
 }
 
@@ -109,10 +110,10 @@ static Status read_root(const char *path, const json_t *root, Manifest *m, Error
                  *numbered = json_object_get(root, "numbered");
     if (!format || strcmp(format, FORMAT_NAME) != 0 || !json_is_integer(step) ||
         !json_is_integer(epoch) || json_array_size(files) == 0)
-        return fail(err, MAE_FORMAT, "%s: not a manifest of a checkpoint", path);
+        return error_set(err, MAE_FORMAT, "%s: not a manifest of a checkpoint", path);
     if (json_integer_value(version) != FORMAT_VERSION)
-        return fail(err, MAE_UNSUPPORTED, "%s: not of version %d, the one this program reads", path,
-                    FORMAT_VERSION);
+        return error_set(err, MAE_UNSUPPORTED, "%s: not of version %d, the one this program reads",
+                         path, FORMAT_VERSION);
     m->step = json_integer_value(step);
     m->epoch = json_integer_value(epoch);
     m->seconds = json_number_value(json_object_get(root, "seconds"));
@@ -120,7 +121,8 @@ static Status read_root(const char *path, const json_t *root, Manifest *m, Error
     if (numbered) {
         const char *name = json_string_value(numbered);
         if (!name || !is_numbered_name(name))
-            return fail(err, MAE_FORMAT, "%s: \"numbered\" is not checkpoint-N.safetensors", path);
+            return error_set(err, MAE_FORMAT, "%s: \"numbered\" is not checkpoint-N.safetensors",
+                             path);
         snprintf(m->numbered, MANIFEST_NAME, "%s", name);
     }
     for (size_t i = 0; i < json_array_size(files); i++) {
@@ -128,7 +130,7 @@ static Status read_root(const char *path, const json_t *root, Manifest *m, Error
         if (status != MAE_OK) return status;
     }
     if (manifest_lists(m, WEIGHTS_NAME)) return MAE_OK;
-    return fail(err, MAE_FORMAT, "%s: " WEIGHTS_NAME " is not listed", path);
+    return error_set(err, MAE_FORMAT, "%s: " WEIGHTS_NAME " is not listed", path);
 }
 
 Status manifest_read(const char *path, Manifest *out, Error *err) {
@@ -140,7 +142,7 @@ Status manifest_read(const char *path, Manifest *out, Error *err) {
     if (status != MAE_OK) return status;
     json_t *root = json_loadb((const char *)text, bytes, JSON_REJECT_DUPLICATES, &where);
     status = root ? read_root(path, root, out, err)
-                  : fail(err, MAE_FORMAT, "%s, line %d: %s", path, where.line, where.text);
+                  : error_set(err, MAE_FORMAT, "%s, line %d: %s", path, where.line, where.text);
     if (status != MAE_OK) manifest_free(out);
     json_decref(root);
     mem_free(text);

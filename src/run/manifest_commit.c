@@ -14,7 +14,7 @@
 Status manifest_next_path(const char *run, const char *name, char **out, Error *err) {
     ASSERT(strncmp(name, "last.", 5) == 0, "%s is not a file of a checkpoint", name);
     *out = mem_printf("%s/next.%s", run, name + 5);
-    return *out ? MAE_OK : fail(err, MAE_MEMORY, "no memory for a path in %s", run);
+    return *out ? MAE_OK : error_set(err, MAE_MEMORY, "no memory for a path in %s", run);
 }
 
 /* --- names in the folder ---------------------------------------------------------------------- */
@@ -42,7 +42,7 @@ Status manifest_find_states(const char *run, Manifest *out, Error *err) {
     Status status = MAE_OK;
     DIR *dir = opendir(run);
     *out = (Manifest){0};
-    if (!dir) return fail(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
+    if (!dir) return error_set(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
     for (const struct dirent *e; (e = readdir(dir));)
         if (is_state(e->d_name) && strlen(e->d_name) < MANIFEST_NAME)
             TRY(manifest_add(out, e->d_name, (FileDigest){0}, err));
@@ -58,7 +58,7 @@ static Status sweep(const char *run, const Manifest *m, Error *err) {
     char *path = NULL;
     DIR *dir = opendir(run);
     if (!dir && errno == ENOENT) return MAE_OK; /* nothing there yet */
-    if (!dir) return fail(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
+    if (!dir) return error_set(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
     for (const struct dirent *e; (e = readdir(dir));) {
         if (!(m ? is_unlisted_state(e->d_name, m) : is_rubbish(e->d_name))) continue;
         TRY(file_path(run, e->d_name, &path, err));
@@ -156,11 +156,12 @@ static Status check_last(const char *run, const ManifestFile *f, Error *err) {
     char *path = NULL;
     TRY(file_path(run, f->name, &path, err));
     if (!file_exists(path))
-        status = fail(err, MAE_FORMAT, "%s: missing, but listed in " MANIFEST_FILE, path);
+        status = error_set(err, MAE_FORMAT, "%s: missing, but listed in " MANIFEST_FILE, path);
     else
         TRY(file_digest(path, &d, err));
     if (status == MAE_OK && !same_digest(d, f->digest))
-        status = fail(err, MAE_FORMAT,
+        status =
+            error_set(err, MAE_FORMAT,
                       "%s: damaged or exchanged: it has %" PRId64 " bytes with CRC-32 %08" PRIx32
                       ", " MANIFEST_FILE " says %" PRId64 " bytes with %08" PRIx32,
                       path, d.bytes, d.crc32, f->digest.bytes, f->digest.crc32);
@@ -181,7 +182,7 @@ static Status check_at_hand(const char *run, const ManifestFile *f, Error *err) 
     }
     TRY(file_digest(next, &d, err));
     if (!same_digest(d, f->digest))
-        status = fail(err, MAE_FORMAT, "%s is not as it was written", next);
+        status = error_set(err, MAE_FORMAT, "%s is not as it was written", next);
 done:
     mem_free(next);
     return status;
@@ -210,7 +211,7 @@ Status manifest_recover(const char *run, Error *err) {
     if (status == MAE_FORMAT)
         log_line(LOG_WARNING, "an unfinished save is discarded: %s", reason.message);
     else if (status != MAE_OK)
-        TRY(fail(err, status, "%s", reason.message));
+        TRY(error_set(err, status, "%s", reason.message));
     status = sweep(run, NULL, err);
 done:
     mem_free(next);
@@ -229,13 +230,13 @@ Status manifest_verify(const char *run, bool *there, Error *err) {
     for (size_t i = 0; i < m.n && status == MAE_OK; i++)
         status = check_last(run, &m.file[i], &found);
     if (status == MAE_FORMAT)
-        status =
-            fail(err, status,
-                 "%.700s; start from a checkpoint-N.safetensors with --init and another --out, "
-                 "delete " MANIFEST_FILE " to take the files as they are, or use --restart",
-                 found.message);
+        status = error_set(
+            err, status,
+            "%.700s; start from a checkpoint-N.safetensors with --init and another --out, "
+            "delete " MANIFEST_FILE " to take the files as they are, or use --restart",
+            found.message);
     else if (status != MAE_OK)
-        status = fail(err, status, "%s", found.message);
+        status = error_set(err, status, "%s", found.message);
 done:
     manifest_free(&m);
     mem_free(path);

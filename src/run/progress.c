@@ -64,7 +64,7 @@ static Status totals_from_meta(const TensorFile *f, Progress *p, Error *err) {
     TRY(meta_get_real(f, "mean_loss", &p->mean_loss, err));
     TRY(meta_get_int(f, "mean_count", &p->mean_count, err));
     if (p->images < 0 || p->data_images < 0 || p->val_images < 0 || p->mean_count < 0)
-        status = fail(err, MAE_FORMAT, "%s: negative counters", tensorfile_path(f));
+        status = error_set(err, MAE_FORMAT, "%s: negative counters", tensorfile_path(f));
 done:
     return status;
 }
@@ -100,7 +100,7 @@ Status progress_get(const TensorFile *f, Progress *p, int64_t *updates, Error *e
     p->seed = (uint64_t)seed;
     if (p->step < 0 || p->epoch < 0 || p->batch < 0 || *updates < 0 || p->batch_images < 0 ||
         p->update_images < 0)
-        status = fail(err, MAE_FORMAT, "%s: negative counters", tensorfile_path(f));
+        status = error_set(err, MAE_FORMAT, "%s: negative counters", tensorfile_path(f));
 done:
     return status;
 }

@@ -37,10 +37,10 @@ static Status read_moment(const TensorFile *f, int64_t number, const char *what,
     snprintf(name, sizeof name, "optimizer.state.%" PRId64 ".%s", number, what);
     const TensorEntry *t = tensorfile_find(f, name);
     if (!t || !shape_equal(t->shape, p->shape))
-        return fail(err, MAE_SHAPE, "%s: %s is no state of %s %s", tensorfile_path(f), name,
-                    p->name, shape_text(p->shape, want, sizeof want));
+        return error_set(err, MAE_SHAPE, "%s: %s is no state of %s %s", tensorfile_path(f), name,
+                         p->name, shape_text(p->shape, want, sizeof want));
     float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
-    if (!host) return fail(err, MAE_MEMORY, "no memory to read %s", name);
+    if (!host) return error_set(err, MAE_MEMORY, "no memory to read %s", name);
     Status status = tensorfile_read(f, t, host, err);
     if (status == MAE_OK) device_upload_floats(d, address, NUMBER_WIDE, host, p->numel);
     mem_free(host);
@@ -66,10 +66,10 @@ static Status read_group(const TensorFile *f, Vit *v, Optimizer *o, int group, c
     for (int64_t k = 0; k < n; k++) {
         int64_t number = number_of(f, group, k);
         if (number < 0)
-            return fail(err, MAE_FORMAT,
-                        "%s: group %d of the optimiser has no parameter %" PRId64
-                        "; only runs of main_pretrain can be continued",
-                        tensorfile_path(f), group, k);
+            return error_set(err, MAE_FORMAT,
+                             "%s: group %d of the optimiser has no parameter %" PRId64
+                             "; only runs of main_pretrain can be continued",
+                             tensorfile_path(f), group, k);
         TRY(read_moment(f, number, "exp_avg", list[k], v->device, optimizer_moment(o, 0, list[k]),
                         err));
         TRY(read_moment(f, number, "exp_avg_sq", list[k], v->device,
@@ -87,9 +87,10 @@ Status run_state_read_published(const CheckpointFile *c, Vit *v, Optimizer *o, P
     int64_t updates = -1;
     const char *epoch = tensorfile_meta(f, "epoch");
     const Param **list = mem_alloc_array((size_t)params_count(v->params), sizeof *list);
-    if (!list) return fail(err, MAE_MEMORY, "no memory to read %s", tensorfile_path(f));
+    if (!list) return error_set(err, MAE_MEMORY, "no memory to read %s", tensorfile_path(f));
     if (!tensorfile_meta(f, "optimizer.param_groups.0.lr") || !epoch) {
-        status = fail(err, MAE_FORMAT,
+        status =
+            error_set(err, MAE_FORMAT,
                       "%s holds no training state (optimizer and epoch); leave --continue out to "
                       "start from its weights",
                       tensorfile_path(f));
@@ -100,7 +101,8 @@ Status run_state_read_published(const CheckpointFile *c, Vit *v, Optimizer *o, P
         TRY(read_group(f, v, o, group, list, n, &updates, err));
     }
     if (updates < 0) {
-        status = fail(err, MAE_FORMAT, "%s: the optimiser does not say how many updates it made",
+        status =
+            error_set(err, MAE_FORMAT, "%s: the optimiser does not say how many updates it made",
                       tensorfile_path(f));
         goto done;
     }

@@ -130,18 +130,19 @@ bool run_is_over(const Run *r) {
 static Status check_work(const Run *r, Error *err) {
     const Progress *p = &r->progress;
     if (r->resumed || !run_is_over(r)) return MAE_OK;
-    return fail(err, MAE_EMPTY,
-                "0 updates: %s was trained for %" PRId64 " updates and %" PRId64
-                " epochs; ask for more with --epochs or --steps",
-                r->options.init, p->step, p->epoch);
+    return error_set(err, MAE_EMPTY,
+                     "0 updates: %s was trained for %" PRId64 " updates and %" PRId64
+                     " epochs; ask for more with --epochs or --steps",
+                     r->options.init, p->step, p->epoch);
 }
 
 static Status check_made(const Run *r, Error *err) {
     if (r->progress.step > 0) return MAE_OK;
-    return fail(err, MAE_NONFINITE,
-                "0 updates: all %" PRId64 " were left out, since something was not finite; lower "
-                "--base-lr or --lr, or use --clip-grad 1",
-                r->progress.skipped);
+    return error_set(err, MAE_NONFINITE,
+                     "0 updates: all %" PRId64
+                     " were left out, since something was not finite; lower "
+                     "--base-lr or --lr, or use --clip-grad 1",
+                     r->progress.skipped);
 }
 
 static Status loop(Run *r, Error *err) {

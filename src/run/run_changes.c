@@ -63,7 +63,7 @@ static void free_the_cut(Run *r) {
 static Status load_before(const Run *r, const MaeOptions *given, MaeOptions *before, Error *err) {
     char *path = mem_printf("%s/config.json", given->out);
     mae_options_default(r->task->command, before);
-    if (!path) return fail(err, MAE_MEMORY, "no memory for a path in %s", given->out);
+    if (!path) return error_set(err, MAE_MEMORY, "no memory for a path in %s", given->out);
     Status status = MAE_OK;
     if (file_exists(path))
         status = mae_options_load(before, r->task->command, path, err);

@@ -25,7 +25,7 @@ static Status resolve_list(char **out, const float *v, int64_t channels, Error *
     if (*out) return MAE_OK;
     statistics_print(v, channels, text);
     *out = mem_strdup(text);
-    return *out ? MAE_OK : fail(err, MAE_MEMORY, "no memory for pixel statistics");
+    return *out ? MAE_OK : error_set(err, MAE_MEMORY, "no memory for pixel statistics");
 }
 
 Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err) {
@@ -212,7 +212,8 @@ static Status open_writer(Run *r, Error *err) {
 /* Rank 0 looks after the folder; others would clear or repair it at the same time. */
 static Status open_run_folder(Run *r, const MaeOptions *o, Error *err) {
     Status status = MAE_OK;
-    if (!o->out || !*o->out) return fail(err, MAE_USAGE, "no run folder; name one with --out RUN");
+    if (!o->out || !*o->out)
+        return error_set(err, MAE_USAGE, "no run folder; name one with --out RUN");
     if (comm_is_root(r->comm)) {
         status = runfolder_check(o->out, r->task->command, err);
         if (status == MAE_OK) status = runfolder_lock(o->out, &r->lock, err);

@@ -32,12 +32,13 @@ Status run_check_schedule(const Run *r, Error *err) {
     const MaeOptions *o = &r->options;
     int64_t samples = dataset_count(r->dataset) * o->repeat, update = run_update_images(o, r->comm);
     if (samples >= update) return MAE_OK;
-    return fail(err, MAE_EMPTY,
-                "0 updates an epoch: it has %" PRId64 " samples, an update takes %" PRId64
-                " (--batch %" PRId64 " --accumulate %" PRId64 " in %d process%s); use a smaller "
-                "--batch or --accumulate, or --repeat %" PRId64,
-                samples, update, o->batch, o->accumulate, comm_size(r->comm),
-                comm_size(r->comm) == 1 ? "" : "es", (update * o->repeat + samples - 1) / samples);
+    return error_set(
+        err, MAE_EMPTY,
+        "0 updates an epoch: it has %" PRId64 " samples, an update takes %" PRId64
+        " (--batch %" PRId64 " --accumulate %" PRId64 " in %d process%s); use a smaller "
+        "--batch or --accumulate, or --repeat %" PRId64,
+        samples, update, o->batch, o->accumulate, comm_size(r->comm),
+        comm_size(r->comm) == 1 ? "" : "es", (update * o->repeat + samples - 1) / samples);
 }
 
 static void plan_schedule(const Run *r, MaePlan *p) {

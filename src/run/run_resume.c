@@ -16,10 +16,10 @@ Status run_resume(Run *r, bool accepted, Error *err) {
     RunState s = run_state(r);
     TRY(run_state_load(r->options.out, &s, err));
     if (r->progress.seed != (uint64_t)r->options.seed && !accepted)
-        return fail(err, MAE_USAGE,
-                    "%s was trained with --seed %" PRIu64 ", not %" PRId64
-                    "; leave the option out to go on, or add --accept-changes",
-                    r->options.out, r->progress.seed, r->options.seed);
+        return error_set(err, MAE_USAGE,
+                         "%s was trained with --seed %" PRIu64 ", not %" PRId64
+                         "; leave the option out to go on, or add --accept-changes",
+                         r->options.out, r->progress.seed, r->options.seed);
     r->progress.seed = (uint64_t)r->options.seed;
     r->seconds_before = fmax(r->seconds_before, r->progress.seconds);
     if (comm_is_root(r->comm))

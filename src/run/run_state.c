@@ -27,7 +27,7 @@ static Status step_of(const char *path, int64_t *step, Error *err) {
     Status status = tensorfile_open(path, &f, &reason);
     if (status == MAE_OK && meta_get_int(f, "step", step, &reason) != MAE_OK) *step = -1;
     tensorfile_close(f);
-    return status == MAE_MEMORY ? fail(err, status, "%s", reason.message) : MAE_OK;
+    return status == MAE_MEMORY ? error_set(err, status, "%s", reason.message) : MAE_OK;
 }
 
 /* Of runs before there were manifests: a crash between the renames leaves new weights beside old
@@ -87,12 +87,12 @@ static Status open_states(const char *run, States *s, Error *err) {
     char *path = NULL;
     TRY(manifest_find_states(run, &names, err));
     if (names.n == 0) {
-        status = fail(err, MAE_IO, "%s: there is no " STATE_NAME "; use --restart", run);
+        status = error_set(err, MAE_IO, "%s: there is no " STATE_NAME "; use --restart", run);
         goto done;
     }
     s->file = mem_alloc_array(names.n, sizeof *s->file);
     if (!s->file) {
-        status = fail(err, MAE_MEMORY, "no memory to read %s", run);
+        status = error_set(err, MAE_MEMORY, "no memory to read %s", run);
         goto done;
     }
     for (s->n = 0; s->n < names.n; s->n++) {
@@ -122,7 +122,7 @@ static Status read_state(const States *states, const RunState *s, const char *pr
     named.name = name;
     DialectFile d = {.file = file_of(states, name), .dialect = DIALECT_OFFICIAL};
     float *host = mem_alloc_array((size_t)p->numel, sizeof *host);
-    if (!host) return fail(err, MAE_MEMORY, "no memory to read %s", name);
+    if (!host) return error_set(err, MAE_MEMORY, "no memory to read %s", name);
     Status status = dialect_read(&d, &named, host, err);
     if (status == MAE_OK)
         device_upload_floats(s->model->device, address, NUMBER_WIDE, host, p->numel);
@@ -183,11 +183,11 @@ static Status check_steps(const CheckpointFile *weights, const States *states, E
     for (size_t i = 0; i < states->n; i++) {
         TRY(meta_get_int(states->file[i], "step", &other, err));
         if (step != other)
-            return fail(err, MAE_FORMAT,
-                        "%s is of step %" PRId64 " but %s of step %" PRId64
-                        "; put a matching pair there, or use --restart",
-                        tensorfile_path(weights->file), step, tensorfile_path(states->file[i]),
-                        other);
+            return error_set(err, MAE_FORMAT,
+                             "%s is of step %" PRId64 " but %s of step %" PRId64
+                             "; put a matching pair there, or use --restart",
+                             tensorfile_path(weights->file), step, tensorfile_path(states->file[i]),
+                             other);
     }
 done:
     return status;

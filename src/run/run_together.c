@@ -10,7 +10,7 @@ Status run_agree_on_fault(Run *r, Error *err) {
     Error fault = r->fault;
     r->fault = (Error){0};
     Status status = comm_agree(r->comm, fault.status, &fault);
-    return status == MAE_OK ? MAE_OK : fail(err, status, "%s", fault.message);
+    return status == MAE_OK ? MAE_OK : error_set(err, status, "%s", fault.message);
 }
 
 /* --- state ------------------------------------------------------------------------------------ */

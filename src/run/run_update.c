@@ -119,10 +119,10 @@ static Status skip_update(Run *r, Error *reason, Error *err) {
     r->failures++;
     TRY(comm_agree(r->comm, note_skipped(r, reason, err), err));
     if (r->failures >= GIVE_UP_AFTER)
-        return fail(err, MAE_NONFINITE,
-                    "%d updates in a row were left out (%s); training stopped, the last good "
-                    "checkpoint is in %s. Lower --base-lr or --lr, or use --clip-grad 1",
-                    r->failures, reason->message, r->options.out);
+        return error_set(err, MAE_NONFINITE,
+                         "%d updates in a row were left out (%s); training stopped, the last good "
+                         "checkpoint is in %s. Lower --base-lr or --lr, or use --clip-grad 1",
+                         r->failures, reason->message, r->options.out);
     if (r->failures % ROLL_BACK_AFTER == 0) TRY(run_roll_back(r, err));
 done:
     return status;
@@ -148,7 +148,7 @@ Status run_update(Run *r, Error *err) {
         Status status = comm_agree(r->comm, reason.status, &reason);
         step_discard(r->step);
         if (status == MAE_NONFINITE && votes.fault == 0) return skip_update(r, &reason, err);
-        return fail(err, status, "%s", reason.message);
+        return error_set(err, status, "%s", reason.message);
     }
     Status status = step_update(r->step, r->lr, &loss, &reason);
     if (status != MAE_OK) return skip_update(r, &reason, err);

@@ -54,18 +54,19 @@ static Status save_last(Run *r, Error *err) {
 
 Status run_interrupted(Run *r, Error *err) {
     if (r->given_up && is_at_start(r))
-        return fail(err, MAE_INTERRUPTED,
-                    "stopped within the first update, which was given up; nothing is saved in %s, "
-                    "and the same command starts anew",
-                    r->options.out);
+        return error_set(
+            err, MAE_INTERRUPTED,
+            "stopped within the first update, which was given up; nothing is saved in %s, "
+            "and the same command starts anew",
+            r->options.out);
     Status status = save_last(r, err);
     if (status != MAE_OK) return status;
     char what[64] = "";
     if (r->given_up)
         snprintf(what, sizeof what, ", update %" PRId64 " was given up", r->progress.step + 1);
-    return fail(err, MAE_INTERRUPTED,
-                "stopped at step %" PRId64 " and saved in %s%s; the same command continues",
-                r->progress.step, r->options.out, what);
+    return error_set(err, MAE_INTERRUPTED,
+                     "stopped at step %" PRId64 " and saved in %s%s; the same command continues",
+                     r->progress.step, r->options.out, what);
 }
 
 /* The first message of an Error stays, so that one that goes on from it takes it out. */
@@ -80,15 +81,15 @@ Status run_interrupted_measuring(Run *r, Error *err) {
     Error why = take(err);
     Status status = run_wait_for_writer(r, err);
     if (status != MAE_OK) return status;
-    return fail(err, MAE_INTERRUPTED,
-                "%s, measuring epoch %" PRId64 "; %s %s; the same command continues", why.message,
-                r->progress.epoch, r->unsaved ? "the last checkpoint is in" : "the run is saved in",
-                r->options.out);
+    return error_set(
+        err, MAE_INTERRUPTED, "%s, measuring epoch %" PRId64 "; %s %s; the same command continues",
+        why.message, r->progress.epoch,
+        r->unsaved ? "the last checkpoint is in" : "the run is saved in", r->options.out);
 }
 
 Status run_interrupted_opening(const Run *r, Error *err) {
     Error why = take(err);
-    return fail(err, MAE_INTERRUPTED, "%s; no update was begun, and %s; the same command %s",
-                why.message, r->resumed ? "the checkpoint is as it was" : "nothing is saved",
-                r->resumed ? "continues" : "starts anew");
+    return error_set(err, MAE_INTERRUPTED, "%s; no update was begun, and %s; the same command %s",
+                     why.message, r->resumed ? "the checkpoint is as it was" : "nothing is saved",
+                     r->resumed ? "continues" : "starts anew");
 }

@@ -39,7 +39,7 @@ Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeO
     Status status = runfolder_copy_options(given, command, out, err);
     if (status != MAE_OK) return status;
     char *path = mem_printf("%s/config.json", given->out);
-    if (!path) return fail(err, MAE_MEMORY, "no memory for a path");
+    if (!path) return error_set(err, MAE_MEMORY, "no memory for a path");
     if (file_exists(path)) status = mae_options_load(out, command, path, err);
     mem_free(path);
     return status;
@@ -57,7 +57,7 @@ static int64_t checkpoint_number(const char *name) {
 
 static Status remove_numbered(const char *run, int64_t n, Error *err) {
     char *path = mem_printf("%s/checkpoint-%" PRId64 ".safetensors", run, n);
-    if (!path) return fail(err, MAE_MEMORY, "no memory for a path");
+    if (!path) return error_set(err, MAE_MEMORY, "no memory for a path");
     Status status = file_remove(path, err);
     mem_free(path);
     return status;
@@ -68,7 +68,7 @@ Status runfolder_prune(const char *run, int64_t keep, Error *err) {
         int64_t oldest = -1, count = 0;
         DIR *dir = opendir(run);
         if (!dir && errno == ENOENT) return MAE_OK; /* nothing there yet */
-        if (!dir) return fail(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
+        if (!dir) return error_set(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
         for (const struct dirent *e; (e = readdir(dir));) {
             int64_t n = checkpoint_number(e->d_name);
             if (n < 0) continue;
@@ -100,7 +100,7 @@ static Status clear_pictures(const char *run, Error *err) {
     Status status = MAE_OK;
     char *folder = mem_printf("%s/reconstructions", run);
     DIR *dir = folder ? opendir(folder) : NULL;
-    if (!folder) return fail(err, MAE_MEMORY, "no memory for a path in %s", run);
+    if (!folder) return error_set(err, MAE_MEMORY, "no memory for a path in %s", run);
     for (const struct dirent *e; dir && (e = readdir(dir));)
         if (is_picture(e->d_name)) TRY(remove_file(folder, e->d_name, err));
     if (dir) (void)rmdir(folder);
@@ -130,10 +130,10 @@ Status runfolder_lock(const char *run, int *lock, Error *err) {
     runfolder_unlock(*lock);
     *lock = -1;
     if (!taken) return MAE_OK;
-    return fail(err, MAE_IO,
-                "%s: another process is training in this folder; wait for it, stop it, or use "
-                "another --out",
-                run);
+    return error_set(err, MAE_IO,
+                     "%s: another process is training in this folder; wait for it, stop it, or use "
+                     "another --out",
+                     run);
 }
 
 void runfolder_unlock(int lock) {
@@ -179,7 +179,7 @@ Status runfolder_write_summary(const char *run, const MaeSummary *s, const Progr
     json_t *object = summary_json(s, p);
     char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
     Status status = path && text ? file_write_all(path, text, strlen(text), err)
-                                 : fail(err, MAE_MEMORY, "no memory for summary.json");
+                                 : error_set(err, MAE_MEMORY, "no memory for summary.json");
     json_decref(object);
     free(text);
     mem_free(path);

@@ -111,7 +111,7 @@ static Status look(const char *run, char stranger[256], bool *part, Error *err) 
     DIR *dir = opendir(run);
     *stranger = '\0';
     *part = false;
-    if (!dir) return fail(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
+    if (!dir) return error_set(err, MAE_IO, "%s: cannot be read: %s", run, strerror(errno));
     Status status = MAE_OK;
     for (const struct dirent *e; status == MAE_OK && (e = readdir(dir));) {
         bool counted;
@@ -132,12 +132,12 @@ static Status refuse_other(const char *run, int command, MaeCommand wanted, Erro
     const char *here = "";
     for (int i = 0; i < N_COMMANDS; i++)
         if (commands[i].command == wanted) here = commands[i].name;
-    return fail(err, MAE_USAGE,
-                "%s: holds a run of mae %s, which mae %s does not go on with; name another folder "
-                "with --out%s%s%s",
-                run, commands[command].name, here,
-                start ? " (to start from its weights: --init " : "", start ? run : "",
-                start ? "/last.safetensors)" : "");
+    return error_set(
+        err, MAE_USAGE,
+        "%s: holds a run of mae %s, which mae %s does not go on with; name another folder "
+        "with --out%s%s%s",
+        run, commands[command].name, here, start ? " (to start from its weights: --init " : "",
+        start ? run : "", start ? "/last.safetensors)" : "");
 }
 
 Status runfolder_check(const char *run, MaeCommand command, Error *err) {
@@ -145,8 +145,8 @@ Status runfolder_check(const char *run, MaeCommand command, Error *err) {
     bool part;
     if (!file_exists(run) && !file_is_standard_output(run)) return MAE_OK;
     if (!file_is_directory(run))
-        return fail(err, MAE_USAGE, "%s: is no folder; a run writes a folder, name one with --out",
-                    run);
+        return error_set(err, MAE_USAGE,
+                         "%s: is no folder; a run writes a folder, name one with --out", run);
     json_t *config;
     Status status = json_find_object(run, "config.json", &config, err);
     int owner = config ? command_of(config, command) : -1;
@@ -155,8 +155,9 @@ Status runfolder_check(const char *run, MaeCommand command, Error *err) {
         return refuse_other(run, owner, command, err);
     if (status == MAE_OK) status = look(run, stranger, &part, err);
     if (status != MAE_OK || owner >= 0 || part || !*stranger) return status;
-    return fail(err, MAE_USAGE,
-                "%s: is not empty and holds no run (it has %s); a run would mix its files with "
-                "these, so name a new or empty folder with --out",
-                run, stranger);
+    return error_set(
+        err, MAE_USAGE,
+        "%s: is not empty and holds no run (it has %s); a run would mix its files with "
+        "these, so name a new or empty folder with --out",
+        run, stranger);
 }

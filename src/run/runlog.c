@@ -60,11 +60,12 @@ Status runlog_open(const char *path, int64_t keep_step, int64_t keep_epoch, RunL
     if (l) l->path = mem_strdup(path);
     if (!l || !l->path) {
         runlog_close(l);
-        return fail(err, MAE_MEMORY, "no memory for %s", path);
+        return error_set(err, MAE_MEMORY, "no memory for %s", path);
     }
     l->file = fopen(path, "a");
     if (!l->file) {
-        status = fail(err, MAE_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
+        status =
+            error_set(err, MAE_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
         runlog_close(l);
         return status;
     }
@@ -73,21 +74,21 @@ Status runlog_open(const char *path, int64_t keep_step, int64_t keep_epoch, RunL
 }
 
 static Status append(RunLog *l, json_t *object, Error *err) {
-    if (!object) return fail(err, MAE_MEMORY, "no memory for a line of %s", l->path);
+    if (!object) return error_set(err, MAE_MEMORY, "no memory for a line of %s", l->path);
     char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);
-    if (!text) return fail(err, MAE_MEMORY, "no memory for a line of %s", l->path);
+    if (!text) return error_set(err, MAE_MEMORY, "no memory for a line of %s", l->path);
     bool ok = fprintf(l->file, "%s\n", text) > 0 && fflush(l->file) == 0;
     int reason = errno;
     free(text);
     if (ok) return MAE_OK;
-    return fail(err, MAE_IO, "%s: cannot be written: %s", l->path, strerror(reason));
+    return error_set(err, MAE_IO, "%s: cannot be written: %s", l->path, strerror(reason));
 }
 
 /* Some file systems and pipes cannot be flushed; theirs to answer for. */
 Status runlog_flush(RunLog *l, Error *err) {
     if (fsync(fileno(l->file)) == 0 || errno == EINVAL || errno == ENOTSUP) return MAE_OK;
-    return fail(err, MAE_IO, "%s: cannot flush to disk: %s", l->path, strerror(errno));
+    return error_set(err, MAE_IO, "%s: cannot flush to disk: %s", l->path, strerror(errno));
 }
 
 /* JSON has no NaN: null. */

@@ -60,7 +60,7 @@ Status snapshot_new(const RunState *run, int rank, int size, Snapshot **out, Err
     Status status = MAE_OK;
     Snapshot *s = mem_alloc(sizeof *s);
     *out = NULL;
-    if (!s) return fail(err, MAE_MEMORY, "no memory to write checkpoints");
+    if (!s) return error_set(err, MAE_MEMORY, "no memory to write checkpoints");
     s->run = *run;
     s->rank = rank;
     s->size = size;
@@ -109,7 +109,7 @@ Status snapshot_take(Snapshot *s, const Progress *p, const CheckpointNotes *note
                      const char *numbered, Error *err) {
     arena_free(s->arena);
     s->arena = arena_new();
-    if (!s->arena) return fail(err, MAE_MEMORY, "no memory for the metadata of a checkpoint");
+    if (!s->arena) return error_set(err, MAE_MEMORY, "no memory for the metadata of a checkpoint");
     for (int i = 0; i < N_FILES; i++) s->meta[i] = (Meta){.arena = s->arena, .ok = true};
     meta_put_model(&s->meta[WEIGHTS], &s->run.model->config, notes);
     progress_put(&s->meta[STATE], p, optimizer_updates(s->run.optimizer));

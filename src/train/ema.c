@@ -15,15 +15,15 @@ struct Ema {
 Status ema_new(Device *d, Params *p, double decay, Ema **out, Error *err) {
     Ema *e = mem_alloc(sizeof *e);
     *out = NULL;
-    if (!e) return fail(err, MAE_MEMORY, "no memory for averaged weights");
+    if (!e) return error_set(err, MAE_MEMORY, "no memory for averaged weights");
     *e = (Ema){.device = d, .decay = decay, .bytes = params_trained_bytes(p)};
     e->average = device_alloc(d, e->bytes);
     e->list = mem_alloc_array((size_t)params_count(p), sizeof *e->list);
     if (!e->average || !e->list) {
         double megabytes = 1e-6 * (double)e->bytes;
         ema_free(e);
-        return fail(err, MAE_MEMORY, "no memory for %.1f MB of averaged weights; use --ema 0",
-                    megabytes);
+        return error_set(err, MAE_MEMORY, "no memory for %.1f MB of averaged weights; use --ema 0",
+                         megabytes);
     }
     for (int64_t i = 0; i < params_count(p); i++) {
         const Param *q = params_at(p, i);

@@ -71,15 +71,15 @@ void watch_images(ImageWatch *w, Graph *g, const MaeEvents *events, const char *
 }
 
 static Status stopped(const ImageWatch *w, Error *err) {
-    return fail(err, MAE_INTERRUPTED, "stopped after %" PRId64 " of %" PRId64 " images", w->done,
-                w->total);
+    return error_set(err, MAE_INTERRUPTED, "stopped after %" PRId64 " of %" PRId64 " images",
+                     w->done, w->total);
 }
 
 Status watch_images_next(const ImageWatch *w, Loader *l, Batch *b, Error *err) {
     Error why = {0};
     Status status = loader_next(l, b, &why);
     if (status == MAE_INTERRUPTED) return stopped(w, err);
-    return status == MAE_OK ? MAE_OK : fail(err, status, "%s", why.message);
+    return status == MAE_OK ? MAE_OK : error_set(err, status, "%s", why.message);
 }
 
 Status watch_images_add(ImageWatch *w, bool whole, int64_t n, Error *err) {

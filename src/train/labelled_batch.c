@@ -15,7 +15,7 @@ Status labelled_batch_new(Vit *v, LabelledOptions options, LabelledBatch **out, 
                            .peers = options.peers};
     LabelledBatch *l = mem_alloc(sizeof *l);
     *out = NULL;
-    if (!l) return fail(err, MAE_MEMORY, "no memory for a batch");
+    if (!l) return error_set(err, MAE_MEMORY, "no memory for a batch");
     l->model = v;
     l->options = options;
     TRY(classifier_graph(v, o, &l->graph, err));
@@ -27,7 +27,7 @@ Status labelled_batch_new(Vit *v, LabelledOptions options, LabelledBatch **out, 
     l->items = mem_alloc_array(B, sizeof *l->items);
     l->drawn = mem_alloc_array(B * (size_t)l->options.n_ranks, sizeof *l->drawn);
     if (!l->targets || !l->keep || !l->labels || !l->items || !l->drawn) {
-        status = fail(err, MAE_MEMORY, "no memory for the targets of %zu images", B);
+        status = error_set(err, MAE_MEMORY, "no memory for the targets of %zu images", B);
         goto done;
     }
     *out = l;

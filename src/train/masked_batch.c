@@ -8,7 +8,7 @@ Status masked_batch_new(Vit *v, MaskRule rule, int64_t batch, uint64_t seed, Mas
     Status status = MAE_OK;
     MaskedBatch *m = mem_alloc(sizeof *m);
     *out = NULL;
-    if (!m) return fail(err, MAE_MEMORY, "no memory for a batch");
+    if (!m) return error_set(err, MAE_MEMORY, "no memory for a batch");
     m->seed = seed;
     TRY(autoencoder_graph(v, FORWARD_TRAIN, batch, mask_n_keep(rule, &v->config), false, &m->graph,
                           err));

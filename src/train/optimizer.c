@@ -69,7 +69,7 @@ static bool make_list(Optimizer *o) {
 Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err) {
     Optimizer *o = mem_alloc(sizeof *o);
     *out = NULL;
-    if (!o) return fail(err, MAE_MEMORY, "no memory for an optimiser");
+    if (!o) return error_set(err, MAE_MEMORY, "no memory for an optimiser");
     o->device = d;
     o->params = p;
     o->options = options;
@@ -81,8 +81,8 @@ Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer *
         return MAE_OK;
     }
     optimizer_free(o);
-    return fail(err, MAE_MEMORY, "no memory for %.1f MB of optimiser state",
-                1e-6 * (double)optimizer_bytes(p, options.kind));
+    return error_set(err, MAE_MEMORY, "no memory for %.1f MB of optimiser state",
+                     1e-6 * (double)optimizer_bytes(p, options.kind));
 }
 
 void optimizer_free(Optimizer *o) {

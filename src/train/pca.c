@@ -60,7 +60,8 @@ static Status moments_new(Moments *m, Error *err) {
     for (int64_t i = 0; ok && i < rows; i++) ids[i] = (int32_t)(i % m->patches);
     if (ok) device_upload(m->device, m->ids, ids, (size_t)rows * sizeof *ids);
     mem_free(ids);
-    return ok ? MAE_OK : fail(err, MAE_MEMORY, "no memory for a PCA of %lld values", (long long)n);
+    return ok ? MAE_OK
+              : error_set(err, MAE_MEMORY, "no memory for a PCA of %lld values", (long long)n);
 }
 
 static void moments_add(Moments *m, const ModelConfig *c, const Batch *b) {

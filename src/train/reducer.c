@@ -94,7 +94,7 @@ Status reducer_new(Comm *c, Device *d, Params *p, bool shard, Reducer **out, Err
         }
     }
     reducer_free(r);
-    return fail(err, MAE_MEMORY, "no memory to exchange gradients");
+    return error_set(err, MAE_MEMORY, "no memory to exchange gradients");
 }
 
 void reducer_free(Reducer *r) {

@@ -22,7 +22,7 @@ Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions opt
            "%lld passes over gradients that live through one", (long long)options.accumulate);
     TrainStep *s = mem_alloc(sizeof *s);
     *out = s;
-    if (!s) return fail(err, MAE_MEMORY, "no memory for a training step");
+    if (!s) return error_set(err, MAE_MEMORY, "no memory for a training step");
     *s = (TrainStep){.model = v, .graph = graph, .loss = loss, .optimizer = o, .options = options};
     s->statistics_bytes = graph_statistics_bytes(graph);
     s->results_bytes = loss_place(s, options.accumulate);
@@ -33,7 +33,7 @@ Status step_new(Vit *v, Graph *graph, Value *loss, Optimizer *o, StepOptions opt
     if (s->statistics && s->results && s->sums) return MAE_OK;
     step_free(s);
     *out = NULL;
-    return fail(err, MAE_MEMORY, "no memory for a training step");
+    return error_set(err, MAE_MEMORY, "no memory for a training step");
 }
 
 void step_free(TrainStep *s) {
@@ -92,11 +92,11 @@ static void find_gradient_culprit(TrainStep *s) {
 
 static Status not_finite(TrainStep *s, Error *err) {
     step_discard(s);
-    return fail(err, MAE_NONFINITE, "not finite: %s", s->culprit);
+    return error_set(err, MAE_NONFINITE, "not finite: %s", s->culprit);
 }
 
 static Status given_up(Error *err) {
-    return fail(err, MAE_INTERRUPTED, "the update was given up");
+    return error_set(err, MAE_INTERRUPTED, "the update was given up");
 }
 
 Status step_micro_batch(TrainStep *s, Error *err) {

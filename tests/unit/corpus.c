@@ -1,5 +1,6 @@
 #include "corpus.h"
 
+#include <check.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,8 +8,6 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 static void replay_file(FuzzTarget *target, const char *path) {
     Error err = {0};

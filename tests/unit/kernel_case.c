@@ -1,5 +1,5 @@
 /* See kernel_case.h. */
-#include "deferred.h" /* before check.h, which has a macro `fail` */
+#include "deferred.h"
 #include "kernel_case.h"
 
 #include <check.h>

@@ -4,7 +4,7 @@
  * share the work. Exit status 1: a test failed or none ran; 2: an argument names no suite.
  *
  * `--bench kernels` runs no test and prints how long kernels take (kernel_bench.c). */
-#include "kernel_case.h" /* before check.h, which has a macro `fail` */
+#include "kernel_case.h"
 
 #include <check.h>
 #include <stdio.h>

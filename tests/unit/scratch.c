@@ -1,5 +1,6 @@
 #include "scratch.h"
 
+#include <check.h>
 #include <dirent.h>
 #include <ftw.h>
 #include <stdarg.h>
@@ -11,8 +12,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/image/image.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 #define MAX_PATH_BYTES 512
 

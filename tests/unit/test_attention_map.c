@@ -1,13 +1,12 @@
 /* Attention of the class token against the formula written out in double, and the picture: where
  * panels lie, what their ends of the scale look like, what damage does. */
+#include <check.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/rng.h"
 #include "draw/attention_map.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_attention_map(void);
 

@@ -1,5 +1,6 @@
 /* Crop arithmetic, resized crops, evaluation crops and colour changes against golden files, exact;
  * properties of the draws: inside the image, uniform flips, the same numbers for the same key. */
+#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,6 @@
 
 #include "data/augment/augment.h"
 #include "golden_dir.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_augment(void);
 

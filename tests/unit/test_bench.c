@@ -1,6 +1,6 @@
 /* What measurements promise: an observer sees every op of a pass once and changes nothing, and the
  * lines of a step add up, in time and in FLOPs. No test looks at how long something took. */
-#include "small_model.h" /* before check.h, which has a macro `fail` */
+#include "small_model.h"
 
 #include <check.h>
 #include <math.h>

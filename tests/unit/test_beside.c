@@ -1,5 +1,6 @@
 /* What files of other projects say about heads and pixel statistics, beside their tensors and in
  * them; what has to be assumed; what --mean and --std say. */
+#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,6 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/statistics.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_beside(void);
 

@@ -1,11 +1,11 @@
 /* How the parameters of published models are cut for many processes, without any: the same counts
  * are in tests/cli/scaling.sh, for bench/scaling.py, which has to cut alike. */
 
+#include <check.h>
+
 #include "dist/backend.h"
 #include "model/vit.h"
 #include "train/reducer.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_buckets(void);
 

@@ -1,4 +1,5 @@
 /* Which options may change in a run, and which have no effect beside others. */
+#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,8 +7,6 @@
 #include "options/options.h"
 #include "run/changes.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_changes(void);
 

@@ -1,6 +1,7 @@
 /* The checkpoint of a run folder after a kill before each single operation on its files, after a
  * failure of each operation, and after damage. What is left is the checkpoint before or the new
  * one, whole, or an error that names the file. */
+#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,8 +18,6 @@
 #include "run/runfolder.h"
 #include "scratch.h"
 #include "small_run.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_checkpoint_crash(void);
 

@@ -1,5 +1,6 @@
 /* What the writer of checkpoints promises: the bytes of the moment of submission, the same with a
  * thread and without, one save at a time, failures reported once, and work without memory. */
+#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,8 +15,6 @@
 #include "run/manifest.h"
 #include "scratch.h"
 #include "small_run.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_checkpoint_writer(void);
 

@@ -1,5 +1,7 @@
 /* The corpus of the fuzzers of checkpoints, through their targets; those of pickle and tensorfile
  * have tests of their own. */
+#include <check.h>
+
 #include "corpus.h"
 
 /* The targets themselves under other names, so that what is replayed is what was fuzzed. */
@@ -24,8 +26,6 @@ int fuzz_onnx(const uint8_t *data, size_t bytes);
 #define LLVMFuzzerTestOneInput fuzz_onnx
 #include "../fuzz/fuzz_onnx.c"
 #undef LLVMFuzzerTestOneInput
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_corpus(void);
 

@@ -1,4 +1,6 @@
 /* The corpus of the fuzzers of images, sources and options, through their targets. */
+#include <check.h>
+
 #include "corpus.h"
 
 /* As in test_corpus.c. */
@@ -31,8 +33,6 @@ int fuzz_options(const uint8_t *data, size_t bytes);
 #define LLVMFuzzerTestOneInput fuzz_options
 #include "../fuzz/fuzz_options.c"
 #undef LLVMFuzzerTestOneInput
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_corpus_data(void);
 

@@ -1,5 +1,6 @@
 /* Corruptions: keyed randomness, growth with the severity, noise against its constants, values
  * computed by hand, sizes from one pixel up, errors. */
+#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +8,6 @@
 #include "base/memory.h"
 #include "data/corrupt/corrupt_internal.h"
 #include "often.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_corrupt(void);
 

@@ -1,5 +1,6 @@
 /* RUN/curves.svg from logs of every kind: whole, empty, of one point, constant, torn, foreign, very
  * long. Nothing here depends on how it looks, only on what must be in it and that it is XML. */
+#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,8 +8,6 @@
 #include "base/memory.h"
 #include "draw/curves.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_curves(void);
 

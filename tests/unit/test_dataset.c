@@ -1,4 +1,5 @@
 /* Sources of every kind, made in a temporary folder and read back. */
+#include <check.h>
 #include <archive.h>
 #include <archive_entry.h>
 #include <pthread.h>
@@ -11,8 +12,6 @@
 #include "base/memory.h"
 #include "data/dataset.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_dataset(void);
 

@@ -1,6 +1,6 @@
 /* What device.h promises to whoever keeps its rules, and how the device "deferred" of the tests
  * finds out who does not. */
-#include "deferred.h" /* before check.h, which has a macro `fail` */
+#include "deferred.h"
 
 #include <check.h>
 #include <signal.h>

@@ -1,4 +1,5 @@
 /* The spellings of the field: a model written in each reads back as the same model. */
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,6 @@
 #include "mae.h"
 #include "scratch.h"
 #include "small_model.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_dialect(void);
 

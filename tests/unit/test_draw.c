@@ -1,5 +1,6 @@
 /* A part of a set drawn by the seed: the share of each class, its order, and what does not change
  * it. */
+#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,8 +8,6 @@
 #include "data/dataset.h"
 #include "data/draw.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_draw(void);
 

@@ -1,10 +1,9 @@
 /* Random erasing: boxes stay strictly inside, how often and how much, the three modes, the same
  * bytes for the same key. Exactness against the published code is in tests/golden. */
+#include <check.h>
 #include <math.h>
 
 #include "data/augment/erase.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_erase(void);
 

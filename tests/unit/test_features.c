@@ -1,14 +1,13 @@
 /* Frozen features: the final norm, pools, blocks, classifiers, attention. */
 #include "infer/session.h"
 
+#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "small_model.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_features(void);
 

@@ -1,4 +1,5 @@
 /* Files: maps, bounded reads, writes that happen whole or not at all. */
+#include <check.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,8 +11,6 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_file(void);
 

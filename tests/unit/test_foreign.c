@@ -1,5 +1,6 @@
 /* Files of others: every tensor of the chosen model is read, known not to matter, or refused by
  * name; layer scale and the biases of BEiT are read exactly; of two models the right one is. */
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +8,6 @@
 #include "checkpoint/checkpoint.h"
 #include "scratch.h"
 #include "small_model.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_foreign(void);
 

@@ -5,7 +5,7 @@
  * With steps of 1e-5 a central difference is off by about 1e-10 times a third derivative and by
  * double epsilon over the step, 1e-11; 1e-7 leaves room for sums and finds any error of a formula.
  */
-#include "small_model.h" /* before check.h, which has a macro `fail` */
+#include "small_model.h"
 
 #include <check.h>
 #include <math.h>

@@ -5,7 +5,7 @@
  * With h = 1e-5 the differences are off by about h^2 times a third derivative (1e-10 here) and by
  * double epsilon over h (1e-11); 1e-7 of max(1, value) leaves room for sums and finds any error in
  * a formula. */
-#include "kernel_case.h" /* before check.h, which has a macro `fail` */
+#include "kernel_case.h"
 
 #include <check.h>
 #include <math.h>

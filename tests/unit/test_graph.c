@@ -1,7 +1,7 @@
 /* What graphs promise. Nothing is allocated after planning. Without a backward pass they take less
  * memory. Gradients add up and are reported when complete. Numbers are the same for every device
  * and any number of threads, with kept values or without. Operands that do not fit abort. */
-#include "small_model.h" /* before check.h, which has a macro `fail` */
+#include "small_model.h"
 
 #include <check.h>
 #include <math.h>

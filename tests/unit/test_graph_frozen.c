@@ -1,7 +1,7 @@
 /* Graphs of which a part is frozen: the rest gets the gradients it has in a graph trained as a
  * whole, and the frozen part takes no memory and no backward work however deep it is. Also the
  * batch norm of a probe, which has no gradient. */
-#include "graph/internal.h" /* before check.h, which has a macro `fail` */
+#include "graph/internal.h"
 
 #include <check.h>
 #include <signal.h>

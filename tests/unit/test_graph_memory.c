@@ -1,6 +1,6 @@
 /* What is not kept from the forward pass to the backward pass, and where gradients lie meanwhile:
  * the same bits with less memory. */
-#include "small_model.h" /* before check.h, which has a macro `fail` */
+#include "small_model.h"
 
 #include <check.h>
 #include <math.h>

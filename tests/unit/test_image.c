@@ -1,5 +1,6 @@
 /* Decoding against golden pixels, and against files made here; damage of every kind must end in an
  * image or a message, never in a crash. */
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,6 @@
 #include "base/rng.h"
 #include "data/image/image.h"
 #include "golden_dir.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_image(void);
 

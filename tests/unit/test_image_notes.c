@@ -1,5 +1,6 @@
 /* What decoding leaves out is noticed and counted, what is no image is named; the files are made
  * here, chunk by chunk. */
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,6 @@
 #include "data/image/image_kind.h"
 #include "data/image/image_notes.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_image_notes(void);
 

@@ -4,11 +4,12 @@
  * be off by about n/2 epsilon, which is the growth given for sums; a few elementary operations give
  * single digits; where logits of size L are exponentiated, their rounding counts L times. In bf16
  * a stored activation may be one rounding off, and whatever is wide may not. */
-#include "deferred.h" /* before check.h, which has a macro `fail` */
+#include <check.h>
+
+#include "deferred.h"
 #include "base/tensor.h"
 #include "kernel_case.h"
 
-#include <check.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>

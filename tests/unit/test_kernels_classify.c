@@ -1,10 +1,10 @@
 /* The rows that fine-tuning and probing add, against ref64 as in test_kernels.c: shapes that
  * include 1 and odd sizes, some of them large enough to be shared by threads. Tolerances are float
  * epsilon x growth: a few elementary operations give single digits, sums of n terms about n. */
-#include "deferred.h" /* before check.h, which has a macro `fail` */
-#include "kernel_case.h"
-
 #include <check.h>
+
+#include "deferred.h"
+#include "kernel_case.h"
 
 Suite *suite_kernels_classify(void);
 

@@ -1,5 +1,5 @@
 /* The rows of the optimisers, over lists of tensors, against ref64 as in test_kernels.c. */
-#include "kernel_case.h" /* before check.h, which has a macro `fail` */
+#include "kernel_case.h"
 
 #include <check.h>
 #include <math.h>

@@ -1,5 +1,6 @@
 /* Labels that lie on the image: a task whose labels are boxes takes images through source, loader,
  * crop and flip, and finds each box where its pixels went. */
+#include <check.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,9 +13,6 @@
 #include "base/memory.h"
 #include "data/loader.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
-#undef fail
 
 Suite *suite_labels(void);
 
@@ -34,10 +32,11 @@ static Status make_box(void *user, const Dataset *d, int64_t image, const Geomet
                        Error *err) {
     int l, t, r, b;
     const char *text = dataset_class_name(d, out->class);
-    if (user && image == *(const int64_t *)user) return fail(err, MAE_FORMAT, "no such box");
-    if (sscanf(text, "%d %d %d %d", &l, &t, &r, &b) != 4) return fail(err, MAE_FORMAT, "no box");
+    if (user && image == *(const int64_t *)user) return error_set(err, MAE_FORMAT, "no such box");
+    if (sscanf(text, "%d %d %d %d", &l, &t, &r, &b) != 4)
+        return error_set(err, MAE_FORMAT, "no box");
     BoxLabel *box = mem_alloc(sizeof *box);
-    if (!box) return fail(err, MAE_MEMORY, "no memory for a box");
+    if (!box) return error_set(err, MAE_MEMORY, "no memory for a box");
     *box = (BoxLabel){l, t, r, b, g->flip};
     geometry_map(g, &box->left, &box->top);
     geometry_map(g, &box->right, &box->bottom);

@@ -1,4 +1,5 @@
 /* What is refused for its size rather than read: each limit at its edge, with what is said. */
+#include <check.h>
 #include <archive.h>
 #include <archive_entry.h>
 #include <stdio.h>
@@ -18,8 +19,6 @@
 #include "jobs/setup.h"
 #include "mae.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_limits(void);
 

@@ -1,4 +1,5 @@
 /* The loader: the same batches for any number of workers, resume, ends, failures, closing early. */
+#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,6 @@
 #include "data/loader.h"
 #include "kernels/device.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_loader(void);
 

@@ -5,7 +5,7 @@
 
 #include "model/mask.h"
 
-#include "often.h" /* last: check.h has a macro named fail */
+#include "often.h"
 
 Suite *suite_masks(void);
 

@@ -1,10 +1,9 @@
 /* The allocator and arenas, also when the n-th allocation fails. */
+#include <check.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "often.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_memory(void);
 

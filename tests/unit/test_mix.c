@@ -1,11 +1,10 @@
 /* Mixup and cutmix: moments of the Beta numbers, what is drawn when, images and targets against the
  * plain definition. Exactness against the published code is in tests/golden. */
+#include <check.h>
 #include <math.h>
 
 #include "data/augment/mix.h"
 #include "often.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_mix(void);
 

@@ -1,12 +1,11 @@
 /* Names in lines and in JSON: what fits stays, what does not comes back from its escape. */
+#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/name.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_name(void);
 

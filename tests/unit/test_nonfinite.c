@@ -1,6 +1,7 @@
 /* Values that are no numbers, put into activations, gradients, images and weights of whole runs. A
  * task of the training loop is run with a set_batch of ours around its own, which arms an observer
  * of the graph: the shipped code has no place made for this. */
+#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,6 @@
 #include "base/memory.h"
 #include "jobs/jobs.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_nonfinite(void);
 

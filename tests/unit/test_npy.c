@@ -1,4 +1,5 @@
 /* .npy files: the header byte by byte, the data, and the count that must be kept. */
+#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,8 +7,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "formats/npy.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_npy(void);
 

@@ -1,6 +1,7 @@
 /* ONNX files, read back by a small reader of the wire format that knows nothing of the writer: what
  * is used is defined before, tensors have the bytes of their shapes and the values of the model,
  * large ones lie aligned in the second file, and a lack of memory leaves nothing behind. */
+#include <check.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,8 +16,6 @@
 #include "model/classifier.h"
 #include "scratch.h"
 #include "small_model.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_onnx(void);
 

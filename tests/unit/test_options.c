@@ -1,5 +1,6 @@
 /* The option table: every default is a value of its row, values go in and out as text unchanged, a
  * saved configuration loads to the same options, and what is wrong is refused by name. */
+#include <check.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,8 +8,6 @@
 
 #include "mae.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 static const MaeCommand commands[] = {MAE_COMMAND_PRETRAIN, MAE_COMMAND_RECONSTRUCT,
                                       MAE_COMMAND_KNN,      MAE_COMMAND_FEATURES,

@@ -1,5 +1,6 @@
 /* Pickles: every protocol, what other programs leave in them, what is refused and how it is said,
  * limits, truncation, numpy. Pickles that Python wrote lie in tests/fuzz/corpus/pickle. */
+#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,8 +8,6 @@
 #include "base/memory.h"
 #include "formats/pickle/pickle.h"
 #include "formats/pickle/pickle_flatten.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_pickle(void);
 

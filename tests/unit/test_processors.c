@@ -1,11 +1,10 @@
 /* Processors that a process may use: places of OpenMP and quotas of control groups, the latter in
  * folders made for it. */
+#include <check.h>
 #include <string.h>
 
 #include "base/processors.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_processors(void);
 

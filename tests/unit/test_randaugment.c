@@ -1,5 +1,6 @@
 /* RandAugment: its text form, arguments, operations against golden files (exact), the vector loop
  * against the plain one, and properties of whole runs. */
+#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +10,6 @@
 #include "data/augment/affine_row.h"
 #include "data/augment/randaugment.h"
 #include "golden_dir.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_randaugment(void);
 

@@ -1,5 +1,6 @@
 /* Resampling against the stated rule written as plain double loops, on odd sizes, boxes and
  * directions; windows against the whole; the golden crops are in test_augment.c. */
+#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +9,6 @@
 #include "base/rng.h"
 #include "data/image/resample.h"
 #include "data/image/resample_axis.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_resample(void);
 

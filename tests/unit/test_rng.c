@@ -1,12 +1,11 @@
 /* Known answers of Philox (from the authors' kat_vectors), moments of the distributions, and
  * permutations. */
+#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_rng(void);
 

@@ -1,4 +1,5 @@
 /* safetensors: round trip, determinism, failing allocations, and headers that lie. */
+#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,8 +8,6 @@
 #include "base/memory.h"
 #include "formats/safetensors.h"
 #include "formats/tensorfile.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_safetensors(void);
 

@@ -2,6 +2,7 @@
  * untouched. A failure must be reported as one of memory, leave nothing that a second call does not
  * mend, and lose nothing: what is there in the end has the bytes of an undisturbed run. Where a
  * sanitizer watches, only some of the allocations fail; MAE_EVERY_ALLOCATION=1 takes all. */
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,6 @@
 #include "base/memory.h"
 #include "mae.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_short_memory(void);
 

@@ -1,4 +1,5 @@
 /* What sources take, leave out and say, for the odd layouts that people have. */
+#include <check.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,8 +9,6 @@
 #include "base/memory.h"
 #include "data/dataset.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_sources(void);
 

@@ -1,4 +1,5 @@
 /* Status, log and process facts. */
+#include <check.h>
 #include <signal.h>
 #include <string.h>
 
@@ -7,18 +8,15 @@
 #include "base/processors.h"
 #include "base/threads.h"
 
-#include <check.h> /* last: it has a macro named fail */
-#undef fail
-
 Suite *suite_status(void);
 
 START_TEST(first_failure_wins) {
     Error err = {0};
-    ck_assert_int_eq(fail(&err, MAE_IO, "%s: gone", "a.bin"), MAE_IO);
-    ck_assert_int_eq(fail(&err, MAE_FORMAT, "later"), MAE_FORMAT);
+    ck_assert_int_eq(error_set(&err, MAE_IO, "%s: gone", "a.bin"), MAE_IO);
+    ck_assert_int_eq(error_set(&err, MAE_FORMAT, "later"), MAE_FORMAT);
     ck_assert_int_eq(err.status, MAE_IO);
     ck_assert_str_eq(err.message, "a.bin: gone");
-    ck_assert_int_eq(fail(NULL, MAE_SHAPE, "nobody listens"), MAE_SHAPE);
+    ck_assert_int_eq(error_set(NULL, MAE_SHAPE, "nobody listens"), MAE_SHAPE);
     ck_assert_str_eq(mae_status_name(MAE_IO), "input/output");
     ck_assert_str_eq(mae_status_name((Status)999), "unknown");
 }
@@ -26,7 +24,7 @@ END_TEST
 
 START_TEST(long_message_is_cut) {
     Error err = {0};
-    fail(&err, MAE_IO, "%2000d", 1);
+    error_set(&err, MAE_IO, "%2000d", 1);
     ck_assert_uint_eq(strlen(err.message), sizeof err.message - 1);
 }
 END_TEST

@@ -1,10 +1,11 @@
 /* How often an update waits for its device: a table of memory that counts, on a cpu which says that
  * it is not the host. */
-#include "small_model.h" /* before check.h, which has a macro `fail` */
+#include <check.h>
+
+#include "small_model.h"
 
 #include "train/step.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 Suite *suite_step(void);

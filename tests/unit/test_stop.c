@@ -2,6 +2,7 @@
  * within an update, while measuring, or before the first update, and then go on to the bytes of a
  * run that was never stopped. What a run tells its listener triggers the stop, so nothing depends
  * on time. */
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,6 @@
 #include "jobs/jobs.h"
 #include "scratch.h"
 #include "small_model.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_stop(void);
 

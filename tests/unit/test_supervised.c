@@ -1,5 +1,6 @@
 /* What fine-tuning and probing are made of: parameter groups, averaged weights, counting, classes,
  * recipes, tuned blocks, checkpoints with heads. */
+#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,6 @@
 #include "small_model.h"
 #include "train/ema.h"
 #include "train/groups.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_supervised(void);
 

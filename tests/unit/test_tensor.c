@@ -1,9 +1,8 @@
 /* Element types, shapes, half-width floats. */
+#include <check.h>
 #include <math.h>
 
 #include "base/tensor.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_tensor(void);
 

@@ -1,5 +1,6 @@
 /* One face for all formats: recognition, strides, shards, damage, and every file of the fuzzers'
  * corpus. Small files of each kind lie in tests/fuzz/corpus/tensorfile. */
+#include <check.h>
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,6 @@
 #include "formats/safetensors.h"
 #include "formats/tensorfile.h"
 #include "scratch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_tensorfile(void);
 

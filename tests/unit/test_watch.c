@@ -1,13 +1,12 @@
 /* What is said, and when, of processes that do not answer: beats and time are made here, so nobody
  * waits. Two hosts, a with ranks 0 and 1, b with 2 and 3; timeout and notice as the command has
  * them: 600 s, and so 30. */
+#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "dist/watch.h"
-
-#include <check.h> /* last: it has a macro named fail */
 
 Suite *suite_watch(void);
 

@@ -59,19 +59,20 @@ Status randaugment_parse(const char *text, RandAugment *out, Error *err) {
     for (;;) {
         size_t n = strcspn(rest, "-");
         if (!parse_part(rest, n, values, given))
-            return fail(err, MAE_USAGE,
-                        "RandAugment '%s': '%.*s' is not a part of it, is there twice or is out of "
-                        "range; write for example m9-n2-mstd0.5-inc1 (m 0..10, n at least 1, inc 0 "
-                        "or 1), or none",
-                        text, (int)n, rest);
+            return error_set(
+                err, MAE_USAGE,
+                "RandAugment '%s': '%.*s' is not a part of it, is there twice or is out of "
+                "range; write for example m9-n2-mstd0.5-inc1 (m 0..10, n at least 1, inc 0 "
+                "or 1), or none",
+                text, (int)n, rest);
         if (rest[n] == '\0') break;
         rest += n + 1;
     }
     if (!given[PART_M])
-        return fail(err, MAE_USAGE,
-                    "RandAugment '%s': the magnitude m is missing; write for example "
-                    "m9-n2-mstd0.5-inc1",
-                    text);
+        return error_set(err, MAE_USAGE,
+                         "RandAugment '%s': the magnitude m is missing; write for example "
+                         "m9-n2-mstd0.5-inc1",
+                         text);
     *out = (RandAugment){.n_ops = (int64_t)values[PART_N],
                          .magnitude = values[PART_M],
                          .magnitude_std = values[PART_STD],
@@ -201,7 +202,8 @@ static Status keep_copy(const Image *im, ResampleScratch *s, Error *err) {
         resample_scratch_free(s);
         s->memory = mem_alloc(room);
         if (!s->memory)
-            return fail(err, MAE_MEMORY, "RandAugment: no memory for a copy of %zu bytes", bytes);
+            return error_set(err, MAE_MEMORY, "RandAugment: no memory for a copy of %zu bytes",
+                             bytes);
         s->bytes = room;
     }
     memcpy(s->memory, im->pixels, bytes);

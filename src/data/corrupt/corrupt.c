@@ -35,11 +35,11 @@ int corruption_find(const char *name) {
 Status corrupt_apply(Corruption kind, int severity, Image *im, Rng *rng, Error *err) {
     const char *name = corruption_name(kind);
     if (severity < 1 || severity > CORRUPTION_SEVERITIES)
-        return fail(err, MAE_UNSUPPORTED, "%s: severity %d; choose 1 to %d", name, severity,
-                    CORRUPTION_SEVERITIES);
+        return error_set(err, MAE_UNSUPPORTED, "%s: severity %d; choose 1 to %d", name, severity,
+                         CORRUPTION_SEVERITIES);
     if (im->channels != 1 && im->channels != 3)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: an image of %lld channels; 1 and 3 are supported, so convert it", name,
-                    (long long)im->channels);
+        return error_set(err, MAE_UNSUPPORTED,
+                         "%s: an image of %lld channels; 1 and 3 are supported, so convert it",
+                         name, (long long)im->channels);
     return kinds[kind].apply(im, severity - 1, rng, err);
 }

@@ -84,7 +84,7 @@ Status corrupt_defocus_blur(Image *im, int level, Rng *rng, Error *err) {
     TRY(shrink_disk(&disk, scale < 1 ? scale : 1, &kernel, err));
     TRY(plane_new(&plane, im->width, im->height, err));
     taps = taps_of(&kernel, &n_taps);
-    if (!taps) TRY(fail(err, MAE_MEMORY, "defocus_blur: no memory for the kernel"));
+    if (!taps) TRY(error_set(err, MAE_MEMORY, "defocus_blur: no memory for the kernel"));
     for (int64_t c = 0; c < im->channels; c++) {
         plane_load(&plane, im, c);
         TRY(plane_filter(&plane, taps, n_taps, BORDER_MIRROR, err));

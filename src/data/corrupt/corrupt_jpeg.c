@@ -95,9 +95,10 @@ static Status encode_or_land(Encoder *e, const Image *im, int quality, Error *er
         return MAE_OK;
     }
     bool memory = e->errors.msg_code == JERR_OUT_OF_MEMORY;
-    return fail(err, memory ? MAE_MEMORY : MAE_UNSUPPORTED,
-                "jpeg_compression: %lld x %lld pixels cannot be encoded (%s); use a smaller image",
-                (long long)im->width, (long long)im->height, e->message);
+    return error_set(
+        err, memory ? MAE_MEMORY : MAE_UNSUPPORTED,
+        "jpeg_compression: %lld x %lld pixels cannot be encoded (%s); use a smaller image",
+        (long long)im->width, (long long)im->height, e->message);
 }
 
 Status corrupt_jpeg_compression(Image *im, int level, Rng *rng, Error *err) {

@@ -9,8 +9,8 @@ Status plane_new(Plane *out, int64_t width, int64_t height, Error *err) {
     *out = (Plane){0};
     float *values = mem_alloc_array((size_t)(width * height), sizeof *values);
     if (!values)
-        return fail(err, MAE_MEMORY, "corruption: no memory for %lld x %lld values",
-                    (long long)width, (long long)height);
+        return error_set(err, MAE_MEMORY, "corruption: no memory for %lld x %lld values",
+                         (long long)width, (long long)height);
     *out = (Plane){.width = width, .height = height, .values = values};
     return MAE_OK;
 }
@@ -131,8 +131,8 @@ static Status band_new(Band *b, int64_t n, int64_t radius, double sigma, Border 
     b->first = mem_alloc_array((size_t)n, sizeof *b->first);
     b->weights = mem_alloc_array((size_t)(n * b->count), sizeof *b->weights);
     if (!b->first || !b->weights)
-        return fail(err, MAE_MEMORY, "corruption: no memory for a blur of %lld pixels",
-                    (long long)radius);
+        return error_set(err, MAE_MEMORY, "corruption: no memory for a blur of %lld pixels",
+                         (long long)radius);
     double sum = 0;
     for (int64_t k = -radius; k <= radius; k++)
         sum += exp(-0.5 * (double)(k * k) / (sigma * sigma));
@@ -188,7 +188,7 @@ Status plane_motion(Plane *p, double radius, double sigma, double angle, Error *
     double dx = cos(angle * acos(-1) / 180) * step, dy = sin(angle * acos(-1) / 180) * step;
     int64_t n = 2 * (int64_t)ceil(radius * longer) + 1;
     Tap *taps = mem_alloc_array((size_t)n, sizeof *taps);
-    if (!taps) return fail(err, MAE_MEMORY, "corruption: no memory for a motion blur");
+    if (!taps) return error_set(err, MAE_MEMORY, "corruption: no memory for a motion blur");
     double sum = 0, width = sigma * longer;
     for (int64_t i = 0; i < n; i++) sum += exp(-0.5 * (double)(i * i) / (width * width));
     for (int64_t i = 0; i < n; i++)

@@ -13,8 +13,8 @@
 
 static Status check_not_empty(const char *name, int64_t width, int64_t height, Error *err) {
     if (width >= 1 && height >= 1) return MAE_OK;
-    return fail(err, MAE_FORMAT, "%s: the image is %lld x %lld pixels; it needs at least 1", name,
-                (long long)width, (long long)height);
+    return error_set(err, MAE_FORMAT, "%s: the image is %lld x %lld pixels; it needs at least 1",
+                     name, (long long)width, (long long)height);
 }
 
 Status image_check_header(const ImageFile *file, int64_t width, int64_t height, Error *err) {
@@ -22,11 +22,11 @@ Status image_check_header(const ImageFile *file, int64_t width, int64_t height, 
     Status status = check_not_empty(file->name, width, height, err);
     if (status != MAE_OK) return status;
     if (width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: %lld x %lld pixels, where a side may have %lld; cut it up", file->name,
-                    (long long)width, (long long)height, (long long)IMAGE_MAX_SIDE);
+        return error_set(
+            err, MAE_UNSUPPORTED, "%s: %lld x %lld pixels, where a side may have %lld; cut it up",
+            file->name, (long long)width, (long long)height, (long long)IMAGE_MAX_SIDE);
     if (height <= limit / width) return MAE_OK;
-    return fail(
+    return error_set(
         err, MAE_UNSUPPORTED,
         "%s: %lld x %lld pixels are more than the limit of %lld; shrink the image, or raise "
         "the limit with --max-pixels",
@@ -41,8 +41,8 @@ Status image_new_named(const char *name, Image *out, int64_t width, int64_t heig
            (long long)width, (long long)height);
     uint8_t *pixels = mem_alloc_array((size_t)(width * height), (size_t)channels);
     if (!pixels)
-        return fail(err, MAE_MEMORY, "%s: no memory for %lld x %lld pixels", name, (long long)width,
-                    (long long)height);
+        return error_set(err, MAE_MEMORY, "%s: no memory for %lld x %lld pixels", name,
+                         (long long)width, (long long)height);
     *out = (Image){.width = width, .height = height, .channels = channels, .pixels = pixels};
     return MAE_OK;
 }
@@ -52,9 +52,10 @@ Status image_new(Image *out, int64_t width, int64_t height, int64_t channels, Er
     Status status = check_not_empty("image", width, height, err);
     if (status != MAE_OK) return status;
     if (height > IMAGE_MAX_PIXELS / width)
-        return fail(err, MAE_UNSUPPORTED,
-                    "image: %lld x %lld pixels are more than the limit of %lld; make it smaller",
-                    (long long)width, (long long)height, (long long)IMAGE_MAX_PIXELS);
+        return error_set(
+            err, MAE_UNSUPPORTED,
+            "image: %lld x %lld pixels are more than the limit of %lld; make it smaller",
+            (long long)width, (long long)height, (long long)IMAGE_MAX_PIXELS);
     return image_new_named("image", out, width, height, channels, err);
 }
 

@@ -38,14 +38,16 @@ static Status convert_channels(const char *name, Image *im, int channels, Error 
 static Status refuse(const char *name, const void *bytes, size_t n, Error *err) {
     const char *kind = n > 0 ? image_kind(bytes, n) : NULL;
     if (n == 0)
-        return fail(err, MAE_FORMAT, "%s: the file is empty; remove it or copy it again", name);
+        return error_set(err, MAE_FORMAT, "%s: the file is empty; remove it or copy it again",
+                         name);
     if (kind)
-        return fail(err, MAE_FORMAT, "%s: not an image in a known format (JPEG, PNG, WebP) but %s",
-                    name, kind);
-    return fail(err, MAE_FORMAT,
-                "%s: not an image in a known format; JPEG, PNG and WebP are supported, so convert "
-                "or remove it",
-                name);
+        return error_set(err, MAE_FORMAT,
+                         "%s: not an image in a known format (JPEG, PNG, WebP) but %s", name, kind);
+    return error_set(
+        err, MAE_FORMAT,
+        "%s: not an image in a known format; JPEG, PNG and WebP are supported, so convert "
+        "or remove it",
+        name);
 }
 
 Status image_decode(const char *name, const void *bytes, size_t n, int channels, Image *out,

@@ -99,9 +99,9 @@ static Status choose_output(Decoder *d) {
     case 3: j->out_color_space = JCS_RGB; return MAE_OK;
     case 4: j->out_color_space = JCS_CMYK; return MAE_OK;
     default:
-        return fail(d->err, MAE_UNSUPPORTED,
-                    "%s: a JPEG of %d components; 1, 3 and 4 are supported, so convert it",
-                    d->file->name, j->num_components);
+        return error_set(d->err, MAE_UNSUPPORTED,
+                         "%s: a JPEG of %d components; 1, 3 and 4 are supported, so convert it",
+                         d->file->name, j->num_components);
     }
 }
 
@@ -239,9 +239,9 @@ done:
 /* *d belongs to the caller, so that what is in it is defined after the jump. */
 static Status decode_or_land(Decoder *d) {
     if (setjmp(d->jump) == 0) return decode(d);
-    return fail(d->err, MAE_FORMAT,
-                "%s: the JPEG is truncated or damaged (%s); remove it or copy it again",
-                d->file->name, d->message);
+    return error_set(d->err, MAE_FORMAT,
+                     "%s: the JPEG is truncated or damaged (%s); remove it or copy it again",
+                     d->file->name, d->message);
 }
 
 Status image_decode_jpeg(const ImageFile *file, ImageCrop *crop, Image *out, Error *err) {

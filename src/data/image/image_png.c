@@ -162,7 +162,7 @@ static Status decode(Codec *c, const ImageFile *file) {
         read_rows(c, c->image.pixels, (size_t)(width * channels));
     } else {
         c->wide = mem_alloc_array((size_t)(width * height), 2);
-        if (!c->wide) TRY(fail(c->err, MAE_MEMORY, "%s: no memory for the pixels", c->name));
+        if (!c->wide) TRY(error_set(c->err, MAE_MEMORY, "%s: no memory for the pixels", c->name));
         read_rows(c, c->wide, 2 * (size_t)width);
         if (clip_wide(c->image.pixels, c->wide, width * height)) c->image.notes |= IMAGE_CLIPPED;
     }
@@ -174,9 +174,9 @@ done:
 /* *c belongs to the caller, so that what is in it is defined after the jump. */
 static Status decode_or_land(Codec *c, const ImageFile *file) {
     if (setjmp(c->jump) == 0) return decode(c, file);
-    return fail(c->err, MAE_FORMAT,
-                "%s: the PNG is truncated or damaged (%s); remove it or copy it again", c->name,
-                c->message);
+    return error_set(c->err, MAE_FORMAT,
+                     "%s: the PNG is truncated or damaged (%s); remove it or copy it again",
+                     c->name, c->message);
 }
 
 Status image_decode_png(const ImageFile *file, Image *out, Error *err) {
@@ -185,7 +185,7 @@ Status image_decode_png(const ImageFile *file, Image *out, Error *err) {
     c.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
     if (c.png) c.info = png_create_info_struct(c.png);
     c.status = c.info ? decode_or_land(&c, file)
-                      : fail(err, MAE_MEMORY, "%s: no memory for the PNG decoder", file->name);
+                      : error_set(err, MAE_MEMORY, "%s: no memory for the PNG decoder", file->name);
     png_destroy_read_struct(&c.png, &c.info, NULL);
     mem_free(c.wide);
     if (c.status != MAE_OK)
@@ -214,7 +214,7 @@ static Status encode_or_land(Codec *c, const Image *im) {
         return MAE_OK;
     }
     if (c->status != MAE_OK) return c->status;
-    return fail(c->err, MAE_IO, "%s: cannot be written as PNG (%s)", c->name, c->message);
+    return error_set(c->err, MAE_IO, "%s: cannot be written as PNG (%s)", c->name, c->message);
 }
 
 Status image_write_png(const char *path, const Image *im, Error *err) {
@@ -226,7 +226,7 @@ Status image_write_png(const char *path, const Image *im, Error *err) {
     c.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
     if (c.png) c.info = png_create_info_struct(c.png);
     c.status = c.info ? encode_or_land(&c, im)
-                      : fail(err, MAE_MEMORY, "%s: no memory for the PNG encoder", path);
+                      : error_set(err, MAE_MEMORY, "%s: no memory for the PNG encoder", path);
     if (c.status == MAE_OK) c.status = file_writer_commit(c.writer, err);
     png_destroy_write_struct(&c.png, &c.info);
     file_writer_close(c.writer);

@@ -12,18 +12,19 @@ Status image_decode_webp(const ImageFile *file, Image *out, Error *err) {
     WebPBitstreamFeatures features;
     *out = (Image){0};
     if (WebPGetFeatures(file->bytes, file->n, &features) != VP8_STATUS_OK)
-        TRY(fail(err, MAE_FORMAT, "%s: the WebP header is damaged; copy the file again", name));
+        TRY(error_set(err, MAE_FORMAT, "%s: the WebP header is damaged; copy the file again",
+                      name));
     if (features.has_animation)
-        TRY(fail(err, MAE_UNSUPPORTED,
-                 "%s: an animated WebP; only still images are supported, so extract a frame",
-                 name));
+        TRY(error_set(err, MAE_UNSUPPORTED,
+                      "%s: an animated WebP; only still images are supported, so extract a frame",
+                      name));
     TRY(image_check_header(file, features.width, features.height, err));
     TRY(image_new_named(name, out, features.width, features.height, 3, err));
     ASSERT(out->width <= INT_MAX / 3, "a WebP side has at most 14 bits");
     size_t size = (size_t)(out->width * out->height * 3);
     if (!WebPDecodeRGBInto(file->bytes, file->n, out->pixels, size, (int)(out->width * 3)))
-        TRY(fail(err, MAE_FORMAT,
-                 "%s: the WebP is truncated or damaged; remove it or copy it again", name));
+        TRY(error_set(err, MAE_FORMAT,
+                      "%s: the WebP is truncated or damaged; remove it or copy it again", name));
     out->notes = image_webp_notes(file->bytes, file->n);
     if (features.has_alpha) out->notes |= IMAGE_TRANSPARENT;
 done:

@@ -180,7 +180,7 @@ static Status scratch_need(ResampleScratch *s, size_t bytes, Error *err) {
     resample_scratch_free(s);
     s->memory = mem_alloc(bytes);
     if (!s->memory)
-        return fail(err, MAE_MEMORY, "resize: no memory for %zu bytes of work space", bytes);
+        return error_set(err, MAE_MEMORY, "resize: no memory for %zu bytes of work space", bytes);
     s->bytes = bytes;
     return MAE_OK;
 }
@@ -223,8 +223,8 @@ Status resample_window_into(const Image *in, Box box, int64_t width, int64_t hei
                             uint8_t *dst, ResampleScratch *scratch, Error *err) {
     check_arguments(in, box, width, height, window);
     if (width > INT32_MAX / 64 || height > INT32_MAX / 64)
-        return fail(err, MAE_UNSUPPORTED, "resize: %lld x %lld is too large; ask for less",
-                    (long long)width, (long long)height);
+        return error_set(err, MAE_UNSUPPORTED, "resize: %lld x %lld is too large; ask for less",
+                         (long long)width, (long long)height);
     Span across = {box.width, width, window.left, window.width};
     Span down = {box.height, height, window.top, window.height};
 

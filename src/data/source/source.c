@@ -22,7 +22,8 @@ static const SourceKind *const kinds[] = {&source_folder,  &source_list,     &so
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 Status source_no_memory(Error *err) {
-    return fail(err, MAE_MEMORY, "dataset: out of memory; close other programs or use less data");
+    return error_set(err, MAE_MEMORY,
+                     "dataset: out of memory; close other programs or use less data");
 }
 
 static bool ends_with(const char *s, const char *end) {
@@ -82,13 +83,13 @@ static Status guess_kind(const char *text, const SourceKind **kind, Error *err) 
     } else if (is_list_name(text)) {
         *kind = &source_list;
     } else if (!file_exists(path)) {
-        status = fail(err, MAE_IO, "%s: there is no such file or folder", text);
+        status = error_set(err, MAE_IO, "%s: there is no such file or folder", text);
     } else {
-        status =
-            fail(err, MAE_UNSUPPORTED,
-                 "%s: not a folder, .tar, .txt, .tsv, .csv or .lst; say what it is with a prefix: "
-                 "folder: list: tar: cifar10: cifar100: synthetic: tiles:",
-                 text);
+        status = error_set(
+            err, MAE_UNSUPPORTED,
+            "%s: not a folder, .tar, .txt, .tsv, .csv or .lst; say what it is with a prefix: "
+            "folder: list: tar: cifar10: cifar100: synthetic: tiles:",
+            text);
     }
     arena_free(arena);
     return status;
@@ -102,11 +103,11 @@ static Status find_kind(const char *text, const SourceKind **kind, const char **
             *kind = kinds[k];
             *where = text + n + 1;
             if (**where) return MAE_OK;
-            return fail(err, MAE_USAGE, "%s: nothing after the colon", text);
+            return error_set(err, MAE_USAGE, "%s: nothing after the colon", text);
         }
     }
     *where = text;
-    if (!*text) return fail(err, MAE_USAGE, "dataset: empty source; name a folder or file");
+    if (!*text) return error_set(err, MAE_USAGE, "dataset: empty source; name a folder or file");
     return guess_kind(text, kind, err);
 }
 
@@ -145,8 +146,8 @@ void source_close(Source *s) {
 Status source_add(Source *s, SourceItem item, Error *err) {
     if (!item.name) return source_no_memory(err);
     if (s->limits.stop && *s->limits.stop)
-        return fail(err, MAE_INTERRUPTED, "stopped while looking for images; %lld were found",
-                    (long long)s->count);
+        return error_set(err, MAE_INTERRUPTED, "stopped while looking for images; %lld were found",
+                         (long long)s->count);
     SourceItem *items = mem_room(s->items, (size_t)s->count, &s->capacity, sizeof *items);
     if (!items) return source_no_memory(err);
     s->items = items;
@@ -156,10 +157,10 @@ Status source_add(Source *s, SourceItem item, Error *err) {
 
 Status source_check_entries(const Source *s, const char *where, int64_t n, Error *err) {
     if (n <= s->limits.max_entries) return MAE_OK;
-    return fail(err, MAE_UNSUPPORTED,
-                "%s: more than the limit of %lld entries; split it, or raise the limit with "
-                "--max-entries",
-                where, (long long)s->limits.max_entries);
+    return error_set(err, MAE_UNSUPPORTED,
+                     "%s: more than the limit of %lld entries; split it, or raise the limit with "
+                     "--max-entries",
+                     where, (long long)s->limits.max_entries);
 }
 
 /* A plain decimal number below MAX_NUMBERED, or -1. */
@@ -231,7 +232,7 @@ static Status label_by_name(Source *s, Error *err) {
     for (int64_t i = 0; i < s->count; i++)
         if (n == 0 || strcmp(names[n - 1], names[i]) != 0) names[n++] = names[i];
     if (n > INT_MAX)
-        return fail(err, MAE_UNSUPPORTED, "dataset: %lld classes are too many", (long long)n);
+        return error_set(err, MAE_UNSUPPORTED, "dataset: %lld classes are too many", (long long)n);
     for (int64_t i = 0; i < s->count; i++) {
         const char **at = bsearch(&s->items[i].text, names, (size_t)n, sizeof *names, order);
         ASSERT(at != NULL, "label %s vanished", s->items[i].text);
@@ -254,8 +255,8 @@ Status source_label(Source *s, bool numbers, Error *err) {
     }
     if (with < 0) return MAE_OK;
     if (without >= 0)
-        return fail(err, MAE_FORMAT, "%s: has no label although %s has one; label all or none",
-                    s->items[without].name, s->items[with].name);
+        return error_set(err, MAE_FORMAT, "%s: has no label although %s has one; label all or none",
+                         s->items[without].name, s->items[with].name);
     if (numbers) {
         Status status = label_by_number(s, &done, err);
         if (status != MAE_OK || done) return status;

@@ -40,15 +40,16 @@ static Status add_records(Source *s, const char *path, const char *name, const u
     const CifarKind *k = state->kind;
     int64_t record = k->label_bytes + 3 * PLANE;
     if (bytes == 0 || bytes % (size_t)record != 0)
-        return fail(err, MAE_FORMAT,
-                    "%s: %zu bytes are not a whole number of records of %lld; unpack it again",
-                    path, bytes, (long long)record);
+        return error_set(err, MAE_FORMAT,
+                         "%s: %zu bytes are not a whole number of records of %lld; unpack it again",
+                         path, bytes, (long long)record);
     for (int64_t i = 0; i < (int64_t)bytes / record; i++) {
         SourceItem item = {.file = state->n_files - 1, .offset = i * record + k->label_bytes};
         item.class = data[item.offset - 1];
         if (item.class >= k->n_classes)
-            return fail(err, MAE_FORMAT, "%s: record %lld has label %d, but there are %d classes",
-                        path, (long long)i, item.class, k->n_classes);
+            return error_set(err, MAE_FORMAT,
+                             "%s: record %lld has label %d, but there are %d classes", path,
+                             (long long)i, item.class, k->n_classes);
         item.name = arena_printf(s->arena, "%s#%lld", name, (long long)i);
         Status status = source_add(s, item, err);
         if (status != MAE_OK) return status;
@@ -64,7 +65,7 @@ static Status add_file(Source *s, const char *dir, const char *name, Error *err)
     char *path = arena_printf(s->arena, "%s/%s", dir, name);
     if (!path) return source_no_memory(err);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail(err, MAE_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (fd < 0) return error_set(err, MAE_IO, "%s: cannot open: %s", path, strerror(errno));
     state->fds[state->n_files++] = fd;
     TRY(file_read(path, SIZE_MAX - 1, &data, &bytes, err));
     TRY(add_records(s, path, name, data, bytes, err));
@@ -93,7 +94,8 @@ static Status read_names(Source *s, const char *dir, const CifarKind *k, Error *
         if (!s->class_names[n++]) TRY(source_no_memory(err));
     }
     if (n < k->n_classes)
-        status = fail(err, MAE_FORMAT, "%s: %d class names, expected %d", path, n, k->n_classes);
+        status =
+            error_set(err, MAE_FORMAT, "%s: %d class names, expected %d", path, n, k->n_classes);
     s->numbered = false;
 done:
     mem_free(data);
@@ -119,7 +121,7 @@ Status source_refuse_cifar_pickles(const char *dir, Error *err) {
         Status status = holds_all(dir, files[k], &yes, err);
         if (status != MAE_OK) return status;
         if (yes)
-            return fail(
+            return error_set(
                 err, MAE_FORMAT,
                 "%s: the Python version of CIFAR-%s (pickles such as %s); unpack the binary "
                 "version, cifar-%s-binary.tar.gz, and name its folder",
@@ -137,7 +139,7 @@ static Status look_deeper(const char *dir, Error *err) {
         char *path = mem_printf("%s/%s", dir, inside[i]);
         if (!path) return source_no_memory(err);
         if (file_is_directory(path))
-            status = fail(err, MAE_IO, "%s: the files lie in %s; name that folder", dir, path);
+            status = error_set(err, MAE_IO, "%s: the files lie in %s; name that folder", dir, path);
         mem_free(path);
     }
     return status;
@@ -176,8 +178,8 @@ static Status read_record(int fd, const SourceItem *item, uint8_t *planes, Error
         ssize_t n = pread(fd, planes + got, 3 * PLANE - got, (off_t)(item->offset + (int64_t)got));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0)
-            return fail(err, MAE_IO, "%s: cannot be read: %s", item->name,
-                        n < 0 ? strerror(errno) : "the file has been cut short");
+            return error_set(err, MAE_IO, "%s: cannot be read: %s", item->name,
+                             n < 0 ? strerror(errno) : "the file has been cut short");
         got += (size_t)n;
     }
     return MAE_OK;

@@ -140,9 +140,9 @@ static Status walk(Walk *w, const char *dir, const Trail *up, bool run, Error *e
     struct stat st;
     DIR *d = opendir(dir);
     if (!d || fstat(dirfd(d), &st) != 0) {
-        status = fail(err, MAE_IO,
-                      "%s: cannot read this folder: %s; give it to this user, or move it away", dir,
-                      strerror(errno));
+        status = error_set(err, MAE_IO,
+                           "%s: cannot read this folder: %s; give it to this user, or move it away",
+                           dir, strerror(errno));
         goto done;
     }
     Trail here = {up, {st.st_dev, st.st_ino}};
@@ -153,7 +153,8 @@ static Status walk(Walk *w, const char *dir, const Trail *up, bool run, Error *e
         errno = 0;
         const struct dirent *e = readdir(d);
         if (!e && errno != 0)
-            status = fail(err, MAE_IO, "%s: cannot read this folder: %s", dir, strerror(errno));
+            status =
+                error_set(err, MAE_IO, "%s: cannot read this folder: %s", dir, strerror(errno));
         if (!e) break;
         if (source_is_clutter(e->d_name)) continue;
         TRY(visit(w, dir, e, &here, run, err));
@@ -175,11 +176,12 @@ static int by_path(const void *pa, const void *pb) {
 static Status refuse_empty(Walk *w, const char *dir, Error *err) {
     char text[512];
     left_out_text(&w->left, text, sizeof text);
-    return fail(err, MAE_EMPTY,
-                "%.300s: no images in this folder or below it, hidden ones aside; looked for names "
-                "ending in %s%s%s%s",
-                dir, IMAGE_ENDINGS, *text ? "; left out: " : "", text,
-                w->n_runs ? "; the pictures of training runs are no data" : "");
+    return error_set(
+        err, MAE_EMPTY,
+        "%.300s: no images in this folder or below it, hidden ones aside; looked for names "
+        "ending in %s%s%s%s",
+        dir, IMAGE_ENDINGS, *text ? "; left out: " : "", text,
+        w->n_runs ? "; the pictures of training runs are no data" : "");
 }
 
 static Status remark(Walk *w, const char *dir, Error *err) {

@@ -52,21 +52,22 @@ static const char *other_separator(const char *line) {
 static Status check_separator(const List *l, const char *line, const char *name, Error *err) {
     const char *at = image_is_name(line) ? NULL : other_separator(line);
     if (!at || file_exists(name)) return MAE_OK;
-    return fail(err, MAE_FORMAT,
-                "%s: line %lld (%.100s) has '%c' between its columns; a list has `path` or "
-                "`path<TAB>label` on a line, so put a tab there, without quotes",
-                l->where, (long long)l->line, line, *at);
+    return error_set(err, MAE_FORMAT,
+                     "%s: line %lld (%.100s) has '%c' between its columns; a list has `path` or "
+                     "`path<TAB>label` on a line, so put a tab there, without quotes",
+                     l->where, (long long)l->line, line, *at);
 }
 
 static Status check_label(const List *l, const char *path, const char *label, Error *err) {
     if (!*path)
-        return fail(err, MAE_FORMAT, "%s: line %lld has a label but no path", l->where,
-                    (long long)l->line);
+        return error_set(err, MAE_FORMAT, "%s: line %lld has a label but no path", l->where,
+                         (long long)l->line);
     if (!strchr(label, '\t')) return MAE_OK;
-    return fail(err, MAE_FORMAT,
-                "%s: line %lld has more than two columns; a list has `path` or `path<TAB>label` on "
-                "a line",
-                l->where, (long long)l->line);
+    return error_set(
+        err, MAE_FORMAT,
+        "%s: line %lld has more than two columns; a list has `path` or `path<TAB>label` on "
+        "a line",
+        l->where, (long long)l->line);
 }
 
 static Status add_entry(List *l, char *path, const char *label, Error *err) {
@@ -136,10 +137,11 @@ static Status check_first(const List *l, Error *err) {
     if (!l->no_picture_first || s->count < 2 || file_exists(s->items[0].name)) return MAE_OK;
     for (int64_t i = 1; i < s->count; i++)
         if (!image_is_name(s->items[i].name)) return MAE_OK;
-    return fail(err, MAE_FORMAT,
-                "%s: the first entry (%.200s) is no file, and no name of an image as the others "
-                "are; if it is a header, remove it",
-                l->where, s->items[0].name);
+    return error_set(
+        err, MAE_FORMAT,
+        "%s: the first entry (%.200s) is no file, and no name of an image as the others "
+        "are; if it is a header, remove it",
+        l->where, s->items[0].name);
 }
 
 /* --- the file --------------------------------------------------------------------------------- */
@@ -148,8 +150,8 @@ static Status add_line(List *l, char *line, Error *err) {
     size_t n = strlen(line);
     bool header;
     if (n > SOURCE_MAX_NAME_BYTES)
-        return fail(err, MAE_FORMAT, "%s: line %lld is longer than %d bytes; not a path", l->where,
-                    (long long)l->line, SOURCE_MAX_NAME_BYTES);
+        return error_set(err, MAE_FORMAT, "%s: line %lld is longer than %d bytes; not a path",
+                         l->where, (long long)l->line, SOURCE_MAX_NAME_BYTES);
     if (n > 0 && line[n - 1] == '\r') line[--n] = '\0';
     if (is_blank(line)) return MAE_OK;
     if (is_comment(line)) {
@@ -168,11 +170,13 @@ static Status add_line(List *l, char *line, Error *err) {
 static Status check_text(const char *where, uint8_t *data, size_t bytes, char **text, Error *err) {
     *text = text_after_mark((char *)data);
     if (bytes >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0))
-        return fail(err, MAE_FORMAT,
-                    "%s: a text in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)", where);
+        return error_set(err, MAE_FORMAT,
+                         "%s: a text in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)",
+                         where);
     if (memchr(data, 0, bytes))
-        return fail(err, MAE_FORMAT,
-                    "%s: holds zero bytes; a list is a text file, in UTF-8 or plain bytes", where);
+        return error_set(err, MAE_FORMAT,
+                         "%s: holds zero bytes; a list is a text file, in UTF-8 or plain bytes",
+                         where);
     return MAE_OK;
 }
 
@@ -180,9 +184,9 @@ static Status finish(List *l, Error *err) {
     Status status = MAE_OK;
     Source *s = l->source;
     if (s->count == 0)
-        return fail(err, MAE_EMPTY,
-                    "%s: the list names no image; looked for lines `path` or `path<TAB>label`",
-                    l->where);
+        return error_set(err, MAE_EMPTY,
+                         "%s: the list names no image; looked for lines `path` or `path<TAB>label`",
+                         l->where);
     TRY(check_first(l, err));
     if (l->n_comments > 0)
         TRY(source_remark(s, err, LOG_INFO, "%.400s: left out: %lld lines that begin with #",

@@ -50,10 +50,10 @@ static Status synthetic_open(Source *s, const char *where, Error *err) {
     if (!state) return source_no_memory(err);
     state->height = state->width = DEFAULT_SIDE;
     if (!parse(where, &count, state))
-        return fail(err, MAE_USAGE,
-                    "synthetic:%s: expected synthetic:N or synthetic:NxHEIGHTxWIDTH, such as "
-                    "synthetic:1000x224x224",
-                    where);
+        return error_set(err, MAE_USAGE,
+                         "synthetic:%s: expected synthetic:N or synthetic:NxHEIGHTxWIDTH, such as "
+                         "synthetic:1000x224x224",
+                         where);
     s->state = state;
     for (int64_t i = 0; i < count; i++) {
         SourceItem item = {.class = (int)(i % N_LABELS)};

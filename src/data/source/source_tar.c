@@ -19,7 +19,8 @@
 static Status add_shard(Source *s, const char *path, Error *err) {
     TarState *state = s->state;
     if (state->n_shards == MAX_SHARDS)
-        return fail(err, MAE_USAGE, "tar: the braces expand to more than %d shards", MAX_SHARDS);
+        return error_set(err, MAE_USAGE, "tar: the braces expand to more than %d shards",
+                         MAX_SHARDS);
     void *shards =
         mem_room(state->shards, (size_t)state->n_shards, &state->capacity, sizeof(char *));
     if (!shards) return source_no_memory(err);
@@ -48,7 +49,8 @@ static Status expand(Source *s, const char *pattern, Error *err) {
     if (!brace) return add_shard(s, pattern, err);
     rest = read_range(brace, &from, &to, &digits);
     if (!rest)
-        return fail(err, MAE_USAGE, "%s: braces must hold a range such as {000..127}", pattern);
+        return error_set(err, MAE_USAGE, "%s: braces must hold a range such as {000..127}",
+                         pattern);
     for (long k = from; k <= to; k++) {
         char *one = mem_printf("%.*s%0*ld%s", (int)(brace - pattern), pattern, digits, k, rest);
         if (!one) return source_no_memory(err);
@@ -64,16 +66,16 @@ Status tar_open_file(const char *path, int *fd, int64_t *bytes, Error *err) {
     struct stat file;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0 || fstat(*fd, &file) != 0)
-        return fail(err, MAE_IO, "%s: cannot open: %s", path, strerror(errno));
+        return error_set(err, MAE_IO, "%s: cannot open: %s", path, strerror(errno));
     *bytes = file.st_size;
     if (S_ISREG(file.st_mode)) return MAE_OK;
-    return fail(err, MAE_IO, "%s: not a regular file", path);
+    return error_set(err, MAE_IO, "%s: not a regular file", path);
 }
 
 Status tar_expect(struct archive *a, Error *err) {
     archive_read_support_format_tar(a);
     if (archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1") != ARCHIVE_OK)
-        return fail(err, MAE_UNSUPPORTED, "tar: %s", archive_error_string(a));
+        return error_set(err, MAE_UNSUPPORTED, "tar: %s", archive_error_string(a));
     return MAE_OK;
 }
 
@@ -116,11 +118,11 @@ static Status refuse_empty(Source *s, const char *where, Error *err) {
     char text[512];
     left_out_text(&state->left, text, sizeof text);
     if (state->n_links_lost > 0)
-        return fail(err, MAE_EMPTY,
-                    "%.300s: no images; %lld links lead to what is not in the same tar (%s)", where,
-                    (long long)state->n_links_lost, state->link_lost);
-    return fail(err, MAE_EMPTY, "%.300s: no images; looked for entries ending in %s%s%s", where,
-                IMAGE_ENDINGS, *text ? "; left out: " : "", text);
+        return error_set(err, MAE_EMPTY,
+                         "%.300s: no images; %lld links lead to what is not in the same tar (%s)",
+                         where, (long long)state->n_links_lost, state->link_lost);
+    return error_set(err, MAE_EMPTY, "%.300s: no images; looked for entries ending in %s%s%s",
+                     where, IMAGE_ENDINGS, *text ? "; left out: " : "", text);
 }
 
 static Status tar_open(Source *s, const char *where, Error *err) {
@@ -161,16 +163,17 @@ static la_ssize_t read_window(struct archive *a, void *user, const void **data) 
 /* Before there is memory for the bytes that a header promises. */
 static Status check_bytes(const SourceItem *item, int64_t file_bytes, Error *err) {
     if (item->bytes <= 0)
-        return fail(err, MAE_FORMAT, "%s: %lld bytes are no image", item->name,
-                    (long long)item->bytes);
+        return error_set(err, MAE_FORMAT, "%s: %lld bytes are no image", item->name,
+                         (long long)item->bytes);
     if (item->bytes > MAX_IMAGE_BYTES)
-        return fail(err, MAE_UNSUPPORTED,
-                    "%s: %lld bytes are more than an image in a tar may have (%lld); shrink it",
-                    item->name, (long long)item->bytes, (long long)MAX_IMAGE_BYTES);
+        return error_set(
+            err, MAE_UNSUPPORTED,
+            "%s: %lld bytes are more than an image in a tar may have (%lld); shrink it", item->name,
+            (long long)item->bytes, (long long)MAX_IMAGE_BYTES);
     if (item->bytes > file_bytes - item->offset)
-        return fail(err, MAE_IO,
-                    "%s: should have %lld bytes, but the tar ends before; copy it again",
-                    item->name, (long long)item->bytes);
+        return error_set(err, MAE_IO,
+                         "%s: should have %lld bytes, but the tar ends before; copy it again",
+                         item->name, (long long)item->bytes);
     return MAE_OK;
 }
 
@@ -194,8 +197,8 @@ static Status read_entry(const SourceItem *item, const char *path, uint8_t **dat
         archive_entry_size(entry) != item->bytes ||
         archive_read_data(a, bytes, (size_t)item->bytes) != (la_ssize_t)item->bytes) {
         const char *why = archive_error_string(a);
-        status = fail(err, MAE_IO, "%s: %s", item->name,
-                      why ? why : "the file has changed since it was opened");
+        status = error_set(err, MAE_IO, "%s: %s", item->name,
+                           why ? why : "the file has changed since it was opened");
         goto done;
     }
     *data = bytes;

@@ -77,11 +77,12 @@ static Status read_label(const Reader *r, const char *name, const char **text, E
     char buf[MAX_LABEL_BYTES + 1];
     la_ssize_t n = archive_read_data(r->archive, buf, sizeof buf);
     if (n < 0)
-        return fail(err, MAE_FORMAT, "%s: %s: %s", r->path, name, archive_error_string(r->archive));
+        return error_set(err, MAE_FORMAT, "%s: %s: %s", r->path, name,
+                         archive_error_string(r->archive));
     while (n > 0 && strchr(" \t\r\n", buf[n - 1])) n--;
     if (n == 0 || n > MAX_LABEL_BYTES || memchr(buf, 0, (size_t)n))
-        return fail(err, MAE_FORMAT, "%s: %s: not a label of 1 to %d characters", r->path, name,
-                    MAX_LABEL_BYTES);
+        return error_set(err, MAE_FORMAT, "%s: %s: not a label of 1 to %d characters", r->path,
+                         name, MAX_LABEL_BYTES);
     *text = arena_printf(r->source->arena, "%.*s", (int)n, buf);
     return *text ? MAE_OK : source_no_memory(err);
 }
@@ -132,8 +133,8 @@ static Status append(TarIndex *x, TarEntry entry, Error *err) {
 
 static Status check_name(const Reader *r, const char *name, Error *err) {
     if (strlen(name) <= SOURCE_MAX_NAME_BYTES) return MAE_OK;
-    return fail(err, MAE_FORMAT, "%s: an entry's name is longer than %d bytes (%.60s...)", r->path,
-                SOURCE_MAX_NAME_BYTES, name);
+    return error_set(err, MAE_FORMAT, "%s: an entry's name is longer than %d bytes (%.60s...)",
+                     r->path, SOURCE_MAX_NAME_BYTES, name);
 }
 
 static Status index_entry(const Reader *r, struct archive_entry *e, Error *err) {
@@ -168,12 +169,13 @@ static Status open_archive(Reader *r, Error *err) {
     archive_read_support_filter_xz(a);
     archive_read_support_filter_zstd(a);
     if (archive_read_open_fd(a, r->fd, TAR_BLOCK_BYTES) != ARCHIVE_OK)
-        return fail(err, MAE_FORMAT, "%s: not a tar: %s", r->path, archive_error_string(a));
+        return error_set(err, MAE_FORMAT, "%s: not a tar: %s", r->path, archive_error_string(a));
     if (archive_filter_code(a, 0) == ARCHIVE_FILTER_NONE) return MAE_OK;
-    return fail(err, MAE_UNSUPPORTED,
-                "%s: compressed with %s; images cannot be read from it in any order, so uncompress "
-                "it first",
-                r->path, archive_filter_name(a, 0));
+    return error_set(
+        err, MAE_UNSUPPORTED,
+        "%s: compressed with %s; images cannot be read from it in any order, so uncompress "
+        "it first",
+        r->path, archive_filter_name(a, 0));
 }
 
 Status tar_index_read(Source *s, int shard, TarIndex *out, Error *err) {
@@ -189,8 +191,8 @@ Status tar_index_read(Source *s, int shard, TarIndex *out, Error *err) {
     while ((rc = archive_read_next_header(r.archive, &entry)) == ARCHIVE_OK || rc == ARCHIVE_WARN)
         TRY(index_entry(&r, entry, err));
     if (rc != ARCHIVE_EOF)
-        status = fail(err, MAE_FORMAT, "%s: not a readable tar: %s", r.path,
-                      archive_error_string(r.archive));
+        status = error_set(err, MAE_FORMAT, "%s: not a readable tar: %s", r.path,
+                           archive_error_string(r.archive));
 done:
     archive_read_free(r.archive);
     if (r.fd >= 0) close(r.fd);

@@ -20,8 +20,8 @@ static Status cut(Source *s, const char *name, int photo, int split, Error *err)
     const Image *im = &((TilesState *)s->state)->photos[photo];
     int64_t side = im->width / TILES_A_ROW, rows = side ? im->height / side : 0;
     if (rows == 0)
-        return fail(err, MAE_SHAPE, "%s: %lldx%lld pixels give no square tile, %d a row", name,
-                    (long long)im->width, (long long)im->height, TILES_A_ROW);
+        return error_set(err, MAE_SHAPE, "%s: %lldx%lld pixels give no square tile, %d a row", name,
+                         (long long)im->width, (long long)im->height, TILES_A_ROW);
     for (int64_t k = 0; k < rows * TILES_A_ROW; k++) {
         int64_t row = k / TILES_A_ROW, column = k % TILES_A_ROW;
         if (split && (row + column) % 2 != split - 1) continue;
@@ -41,10 +41,11 @@ static Status load_photo(const Source *s, const char *path, Error *err) {
     state->n_photos++;
     state->bytes += 3 * im->width * im->height;
     if (state->bytes > MAX_PHOTO_BYTES)
-        return fail(err, MAE_MEMORY,
-                    "%s: with this photo more than %lld MiB would be kept in memory; give fewer or "
-                    "smaller photos",
-                    path, (long long)(MAX_PHOTO_BYTES >> 20));
+        return error_set(
+            err, MAE_MEMORY,
+            "%s: with this photo more than %lld MiB would be kept in memory; give fewer or "
+            "smaller photos",
+            path, (long long)(MAX_PHOTO_BYTES >> 20));
     return MAE_OK;
 }
 
@@ -61,7 +62,7 @@ static Status tiles_open(Source *s, const char *where, Error *err) {
     state->prefix = prefix;
     s->remarks = files.remarks;
     if (files.count > 1 << 20) {
-        status = fail(err, MAE_UNSUPPORTED, "%s: too many photos to cut into tiles", dir);
+        status = error_set(err, MAE_UNSUPPORTED, "%s: too many photos to cut into tiles", dir);
         goto done;
     }
     state->photos = mem_alloc_array((size_t)files.count, sizeof *state->photos);

@@ -28,11 +28,11 @@ typedef struct Walk {
 } Walk;
 
 static Status no_memory(const Walk *w) {
-    return fail(w->err, MAE_MEMORY, "%s: not enough memory", w->path);
+    return error_set(w->err, MAE_MEMORY, "%s: not enough memory", w->path);
 }
 
 static Status too_much(const Walk *w) {
-    return fail(
+    return error_set(
         w->err, MAE_FORMAT,
         "%s: it unfolds into more names than a file of its size can mean; damaged or hostile",
         w->path);
@@ -147,8 +147,9 @@ static char *scalar_text(Walk *w, const PickleValue *v) {
 static Status name_add(Walk *w, const char *data, size_t bytes) {
     size_t dot = w->name_bytes > 0 ? 1 : 0;
     if (bytes >= MAX_NAME - w->name_bytes - dot)
-        return fail(w->err, MAE_FORMAT, "%s: a name of more than %d characters, under '%.100s'",
-                    w->path, MAX_NAME, w->name);
+        return error_set(w->err, MAE_FORMAT,
+                         "%s: a name of more than %d characters, under '%.100s'", w->path, MAX_NAME,
+                         w->name);
     if (dot > 0) w->name[w->name_bytes++] = '.';
     memcpy(w->name + w->name_bytes, data, bytes);
     w->name_bytes += bytes;
@@ -185,8 +186,8 @@ static Status name_add_key(Walk *w, const PickleValue *key, size_t place) {
     case PICKLE_TEXT:
         if (memchr(key->text.data, 0, key->text.bytes) != NULL ||
             !is_utf8(key->text.data, key->text.bytes))
-            return fail(w->err, MAE_FORMAT, "%s: a key under '%.100s' is no proper text", w->path,
-                        w->name);
+            return error_set(w->err, MAE_FORMAT, "%s: a key under '%.100s' is no proper text",
+                             w->path, w->name);
         return name_add(w, key->text.data, key->text.bytes);
     case PICKLE_NONE:
     case PICKLE_BOOL:
@@ -201,8 +202,8 @@ static Status name_add_key(Walk *w, const PickleValue *key, size_t place) {
     case PICKLE_TUPLE:
     case PICKLE_OBJECT: return name_add_place(w, key, place);
     default:
-        return fail(w->err, MAE_FORMAT, "%s: a key under '%.100s' is neither text nor a number",
-                    w->path, w->name);
+        return error_set(w->err, MAE_FORMAT,
+                         "%s: a key under '%.100s' is neither text nor a number", w->path, w->name);
     }
 }
 
@@ -382,11 +383,12 @@ static Status visit_container(Walk *w, PickleValue *v, int depth) {
     bool lenient = w->refusal != NULL;
     if (v->visiting)
         return lenient ? MAE_OK
-                       : fail(w->err, MAE_FORMAT, "%s: '%.200s' contains itself", w->path, w->name);
+                       : error_set(w->err, MAE_FORMAT, "%s: '%.200s' contains itself", w->path,
+                                   w->name);
     if (depth >= MAX_DEPTH)
         return lenient ? MAE_OK
-                       : fail(w->err, MAE_FORMAT, "%s: '%.200s' is nested deeper than %d", w->path,
-                              w->name, MAX_DEPTH);
+                       : error_set(w->err, MAE_FORMAT, "%s: '%.200s' is nested deeper than %d",
+                                   w->path, w->name, MAX_DEPTH);
     v->visiting = true;
     Status status = visit_items(w, v, depth);
     v->visiting = false;
@@ -411,7 +413,7 @@ Status pickle_flatten(const char *path, const Pickle *pickle, Arena *arena, Pick
                       Error *err) {
     *out = (PickleLeaves){0};
     Walk *w = mem_alloc(sizeof *w);
-    if (w == NULL) return fail(err, MAE_MEMORY, "%s: not enough memory", path);
+    if (w == NULL) return error_set(err, MAE_MEMORY, "%s: not enough memory", path);
     *w = (Walk){.path = path, .arena = arena, .out = out, .err = err};
     w->plain = w->opaque = (Allowance){4096 + 4 * pickle->bytes, 65536 + 64 * pickle->bytes};
     w->left = &w->plain;

@@ -21,8 +21,8 @@ Status machine_fail(Machine *m, Status status, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (m->status == MAE_OK)
-        m->status =
-            fail(m->err, status, "%.400s: pickle, byte %zu: %s", m->source->path, m->op_at, text);
+        m->status = error_set(m->err, status, "%.400s: pickle, byte %zu: %s", m->source->path,
+                              m->op_at, text);
     return m->status;
 }
 
