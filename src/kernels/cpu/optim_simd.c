@@ -69,7 +69,7 @@ static double squares_of(const float *x, int64_t n) {
 static void sum_squares(Device *d, double *sums, const Segment *list, int64_t count) {
     double elements, sum[PIECES_AT_ONCE];
     int64_t n = count_pieces(list, count, &elements);
-    Piece p = {.of = list};
+    Piece p = {.of = list}, added = p; /* a build without OpenMP has one p */
     for (int64_t k = 0; k < count; k++) sums[k] = 0;
     for (int64_t first = 0; first < n; first += PIECES_AT_ONCE) {
         int64_t end = min_i64(first + PIECES_AT_ONCE, n);
@@ -80,8 +80,8 @@ static void sum_squares(Device *d, double *sums, const Segment *list, int64_t co
             sum[i - first] = squares_of(part(p.of->g, &p), p.n);
         }
         for (int64_t i = first; i < end; i++) {
-            move_to(&p, i);
-            sums[p.of - list] += sum[i - first];
+            move_to(&added, i);
+            sums[added.of - list] += sum[i - first];
         }
     }
 }
