@@ -1,7 +1,7 @@
 #!/bin/sh
 # The test command: installs what is missing, builds, runs every test, and ends with the line
 # `N passed, N failed, N skipped`. MAE_GOLDEN=DIR takes the golden files from elsewhere.
-# MAE_TEST_SANITIZERS=0 leaves the second round under address and undefined sanitizers out.
+# MAE_TEST_SANITIZERS=1 adds a second round under address and undefined sanitizers (.ci/run does).
 set -u
 cd "$(dirname "$0")" || exit 1
 sh tools/install_deps.sh test || exit 1
@@ -50,7 +50,7 @@ else
     echo "SKIP several processes: no mpicc or mpirun"
     skipped=$((skipped + 1))
 fi
-if [ "${MAE_TEST_SANITIZERS:-1}" != 0 ]; then
+if [ "${MAE_TEST_SANITIZERS:-0}" != 0 ]; then
     echo "Again under address and undefined sanitizers:"
     if make -j"$jobs" SAN=address,undefined > build/make.log 2>&1; then
         round make -s -k -Otarget -j"$jobs" check SAN=address,undefined

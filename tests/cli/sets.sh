@@ -239,7 +239,7 @@ end
 case_ 'help names sources, splits, corruptions and exit statuses'
 run 0 finetune --help
 out 'cifar10:DIR, cifar100:DIR'
-out '75 stopped and saved'
+out 'stopped and saved: the same command goes on'
 out 'list:FILE'
 run 0 eval --help
 for word in gaussian_noise shot_noise impulse_noise defocus_blur glass_blur motion_blur zoom_blur snow frost fog \
