@@ -15,12 +15,12 @@ static bool make_spares(Graph *g) {
     return true;
 }
 
-/* A value has at most three buffers, an op its saved ones and two of scratch; parameters have
- * gradients. Nothing lies in the lists of buffers yet. */
+/* A value has at most three buffers, an op its saved ones; the graph has one of scratch; parameters
+ * have gradients. Nothing lies in the lists of buffers yet. */
 static bool grow(Graph *g) {
     int capacity = g->capacity ? 2 * g->capacity : 64;
     int64_t n_params = g->params ? params_count(g->params) : 0;
-    size_t n_buffers = (size_t)n_params + (3 + MAX_SAVED + 2) * (size_t)capacity;
+    size_t n_buffers = (size_t)n_params + (3 + MAX_SAVED) * (size_t)capacity + 1;
     size_t was = (size_t)g->capacity * sizeof(void *), bytes = (size_t)capacity * sizeof(void *);
     mem_free(g->buffers);
     mem_free(g->order);

@@ -63,8 +63,8 @@ struct Op {
     bool passed; /* the backward of another op goes through the GELU of this one */
     bool accumulate[OP_MAX_OPERANDS]; /* gradient of input i: add (true) or write */
     bool fresh[OP_MAX_OPERANDS];      /* input i is a parameter, its gradient starts here at zero */
-    int saved_buffer[MAX_SAVED], forward_scratch, backward_scratch;
-    void *saved[MAX_SAVED], *scratch[2];
+    int saved_buffer[MAX_SAVED];
+    void *saved[MAX_SAVED];
     bool spare;             /* stands for one that there was no memory for */
     unsigned changes;       /* bit i: forward changes the data of parameter i */
     const void *attributes; /* the struct of its class */
@@ -88,7 +88,8 @@ struct Graph {
     int n_values, n_ops, capacity; /* of each list */
     bool lacks_memory;             /* while building: spares stand for what follows */
     Buffer *buffers;               /* the first n_fixed have their offsets by decree */
-    int n_fixed, n_buffers;
+    int n_fixed, n_buffers, scratch_buffer;
+    void *scratch;            /* for the op that runs */
     Buffer **order, **placed; /* of planning: largest first; those with an offset, lowest first */
     void *slab;
     size_t slab_bytes;

@@ -16,7 +16,7 @@ static void linear_forward(Graph *g, Op *op) {
     KERNELS(g)->linear_forward(g->device, DATA(op->out[0]), op->saved[0], DATA(op->in[0]),
                                DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]),
                                node_rows(op->in[0]), node_last_dim(op->in[0]),
-                               node_last_dim(op->out[0]), op->scratch[0]);
+                               node_last_dim(op->out[0]), g->scratch);
 }
 
 static void linear_backward(Graph *g, Op *op) {
@@ -28,10 +28,10 @@ static void linear_backward(Graph *g, Op *op) {
     if (linear_is_gelu(op) && !op->passed) k->gelu_backward(g->device, dy, dy, op->saved[0], R * O);
     if (x->value.needs_grad)
         k->linear_backward_input(g->device, GRAD(x), dy, DATA(w), pre, R, I, O, op->accumulate[0],
-                                 op->scratch[1]);
+                                 g->scratch);
     if (w->value.needs_grad || (b && b->value.needs_grad))
         k->linear_backward_weight(g->device, GRAD(w), GRAD(b), dy, remade ? pre : DATA(x), R, I, O,
-                                  op->accumulate[1], op->scratch[1]);
+                                  op->accumulate[1], g->scratch);
     if (residual) op_pass_gradient(g, op, residual, op->accumulate[3]);
 }
 
@@ -92,7 +92,7 @@ static void layernorm_backward(Graph *g, Op *op) {
     KERNELS(g)->layernorm_backward(g->device, GRAD(op->in[0]), GRAD(op->in[1]), GRAD(op->in[2]),
                                    GRAD(op->out[0]), DATA(op->in[0]), op->saved[0], op->saved[1],
                                    DATA(op->in[1]), node_rows(op->in[0]), node_last_dim(op->in[0]),
-                                   op->accumulate[0], op->scratch[1]);
+                                   op->accumulate[0], g->scratch);
 }
 
 static int64_t layernorm_saved(const Op *op, int i) {
@@ -131,8 +131,7 @@ static int64_t heads_of(const Op *op) {
 static void attention_forward(Graph *g, Op *op) {
     int64_t H = heads_of(op), D = node_last_dim(op->out[0]) / H;
     KERNELS(g)->attention_forward(g->device, DATA(op->out[0]), op->saved[0], DATA(op->in[0]),
-                                  node_dim(op->in[0], 0), node_dim(op->in[0], 1), H, D,
-                                  op->scratch[0]);
+                                  node_dim(op->in[0], 0), node_dim(op->in[0], 1), H, D, g->scratch);
 }
 
 static void attention_backward(Graph *g, Op *op) {
@@ -140,7 +139,7 @@ static void attention_backward(Graph *g, Op *op) {
     ASSERT(!op->accumulate[0], "%s: qkv has a second reader", op->name);
     KERNELS(g)->attention_backward(g->device, GRAD(op->in[0]), GRAD(op->out[0]), DATA(op->out[0]),
                                    op->saved[0], DATA(op->in[0]), node_dim(op->in[0], 0),
-                                   node_dim(op->in[0], 1), H, D, op->scratch[1]);
+                                   node_dim(op->in[0], 1), H, D, g->scratch);
 }
 
 static int64_t attention_saved(const Op *op, int i) {

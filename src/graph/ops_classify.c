@@ -113,7 +113,7 @@ static void batchnorm_shared(Graph *g, Op *op) {
     ValueNode *x = op->in[0];
     int64_t B = node_dim(x, 0), C = node_dim(x, 1);
     size_t bytes = device_bytes(g->device, NUMBER_REAL, B * C);
-    void *all = op->scratch[0];
+    void *all = g->scratch;
     device_sync(g->device); /* others look at x */
     g->peers.gather(g->peers.user, all, DATA(x), bytes);
     KERNELS(g)->batchnorm_train(g->device, all, DATA(op->in[1]), DATA(op->in[2]), DATA(op->in[3]),

@@ -202,7 +202,14 @@ static void place_grads(Graph *g) {
     }
 }
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* Ops run one after the other, so one area of scratch serves all. It lies in one place, and stays
+ * in the caches as far as it fits. */
 static void place_extras(Graph *g, GraphMode mode) {
+    size_t scratch = 0;
     for (int i = 0; i < g->n_ops; i++) {
         Op *op = g->ops[i];
         const OpClass *c = op->class;
@@ -213,11 +220,10 @@ static void place_extras(Graph *g, GraphMode mode) {
                 c->saved ? device_bytes(g->device, op_saved_type(op), c->saved(op, k)) : 0;
             op->saved_buffer[k] = bytes ? new_buffer(g, bytes, i, last) : NO_BUFFER;
         }
-        size_t bytes = c->scratch_bytes ? c->scratch_bytes(g, op, false) : 0;
-        op->forward_scratch = bytes ? new_buffer(g, bytes, i, i) : NO_BUFFER;
-        bytes = back && c->scratch_bytes ? c->scratch_bytes(g, op, true) : 0;
-        op->backward_scratch = bytes ? new_buffer(g, bytes, last, last) : NO_BUFFER;
+        if (c->scratch_bytes) scratch = larger(scratch, c->scratch_bytes(g, op, false));
+        if (c->scratch_bytes && back) scratch = larger(scratch, c->scratch_bytes(g, op, true));
     }
+    g->scratch_buffer = scratch ? new_buffer(g, scratch, 0, 2 * g->n_ops - 1) : NO_BUFFER;
 }
 
 static int larger_first(const void *a, const void *b) {

@@ -30,11 +30,10 @@ static void resolve(Graph *g) {
         n->value.data = n->first_data;
         n->value.grad = p ? p->grad : address(g, n->grad_buffer);
     }
+    g->scratch = address(g, g->scratch_buffer);
     for (int i = 0; i < g->n_ops; i++) {
         Op *op = g->ops[i];
         for (int k = 0; k < MAX_SAVED; k++) op->saved[k] = address(g, op->saved_buffer[k]);
-        op->scratch[0] = address(g, op->forward_scratch);
-        op->scratch[1] = address(g, op->backward_scratch);
     }
 }
 
