@@ -1,7 +1,7 @@
-/* mae completion: the shells' scripts are a few lines that ask this program what fits, by `mae
- * completion words WORD...`: the words behind `mae`, of which the last is being written. It answers
- * a candidate a line, with a tab and what it does; with nothing where a file is wanted. So there is
- * no list of options but the table, and a script stays right when the program is replaced. */
+/* mae completion: the scripts of the shells are a few lines that ask this program what fits. They
+ * call `mae completion words WORD...` with the words behind `mae`, of which the last is being
+ * written. The answer has a candidate a line, with a tab and what it does, or nothing where a file
+ * is wanted. Options come from the table, so a script stays right when the program is replaced. */
 #include <string.h>
 
 #include "cli.h"

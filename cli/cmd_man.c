@@ -1,5 +1,5 @@
 /* mae man: the manual pages mae(1) and mae-COMMAND(1), in the man macros of troff. Options come
- * from the table; what a run folder holds is said here, and tests/cli/install.sh compares it with
+ * from the table. This file says what a run folder holds, and tests/cli/install.sh compares it with
  * real ones. */
 #include <ctype.h>
 #include <string.h>

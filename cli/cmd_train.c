@@ -94,7 +94,7 @@ static int train(const Training *t, const MaeOptions *o, int processes) {
 }
 
 /* Open MPI adds in the background along a binomial tree, whose root moves every message 2 log2(n)
- * times; with recursive halving (its number 3) nobody moves more than two. A setting of the user
+ * times. With recursive halving (its number 3) nobody moves more than two. A user's setting
  * stays. */
 static void prefer_halving(void) {
     (void)setenv("OMPI_MCA_coll_libnbc_iallreduce_algorithm", "3", 0);

@@ -1,5 +1,5 @@
-/* Help from the same rows that the parser reads, so it cannot promise what is not there. What it
- * says of a command is written once, and laid out by a Page: plain here, as a man page in man.c. */
+/* Help is made of the rows that the parser reads, so it cannot promise what is not there. The help
+ * of a command is written once. A Page lays it out: plain here, as a man page in cmd_man.c. */
 #include <string.h>
 
 #include "cli.h"

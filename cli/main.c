@@ -1,5 +1,5 @@
-/* The command mae: finds the row of the table, calls it, and makes sure that what it printed has
- * arrived. */
+/* The command mae: finds the row of the command in the table, calls it, and makes sure that what it
+ * printed has arrived. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -95,11 +95,11 @@ static int print_version(bool as_json) {
     return as_json ? print_json(j) : EXIT_DONE;
 }
 
-/* Threads that wait for each other look again and again before they sleep. By libgomp's default
- * they do so for milliseconds, which beside other programs is time that somebody would have worked
- * in. It reads the setting while it is loaded: it takes a second start of the program, 3 ms later.
- * Whoever has set anything keeps it. Where threads are bound to processors, so is this one by now:
- * started again it would have one processor to share out. */
+/* Threads that wait for each other poll before they sleep. By default libgomp lets them poll for
+ * milliseconds, which takes processor time from other programs. libgomp reads the setting when it
+ * is loaded, so the program starts a second time, 3 ms later. A user's own setting stays. Where
+ * threads are bound to processors, this thread is bound by now, too; a second start would have only
+ * its one processor to share out. */
 static void start_with_short_waits(char **argv) {
 #ifdef _OPENMP
     char path[PATH_MAX] = {0};

@@ -1,6 +1,6 @@
-/* From a command line to options, by the library's table: --name value, --name=value, switches as
- * --name and --no-name, --config FILE below what the line says, -- before arguments that start
- * with a dash. */
+/* From a command line to options, by the library's table. It takes --name value, --name=value, and
+ * --name or --no-name for switches. The line counts more than --config FILE. Arguments that start
+ * with a dash come after --. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* What a long job says, on standard error: one rewriting line on a terminal, otherwise a plain line
- * every ten seconds. Signals become the stop flag that the library looks at. */
+/* What a long job says on standard error: one line, rewritten, on a terminal; elsewhere a plain
+ * line every ten seconds. Signals set the stop flag that the library looks at. */
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -57,8 +57,8 @@ __attribute__((format(printf, 3, 4))) static void add(char *line, size_t bytes, 
     if (n < 0 || used + (size_t)n >= bytes) line[used] = '\0';
 }
 
-/* What matters most comes first, for a narrow screen leaves pieces out, and has percent instead of
- * counts. Of the speed nothing is known at the very start of an update. */
+/* A narrow screen leaves pieces out, so what matters most comes first; it also has percent instead
+ * of counts. At the very start of an update no speed is known. */
 static void describe(const MaeProgress *p, char *line, size_t bytes) {
     char eta[32];
     bool narrow = bytes <= NARROW, within = is_update(p), train = strcmp(p->phase, "train") == 0;
@@ -83,8 +83,8 @@ static void describe(const MaeProgress *p, char *line, size_t bytes) {
         (long long)p->total_epochs);
 }
 
-/* Within the screen: a wrapped line could not be rewritten. A narrow screen has no room for the
- * bar. */
+/* The line must fit the screen, because a wrapped one could not be rewritten. A narrow screen has
+ * no room for the bar. */
 static void rewrite(const MaeProgress *p) {
     char line[256];
     int columns = columns_of(stderr, sizeof line);
@@ -100,7 +100,7 @@ static void rewrite(const MaeProgress *p) {
     state.open = true;
 }
 
-/* Plain lines of a run whose updates are quick tell nothing of what is within one. */
+/* A run with quick updates has no plain line from within an update. */
 static bool is_due(const MaeProgress *p, double t) {
     if (state.terminal) return t - state.last >= REWRITE_S;
     if (state.last == 0 && is_update(p)) return t - state.start >= PATIENCE_S;
@@ -135,7 +135,7 @@ static void signals(void (*handler)(int)) {
     signal(SIGUSR1, handler);
 }
 
-/* The first signal asks, the second, of either kind, ends. */
+/* The first signal asks for a stop. A second one, of any kind, ends the program. */
 static void on_signal(int number) {
     (void)number;
     stop = 1;

@@ -1,5 +1,5 @@
-/* See checkpoint.h; what the metadata says is the business of checkpoint_meta.c, run folders are
- * that of checkpoint_run.c. */
+/* See checkpoint.h. checkpoint_meta.c reads and writes the metadata, and checkpoint_find.c looks
+ * into run folders. */
 #include "checkpoint/checkpoint.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
-/* Checkpoints: weights under the published names with metadata that says what the model is. The
- * training state of a run lies in other files: run_state.h. */
+/* Checkpoints: weights under the published names, with metadata that say what the model is. The
+ * training state of a run lies in other files (run_state.h). */
 #ifndef CHECKPOINT_CHECKPOINT_H
 #define CHECKPOINT_CHECKPOINT_H
 
@@ -27,17 +27,17 @@ void checkpoint_notes_free(CheckpointNotes *n);
 
 Status checkpoint_write(const char *path, const Vit *v, const CheckpointNotes *notes, Error *err);
 
-/* What a person can add about a file that does not say it; 0 and -1: nothing. */
+/* What a person can add about a file that does not say it. 0, -1 and NULL add nothing. */
 typedef struct CheckpointHints {
     int64_t heads, decoder_heads;
     ReadTarget target;
-    const char *prefix;     /* which model of a file that holds several; NULL: the first */
-    const char *mean, *std; /* lists that count more than what the file says; NULL */
-    bool describe_only;     /* heads that nobody says are 0, what is refused is said in `refused` */
-    bool said;              /* nothing goes into the log: it was opened before */
+    const char *prefix;     /* chooses one of several models in a file; NULL: the first */
+    const char *mean, *std; /* lists that count more than what the file says */
+    bool describe_only;     /* unknown heads stay 0, a refusal goes into `refused` */
+    bool said;              /* nothing is logged: the file was opened before */
 } CheckpointHints;
 
-/* A checkpoint of this project or of another one, open, with what it says about its model. */
+/* An open checkpoint of this or another project, with what it says about its model. */
 typedef struct CheckpointFile {
     TensorFile *file;
     bool native;
@@ -46,38 +46,38 @@ typedef struct CheckpointFile {
     TensorVerdict *verdicts; /* what becomes of each of its tensors */
     ModelConfig config;      /* embed_dim 0: refused before sizes were known */
     CheckpointNotes notes;
-    char unknown[1024]; /* what a foreign file does not say and how it was taken, "" */
-    bool doubtful;      /* results depend on it */
+    char unknown[1024]; /* what a foreign file does not say, with the assumptions; "" */
+    bool doubtful;      /* results may depend on the assumptions */
     bool target_assumed;
-    char done[512];     /* what was chosen and put together on reading it, "" */
+    char done[512];     /* what reading chose and put together, "" */
     char refused[1024]; /* why it cannot be used, "" */
 } CheckpointFile;
 
-/* path: a file, a folder of weights of another tool, or a run folder. A run folder stands for its
- * best.safetensors where there is one (of a classifier), else for last.safetensors, and the log
- * says so. hints may be NULL. The log says what had to be assumed, which of several models was
- * chosen, and what was put together. FORMAT: the file is no model, or says too little and hints do
- * not help. UNSUPPORTED: this library does not compute or understand what it holds. USAGE: no such
- * prefix. */
+/* path is a file, a folder of weights of another tool, or a run folder. Of a run folder it opens
+ * best.safetensors where there is one (of a classifier), else last.safetensors, and the log says
+ * which. hints may be NULL. The log says what had to be assumed, which of several models was
+ * chosen, and what was put together. FORMAT: the file is no model, or it says too little and hints
+ * do not help. UNSUPPORTED: this library does not compute or understand what it holds. USAGE: no
+ * model has the prefix. */
 Status checkpoint_open(const char *path, const CheckpointHints *hints, CheckpointFile **out,
                        Error *err);
 void checkpoint_close(CheckpointFile *c); /* accepts NULL */
-/* Every parameter of v from the file. A missing tensor or another shape is an error that names it
- * and both shapes; in a file of this project a foreign one, too. */
+/* Reads every parameter of v. A missing tensor or another shape is an error that names it and both
+ * shapes. In a file of this project a tensor that v does not have is an error, too. */
 Status checkpoint_read(const CheckpointFile *c, Vit *v, Error *err);
-/* What fine-tuning starts from: the encoder of the file into a classifier that has been
- * initialised. A decoder is left out, positions are interpolated to another grid. rows: the row of
- * the file's head that each class of v begins with, NULL: the head stays as it is. */
+/* Reads the encoder into a classifier that has been initialised, for fine-tuning. A decoder is left
+ * out. Positions are interpolated to another grid. rows: for each class of v, the row of the file's
+ * head that it begins with; NULL: the head stays as it is. */
 Status checkpoint_read_encoder(const CheckpointFile *c, Vit *v, const int *rows, Error *err);
-/* What pre-training goes on from, into an autoencoder that has been initialised. What the file
+/* Reads what pre-training goes on from into an autoencoder that has been initialised. What the file
  * lacks stays fresh: the decoder of an encoder, the final norm of a mean-pooled classifier.
  * Positions of another grid stay new sin-cos positions. A head is left out. The log says each of
  * these. */
 Status checkpoint_read_autoencoder(const CheckpointFile *c, Vit *v, Error *err);
 
-/* The file that is meant where a checkpoint is asked for: in a run folder the best or the last
- * weights, otherwise the path itself. mem_free. EMPTY: a folder that holds neither a run nor
- * weights of another tool. */
+/* Finds the file that a path to a checkpoint means: in a run folder the best or the last weights,
+ * otherwise the path itself. *out: mem_free. EMPTY: the folder holds neither a run nor weights of
+ * another tool. */
 Status checkpoint_find(const char *path, char **out, Error *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* Which file is meant where a checkpoint is asked for. */
+/* Which file the path of a checkpoint means. */
 #include "base/file.h"
 #include "base/memory.h"
 #include "checkpoint/checkpoint.h"
@@ -19,7 +19,7 @@ static Status no_weights(const char *path, Error *err) {
         path);
 }
 
-/* What was best on the validation images is what one wants of a classifier; a run that only
+/* Of a classifier one wants the weights that were best on the validation images. A run that only
  * pre-trains has none. */
 Status checkpoint_find(const char *path, char **out, Error *err) {
     static const char *const names[] = {"best.safetensors", WEIGHTS_NAME};

@@ -1,5 +1,5 @@
-/* Metadata of checkpoints: what a model is, as strings; numbers are printed
- * so that reading gives the same number back. */
+/* Metadata of checkpoints: strings that say what a model is. A number is printed so that reading
+ * gives the same number back. */
 #ifndef CHECKPOINT_CHECKPOINT_META_H
 #define CHECKPOINT_CHECKPOINT_META_H
 
@@ -18,7 +18,7 @@ typedef struct Meta {
 } Meta;
 
 void meta_put_model(Meta *m, const ModelConfig *c, const CheckpointNotes *n);
-/* The same facts in a file for other tools, and one of them out of such a file; NULL: not there. */
+/* Puts the same facts into a file for other tools. meta_fact reads one of them; NULL: not there. */
 void meta_put_facts(Meta *m, const ModelConfig *c, const CheckpointNotes *n);
 const char *meta_fact(const TensorFile *f, const char *key);
 
@@ -26,14 +26,14 @@ const char *meta_fact(const TensorFile *f, const char *key);
 bool meta_is_native(const TensorFile *f);
 Status meta_get_model(const TensorFile *f, ModelConfig *c, CheckpointNotes *n, Error *err);
 
-/* One entry: a text that lives as long as m, a number. */
+/* Each puts one entry. A text must live as long as m. */
 void meta_put(Meta *m, const char *key, const char *value);
 void meta_put_int(Meta *m, const char *key, int64_t v);
 void meta_put_real(Meta *m, const char *key, double v);
-/* FORMAT: the entry is not there, or no such number. */
+/* FORMAT: the entry is missing, or is no number of this kind. */
 Status meta_get_int(const TensorFile *f, const char *key, int64_t *out, Error *err);
 Status meta_get_real(const TensorFile *f, const char *key, double *out, Error *err);
-/* A metric; NAN when the entry is not there or below 0, which says that it was not measured. */
+/* A metric. NAN when the entry is missing, or below 0, which means that it was not measured. */
 Status meta_get_metric(const TensorFile *f, const char *key, double *out, Error *err);
 
 #endif

@@ -124,8 +124,8 @@ static bool all_numbers(const Dataset *d) {
     return true;
 }
 
-/* Tools that sort names as text count such folders otherwise, and a model without names does not
- * say how it was trained. */
+/* Tools that sort names as text number such folders otherwise. A model without names does not say
+ * which order it was trained with. */
 static void warn_of_order(const Dataset *d, const char *what) {
     for (int i = 0; i + 1 < dataset_n_classes(d) && !dataset_is_numbered(d); i++) {
         const char *a = dataset_class_name(d, i), *b = dataset_class_name(d, i + 1);

@@ -1,6 +1,6 @@
-/* See dialect.h. A parameter's name is taken apart into a stem (which stack and block) and a layer;
- * each dialect says both in its own way. Which models a file holds is in dialect_models.c, their
- * sizes in dialect_config.c, values in dialect_read.c. */
+/* See dialect.h. A parameter's name has a stem (which stack and block) and a layer; each dialect
+ * spells both in its own way. dialect_models.c finds the models of a file, dialect_config.c their
+ * sizes, dialect_read.c values. */
 #include "checkpoint/dialect.h"
 
 #include <stdio.h>

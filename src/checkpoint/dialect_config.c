@@ -40,8 +40,7 @@ static int64_t square_root(int64_t n) {
     return n > 0 ? (int64_t)lround(sqrt((double)n)) : 0;
 }
 
-/* Are n patches a grid of so many rows and columns? Their product might not fit: a file says them.
- */
+/* Are n patches a grid of rows x columns? Both come from a file, so their product may overflow. */
 static bool is_grid(int64_t n, int64_t rows, int64_t columns) {
     return n > 0 && rows > 0 && n % rows == 0 && n / rows == columns;
 }
@@ -50,8 +49,8 @@ static bool is_square(int64_t n) {
     return is_grid(n, square_root(n), square_root(n));
 }
 
-/* A square grid unless the image is known. Positions may be there for the patches alone (DeiT III):
- * that of the cls token is zero then. */
+/* The grid is square unless the image is known. A file may have positions for patches alone (DeiT
+ * III); that of the cls token is zero then. */
 static Status image_size(const DialectFile *d, int64_t tokens, int64_t height, int64_t width,
                          ModelConfig *c, Error *err) {
     bool bare = height > 0 && width > 0 ? is_grid(tokens, height / c->patch, width / c->patch)
@@ -70,8 +69,8 @@ static bool is_matrix(const TensorEntry *t, int64_t columns) {
     return t && t->refusal == NULL && t->shape.n_dims == 2 && t->shape.dim[1] == columns;
 }
 
-/* A head that reads something else than one token or the mean of the patches, or stands on a layer
- * in between, is left to the list of what is not read. */
+/* Takes no head that reads something else than one token or the mean of the patches, or that stands
+ * on a layer in between. The inventory then says what is not read. */
 static void heads_and_pooling(const DialectFile *d, ModelConfig *c) {
     bool norm = dialect_find(d, "norm.weight"), fc_norm = dialect_find(d, "fc_norm.weight");
     const TensorEntry *head = dialect_find(d, "head.weight");

@@ -1,5 +1,5 @@
-/* Networks that look like a Vit and compute something else, known by the names of their tensors, so
- * that a refusal can say what a file is. */
+/* Networks that look like a Vit and compute something else. The names of their tensors tell them
+ * apart, so that a refusal can say what a file is. */
 #ifndef CHECKPOINT_FAMILY_H
 #define CHECKPOINT_FAMILY_H
 
@@ -11,11 +11,11 @@ typedef struct FamilySign {
     const char *what;   /* "rotary positions are not supported" */
 } FamilySign;
 
-/* The sign in a tensor's name (without prefix), NULL: none. The most telling ones come first, so
- * that of two signs the one with the lower address says more. */
+/* The sign in a tensor's name (without prefix), NULL: none. The lower its address, the more telling
+ * it is. */
 const FamilySign *family_sign(const char *name);
-/* For a file without a Vit: a sentence about what it is and the tensor that says it, NULL: not
- * known. */
+/* For a file without a Vit: a sentence that says what it is; NULL: not known. *tensor names what
+ * gives it away. */
 const char *family_of_others(const TensorFile *file, const char **tensor);
 
 #endif

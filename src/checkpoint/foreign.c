@@ -1,5 +1,5 @@
-/* See foreign.h. Every fact has one place where it may be said; what nobody says is assumed, and
- * the assumption goes into `unknown`, which info and conversions show. */
+/* See foreign.h. A function for each fact asks all that may say it. A fact that nobody says is
+ * assumed, and `unknown` gets the assumption, which info and conversions show. */
 #include "checkpoint/foreign.h"
 
 #include <inttypes.h>
@@ -253,8 +253,9 @@ static Status check_tensors(CheckpointFile *c, const CheckpointHints *hints, Err
     return refuse(c, hints, why, err);
 }
 
-/* When they cannot be found, a name that gives away another network says more. timm's sizes are
- * those of its registry: weights of another size are common, and say theirs. *known: they were. */
+/* When sizes cannot be found, a name that gives away another network says more. timm names the
+ * image size of its registry; many weights have another, which tensors say. *known: they were
+ * found. */
 static Status find_sizes(CheckpointFile *c, const Facts *f, bool *known, Error *err) {
     const CheckpointHints *hints = f->hints;
     char names[896], missing[INVENTORY_NAME_BYTES];

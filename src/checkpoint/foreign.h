@@ -1,6 +1,6 @@
 /* What checkpoints of other projects say about their model besides its tensors, and what has to be
- * assumed. It is found in argparse options of published training checkpoints, in config.json and
- * preprocessor_config.json beside Hugging Face weights, and in hints of the user. */
+ * assumed. The facts come from argparse options in published training checkpoints, from config.json
+ * and preprocessor_config.json beside Hugging Face weights, and from hints of the user. */
 #ifndef CHECKPOINT_FOREIGN_H
 #define CHECKPOINT_FOREIGN_H
 

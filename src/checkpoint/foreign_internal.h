@@ -1,5 +1,5 @@
-/* Private to foreign*.c: what they know while they describe a file, and how they say what is not
- * said. */
+/* Private to foreign*.c: what they know while they describe a file, and how they report what is
+ * assumed. */
 #ifndef CHECKPOINT_FOREIGN_INTERNAL_H
 #define CHECKPOINT_FOREIGN_INTERNAL_H
 
@@ -7,7 +7,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/origin.h"
 
-/* What may say something of a model besides its tensors. */
+/* What may say something about a model besides its tensors. */
 typedef struct Facts {
     const CheckpointHints *hints;
     json_t *config, *preprocessor; /* of Hugging Face, or NULL */
@@ -17,8 +17,8 @@ typedef struct Facts {
 
 /* --- foreign.c -------------------------------------------------------------------------------- */
 
-/* Adds to what info, conversions and the log show of a file; _doubt: results may depend on it, so
- * that the line becomes a warning. */
+/* Each adds a line to what info, conversions and the log show of a file. foreign_doubt is for what
+ * results may depend on: the line becomes a warning. */
 void foreign_assume(CheckpointFile *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void foreign_doubt(CheckpointFile *c, const char *format, ...) PRINTF_LIKE(2, 3);
 /* What a conversion of this project wrote down; 0: nothing. */
@@ -26,17 +26,16 @@ int64_t foreign_fact_count(const CheckpointFile *c, const char *key);
 
 /* --- foreign_beside.c ------------------------------------------------------------------------- */
 
-/* config.json, of transformers or timm, and preprocessor_config.json. A config.json that is neither
- * is somebody else's; damage is noted. */
+/* Opens config.json, of transformers or timm, and preprocessor_config.json. Another kind of
+ * config.json is ignored; damage is noted. */
 void foreign_open_beside(CheckpointFile *c, Facts *f);
-/* Leaves out those of another model, once the width is known: files of several may lie in one
- * folder. */
+/* Drops those of another model, once the width is known: a folder may hold files of several. */
 void foreign_check_beside(CheckpointFile *c, Facts *f);
 void foreign_close_beside(Facts *f);
 int64_t foreign_count(const json_t *object, const char *key); /* 0: no whole number there */
 /* Height and width of the image; 0: not said. */
 void foreign_image_size(const CheckpointFile *c, const Facts *f, int64_t *height, int64_t *width);
-/* Class names that they have, or that a conversion of this project wrote down. */
+/* Sets the class names that these files have, or that a conversion of this project wrote. */
 void foreign_set_labels(CheckpointFile *c, const Facts *f);
 
 /* --- foreign_statistics.c --------------------------------------------------------------------- */

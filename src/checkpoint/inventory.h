@@ -21,13 +21,13 @@ typedef struct TensorVerdict {
 } TensorVerdict;
 
 #define INVENTORY_NAME_BYTES 256
-/* out[tensorfile_count]; missing: a tensor of the model that the file lacks, "". config may be NULL
- * as long as sizes are not known: what is refused by its name alone is found then, everything else
- * counts as read. */
+/* Fills out[tensorfile_count]. missing: a tensor of the model that the file lacks, or "". config is
+ * NULL while sizes are not known: it then finds what is refused by its name, and the rest counts as
+ * read. */
 void inventory_make(const DialectFile *d, const DialectModels *models, const ModelConfig *config,
                     TensorVerdict *out, char missing[INVENTORY_NAME_BYTES]);
-/* Why the model cannot be read, with the family where a name gives it away and a tensor for each
- * reason; false: nothing is refused. config as above. */
+/* Writes why the model cannot be read: the family if a name gives it away, and a tensor for each
+ * reason. False: nothing is refused. config as above. */
 bool inventory_refusal(const DialectFile *d, const ModelConfig *config,
                        const TensorVerdict *verdicts, char *text, size_t bytes);
 

@@ -4,8 +4,8 @@
 
 #include "checkpoint/checkpoint.h"
 
-/* USAGE when the folder holds files of these names that are not of such a model: another model's,
- * or a run's. Others are no concern. */
+/* USAGE: the folder has files of these names that belong to another model or to a run. Files of
+ * other names do not matter. */
 Status convert_hf_check_folder(const char *folder, Error *err);
 
 /* FOLDER/config.json (ViTMAEForPreTraining, ViTForImageClassification or ViTModel) and

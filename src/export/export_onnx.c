@@ -1,5 +1,5 @@
-/* See export_onnx.h. The graph of the model is built by what runs it, and written op by op
- * (onnx_ops.c); here are its inputs and outputs, and what else the file says. */
+/* See export_onnx.h. The functions that run the model also build the graph here. onnx_ops.c writes
+ * it op by op. This file has its inputs and outputs, and what else the ONNX file says. */
 #include "export/export_onnx.h"
 
 #include <inttypes.h>
@@ -76,8 +76,8 @@ static void order(OnnxGraph *g, const char *name, const char *x, int64_t P) {
                          ATTRIBUTE_INT("sorted", 1)));
 }
 
-/* What autoencoder_set_masks uploads for a run is made of the noise here, in the file: the patches
- * that are kept, where each lies among (kept, removed), the mask. */
+/* In a run autoencoder_set_masks uploads the kept patches, the place of each patch among (kept,
+ * removed), and the mask. Here the file makes them of the noise. */
 static void bind_mask(Export *e, const AutoencoderGraph *x) {
     OnnxGraph *g = &e->nodes;
     int64_t P = x->mask->shape.dim[1];

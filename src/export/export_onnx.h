@@ -1,6 +1,6 @@
-/* A model as an ONNX file, for runtimes of other projects: the graph of MODEL.md in operators of
- * opset 17, the weights under their published names, and in the file's metadata everything that a
- * checkpoint says.
+/* A model as an ONNX file, for runtimes of other projects. The file has the graph of MODEL.md in
+ * operators of opset 17, and the weights under their published names. Its metadata say everything
+ * that a checkpoint says.
  *
  * Input: pixel_values, float32 [B,C,h,w], normalised with pixel_mean and pixel_std of the metadata.
  *
@@ -29,9 +29,9 @@ typedef struct OnnxOptions {
     int64_t external_from; /* more bytes of weights than this go to PATH.data; 0: 1.9e9 */
 } OnnxOptions;
 
-/* Writes PATH (and PATH.data), replacing what is there. The same model and options give the same
- * bytes. UNSUPPORTED: the model lacks the head or the decoder, or a weight does not fit into F16.
- * USAGE: options that are none. IO, MEMORY. */
+/* Writes PATH (and PATH.data) over what is there. The same model and options give the same bytes.
+ * UNSUPPORTED: the model lacks the head or the decoder, or a weight does not fit into F16 or I8.
+ * USAGE: a type, batch or mask ratio that is not possible. IO, MEMORY. */
 Status export_onnx(Vit *v, const CheckpointNotes *notes, const OnnxOptions *o, const char *path,
                    Error *err);
 

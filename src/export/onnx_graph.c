@@ -95,8 +95,8 @@ static Status fill_quantized(void *graph, const void *param, DType type, void *o
     return MAE_OK;
 }
 
-/* In 8 bits are matrices, the weights of linear layers and of the patch embedding; tokens and
- * positions are none. */
+/* Only matrices are stored in 8 bits: the weights of linear layers and of the patch embedding.
+ * Tokens and positions are not. */
 const char *onnx_weight(OnnxGraph *g, const Param *p, DType type) {
     bool is_matrix = p->shape.n_dims >= 2 && text_ends_with(p->name, ".weight");
     if (type == DTYPE_I8 && !is_matrix) type = DTYPE_F32;

@@ -1,6 +1,6 @@
-/* What the files of an ONNX export share: onnx_graph.c has nodes, constants and weights, onnx_ops.c
- * the ops of a graph. A value is the name of the tensor that holds it. A lack of memory is
- * remembered in `failed` and in the writer. */
+/* What the files of an ONNX export share. onnx_graph.c writes nodes, constants and weights, and
+ * onnx_ops.c the ops of a graph. A value is the name of the tensor that holds it. A lack of memory
+ * is remembered in `failed` and in the writer. */
 #ifndef EXPORT_ONNX_GRAPH_H
 #define EXPORT_ONNX_GRAPH_H
 
@@ -40,7 +40,7 @@ typedef struct OnnxGraph {
 
 /* name + suffix, kept as long as the graph. */
 const char *onnx_name(OnnxGraph *g, const char *name, const char *suffix);
-/* A node called name + suffix, and so its one result, which is returned. */
+/* Adds a node called name + suffix. Its one result has the same name, which is returned. */
 const char *onnx_op(OnnxGraph *g, const char *op, const char *name, const char *suffix,
                     const char *const *inputs, const OnnxAttribute *attributes);
 /* Small constants; the same value is stored once. Integers are int64 [n]. */
@@ -49,17 +49,17 @@ const char *onnx_op(OnnxGraph *g, const char *op, const char *name, const char *
                   (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
 const char *onnx_integers(OnnxGraph *g, const int64_t *v, int n);
 const char *onnx_number(OnnxGraph *g, double v); /* float32 scalar */
-/* A parameter as float32, stored as `type`; once for a parameter. */
+/* The name of a parameter as float32. It is stored once, as `type`. */
 const char *onnx_weight(OnnxGraph *g, const Param *p, DType type);
 
-/* The name of an input of patch numbers that are all patches, in order: nothing is looked up. */
+/* The name of an input of patch numbers that are all, in order: nothing is looked up. */
 #define ONNX_IN_ORDER "in order"
-/* Before onnx_ops: what an input or a result is called. Other results have their names in the
- * graph, parameters those of the published state dict. name is not copied. */
+/* Before onnx_ops: gives an input or a result its name, which is not copied. Other results keep
+ * their names in the graph, and parameters those of the published state dict. */
 void onnx_bind(OnnxGraph *g, const Value *v, const char *name);
-/* Nodes of all ops that lead to bound results; the inputs they read are bound. The number of images
- * is taken from what is read, so a graph that is built for one is written for any number.
- * UNSUPPORTED: an op of a class that has no row in onnx_ops.c, which the message names. */
+/* Adds the nodes of all ops that lead to bound results. The inputs that they read must be bound.
+ * Nodes take the number of images from what they read, so a graph built for one image is written
+ * for any number. UNSUPPORTED: onnx_ops.c has no row for a class of ops; the message names it. */
 Status onnx_ops(OnnxGraph *g, const Graph *graph, Error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* See onnx_graph.h. First come the rows, a function for each class of ops, then their table and the
- * walk. A row is given the op and y, the name of its result. What lies between is called y and a
- * suffix. Asking for an operand may add nodes, those of a parameter. C leaves open in which order
- * the parts of an expression are computed, so none adds nodes twice: equal models, equal files. */
+ * walk. A row gets the op and y, the name of its result; values between are called y and a suffix.
+ * Asking for an operand may add nodes, those of a parameter. C does not order the parts of an
+ * expression, so no expression adds nodes twice: equal models give equal files. */
 #include "export/onnx_graph.h"
 
 #include <math.h>
@@ -42,8 +42,8 @@ static void gelu(OnnxGraph *g, const char *y, const char *x) {
     onnx_op(g, "Mul", y, "", NAMES(e, onnx_number(g, 0.5)), NULL);
 }
 
-/* Weights stay as published, [O,I] or those of a convolution: making a matrix [I,O] of them is for
- * constants, which runtimes do once when loading. */
+/* Weights stay as published, [O,I] or those of a convolution. Making [I,O] of them takes constants
+ * alone, so runtimes do it once, when they load. */
 static void linear(OnnxGraph *g, const OpView *op, const char *y) {
     const char *x = operand(g, op, 0), *w = operand(g, op, 1), *b = operand(g, op, 2);
     const char *residual = operand(g, op, 3);
@@ -256,8 +256,8 @@ static const char *own_name(OnnxGraph *g, const Value *v) {
     return v->name;
 }
 
-/* From the end: whatever a named result is computed from gets a name. What has none in the end is
- * not needed. */
+/* Goes through the ops from the end. What a named result is computed from gets a name. What has no
+ * name after that is not needed. */
 static void name_values(OnnxGraph *g, const Graph *graph) {
     for (int i = 0; i < g->n_bound; i++) g->names[g->bound[i].value->id] = g->bound[i].name;
     for (int i = graph_op_count(graph) - 1; i >= 0; i--) {

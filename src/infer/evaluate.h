@@ -1,5 +1,5 @@
-/* A classifier on labelled images: top-1, top-5, mean loss and confusion, over exactly the images
- * given (none twice, the last partial batch included) that can be read. */
+/* A classifier on labelled images: top-1, top-5, mean loss and confusion. Each image that can be
+ * read counts once, those of a last partial batch included. */
 #ifndef INFER_EVALUATE_H
 #define INFER_EVALUATE_H
 
@@ -13,13 +13,13 @@ typedef struct Evaluation {
     double loss;        /* sum of -log p(label), without smoothing */
 } Evaluation;
 
-/* top1, top5 (not measured of five classes or fewer, where a guess is right) and val_loss; none of
- * them is measured without images. */
+/* top1, top5 and val_loss; NaN means not measured. top5 is not measured with five classes or fewer,
+ * where any guess is right. Without images none of them is. */
 Metrics evaluation_metrics(const Evaluation *e, int64_t classes);
 
-/* Adds one image: logits[n] of the classes that are allowed (NULL: all). Equal logits rank in order
- * of the class. Returns the class with the largest; -1 when a logit is not finite (nothing is
- * added). */
+/* Adds one image. logits[n] count for the classes that are allowed (NULL: all). Equal logits rank
+ * in order of the class. Returns the class with the largest logit. Returns -1 and adds nothing when
+ * a logit is not finite or no class is allowed. */
 int64_t evaluation_add(Evaluation *e, const float *logits, int64_t n, const uint8_t *allowed,
                        int64_t label);
 
@@ -27,15 +27,15 @@ int64_t evaluation_add(Evaluation *e, const float *logits, int64_t n, const uint
 typedef struct EvaluationLabels {
     const int *class_of;    /* class of the model for each class of the data */
     const uint8_t *allowed; /* [classes], NULL = all */
-    int64_t *confusion;     /* [classes of the data, classes], added to; may be NULL */
+    int64_t *confusion;     /* [classes of the data, classes]: adds this process's; or NULL */
 } EvaluationLabels;
 
-/* The session has logits. Each process of the job takes a part, all get the whole. Errors as of
- * session_stream; NONFINITE names the image whose logits are not. */
+/* The session must have logits. Each process of the job takes a part, and all get the sums. Errors
+ * are those of session_stream. NONFINITE names the image whose logits are not finite. */
 Status evaluate_run(Session *s, const SessionJob *job, const EvaluationLabels *labels,
                     Evaluation *out, Error *err);
 
-/* Every image of the data has a label, or an error names one that has none. */
+/* EMPTY: `what` ("--val") has no classes, or an image without a label; names it. */
 Status evaluate_check_labels(const Dataset *d, const char *what, Error *err);
 
 #endif

@@ -1,6 +1,6 @@
-/* See picture.h. Predictions are taken back through the target: pixels are un-normalised; norm-pix
- * patches get a mean and a deviation, either the true ones of the patch or ones interpolated from
- * the visible patches; PCA coefficients are multiplied out. */
+/* See picture.h. Predictions go back through the target. Pixels are un-normalised. A norm-pix patch
+ * gets the mean and deviation of the true patch, or ones interpolated from visible patches. PCA
+ * coefficients are multiplied out. */
 #include "infer/picture.h"
 
 #include <math.h>

@@ -10,13 +10,13 @@ typedef struct PictureOptions {
     bool interpolated; /* norm-pix: patch statistics from visible neighbours instead of the truth */
 } PictureOptions;
 
-/* A full graph for one image and the mask it is given; made once, used for many images. */
+/* Draws one image at a time, with a graph that is made once and predicts all patches. */
 typedef struct Painter Painter;
 Status painter_new(Vit *a, int64_t n_keep, Painter **out, Error *err);
 void painter_free(Painter *p);   /* accepts NULL */
 int64_t painter_panel_gap(void); /* pixels between panels */
-/* pixels u8 [h,w,C]; masks of one image. Draws a row of three panels, RGB, into dst (of the
- * size painter_row_size gives); *loss (may be NULL) on the removed patches. */
+/* pixels u8 [h,w,C]; masks of one image. Draws a row of three panels, RGB, into dst, of the size in
+ * pixels that painter_row_size gives. *loss (may be NULL) is that on the removed patches. */
 void painter_row_size(const Painter *p, int64_t *width, int64_t *height);
 void painter_draw(Painter *p, const uint8_t *pixels, Masks *masks, PictureOptions o, uint8_t *dst,
                   double *loss);

@@ -1,6 +1,6 @@
-/* A trained model looks at images, a batch at a time and nothing masked: features, logits and
- * attention of masked autoencoders, bare encoders and classifiers. A session has a graph of a fixed
- * batch, fills short batches up, and reads the weights as they are when it runs. */
+/* A trained model looks at images, a batch at a time and with nothing masked. Autoencoders and bare
+ * encoders give features and attention, classifiers also logits. A session has a graph of a fixed
+ * batch and fills short batches up. It reads the weights as they are when it runs. */
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 
@@ -12,13 +12,13 @@
 typedef struct SessionOptions {
     int64_t batch;
     PoolKind pool; /* of the features; ALL: cls, then raster order */
-    /* 0: after the final norm; of a classifier, what its head reads. N, from 1: as block N puts
-     * tokens out, without the final norm; later blocks are not computed. */
+    /* 0: features after the final norm; of a classifier, what its head reads. N, from 1: the tokens
+     * that block N puts out, without the final norm; later blocks are not computed. */
     int64_t block;
     bool attention; /* session_attention will be called */
-    /* Of a classifier, beside what its head reads: pool and block are not looked at. */
+    /* Gives those of a classifier and what its head reads. pool, block, attention do nothing. */
     bool logits;
-    bool from_features; /* with logits: those of a probe, of features that are there already */
+    bool from_features; /* with logits: features are given, only the head runs */
 } SessionOptions;
 
 typedef struct Session Session;
@@ -33,15 +33,15 @@ int64_t session_classes(const Session *s); /* logits of an image */
 /* The graph behind it, to measure and to watch: its FLOPs, bytes and ops. */
 Graph *session_graph(Session *s);
 
-/* n <= batch images u8 [n,h,w,C], or with from_features their features float [n,D]. False: the
+/* Runs n <= batch images u8 [n,h,w,C], or with from_features their features float [n,D]. False: the
  * graph was stopped (watch_images), and there are no results. */
 bool session_run(Session *s, const void *images, int64_t n);
-/* Of the last run, valid until the next: [n, session_values], and [n, classes] with logits. They
- * are downloaded when first asked for. */
+/* Results of the last run, valid until the next: [n, session_values], and with logits [n, classes].
+ * They are downloaded when first asked for. */
 const float *session_features(Session *s);
 const float *session_logits(Session *s);
-/* Attention of the cls token to the patches in options.block (0: the last one) for image i of the
- * last run -> out[H,P], each head's sums to at most 1. */
+/* Writes the attention of the cls token to the patches for image i of the last run: out[H,P]. It is
+ * that of options.block (0: the last one). A head's values sum to at most 1. */
 void session_attention(Session *s, int64_t i, float *out);
 
 /* --- the images of a dataset ------------------------------------------------------------------ */
@@ -60,8 +60,8 @@ typedef struct SessionJob {
 
 /* Called after each batch, in order of the samples; the session has its results. */
 typedef Status (*SessionSink)(void *user, Session *s, const Batch *b, Error *err);
-/* Each image once, those that cannot be read left out. A failure of one process is that of all.
- * EMPTY: no process could read any; INTERRUPTED when asked to stop. */
+/* Runs each image once and leaves out those that cannot be read. A failure of one process is that
+ * of all. EMPTY: no process could read any. INTERRUPTED: a stop was asked for. */
 Status session_stream(Session *s, const SessionJob *job, SessionSink sink, void *user, Error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* What `mae bench` measures: the step of a task as its command runs it, on synthetic images. The
- * loader takes no part; masks, mixing and uploading do. */
+/* What `mae bench` measures: a step of a task as its command runs it, on synthetic images. Masks,
+ * mixing and uploading belong to the step. The loader does not. */
 #ifndef JOBS_BENCH_WORK_H
 #define JOBS_BENCH_WORK_H
 
@@ -29,7 +29,7 @@ typedef struct BenchWork {
     int *label_of;    /* [classes] */
 } BenchWork;
 
-/* How long one of them took, in seconds. */
+/* Seconds that one repetition took. */
 typedef struct BenchTimes {
     double set;     /* masks or mixing, uploading; 0: features */
     double compute; /* forward, backward; of features everything */
@@ -38,20 +38,20 @@ typedef struct BenchTimes {
 } BenchTimes;
 
 int64_t bench_repetitions(const MaeOptions *o);
-/* *out is NULL after a failure. USAGE: options that cannot be. */
+/* *out is NULL after a failure. USAGE: no such model, or an odd batch to fine-tune. */
 Status bench_work_new(const MaeOptions *o, BenchWork **out, Error *err);
 void bench_work_free(BenchWork *w); /* accepts NULL */
 
 /* Called after each repetition, i from 0, or -1 after the one that warms up. */
 typedef void (*BenchDone)(void *user, int64_t i, const BenchTimes *t);
-/* Runs the repetitions; *peak is the device's FMA peak in GFLOP/s, measured before and after them.
- * The better one counts, so that a slow moment of the machine does not flatter the step. */
+/* Runs the repetitions. The device's FMA peak (GFLOP/s) is measured before and after them. *peak
+ * gets the better one, so that a slow moment of the machine does not flatter the step. */
 Status bench_work_run(BenchWork *w, BenchDone done, void *user, double *peak, Error *err);
 
 double bench_work_flops(const BenchWork *w); /* of a step */
 int64_t bench_work_bytes(const BenchWork *w);
 
-/* What both benchmarks say of a run; sorts the repetitions' seconds. */
+/* Fills in what both benchmarks say of a run. Sorts the seconds of the repetitions. */
 void bench_describe(const BenchWork *w, const MaeOptions *o, double *seconds, double peak,
                     MaeBenchStep *out);
 

@@ -1,4 +1,4 @@
-/* The jobs of the public header, which says what each does; mae.c calls down to them. A job's file
+/* The jobs behind the public functions: mae.h says what each does, and mae.c calls it. A job's file
  * has its name. */
 #ifndef JOBS_JOBS_H
 #define JOBS_JOBS_H

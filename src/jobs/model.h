@@ -13,7 +13,7 @@ struct MaeModel {
     CheckpointNotes notes;
     Session *classifier; /* of one image, made when first needed */
     int64_t max_pixels;  /* of an image to classify; 0: the default */
-    ImageNotes images;   /* given one by one; said when the model is freed */
+    ImageNotes images;   /* of those given one by one; logged when the model is freed */
     int64_t n_images;
 };
 
@@ -25,7 +25,7 @@ Status model_open(const MaeOptions *o, MaeModel **out, Error *err);
 /* Fresh weights. */
 Status model_new(const MaeOptions *o, MaeModel **out, Error *err);
 void model_free(MaeModel *m); /* accepts NULL */
-/* Counts what decoding has left out of an image that was given by its path. */
+/* Counts an image that was given by its path, and remembers what decoding left out of it. */
 void model_note_image(MaeModel *m, const char *path, unsigned notes);
 void model_info(const MaeModel *m, MaeModelInfo *out);
 

@@ -1,17 +1,17 @@
-/* Pre-training that starts from weights (--init): sizes are theirs, what they lack is fresh, and
- * each of both is said. */
+/* Pre-training that starts from weights (--init). The file gives the sizes. What it lacks is fresh,
+ * and the log says so. */
 #ifndef JOBS_PRETRAIN_INIT_H
 #define JOBS_PRETRAIN_INIT_H
 
 #include "run/run.h"
 
-/* The configuration of r from its --init and options, which then say the same. USAGE: an option
- * that contradicts the file; names both. */
+/* Sets r->config from --init and the options, and then the options to the same. USAGE: an option
+ * contradicts the file; the message has both values. */
 Status pretrain_init_configure(Run *r, Error *err);
-/* What config.json cannot say of a run that goes on: eps, and statistics of older versions. */
+/* Reads what config.json of a run lacks: eps, and in older versions pixel statistics. */
 Status pretrain_init_resume(Run *r, Error *err);
-/* Weights of --init, and with --continue the training state that came with them. *fresh_decoder:
- * the file has none. */
+/* Reads the weights of --init, and with --continue the training state in the same file.
+ * *fresh_decoder: does the file lack a decoder? */
 Status pretrain_init_read(Run *r, bool *fresh_decoder, Error *err);
 
 #endif

@@ -1,6 +1,6 @@
-/* What fine-tuning and probing share: a classifier is made on the encoder of a checkpoint (or on
- * fresh weights), trained by the training loop, and validated after every epoch. The functions are
- * those of a Task, but for what a task adds itself. */
+/* What fine-tuning and probing share. A classifier is made on the encoder of a checkpoint, or on
+ * fresh weights. The training loop trains it and validates it after an epoch. The functions from
+ * supervised_make on are rows of a Task. */
 #ifndef JOBS_SUPERVISED_H
 #define JOBS_SUPERVISED_H
 
@@ -14,20 +14,20 @@ typedef struct Supervised {
     LabelledBatch *batch;
     Dataset *val;
     int *train_map, *val_map;                      /* classes of the data to classes of the model */
-    SessionJob val_images;                         /* a validation */
+    SessionJob val_images;                         /* the pass of a validation */
     Session *session;                              /* to validate, and for the caches */
     CachedFeatures *train_features, *val_features; /* NULL: the encoder runs */
-    GraphPeers peers;                              /* whose statistics a batch norm takes, too */
+    GraphPeers peers;                              /* share the statistics of a batch norm */
 } Supervised;
 
-/* What options say of a batch; the loader and the processes are left to say. */
+/* The batch of the options. The caller sets what depends on loader and processes. */
 LabelledOptions supervised_batch(const MaeOptions *o);
-/* With --init none. */
+/* Is it --init none? */
 bool supervised_from_scratch(const MaeOptions *o);
-/* The encoder, from the run itself, from the checkpoint, or from the options. The classes of a run
- * are those that it began with, in their order. */
+/* Configures the encoder from the run itself, from the checkpoint, or from the options. A resumed
+ * run keeps the classes that it began with, in their order. */
 Status supervised_configure_encoder(Run *r, Error *err);
-/* All of it: encoder, training images, classes, and a head of that kind. */
+/* Configures all: the encoder, training images, classes, and a head of that kind. */
 Status supervised_configure(Run *r, HeadKind head, Error *err);
 Status supervised_make(Run *r, Error *err);
 Status supervised_start(Run *r, Error *err);

@@ -25,10 +25,10 @@ typedef struct AutoencoderGraph {
     Value *pred, *target, *loss_per_patch, *loss;
 } AutoencoderGraph;
 
-/* Built, not yet planned. float_images: images are given normalised instead of as pixels. */
+/* Built, not yet planned. float_images: images are given normalised. USAGE: impossible n_keep. */
 Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep, bool float_images,
                          AutoencoderGraph *out, Error *err);
-/* The masks of its batch, of as many kept patches, into the inputs of the graph. */
+/* Uploads the masks of a batch. m has the batch and the kept patches of the graph. */
 void autoencoder_set_masks(AutoencoderGraph *g, Masks *m);
 
 #endif

@@ -1,5 +1,5 @@
-/* A classifier: the encoder on all patches, pooled, normalised, and a head; graphs over a Vit whose
- * config has one. Source: models_vit and main_linprobe of the published code. */
+/* A classifier: the encoder sees all patches, and a head reads its pooled and normalised tokens.
+ * The config of the Vit has a head. Source: models_vit and main_linprobe of the published code. */
 #ifndef MODEL_CLASSIFIER_H
 #define MODEL_CLASSIFIER_H
 
@@ -11,7 +11,7 @@ typedef struct ClassifierOptions {
     bool float_images;  /* images are given normalised instead of as pixels */
     bool from_features; /* a probe over features that are given: no encoder in the graph */
     double drop_path;   /* rate of the last block; rises linearly from 0 in the first */
-    const GraphPeers *peers; /* whose batch is one with this one; NULL: nobody's */
+    const GraphPeers *peers; /* their batches are one with this one; NULL: none */
 } ClassifierOptions;
 
 typedef struct ClassifierGraph {
@@ -28,12 +28,12 @@ typedef struct ClassifierGraph {
 
 /* Built, not yet planned. */
 Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error *err);
-/* Keeps features, logits and loss readable, takes the memory and sets the patch numbers. */
+/* Plans the graph, with features, logits and loss kept readable, and sets the patch numbers. */
 Status classifier_plan(ClassifierGraph *g, GraphMode mode, Error *err);
 void classifier_graph_free(ClassifierGraph *g); /* accepts a zeroed one */
 /* Rate of block i: linear from 0 to `rate`. */
 double classifier_drop_rate(double rate, int64_t i, int64_t depth);
-/* What a branch is multiplied by for a uniform number u: 0 or 1 / (1 - rate). */
+/* The factor of a branch for a uniform number u: 0, or 1 / (1 - rate). */
 float classifier_drop_scale(double rate, double u);
 
 #endif

@@ -1,5 +1,5 @@
-/* The encoder on all patches, nothing masked: what features, classifiers and exports compute of an
- * image. A masked autoencoder's encoder sees some of the patches only (autoencoder.h). */
+/* The encoder on all patches, with nothing masked. Features, classifiers and exports use it. The
+ * encoder of a masked autoencoder sees some of the patches only (autoencoder.h). */
 #ifndef MODEL_ENCODER_H
 #define MODEL_ENCODER_H
 
@@ -12,15 +12,15 @@ typedef struct EncoderGraph {
     Value *tokens; /* [B,1+P,D] as the last block puts them out: cls, then raster order */
 } EncoderGraph;
 
-/* Adds the embedding and the first `blocks` blocks to the graph of l. The tokens after each block,
- * before any final norm, are there under its name: graph_find of "blocks.0" and so on. */
+/* Adds the embedding and the first `blocks` blocks to the graph of l. graph_find of "blocks.0" and
+ * so on gives the tokens after each block, before any final norm. */
 EncoderGraph encoder_build(Layers *l, int64_t batch, bool float_images, int64_t blocks);
 /* tokens[B,1+P,D] -> [B,D]: mean of the patch tokens, or the cls token; ALL: as they are. */
 Value *encoder_pool(Graph *g, PoolKind pool, Value *tokens);
-/* The same after the final norm. Without a head the tokens are normalised; a classifier normalises
- * what it pooled, as its head reads it. */
+/* The same with the final norm. Without a head the tokens are normalised, then pooled. A classifier
+ * pools first and normalises the result, which its head reads. */
 Value *encoder_features(Layers *l, PoolKind pool, Value *tokens);
-/* All patches in order, once the graph is planned. */
+/* Sets ids to all patches in order. The graph must be planned. MEMORY. */
 Status encoder_set_ids(Graph *g, Value *ids, Error *err);
 
 #endif

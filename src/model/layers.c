@@ -40,8 +40,8 @@ Value *layer_embed(Layers *l, Value *images, Value *ids, Value *pos) {
     return op_tokens_embed(l->graph, "tokens", x, layer_param(l, "", "cls_token"), pos, ids);
 }
 
-/* The last linear layer of a branch and the sum with x: in one op, or, when the branch may be
- * dropped, in two. */
+/* The last linear layer of a branch, and the sum with x. They are one op, or two when the branch
+ * may be dropped. */
 static Value *branch_end(Layers *l, const char *prefix, const char *layer, const char *name,
                          Value *h, Value *x, Value *scale) {
     char sum[64];

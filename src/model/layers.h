@@ -17,15 +17,15 @@ Value *layer_norm(Layers *l, const char *prefix, const char *name, Value *x);
 /* name: what the result is called when it is not the layer's own name. */
 Value *layer_linear(Layers *l, const char *prefix, const char *layer, const char *name, Value *x,
                     LinearOptions o);
-/* The images [B,C,h,w] of a batch, normalised: an input, or made of the input *pixels u8
- * [B,h,w,C]. */
+/* The normalised images [B,C,h,w] of a batch. With float_images they are an input. Otherwise they
+ * are made of the input *pixels u8 [B,h,w,C], which is set. */
 Value *layer_images(Layers *l, int64_t batch, bool float_images, Value **pixels);
-/* The cls token and the patches ids[B,K]: [B,1+K,D]; pos is added to them unless it is NULL. */
+/* [B,1+K,D]: the cls token and the embedded patches ids[B,K], plus pos unless it is NULL. */
 Value *layer_embed(Layers *l, Value *images, Value *ids, Value *pos);
 /* Pre-norm transformer blocks "stack.0" ... "stack.DEPTH-1"; each result has its block's name. */
 Value *layer_blocks(Layers *l, const char *stack, int64_t depth, Value *x, int64_t heads);
-/* The same where only the tokens 1+ids[B,M] are wanted: [B,M,C]. The last block computes nothing
- * for the others but what attention reads of them, so none of them may be needed afterwards. */
+/* The same when only the tokens 1+ids[B,M] are wanted: [B,M,C]. Of the other tokens the last block
+ * computes only what attention reads, so nothing may need them afterwards. */
 Value *layer_blocks_to(Layers *l, const char *stack, int64_t depth, Value *x, int64_t heads,
                        Value *ids);
 

@@ -41,8 +41,8 @@ void masks_free(Masks *m) {
     mem_free(m);
 }
 
-/* Bits of a float in an order that an unsigned comparison agrees with, then the index: sorting
- * these is a stable sort of the noise. */
+/* The key has the bits of a float in an order that unsigned comparison agrees with, then the index.
+ * Sorting keys is therefore a stable sort of the noise. */
 static uint64_t sort_key(float noise, int64_t i) {
     uint32_t bits;
     memcpy(&bits, &noise, sizeof bits);
@@ -84,7 +84,6 @@ void masks_from_noise(Masks *m, int64_t b, const float *noise) {
     }
 }
 
-/* Removed patches follow in raster order. */
 void masks_from_keep(Masks *m, int64_t b) {
     const int32_t *keep = m->ids_keep + b * m->n_keep;
     int32_t *restore = m->ids_restore + b * m->n_patches, next = (int32_t)m->n_keep;
@@ -139,7 +138,7 @@ static void block(int64_t rows, int64_t columns, int64_t n_mask, Rng *rng, float
     for (; count < n_mask; count++) flip_one(mask, n, 0, 1, n - count, rng);
 }
 
-/* The mask of image b is where random ones put their noise. */
+/* The noise of a random mask lies where the mask will be. */
 void masks_draw(Masks *m, int64_t b, uint64_t seed, uint64_t epoch, uint64_t sample) {
     int64_t P = m->n_patches;
     int32_t *keep = m->ids_keep + b * m->n_keep;

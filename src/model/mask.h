@@ -1,4 +1,4 @@
-/* Which patches a masked autoencoder sees: the rule, and the masks of a batch in one block. */
+/* Which patches a masked autoencoder sees: the rule, and the masks of a batch. */
 #ifndef MODEL_MASK_H
 #define MODEL_MASK_H
 
@@ -32,9 +32,10 @@ Status masks_new(MaskRule rule, const ModelConfig *c, int64_t batch, Masks **out
 void masks_free(Masks *m); /* accepts NULL */
 /* The mask of image b, keyed by (seed, epoch, sample). */
 void masks_draw(Masks *m, int64_t b, uint64_t seed, uint64_t epoch, uint64_t sample);
-/* From noise[P], smallest first, ties in their order: the published random masking. */
+/* Keeps the patches with the smallest noise[P], smallest first, as published; ties by index. */
 void masks_from_noise(Masks *m, int64_t b, const float *noise);
-/* From ids_keep of image b (each patch once), whose n_keep the caller may have set up to P. */
+/* Completes the mask of image b from its ids_keep: K patches, each once. The caller may have set
+ * n_keep, up to P. The removed ones follow in raster order. */
 void masks_from_keep(Masks *m, int64_t b);
 
 #endif

@@ -226,8 +226,8 @@ void vit_free(Vit *v) {
 
 /* --- initialisation --------------------------------------------------------------------------- */
 
-/* Normal of standard deviation std; torch's trunc_normal_ cuts at -2 and 2, which for the published
- * 2e-5 and 0.01 is never reached. */
+/* Normal numbers of standard deviation std. trunc_normal_ of torch cuts at -2 and 2, which the
+ * published 2e-5 and 0.01 never reach. */
 static void fill_normal(float *out, int64_t n, double std, Rng *rng) {
     for (int64_t i = 0; i < n; i++) out[i] = (float)(std * rng_normal(rng));
 }

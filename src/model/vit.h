@@ -1,6 +1,6 @@
-/* The vision transformer: its sizes, its parameters under the published names, their
- * initialisation. With a decoder it is a masked autoencoder (autoencoder.h), with a head a
- * classifier (classifier.h), with neither an encoder. */
+/* The vision transformer: its sizes, its parameters under the published names, and how they are
+ * initialised. With a decoder it is a masked autoencoder (autoencoder.h), with a head a classifier
+ * (classifier.h), with neither an encoder. */
 #ifndef MODEL_VIT_H
 #define MODEL_VIT_H
 
@@ -8,7 +8,7 @@
 #include "base/words.h"
 #include "graph/graph.h"
 
-/* HeadKind: what stands on the encoder of a classifier, under the published names:
+/* HeadKind (base/words.h): what stands on a classifier's encoder, under the published names:
  * LINEAR  fine-tuning: mean of the patch tokens -> fc_norm -> head, or norm -> cls token -> head
  * PROBE   the same up to the features, then head.0 (batch norm without affine) -> head.1 */
 
@@ -31,7 +31,7 @@ typedef struct ModelConfig {
 
 /* One of model_size_words, for images of 224 with ImageNet's mean and deviation. */
 ModelConfig model_preset(ModelSize size);
-/* Everything a user can get wrong, with a message that says what would be right. */
+/* Checks everything that a user can get wrong. The message says what would be right. */
 Status model_check(const ModelConfig *c, Error *err);
 
 int64_t model_grid_height(const ModelConfig *c);
@@ -40,11 +40,11 @@ int64_t model_patches(const ModelConfig *c);           /* P */
 int64_t model_patch_values(const ModelConfig *c);      /* p*p*C */
 int64_t model_prediction_values(const ModelConfig *c); /* V: p*p*C or the PCA components */
 
-/* Sin-cos positions [1+rows*columns, width] with a zero row for cls, in double, cast to float:
- * first half of the width encodes the column, second the row, each sines then cosines. */
+/* Sin-cos positions [1+rows*columns, width] with a zero row for cls, in double, cast to float. The
+ * first half of the width encodes the column, the second the row, each sines then cosines. */
 void pos_embed_sincos(float *out, int64_t width, int64_t rows, int64_t columns);
-/* [1+A*B, width] -> [1+C*D, width], bicubic a = -0.75, half-pixel centres, border clamped, no
- * antialiasing (torch interpolate); the cls row is copied. */
+/* [1+in_rows*in_columns, width] -> [1+out_rows*out_columns, width]: bicubic, a = -0.75, half-pixel
+ * centres, border clamped, no antialiasing (torch interpolate). The cls row is copied. */
 void pos_embed_interpolate(float *out, int64_t out_rows, int64_t out_columns, const float *in,
                            int64_t in_rows, int64_t in_columns, int64_t width);
 
@@ -54,21 +54,21 @@ typedef struct Vit {
     Params *params;
 } Vit;
 
-/* Which parameters are trained. blocks: counted from the end, a half is the MLP half of the next
- * one (0.5: norm2 and mlp of the last block); the final norm and the head always are. TUNE_ALL:
- * everything, positions included; a masked autoencoder keeps its fixed sin-cos positions. */
+/* Which parameters are trained. `tune` counts blocks from the end; a half adds the MLP half of the
+ * next one (0.5: norm2 and mlp of the last block). The final norm and the head always are.
+ * TUNE_ALL: everything with positions; a masked autoencoder keeps its fixed sin-cos positions. */
 #define TUNE_ALL (-1.0)
 
-/* Parameters registered under the published names and allocated, not yet initialised (positions
- * are). gradients for training; tune as above, for classifiers only. */
+/* Registers the parameters under the published names and allocates them. Only positions are
+ * initialised. gradients is for training, tune (above) for classifiers only. */
 Status vit_new(Device *d, const ModelConfig *c, ParamGradients gradients, double tune, Vit **out,
                Error *err);
-/* The same without taking memory, for sums before anything starts. */
+/* The same without memory, to compute sizes before anything starts. */
 Status vit_describe(Device *d, const ModelConfig *c, ParamGradients gradients, double tune,
                     Vit **out, Error *err);
 void vit_free(Vit *v); /* accepts NULL; not the device */
-/* The published initialisation, by the roles of the parameters, of all that is not fixed; keyed by
- * seed and parameter. */
+/* Gives all that is not fixed the published initial values, by the role of each parameter. They
+ * depend on seed and parameter only. */
 Status vit_init(Vit *v, uint64_t seed, Error *err);
 /* How many values the parameters have: all, without the decoder, or those that are trained. */
 int64_t vit_parameters(const Vit *v);

@@ -1,5 +1,5 @@
-/* Options by their names: finding one, or the nearest name to a wrong one; setting, defaults and
- * freeing of all. The rows are in options_table.c, what a value's text means in options_value.c,
+/* Options by their names. This file finds an option, or the nearest name to a wrong one, sets it,
+ * and sets or frees all. The rows are in options_table.c, the text of values in options_value.c,
  * config.json in options_file.c. */
 #include "options/options.h"
 

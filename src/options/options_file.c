@@ -1,7 +1,7 @@
-/* Options as a JSON file, config.json of a run folder: a flat object with a key per option of the
- * command, typed values, null where the value is derived from others or has no effect beside them.
- * What concerns one call only (--out, --restart, --json ...) is not written, so that the file can
- * start another run. */
+/* Options as a JSON file, config.json of a run folder. It is a flat object with a key for each
+ * option of the command and typed values. A value is null where it is derived from others or has no
+ * effect beside them. Options of one call (--out, --restart, --json ...) are not written, so that
+ * the file can start another run. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -183,7 +183,7 @@ static void append(char *text, size_t bytes, const char *format, ...) {
     if (used + strlen(more) < bytes) memcpy(text + used, more, strlen(more) + 1);
 }
 
-/* Those that are in the way, a line each; how many did not fit. */
+/* Lists the changes that are in the way, a line each. Returns how many did not fit. */
 static int list(const Changes *c, bool all, char *text, size_t bytes) {
     int left_out = 0;
     for (int i = 0; i < c->n; i++) {

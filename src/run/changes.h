@@ -1,5 +1,5 @@
-/* What a resumed run is asked to do otherwise than it did before: a list of options (and of facts
- * about its data) that differ, and whether that may be. */
+/* What a resumed run shall do otherwise than before: the options, and the facts about its data,
+ * that differ, and whether each may. */
 #ifndef RUN_CHANGES_H
 #define RUN_CHANGES_H
 
@@ -11,8 +11,8 @@
 enum { CHANGES_MAX = 96, CHANGE_TEXT = 128 };
 
 typedef enum ChangeKind {
-    CHANGE_FREE,   /* trains the same model: taken, and said */
-    CHANGE_MARKED, /* another model, schedule or data from here on: wants --accept-changes */
+    CHANGE_FREE,   /* trains the same model: accepted, and logged */
+    CHANGE_MARKED, /* another model, schedule or data from here on: needs --accept-changes */
     CHANGE_NEVER   /* cannot be in a run that has begun */
 } ChangeKind;
 
@@ -28,20 +28,20 @@ typedef struct Changes {
     Change change[CHANGES_MAX];
 } Changes;
 
-/* Options that were given now and have another value than before, but for those without effect. */
+/* Adds the options that were given now and differ from before, except those without effect. */
 void changes_find(Changes *c, MaeCommand command, const MaeOptions *before, const MaeOptions *given,
                   const MaeOptions *now);
 /* Long texts are shortened. */
 void changes_add(Changes *c, ChangeKind kind, const char *what, const char *before, const char *now,
                  const char *why);
-/* Adds a number that differs. */
+/* Adds a number if it differs. */
 void changes_compare(Changes *c, ChangeKind kind, const char *what, int64_t before, int64_t now,
                      const char *why);
 bool changes_have(const Changes *c, ChangeKind kind);
-/* USAGE, with all of them and what to do, where one cannot be, or one wants a mark and accepted is
- * false. */
+/* USAGE: a change cannot be, or one needs a mark and accepted is false. The message lists these and
+ * says what to do. */
 Status changes_check(const Changes *c, const char *run, bool accepted, Error *err);
-/* "changed: --lr 0.1 -> 0.2, --epochs 4 -> 8": those that want a mark. */
+/* "changed: --lr 0.1 -> 0.2, --epochs 4 -> 8": the changes that need a mark. */
 void changes_describe(const Changes *c, char *text, size_t bytes);
 /* How the option of a row may change; *why (may be NULL): more about it, or NULL. */
 ChangeKind changes_kind(const char *option, const char **why);

@@ -47,12 +47,12 @@ Status manifest_write(const char *path, const Manifest *m, Error *err);
 /* FORMAT: not JSON, or not a manifest. */
 Status manifest_read(const char *path, Manifest *out, Error *err);
 
-/* All files of m lie as next.* on disk: makes them the checkpoint. */
+/* Makes the files of m the checkpoint. All of them must be on disk as next.*. */
 Status manifest_commit(const char *run, const Manifest *m, Error *err);
 /* Completes an interrupted commit, or removes what is left of a save that did not get that far. */
 Status manifest_recover(const char *run, Error *err);
-/* Are the files of RUN/last.manifest.json there, and those it lists? Sets *there to whether there
- * is a manifest at all. FORMAT: a damaged or exchanged file. */
+/* Are RUN/last.manifest.json and all files that it lists there and whole? *there: is there a
+ * manifest? FORMAT: a damaged or exchanged file. */
 Status manifest_verify(const char *run, bool *there, Error *err);
 /* The files of training state in RUN, without digests. */
 Status manifest_find_states(const char *run, Manifest *out, Error *err);

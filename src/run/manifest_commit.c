@@ -122,8 +122,8 @@ done:
     return status;
 }
 
-/* The manifest comes last, and only when the other names are on disk: as long as it is called next,
- * all of this is done again. */
+/* The manifest is renamed last, when the other names are on disk. As long as it is called next, all
+ * of this is done again. */
 static Status roll_forward(const char *run, const Manifest *m, bool again, Error *err) {
     Status status = MAE_OK;
     if (*m->numbered) TRY(link_numbered(run, m->numbered, err));
@@ -200,8 +200,8 @@ done:
     return status;
 }
 
-/* Only a damaged disk leaves a manifest that does not fit what is there: the checkpoint before is
- * taken, if that fits. A file that cannot be read just now is no reason to give one up. */
+/* Only a damaged disk leaves a manifest that does not fit its files. The previous checkpoint is
+ * then taken, if that fits. A file that cannot be read just now is no reason to give one up. */
 Status manifest_recover(const char *run, Error *err) {
     Status status = MAE_OK;
     Error reason = {0};

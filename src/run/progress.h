@@ -4,7 +4,7 @@
 
 #include "checkpoint/checkpoint_meta.h"
 
-/* Where a run stands; everything that a resumed run needs besides weights and moments. */
+/* Where a run stands: all that a resumed run needs beside weights and moments. */
 typedef struct Progress {
     int64_t step, epoch, batch; /* updates done; position in the data: next batch of epoch */
     int64_t skipped;            /* updates skipped because something was not finite */
@@ -13,24 +13,24 @@ typedef struct Progress {
     int64_t log_count, epoch_count;
     double last_lr, last_norm; /* of the last update */
     bool epoch_open;           /* the epoch is over, but not yet measured and logged */
-    /* Of all processes: images of what `batch` counts, and of an update; 0: not said. */
+    /* Images of all processes: in a batch as `batch` counts, in an update; 0: not said. */
     int64_t batch_images, update_images;
-    /* Of the whole run: images of updates. seconds stand in the manifest: the same training writes
-     * the same state. */
+    /* Of the whole run: the images of all updates. seconds are written to the manifest and not to
+     * the state, so that the same training writes the same state. */
     int64_t images;
     double seconds;
     int64_t data_images, val_images; /* of the sources, 0: not said */
     double mean_loss;                /* over the mean_count updates of the last epoch that ended */
     int64_t mean_count;
-    /* What the task measures, which names the list: last; and the first of the list, last of the
-     * averaged weights, and the best of the run. NAN: not measured. */
+    /* The last measurement, of metrics that the task names. Of the first metric also the last value
+     * of averaged weights, and the best of the run. NAN: not measured. */
     Metrics measured;
     double averaged, best;
     int64_t best_epoch;
 } Progress;
 
 void progress_put(Meta *m, const Progress *p, int64_t updates);
-/* p->measured says what to look for. FORMAT: not the state of a run. */
+/* p->measured names the metrics to look for. FORMAT: not the state of a run. */
 Status progress_get(const TensorFile *f, Progress *p, int64_t *updates, Error *err);
 
 #endif

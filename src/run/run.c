@@ -1,5 +1,5 @@
-/* The loop: micro-batches, updates, epochs, the end. run_open.c opens what it needs; run_update.c,
- * run_save.c and run_resume.c are what happens between. */
+/* The loop: micro-batches, updates, epochs, the end. run_open.c opens what it needs. run_update.c,
+ * run_save.c and run_resume.c have the steps of the loop. */
 #include "run/run.h"
 
 #include <inttypes.h>
@@ -29,8 +29,8 @@ static void begin_update(Run *r) {
     step_begin(r->step);
 }
 
-/* The place of the next micro-batch is counted here, since a loader that fails does not say it. A
- * batch is taken after a fault, too: the next update begins where the others' does. */
+/* The next micro-batch is counted here, since a loader that fails does not say its place. A batch
+ * is taken even after a fault: the next update then begins where that of the others does. */
 static Status micro_batch(Run *r, Error *err) {
     Batch b;
     Error missing = {0};
@@ -71,8 +71,8 @@ static void note_epoch(Progress *p, const LogLine *line) {
     p->averaged = line->averaged.n ? line->averaged.at[0].value : (double)NAN;
 }
 
-/* Measuring may take long and be stopped or killed: the epoch stays open in what is saved before,
- * and a resumed run measures again. */
+/* Measuring may take long, and somebody may stop or kill it. What is saved before has the epoch
+ * still open, so that a resumed run measures again. */
 static Status close_epoch(Run *r, Error *err) {
     Status status = MAE_OK;
     Progress *p = &r->progress;

@@ -26,7 +26,7 @@ typedef struct Task {
     Status (*start)(Run *r, Error *err); /* first weights of a run that is not resumed */
     Status (*open)(Run *r, Error *err);  /* weights are there: what epochs need; agreed */
     Status (*set_batch)(Run *r, Batch *b, Error *err);
-    /* Measures, every --eval-every epochs and at the end; agreed; may be NULL. */
+    /* Measures after every --eval-every epochs and after the last; agreed; may be NULL. */
     Status (*end_epoch)(Run *r, LogLine *line, Error *err);
     Status (*picture)(Run *r, Error *err); /* beside a checkpoint, by rank 0; may be NULL */
     void (*close)(Run *r);                 /* frees r->task_data; may be NULL */
@@ -39,7 +39,7 @@ struct Run {
     void *task_data;
     MaeOptions options;
     MaeOptions before; /* of a resumed run: what config.json says */
-    Changes changes;   /* and what is asked for otherwise now */
+    Changes changes;   /* and what differs now */
     const MaeEvents *events;
     Comm *comm; /* the processes that train together; NULL: one */
     ModelConfig config;
@@ -66,13 +66,13 @@ struct Run {
     int64_t val_images;              /* of classifiers */
     double last_log_time, last_log_images;
     int failures;  /* updates in a row that were not finite */
-    Error fault;   /* why the rest of this update's micro-batches is left out, here */
+    Error fault;   /* why this process leaves the rest of this update out */
     bool stopping; /* some process was asked to stop */
     bool given_up; /* and gave up the update that was under way */
     PassWatch watch;
     bool resumed;
     int64_t val_unreadable; /* images that the last measurement was made without */
-    bool complete;          /* there is nothing left to do: summary is that of the run */
+    bool complete;          /* nothing is left to do: summary is that of the run */
     MaeSummary summary;
     char picture[1024];
 };
@@ -80,11 +80,11 @@ struct Run {
 /* Runs or resumes; fills *out. */
 Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                  Error *err);
-/* What run_train would do, without doing it; o->out may be NULL. */
+/* Describes what run_train would do. o->out may be NULL. */
 Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err);
 /* The optimizer that options ask for; AdamW where a command has no --optimizer. */
 OptimizerOptions run_optimizer(const MaeOptions *o, const ModelConfig *c);
-/* For Task.make: the model, and then optimizer and step over a graph of that model. With several
+/* For Task.make: first the model, then optimizer and step over a graph of that model. With several
  * processes both know that gradients are exchanged. */
 Status run_make_model(Run *r, Error *err);
 Status run_make_step(Run *r, Graph *graph, Value *loss, Error *err);
@@ -92,8 +92,8 @@ Status run_make_step(Run *r, Graph *graph, Value *loss, Error *err);
 void run_describe(const Run *r, const Vit *v, Graph *g, MaePlan *p);
 /* RUN/name, formatted into a fresh string (mem_free). */
 Status run_file(const Run *r, const char *name, char **out, Error *err);
-/* Sizes and pixel statistics that came from a preset or a checkpoint are written out, so that
- * config.json says all. */
+/* Writes sizes and pixel statistics that came from a preset or a checkpoint into the options, so
+ * that config.json says all. */
 Status run_resolve_sizes(MaeOptions *o, const ModelConfig *c, Error *err);
 /* Images of an update: batch x accumulate x processes. */
 int64_t run_update_images(const MaeOptions *o, const Comm *c);

@@ -1,5 +1,5 @@
-/* What a resumed run is asked to do otherwise than before, and whether it may: options against
- * config.json, data and model against the checkpoint. Also a run that has nothing left to do. */
+/* What differs in a resumed run, and whether it may: options are compared with config.json, data
+ * and model with the checkpoint. This file also recognises a run that has nothing left to do. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

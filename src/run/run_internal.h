@@ -1,5 +1,5 @@
-/* Private to run*.c: what the parts of a run call of each other. "Agreed" means what it means in
- * run.h: all processes call the function, and it fails in all of them or in none. */
+/* Private to run*.c: what the parts of a run use of each other. "Agreed" has the meaning of run.h:
+ * all processes call the function, and it fails in all of them or in none. */
 #ifndef RUN_RUN_INTERNAL_H
 #define RUN_RUN_INTERNAL_H
 
@@ -8,27 +8,27 @@
 
 /* --- run_open.c ------------------------------------------------------------------------------- */
 
-/* Everything between options and the first batch; agreed. run_close after a failure, too. */
+/* Does all between options and the first batch; agreed. Needs run_close after a failure, too. */
 Status run_open(Run *r, const MaeOptions *o, Error *err);
 void run_close(Run *r);
 
 /* --- run_changes.c ---------------------------------------------------------------------------- */
 
-/* Options and progress of a run that is resumed: what was given, over what config.json says, and
- * the changes between them; sets r->complete. USAGE: a change that cannot be. */
+/* Sets options and progress of a resumed run: what was given, over what config.json says. Finds the
+ * changes between them, and sets r->complete. USAGE: a change that cannot be. */
 Status run_take_up(Run *r, const MaeOptions *given, Error *err);
-/* Once the run is made: are its model and data those of the run folder? Says all changes.
- * USAGE: those that cannot be, and those that want --accept-changes. */
+/* Are model and data of the made run those of the run folder? Logs all changes. USAGE: changes that
+ * cannot be, and those that need --accept-changes. */
 Status run_check_folder(Run *r, const MaeOptions *given, Error *err);
 void run_say_complete(const Run *r);
 
 /* --- run_resume.c ----------------------------------------------------------------------------- */
 
-/* Weights, moments, averages and counters of the run folder. USAGE: another seed, which was not
- * accepted. */
+/* Reads weights, moments, averages and counters from the run folder. USAGE: another seed, which was
+ * not accepted. */
 Status run_resume(Run *r, bool accepted, Error *err);
-/* Weights, moments and averages of the last save, where there is one; counters go on, so that other
- * data come next. Agreed. */
+/* Reads weights, moments and averages of the last save, if there is one. Counters stay, so that
+ * other data come next. Agreed. */
 Status run_roll_back(Run *r, Error *err);
 /* What a checkpoint holds of a run. */
 RunState run_state(Run *r);
@@ -45,39 +45,39 @@ Status run_save_curves(Run *r, Error *err);
 
 /* --- run_update.c ----------------------------------------------------------------------------- */
 
-/* Gathers gradients and votes of all processes, and updates, skips or fails. Agreed; a line of the
- * log that cannot be written waits in r->fault. */
+/* Gathers gradients and votes of all processes. Then it updates, leaves the update out, or fails.
+ * Agreed. A line of the log that cannot be written waits in r->fault. */
 Status run_update(Run *r, Error *err);
 double run_images_per_second(const Run *r); /* since this start; 0: says nothing */
-/* The rate, or NaN where features are cached: it would be that of the head alone. */
+/* The rate, or NaN with cached features, where it would be that of the head alone. */
 double run_measured_rate(const Run *r, double rate);
 double run_seconds(const Run *r); /* of the whole run */
 double run_epoch(const Run *r);   /* the place in the data, in epochs */
 bool run_is_over(const Run *r);   /* all epochs or updates are made */
-/* Where the run is, after so many images since this start; the listener's phase is "train". */
+/* Where the run is after so many images since this start. The listener's phase is "train". */
 MaeProgress run_progress(const Run *r, double images);
 
 /* --- run_watch.c ------------------------------------------------------------------------------ */
 
-/* After the step is made, before the loader: updates tell how far they are, and a process alone
- * gives up the one under way when a stop is asked for. */
+/* Call it after the step is made, before the loader. Updates then tell how far they are. A process
+ * alone gives up the update under way when a stop is asked for. */
 void run_watch(Run *r);
-/* All is as if this update's micro-batches had not been. */
+/* Restores the state before this update's micro-batches. */
 void run_give_up_update(Run *r);
-/* INTERRUPTED, and where the run is. The first two add it to what *err says was stopped, the last
- * one saves the run. Agreed, but for the first. */
+/* Each returns INTERRUPTED and says where the run is, the first two after what *err says. The last
+ * one saves, unless the first update is given up. All but the first are agreed. */
 Status run_interrupted_opening(const Run *r, Error *err);
 Status run_interrupted_measuring(Run *r, Error *err);
 Status run_interrupted(Run *r, Error *err);
 
 /* --- run_together.c --------------------------------------------------------------------------- */
 
-/* r->fault of any process becomes the failure of all. */
+/* Makes r->fault of any process the failure of all. */
 Status run_agree_on_fault(Run *r, Error *err);
-/* What rank 0 has becomes what all have: weights, moments (but for those kept by one process
- * alone), averages, counters. */
+/* Gives all processes what rank 0 has: weights, moments (unless each process keeps its own),
+ * averages, counters. */
 void run_share_state(Run *r);
-/* Where in the data a resumed run goes on, whatever cut its batches had. */
+/* Finds where in the data a resumed run goes on, with batches of any other size before. */
 void run_find_place(Run *r);
 /* Images that some process could not read. */
 int64_t run_unreadable(Run *r);
@@ -86,9 +86,9 @@ int64_t run_unreadable(Run *r);
 
 /* EMPTY: an epoch is too small for one update. */
 Status run_check_schedule(const Run *r, Error *err);
-/* What run_plan says, of a run that is configured. */
+/* Fills in what run_plan says of a configured run. */
 Status run_fill_plan(Run *r, MaePlan *out, Error *err);
-/* FMA throughput, measured once; before the loader's threads work. */
+/* The FMA throughput, measured once. Call it before the loader's threads work. */
 double run_peak_gflops(Run *r);
 
 #endif

@@ -1,6 +1,5 @@
-/* Opening and closing a run: the pieces, in the order in which they need each other, and what of
- * the run folder is written at once. A resumed run takes its weights and its place from
- * run_resume.c. */
+/* Opens and closes a run: makes the pieces in the order in which they need each other, and writes
+ * what the run folder has from the start. run_resume.c reads weights and place of a resumed run. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -177,8 +176,8 @@ static Status save_config(const Run *r, Error *err) {
     return status;
 }
 
-/* config.json makes a folder a run's, so that a new run begins with it; one that goes on otherwise
- * has told its log before. */
+/* config.json marks the folder of a run, so a new run writes it first. A run that goes on with
+ * changes has logged them before. */
 static Status open_folder(Run *r, Error *err) {
     Status status = MAE_OK;
     char *summary = NULL;

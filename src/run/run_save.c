@@ -32,8 +32,8 @@ Status run_save_picture(Run *r, Error *err) {
     return comm_agree(r->comm, status, err);
 }
 
-/* The picture first, so that a run that is resumed from here has it; without it, the rest still is
- * saved. */
+/* Draws the picture first, so that a run resumed from here has it. Without it the rest is saved all
+ * the same. */
 Status run_save_epoch(Run *r, Error *err) {
     Status drawn = run_save_picture(r, err);
     Status status = run_save(r, r->progress.epoch, err);

@@ -1,4 +1,4 @@
-/* See checkpoint.h: what is there to continue, and reading it. */
+/* See run_state.h: finds what there is to continue, and reads it. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -30,8 +30,8 @@ static Status step_of(const char *path, int64_t *step, Error *err) {
     return status == MAE_MEMORY ? error_set(err, status, "%s", reason.message) : MAE_OK;
 }
 
-/* Of runs before there were manifests: a crash between the renames leaves new weights beside old
- * state, the new state still under its first name; finishing the replacement makes them a pair. */
+/* For runs of versions without manifests. A crash between their renames leaves new weights beside
+ * old state, and the new state under its first name. Completing the renames makes them a pair. */
 static Status repair_pair(const char *run, Error *err) {
     Status status = MAE_OK;
     char *last = NULL, *state = NULL, *next = NULL;

@@ -1,5 +1,5 @@
-/* One update, once its micro-batches are over: the processes tell each other what became of them,
- * the update is made or left out, counted, reported and logged. */
+/* One update, after its micro-batches: the processes tell each other what became of them. The
+ * update is made or left out, counted, reported and logged. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -40,8 +40,7 @@ static int64_t steps_left(const Run *r) {
     return n > 0 ? n : 0;
 }
 
-/* Until an epoch ends, its mean is that of the updates so far: what its line in the log will say.
- */
+/* Mean loss of the epoch so far, as its line in the log will say it, or of the last epoch. */
 static double epoch_mean(const Progress *p) {
     return p->epoch_count > 0 ? p->epoch_loss / (double)p->epoch_count : p->mean_loss;
 }

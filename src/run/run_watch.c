@@ -1,5 +1,5 @@
-/* While an update is under way: how far it is, and giving it up when a stop is asked for. Several
- * processes end an update together, since none can give up what the others wait for. */
+/* Tells how far an update is, and gives it up when a stop is asked for. Several processes end an
+ * update together, since none can give up what the others wait for. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -36,7 +36,7 @@ void run_give_up_update(Run *r) {
     r->given_up = true;
 }
 
-/* From here the same command does the same again, so that nothing need be written. */
+/* Here the same command does the same again, so nothing need be written. */
 static bool is_at_start(const Run *r) {
     const Progress *p = &r->progress;
     return !r->resumed && p->step == 0 && p->skipped == 0 && p->epoch == 0;
@@ -69,7 +69,7 @@ Status run_interrupted(Run *r, Error *err) {
                      r->progress.step, r->options.out, what);
 }
 
-/* The first message of an Error stays, so that one that goes on from it takes it out. */
+/* The first message of an Error stays; taking it out makes room for one that goes on from it. */
 static Error take(Error *err) {
     Error why = *err;
     *err = (Error){0};

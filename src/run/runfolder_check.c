@@ -45,8 +45,8 @@ static void count_keys(const json_t *config, MaeCommand command, int *known, int
     }
 }
 
-/* The command whose options are in config.json, and which is not less likely than `wanted`; -1: the
- * file is no run's. An older or newer version may have a few options more or less. */
+/* The command whose options fit config.json best; `wanted` wins a tie. -1: the file is no run's. An
+ * older or newer version may have a few options more or less. */
 static int command_of(const json_t *config, MaeCommand wanted) {
     int best = -1, most = 0;
     for (int i = 0; i < N_COMMANDS; i++) {

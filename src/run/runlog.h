@@ -19,17 +19,17 @@ typedef struct LogLine {
     Metrics metrics, averaged; /* measured at the end of an epoch: of weights, of their averages */
 } LogLine;
 
-/* Keeps lines with step <= keep_step, and of those that end an epoch the ones up to keep_epoch;
- * keep_step -1 starts a new file. */
+/* Keeps the lines up to keep_step; those that end an epoch must also be up to keep_epoch. With
+ * keep_step -1 the file starts anew. */
 Status runlog_open(const char *path, int64_t keep_step, int64_t keep_epoch, RunLog **out,
                    Error *err);
 Status runlog_write(RunLog *l, const LogLine *line, Error *err);
 /* Something that happened: {"kind":"event","step":..,"message":".."}. */
 Status runlog_event(RunLog *l, int64_t step, const char *message, Error *err);
-/* Options and data that are otherwise from this place on: an event with "epoch" and "changes":
- * [{"what":..,"before":..,"now":..}], those that want a mark. */
+/* Writes which options and data differ from here on, of those that need a mark: an event with
+ * "epoch" and "changes": [{"what":..,"before":..,"now":..}]. */
 Status runlog_changes(RunLog *l, int64_t step, double epoch, const Changes *c, Error *err);
-/* What was written is on disk. */
+/* Puts on disk what was written. */
 Status runlog_flush(RunLog *l, Error *err);
 void runlog_close(RunLog *l); /* accepts NULL */
 

@@ -1,5 +1,5 @@
-/* See unused.h. The rules are a table like that of the options. What is null is read as its
- * default, so that a rule must hold of the others when the option has its default again. */
+/* See unused.h. The rules are a table like that of the options. A null in config.json is read as
+ * the default, so a rule must still hold when the option has its default again. */
 #include "run/unused.h"
 
 #include <string.h>

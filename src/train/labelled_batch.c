@@ -69,8 +69,8 @@ static bool mixes(const LabelledOptions *o) {
     return o->mix.probability > 0 && (o->mix.mixup > 0 || o->mix.cutmix > 0);
 }
 
-/* Drawn for the batch of all processes, so that the same images get the same mixture whatever their
- * number. */
+/* Drawn for the batch of all processes: the same images get the same mixture with any number of
+ * processes. */
 static void draw_mixture(LabelledBatch *l, const Batch *b) {
     const ModelConfig *c = &l->model->config;
     const LabelledOptions *o = &l->options;

@@ -1,5 +1,5 @@
-/* What a classifier is given to learn from: images (mixed and normalised on the way), targets and
- * the draws of stochastic depth, in the graph that makes a loss of them. */
+/* What a classifier learns from: images (mixed and normalised on the way), targets, and the draws
+ * of stochastic depth. The graph makes a loss of them. */
 #ifndef TRAIN_LABELLED_BATCH_H
 #define TRAIN_LABELLED_BATCH_H
 
@@ -14,8 +14,8 @@ typedef struct LabelledOptions {
     uint64_t seed;
     bool float_images;  /* batches come with normalised images (erasing, mixing) */
     bool from_features; /* a probe over features: images are not looked at */
-    /* Of a batch that is cut among processes, see LoaderOptions: mixing is drawn for the whole, and
-     * so are the statistics of a batch with peers. */
+    /* Of a batch that is cut among processes (LoaderOptions). Mixing is drawn for the whole batch.
+     * With peers, the statistics of a batch norm are of the whole batch, too. */
     int64_t rank, n_ranks; /* 0: one process */
     const GraphPeers *peers;
 } LabelledOptions;
@@ -34,9 +34,9 @@ typedef struct LabelledBatch {
 /* The graph is planned for training. */
 Status labelled_batch_new(Vit *v, LabelledOptions options, LabelledBatch **out, Error *err);
 void labelled_batch_free(LabelledBatch *l); /* accepts NULL */
-/* A whole batch of the loader. label_of: class of the model for each class of the data. Mixing is
- * keyed by (seed, epoch, batch), stochastic depth by (seed, epoch, sample); b->images are changed
- * by mixing. features: [B,D] with from_features, otherwise NULL. */
+/* Sets a whole batch of the loader. label_of: class of the model for each class of the data. Mixing
+ * depends on (seed, epoch, batch) and changes b->images. Stochastic depth depends on (seed, epoch,
+ * sample). features: [B,D] with from_features, otherwise NULL. */
 void labelled_batch_set(LabelledBatch *l, Batch *b, const int *label_of, const float *features);
 
 #endif

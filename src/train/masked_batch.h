@@ -1,5 +1,5 @@
-/* What a masked autoencoder is given: images and masks of a micro-batch, in the graph that makes a
- * loss of them. */
+/* What a masked autoencoder learns from: images and masks of a micro-batch. The graph makes a loss
+ * of them. */
 #ifndef TRAIN_MASKED_BATCH_H
 #define TRAIN_MASKED_BATCH_H
 
@@ -16,7 +16,7 @@ Status masked_batch_new(Vit *v, MaskRule rule, int64_t batch, uint64_t seed, Mas
                         Error *err);
 void masked_batch_free(MaskedBatch *m); /* accepts NULL */
 
-/* Masks keyed by (seed, epoch, samples[i]); pixels u8 [batch,h,w,C] are copied to the device. */
+/* Masks depend on (seed, epoch, samples[i]). Copies pixels u8 [batch,h,w,C] to the device. */
 void masked_batch_set(MaskedBatch *m, const uint8_t *pixels, uint64_t epoch,
                       const int64_t *samples);
 

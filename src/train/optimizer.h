@@ -17,7 +17,7 @@ typedef struct OptimizerOptions {
 } OptimizerOptions;
 
 typedef struct Optimizer Optimizer;
-/* The gradients have their addresses: where they are FRESH, the graph is planned. */
+/* Gradients have addresses: with FRESH ones, plan the graph first. MEMORY: *out is NULL. */
 Status optimizer_new(Device *d, Params *p, OptimizerOptions options, Optimizer **out, Error *err);
 void optimizer_free(Optimizer *o); /* accepts NULL */
 size_t optimizer_bytes(const Params *p, OptimizerKind kind);
@@ -25,22 +25,22 @@ ParamGroup optimizer_group(const Optimizer *o, const Param *p);
 
 /* How many tensors are updated here. */
 int64_t optimizer_tensors(const Optimizer *o);
-/* Starts sums[tensors], on the device: of the squares of each gradient. */
+/* Starts to write sums[tensors], on the device: the sum of the squares of each gradient. */
 void optimizer_sum_squares(Optimizer *o, double *sums);
-/* From these sums, on the host: the L2 norm of all gradients, the same in every process; not finite
- * when a gradient is not. */
+/* The L2 norm of all gradients, from these sums on the host. It is the same in every process, and
+ * not finite when a gradient is not. */
 double optimizer_norm(const Optimizer *o, const double *sums);
-/* One update; lr is scaled by group. The gradients are multiplied by gradient_scale first.
- * LARS as published: matrices get their weight decay and the rate trust * |p| / |g|, vectors
- * neither; the buffer accumulates gradients without the learning rate.
- * With a reducer that shards, ends when everyone has all the new weights. */
+/* Makes one update. lr is scaled by group. The gradients are multiplied by gradient_scale first.
+ * LARS is as published: matrices get weight decay and the rate trust * |p| / |g|, vectors neither,
+ * and the buffer accumulates gradients without the learning rate. With a reducer that shards, it
+ * ends when every process has all the new weights. */
 void optimizer_step(Optimizer *o, double lr, double gradient_scale);
 
 int64_t optimizer_updates(const Optimizer *o);
 void optimizer_set_updates(Optimizer *o, int64_t n);
-/* The state of a trainable parameter, for checkpoints: how many tensors of numel reals, what they
- * are called ("exp_avg", "exp_avg_sq"; "momentum_buffer"), and where they are on the device (NULL:
- * in another process). */
+/* The state of a trainable parameter, for checkpoints: how many tensors of numel reals it has,
+ * their names ("exp_avg", "exp_avg_sq"; "momentum_buffer"), and their device addresses (NULL: in
+ * another process). */
 int optimizer_n_moments(const Optimizer *o);
 const char *optimizer_moment_name(const Optimizer *o, int i);
 void *optimizer_moment(Optimizer *o, int i, const Param *p);

@@ -1,5 +1,5 @@
-/* See pca.h. Second moments of all patches are summed by the device's matrix product, the mean is
- * taken out in double, and LAPACK gives the components. */
+/* See pca.h. The device's matrix product sums the second moments of all patches. The mean is taken
+ * out in double. LAPACK computes the components. */
 #include "train/pca.h"
 
 #include <string.h>

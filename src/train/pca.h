@@ -1,5 +1,4 @@
-/* The PCA target of Table 1d: largest principal components of the patches of the training images.
- */
+/* The PCA target of Table 1d: the largest principal components of the training images' patches. */
 #ifndef TRAIN_PCA_H
 #define TRAIN_PCA_H
 

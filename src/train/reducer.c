@@ -25,8 +25,8 @@ struct Reducer {
 
 /* --- cutting ---------------------------------------------------------------------------------- */
 
-/* Small enough that the last bucket, which nothing hides, is short, and that owners get equal
- * shares; large enough that there are not many. */
+/* Buckets are small, so that the last one, which no computing hides, is short, and that owners get
+ * equal shares. They are large enough that there are not many. */
 static size_t bucket_bytes(const Reducer *r) {
     size_t total = params_trained_bytes(r->params);
     size_t n = total / ((size_t)comm_size(r->comm) * 4);

@@ -21,8 +21,8 @@ bool reducer_shards(const Reducer *r);
 /* Does this process update p? Always without `shard`. */
 bool reducer_owns(const Reducer *r, const Param *p);
 
-/* Once an update: ready (a GraphReady) during its last backward pass, finish after it or instead of
- * it. */
+/* Each is called once an update: reducer_ready (a GraphReady) during the last backward pass, for
+ * each parameter, and reducer_finish after that pass or instead of it. */
 void reducer_ready(void *reducer, Param *p);
 void reducer_finish(Reducer *r); /* accepts NULL */
 /* After an update with `shard`: everyone gets the new weights of everyone. */

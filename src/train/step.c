@@ -73,8 +73,8 @@ static void find_culprit(TrainStep *s) {
     snprintf(s->culprit, sizeof s->culprit, "activation %.120s", v ? v->name : "loss");
 }
 
-/* Backward runs from the last parameter to the first, so the last one in the list went first. Of
- * gradients that are kept in parts, its owner alone has each: all processes look together. */
+/* The backward pass goes from the last parameter to the first, so the last one in the list went
+ * first. When each gradient has one owner, only that process has it, and all look together. */
 static void find_gradient_culprit(TrainStep *s) {
     Reducer *r = s->options.reducer;
     Params *p = s->model->params;
@@ -120,8 +120,8 @@ Status step_micro_batch(TrainStep *s, Error *err) {
     return MAE_OK;
 }
 
-/* The one wait of an update. A loss that is not finite is news here only on a device that is not
- * the host. The last micro-batch alone can then be looked at: its inputs are still there. */
+/* The one wait of an update. On a device that is the host, a loss that is not finite was found
+ * before. On others, only the last micro-batch can be looked at, whose inputs are still there. */
 static Status read_results(TrainStep *s, Error *err) {
     Device *d = s->model->device;
     double loss = 0;
