@@ -36,7 +36,6 @@ static const struct {
     {"strict", CHANGE_FREE, NULL},
     {"accept-overlap", CHANGE_FREE, NULL},
     {"peer-timeout", CHANGE_FREE, NULL},
-    {"accept-overlap", CHANGE_FREE, NULL},
     {"steps", CHANGE_FREE, NULL}, /* where it ends; the learning rate goes by --epochs */
     {"max-entries", CHANGE_FREE, NULL},
     {"model", CHANGE_NEVER, MODEL},
