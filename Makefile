@@ -165,7 +165,7 @@ $(DIR)/tests/unit/%.o: tests/unit/%.c
 
 $(DIR)/tests/golden/%.o: tests/golden/%.c
 	@mkdir -p $(@D)
-	$(COMPILE) $(INSIDE) -c $< -o $@
+	$(COMPILE) $(INSIDE) -Itests/device -c $< -o $@
 
 $(DIR)/tests/device/%.o: tests/device/%.c $(DIR)/tests/device/deferred_rows.h
 	$(COMPILE) $(INSIDE) -I$(DIR)/tests/device -c $< -o $@

@@ -269,8 +269,10 @@ Status curves_write(const char *run, Error *err) {
     Status status = MAE_OK;
     Svg svg = {0};
     Curves *c = curves_new();
-    char *log = mem_printf("%s/log.jsonl", run), *picture = mem_printf("%s/curves.svg", run);
-    if (!c || !log || !picture) {
+    char *log = NULL, *picture = NULL;
+    TRY(file_path(run, "log.jsonl", &log, err));
+    TRY(file_path(run, "curves.svg", &picture, err));
+    if (!c) {
         status = error_set(err, MAE_MEMORY, "no memory for the curves of %s", run);
         goto done;
     }

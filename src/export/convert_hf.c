@@ -97,10 +97,11 @@ static json_t *processor_config(const ModelConfig *c) {
 }
 
 static Status write_json(const char *folder, const char *name, json_t *o, Error *err) {
-    char *path = mem_printf("%s/%s", folder, name);
-    char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
-    Status status = path && text ? file_write_all(path, text, strlen(text), err)
-                                 : error_set(err, MAE_MEMORY, "no memory for %s", name);
+    char *path, *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
+    Status status = file_path(folder, name, &path, err);
+    if (status == MAE_OK)
+        status = text ? file_write_all(path, text, strlen(text), err)
+                      : error_set(err, MAE_MEMORY, "no memory for %s", name);
     free(text);
     mem_free(path);
     json_decref(o);

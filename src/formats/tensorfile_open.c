@@ -293,11 +293,9 @@ static const char *const usual_names[USUAL_NAMES] = {
 
 bool tensorfile_is_folder(const char *path) {
     bool there = false;
-    for (int i = 0; i < USUAL_NAMES && !there; i++) {
-        char *file = mem_printf("%s/%s", path, usual_names[i]);
-        there = !file || file_exists(file); /* opening says that memory is short */
-        mem_free(file);
-    }
+    for (int i = 0; i < USUAL_NAMES && !there; i++)
+        if (file_is_in(path, usual_names[i], &there, NULL) != MAE_OK)
+            return true; /* opening says that memory is short */
     return there;
 }
 

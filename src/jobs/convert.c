@@ -297,8 +297,9 @@ static Status convert_tensors(Conversion *c, const char *out, Error *err) {
         TRY(file_make_directories(out, err));
         TRY(convert_hf_configs(out, c->in, TYPES[c->options->dtype], err));
     }
-    path = c->to == TO_HF ? mem_printf("%s/model.safetensors", out) : mem_strdup(out);
-    if (!path) {
+    if (c->to == TO_HF)
+        TRY(file_path(out, "model.safetensors", &path, err));
+    else if (!(path = mem_strdup(out))) {
         status = error_set(err, MAE_MEMORY, "no memory for a path");
         goto done;
     }

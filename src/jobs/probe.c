@@ -5,7 +5,7 @@
 static Status configure(Run *r, Error *err) {
     const MaeOptions *o = &r->options;
     Status status = supervised_configure(r, HEAD_PROBE, err);
-    if (status == MAE_OK && o->cache_features && (o->augment != 0 || o->repeat != 1))
+    if (status == MAE_OK && o->cache_features && (o->augment != AUGMENT_NONE || o->repeat != 1))
         return error_set(
             err, MAE_USAGE,
             "--cache-features: features are the same in every epoch only with --augment "

@@ -61,10 +61,10 @@ static void free_the_cut(Run *r) {
 }
 
 static Status load_before(const Run *r, const MaeOptions *given, MaeOptions *before, Error *err) {
-    char *path = mem_printf("%s/config.json", given->out);
+    char *path;
     mae_options_default(r->task->command, before);
-    if (!path) return error_set(err, MAE_MEMORY, "no memory for a path in %s", given->out);
-    Status status = MAE_OK;
+    Status status = file_path(given->out, "config.json", &path, err);
+    if (status != MAE_OK) return status;
     if (file_exists(path))
         status = mae_options_load(before, r->task->command, path, err);
     else if (comm_is_root(r->comm))

@@ -38,8 +38,9 @@ Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeO
                                Error *err) {
     Status status = runfolder_copy_options(given, command, out, err);
     if (status != MAE_OK) return status;
-    char *path = mem_printf("%s/config.json", given->out);
-    if (!path) return error_set(err, MAE_MEMORY, "no memory for a path");
+    char *path;
+    status = file_path(given->out, "config.json", &path, err);
+    if (status != MAE_OK) return status;
     if (file_exists(path)) status = mae_options_load(out, command, path, err);
     mem_free(path);
     return status;
@@ -97,10 +98,10 @@ static bool is_picture(const char *name) {
 
 /* RUN/reconstructions/EPOCH.png, and the folder when nothing else is in it. */
 static Status clear_pictures(const char *run, Error *err) {
-    Status status = MAE_OK;
-    char *folder = mem_printf("%s/reconstructions", run);
-    DIR *dir = folder ? opendir(folder) : NULL;
-    if (!folder) return error_set(err, MAE_MEMORY, "no memory for a path in %s", run);
+    char *folder;
+    Status status = file_path(run, "reconstructions", &folder, err);
+    if (status != MAE_OK) return status;
+    DIR *dir = opendir(folder);
     for (const struct dirent *e; dir && (e = readdir(dir));)
         if (is_picture(e->d_name)) TRY(remove_file(folder, e->d_name, err));
     if (dir) (void)rmdir(folder);
@@ -175,11 +176,12 @@ static json_t *summary_json(const MaeSummary *s, const Progress *p) {
 
 Status runfolder_write_summary(const char *run, const MaeSummary *s, const Progress *p,
                                Error *err) {
-    char *path = mem_printf("%s/summary.json", run);
     json_t *object = summary_json(s, p);
-    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
-    Status status = path && text ? file_write_all(path, text, strlen(text), err)
-                                 : error_set(err, MAE_MEMORY, "no memory for summary.json");
+    char *path, *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    Status status = file_path(run, "summary.json", &path, err);
+    if (status == MAE_OK)
+        status = text ? file_write_all(path, text, strlen(text), err)
+                      : error_set(err, MAE_MEMORY, "no memory for summary.json");
     json_decref(object);
     free(text);
     mem_free(path);
@@ -203,9 +205,9 @@ static void read_text(const json_t *o, const char *key, char *out, size_t bytes)
 bool runfolder_read_summary(const char *run, MaeSummary *out) {
     uint8_t *data = NULL;
     size_t bytes = 0;
-    char *path = mem_printf("%s/summary.json", run);
-    Status status =
-        path ? file_read_regular(path, MAX_SUMMARY_BYTES, &data, &bytes, NULL) : MAE_MEMORY;
+    char *path;
+    Status status = file_path(run, "summary.json", &path, NULL);
+    if (status == MAE_OK) status = file_read_regular(path, MAX_SUMMARY_BYTES, &data, &bytes, NULL);
     json_t *o = status == MAE_OK ? json_parse(data, bytes, NULL) : NULL;
     *out = (MaeSummary){.steps = read_count(o, "steps"),
                         .epochs = read_count(o, "epochs"),

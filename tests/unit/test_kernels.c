@@ -9,6 +9,7 @@
 #include "deferred.h"
 #include "base/tensor.h"
 #include "kernel_case.h"
+#include "narrow.h"
 
 #include <math.h>
 #include <signal.h>
@@ -467,36 +468,19 @@ END_TEST
 
 /* --- what the limits for bf16 find ------------------------------------------------------------ */
 
-void refcut_fill_table(Kernels *k);
-uint16_t f32_cut_to_bf16(float v); /* what refcut calls in place of f32_to_bf16 */
-
 static Kernels right;
-
-uint16_t f32_cut_to_bf16(float v) {
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    return (uint16_t)(bits >> 16);
-}
-
-static void round_all(float *x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) x[i] = bf16_to_f32(f32_to_bf16(x[i]));
-}
 
 static void narrow_layernorm(Device *d, Real *y, Wide *mean, Wide *rstd, const Real *x,
                              const Wide *w, const Wide *b, int64_t R, int64_t C, double eps) {
     right.layernorm_forward(d, y, mean, rstd, x, w, b, R, C, eps);
-    round_all(mean, R);
-    round_all(rstd, R);
+    narrow_floats(mean, R);
+    narrow_floats(rstd, R);
 }
 
 static void narrow_attention(Device *d, Real *o, Wide *lse, const Real *qkv, int64_t B, int64_t T,
                              int64_t H, int64_t D, void *scratch) {
     right.attention_forward(d, o, lse, qkv, B, T, H, D, scratch);
-    round_all(lse, B * H * T);
-}
-
-static void cut_off(Kernels *k) {
-    refcut_fill_table(k);
+    narrow_floats(lse, B * H * T);
 }
 
 static void narrow_statistics(Kernels *k) {
@@ -510,8 +494,8 @@ START_TEST(faults_of_bf16) {
         void (*put_in)(Kernels *k);
         CaseMaker *make;
         int64_t size[4];
-    } faults[] = {{cut_off, make_layernorm, {7, 33}},
-                  {cut_off, make_linear_forward, {7, 33, 5}},
+    } faults[] = {{refcut_fill_table, make_layernorm, {7, 33}},
+                  {refcut_fill_table, make_linear_forward, {7, 33, 5}},
                   {narrow_statistics, make_layernorm, {7, 33}},
                   {narrow_statistics, make_attention, {2, 7, 3, 5}}};
     Rng rng = rng_of_test((uint64_t)_i);

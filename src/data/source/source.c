@@ -31,18 +31,10 @@ static bool ends_with(const char *s, const char *end) {
     return n >= m && strcasecmp(s + n - m, end) == 0;
 }
 
-static Status holds_file(const char *dir, const char *name, bool *yes, Error *err) {
-    char *path = mem_printf("%s/%s", dir, name);
-    if (!path) return source_no_memory(err);
-    *yes = file_exists(path);
-    mem_free(path);
-    return MAE_OK;
-}
-
 static Status look_into_folder(const char *dir, const SourceKind **kind, Error *err) {
     bool ten = false, hundred = false;
-    Status status = holds_file(dir, "data_batch_1.bin", &ten, err);
-    if (status == MAE_OK) status = holds_file(dir, "train.bin", &hundred, err);
+    Status status = file_is_in(dir, "data_batch_1.bin", &ten, err);
+    if (status == MAE_OK) status = file_is_in(dir, "train.bin", &hundred, err);
     *kind = ten ? &source_cifar10 : hundred ? &source_cifar100 : &source_folder;
     if (status == MAE_OK && *kind == &source_folder) status = source_refuse_cifar_pickles(dir, err);
     return status;

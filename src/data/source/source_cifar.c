@@ -105,8 +105,9 @@ done:
 static Status holds_all(const char *dir, const char *const *names, bool *yes, Error *err) {
     *yes = true;
     for (; *names && *yes; names++) {
-        char *path = mem_printf("%s/%s", dir, *names);
-        if (!path) return source_no_memory(err);
+        char *path;
+        Status status = file_path(dir, *names, &path, err);
+        if (status != MAE_OK) return status;
         *yes = file_exists(path) && !file_is_directory(path);
         mem_free(path);
     }
@@ -136,8 +137,9 @@ static Status look_deeper(const char *dir, Error *err) {
                                          "cifar-10-batches-py", "cifar-100-python"};
     Status status = source_refuse_cifar_pickles(dir, err);
     for (size_t i = 0; i < sizeof inside / sizeof inside[0] && status == MAE_OK; i++) {
-        char *path = mem_printf("%s/%s", dir, inside[i]);
-        if (!path) return source_no_memory(err);
+        char *path;
+        status = file_path(dir, inside[i], &path, err);
+        if (status != MAE_OK) return status;
         if (file_is_directory(path))
             status = error_set(err, MAE_IO, "%s: the files lie in %s; name that folder", dir, path);
         mem_free(path);

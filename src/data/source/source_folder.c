@@ -81,14 +81,11 @@ static EntryType entry_type(const char *path, const struct dirent *e, const Trai
 static Status is_run(const char *dir, bool *yes, Error *err) {
     static const char *const names[] = {"config.json", "log.jsonl", "last.safetensors"};
     bool there[3] = {false};
-    for (int i = 0; i < 3 && (i == 0 || there[0]); i++) {
-        char *path = mem_printf("%s/%s", dir, names[i]);
-        if (!path) return source_no_memory(err);
-        there[i] = file_exists(path);
-        mem_free(path);
-    }
+    Status status = MAE_OK;
+    for (int i = 0; i < 3 && (i == 0 || there[0]) && status == MAE_OK; i++)
+        status = file_is_in(dir, names[i], &there[i], err);
     *yes = there[0] && (there[1] || there[2]);
-    return MAE_OK;
+    return status;
 }
 
 static Status leave_out_run(Walk *w, const char *path, Error *err) {
