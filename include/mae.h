@@ -74,6 +74,27 @@ MAE_API int mae_name_distance(const char *written, const char *name);
 MAE_API MaeStatus mae_join(int *rank, int *size, MaeError *err);
 MAE_API const char *mae_status_name(MaeStatus s);
 
+/* --- images in memory ------------------------------------------------------------------------- */
+
+typedef enum MaeType { MAE_U8, MAE_U16, MAE_F32, MAE_I64 } MaeType;
+
+/* Pixels in memory. U8 from 0 to 255, F32 from 0 to 1; U16 is kept for later and refused. */
+typedef struct MaeImage {
+    const void *pixels; /* of pixel (0, 0), channel 0 */
+    MaeType type;
+    int64_t height, width, channels;
+    /* Bytes from one row, pixel and channel to the next; they may be negative. 0: as it is in
+     * packed pixels, interleaved [h,w,C] or, with planar, [C,h,w]. */
+    int64_t row_stride, pixel_stride, channel_stride;
+    int planar;
+    void *memory; /* the library's, for mae_image_free; NULL: the pixels are the caller's */
+} MaeImage;
+
+/* Packed pixels of the library's; their values are not set. */
+MAE_API MaeStatus mae_image_new(MaeType type, int64_t height, int64_t width, int64_t channels,
+                                MaeImage *out, MaeError *err);
+MAE_API void mae_image_free(MaeImage *image); /* accepts one that is the caller's */
+
 /* --- options: one table for parser, help and saved configuration ------------------------------ */
 
 typedef enum MaeCommand {

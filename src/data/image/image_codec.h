@@ -31,6 +31,9 @@ Status image_check_header(const ImageFile *file, int64_t width, int64_t height, 
 Status image_new_named(const char *name, Image *out, int64_t width, int64_t height,
                        int64_t channels, Error *err);
 
+/* *im becomes an image of `channels` (1 or 3) channels. */
+Status image_convert(const char *name, Image *im, int channels, Error *err);
+
 /* PIL's grey value of one RGB pixel. */
 static inline uint8_t image_grey(const uint8_t *p) {
     return (uint8_t)((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16);

@@ -14,8 +14,7 @@
 #include "data/image/image_codec.h"
 #include "data/image/image_kind.h"
 
-/* *im becomes an image of `channels` (1 or 3) channels. */
-static Status convert_channels(const char *name, Image *im, int channels, Error *err) {
+Status image_convert(const char *name, Image *im, int channels, Error *err) {
     if (im->channels == channels) return MAE_OK;
     Image out;
     Status status = image_new_named(name, &out, im->width, im->height, channels, err);
@@ -73,7 +72,7 @@ Status image_decode_crop(const char *name, const void *bytes, size_t n, int chan
         TRY(image_decode_webp(&file, out, err));
     else
         TRY(refuse(name, bytes, n, err));
-    TRY(convert_channels(name, out, channels, err));
+    TRY(image_convert(name, out, channels, err));
     if (crop && crop->box.width == 0) crop->box = crop->choose(crop->user, out->width, out->height);
 done:
     if (status != MAE_OK) image_free(out);

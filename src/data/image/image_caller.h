@@ -1,0 +1,14 @@
+/* Pixels that a program gives (MaeImage) as an Image of ours. */
+#ifndef DATA_IMAGE_IMAGE_CALLER_H
+#define DATA_IMAGE_IMAGE_CALLER_H
+
+#include "data/image/image.h"
+
+/* Copies the pixels, with 1 or 3 channels as wanted: grey to RGB repeats the value, RGB to grey is
+ * PIL's convert('L'). name is for messages. max_pixels as in image.h. With a crop only its box is
+ * copied. FORMAT: no pixels, or strides with which pixels overlap. UNSUPPORTED: pixels that are not
+ * U8, channels other than 1 and 3, more pixels than the limit. */
+Status image_from_caller(const char *name, const MaeImage *in, int channels, int64_t max_pixels,
+                         ImageCrop *crop, Image *out, Error *err);
+
+#endif
