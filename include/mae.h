@@ -373,6 +373,14 @@ MAE_API MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, i
  * of a classifier that was trained with another pool. */
 MAE_API MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o,
                                      float *out, MaeError *err);
+/* The k rows of bank[n,width] most like each of queries[m,width], by cosine, best first, equal ones
+ * by number: rows[m,k], cosines[m,k] (may be NULL). A row of zeros has cosine 0 with all. Computes
+ * on the device of the model, with any number of threads the same, some ten thousand rows at a
+ * time. USAGE: k is not from 1 to n, or width is below 1. NONFINITE: a row has values that are not
+ * finite. */
+MAE_API MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t n,
+                              const float *queries, int64_t m, int64_t width, int64_t k,
+                              int64_t *rows, float *cosines, MaeError *err);
 typedef struct MaeFeatures {
     int64_t rows;       /* N, or without o->out the rows of the picture */
     int64_t unreadable; /* images that were left out */

@@ -127,6 +127,12 @@ MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events
     return status;
 }
 
+MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t n, const float *queries,
+                      int64_t m, int64_t width, int64_t k, int64_t *rows, float *cosines,
+                      MaeError *err) {
+    return nearest_rows(model, bank, n, queries, m, width, k, rows, cosines, error_clear(err));
+}
+
 MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
                   MaeError *err) {
     listen(events);

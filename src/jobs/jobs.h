@@ -21,6 +21,8 @@ Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const
 Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err);
 Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
                      Error *err);
+Status nearest_rows(const MaeModel *model, const float *bank, int64_t n, const float *queries,
+                    int64_t m, int64_t width, int64_t k, int64_t *rows, float *cosines, Error *err);
 Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err);
 Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEvaluation *out,
                 Error *err);

@@ -95,8 +95,44 @@ static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Session *s,
     }
     TRY(session_stream(s, &job, to_bank, b, err));
     b->n = b->filled;
-    knn_normalize(b->features, b->n, b->width);
 done:
+    return status;
+}
+
+Status nearest_rows(const MaeModel *model, const float *bank, int64_t n, const float *queries,
+                    int64_t m, int64_t width, int64_t k, int64_t *rows, float *cosines,
+                    Error *err) {
+    if (width < 1 || m < 0)
+        return error_set(err, MAE_USAGE,
+                         "%" PRId64 " queries of %" PRId64 " values: there must be a value", m,
+                         width);
+    if (k < 1 || k > n)
+        return error_set(err, MAE_USAGE,
+                         "%" PRId64 " neighbours among %" PRId64
+                         " rows: there may be 1 to as many as there are rows",
+                         k, n);
+    return knn_nearest(model->device, bank, n, queries, m, width, k, NULL, rows, cosines, err);
+}
+
+/* What the neighbours of each query vote for: predicted[queries->n]. */
+static Status predict(const MaeModel *m, const MaeOptions *o, const Bank *memory,
+                      const Bank *queries, const volatile int *stop, int *predicted, Error *err) {
+    Status status = MAE_OK;
+    size_t n = (size_t)(queries->n * o->k);
+    int64_t *rows = mem_alloc_array(n, sizeof *rows);
+    float *cosines = mem_alloc_array(n, sizeof *cosines);
+    if (!rows || !cosines) {
+        status = error_set(err, MAE_MEMORY, "no memory for neighbours of %" PRId64 " images",
+                           queries->n);
+        goto done;
+    }
+    TRY(knn_nearest(m->device, memory->features, memory->n, queries->features, queries->n,
+                    memory->width, o->k, stop, rows, cosines, err));
+    TRY(knn_vote(rows, cosines, queries->n, o->k, memory->labels,
+                 dataset_n_classes(memory->dataset), o->temperature, predicted, err));
+done:
+    mem_free(rows);
+    mem_free(cosines);
     return status;
 }
 
@@ -118,10 +154,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
         status = error_set(err, MAE_MEMORY, "no memory for predictions");
         goto done;
     }
-    int n_classes = dataset_n_classes(memory.dataset);
-    TRY(knn_predict(m->device, memory.features, memory.labels, memory.n, queries.features,
-                    queries.n, memory.width, n_classes, o->k, o->temperature,
-                    events_stop_flag(events), predicted, err));
+    TRY(predict(m, o, &memory, &queries, events_stop_flag(events), predicted, err));
     int64_t right = 0;
     for (int64_t i = 0; i < queries.n; i++) right += predicted[i] == queries.labels[i];
     *out = (MaeKnn){.accuracy = (double)right / (double)queries.n,
@@ -130,7 +163,7 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
                     .unreadable =
                         dataset_n_left_out(memory.dataset) + dataset_n_left_out(queries.dataset),
                     .k = o->k,
-                    .classes = n_classes};
+                    .classes = dataset_n_classes(memory.dataset)};
 done:
     bank_free(&memory);
     bank_free(&queries);
