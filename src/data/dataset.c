@@ -47,7 +47,8 @@ static Status add_source(Dataset *d, const char *text, Error *err) {
     p = mem_realloc(d->first, n ? (n + 1) * sizeof *d->first : 0, (n + 2) * sizeof *d->first);
     if (!p) return source_no_memory(err);
     d->first = p;
-    Status status = source_open(text, d->options.limits, d->options.test, &s, err);
+    Status status =
+        source_open(text, d->options.memory, d->options.limits, d->options.test, &s, err);
     if (status != MAE_OK) return status;
     if (!d->options.held_out) source_say(s); /* the other part of it has said so */
     if (n == 0) d->first[0] = 0;
@@ -68,7 +69,7 @@ static Status add_sources(Dataset *d, const char *text, Error *err) {
     Status status = MAE_OK;
     char *copy = mem_strdup(text);
     if (!copy) return source_no_memory(err);
-    bool one = is_one_path(text);
+    bool one = d->options.memory || is_one_path(text);
     for (char *part = copy, *next; part; part = next) {
         next = one ? NULL : strchr(part, ',');
         if (next) *next++ = '\0';
@@ -289,6 +290,10 @@ bool dataset_identity(const Dataset *d, int64_t index, ImageIdentity *out) {
     int64_t local;
     const Source *s = locate(d, index, &local);
     return s->kind->identify(s, local, out);
+}
+
+bool dataset_is_given(const Dataset *d) {
+    return d->options.memory != NULL;
 }
 
 const char *dataset_describe(const Dataset *d) {

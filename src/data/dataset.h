@@ -11,6 +11,7 @@
  *                  which is a number or a name as in a list
  *   cifar10:DIR, cifar100:DIR     the binary distribution; DIR:train or DIR:test
  *   synthetic:N or synthetic:NxHxW     generated smooth images with 10 labels
+ *   memory:NAME    images that a program gives (MaeSource); only with DatasetOptions.memory
  *   tiles:DIR      the photos of a folder cut into a grid of 8 tiles a row; label = photo;
  *                  DIR:train and DIR:test are the two colours of the checkerboard, DIR is both
  *
@@ -37,6 +38,9 @@ typedef struct DatasetOptions {
     int64_t cache_bytes; /* decoded images kept in memory, 0 = none; first come, never evicted */
     int64_t max_side;    /* > 0: shrink on load so that the shorter side is at most this */
     SourceLimits limits;
+    /* Gives the images of "memory:NAME", which is then the whole source; it outlives the dataset,
+     * and is called by every thread that fetches. NULL: files. */
+    const MaeSource *memory;
     /* > 0: a share of the samples, drawn by the seed, is held out; the dataset is the others, or,
      * with held_out, exactly those. */
     double split_share;
@@ -64,10 +68,13 @@ const char *dataset_class_name(const Dataset *d, int class);
 bool dataset_is_numbered(const Dataset *d);
 int dataset_class(const Dataset *d, int64_t index);        /* -1: none */
 const char *dataset_name(const Dataset *d, int64_t index); /* path or a made-up name; never NULL */
+/* Does a program give the images? Whether one is also in a file is not known then. */
+bool dataset_is_given(const Dataset *d);
 /* What tells an image from all others, whatever it is called. */
 typedef struct ImageIdentity {
-    uint64_t device, inode; /* of its file; IDENTITY_GENERATED: how images are made */
-    int64_t place;          /* in the file; IDENTITY_WHOLE_FILE */
+    /* Of its file; IDENTITY_GENERATED: how images are made; of a program's: user and fetch. */
+    uint64_t device, inode;
+    int64_t place; /* in the file; IDENTITY_WHOLE_FILE */
 } ImageIdentity;
 #define IDENTITY_GENERATED UINT64_MAX
 #define IDENTITY_WHOLE_FILE (-1)

@@ -18,7 +18,7 @@
 
 static const SourceKind *const kinds[] = {&source_folder,  &source_list,     &source_tar,
                                           &source_cifar10, &source_cifar100, &source_synthetic,
-                                          &source_tiles};
+                                          &source_tiles,   &source_memory};
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 Status source_no_memory(Error *err) {
@@ -103,7 +103,8 @@ static Status find_kind(const char *text, const SourceKind **kind, const char **
     return guess_kind(text, kind, err);
 }
 
-Status source_open(const char *text, SourceLimits limits, bool test, Source **out, Error *err) {
+Status source_open(const char *text, const MaeSource *memory, SourceLimits limits, bool test,
+                   Source **out, Error *err) {
     Status status = MAE_OK;
     const char *where = NULL;
     Source *s = mem_alloc(sizeof *s);
@@ -112,6 +113,7 @@ Status source_open(const char *text, SourceLimits limits, bool test, Source **ou
     s->limits = (SourceLimits){limits.max_pixels ? limits.max_pixels : IMAGE_MAX_PIXELS,
                                limits.max_entries ? limits.max_entries : MAX_ENTRIES, limits.stop};
     s->test = test;
+    s->memory = memory;
     TRY(find_kind(text, &s->kind, &where, err));
     s->arena = arena_new();
     if (!s->arena) {
@@ -235,22 +237,27 @@ static Status label_by_name(Source *s, Error *err) {
     return MAE_OK;
 }
 
-Status source_label(Source *s, bool numbers, Error *err) {
+Status source_all_labelled(const Source *s, bool *labelled, Error *err) {
     int64_t with = -1, without = -1;
-    bool done = false;
     for (int64_t i = 0; i < s->count; i++) {
-        s->items[i].class = -1;
         if (s->items[i].text)
             with = i;
         else
             without = i;
     }
-    if (with < 0) return MAE_OK;
-    if (without >= 0)
-        return error_set(err, MAE_FORMAT, "%s: has no label although %s has one; label all or none",
-                         s->items[without].name, s->items[with].name);
+    *labelled = with >= 0;
+    if (!*labelled || without < 0) return MAE_OK;
+    return error_set(err, MAE_FORMAT, "%s: has no label although %s has one; label all or none",
+                     s->items[without].name, s->items[with].name);
+}
+
+Status source_label(Source *s, bool numbers, Error *err) {
+    bool labelled, done = false;
+    for (int64_t i = 0; i < s->count; i++) s->items[i].class = -1;
+    Status status = source_all_labelled(s, &labelled, err);
+    if (status != MAE_OK || !labelled) return status;
     if (numbers) {
-        Status status = label_by_number(s, &done, err);
+        status = label_by_number(s, &done, err);
         if (status != MAE_OK || done) return status;
     }
     return label_by_name(s, err);

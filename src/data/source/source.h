@@ -46,9 +46,10 @@ struct Source {
     SourceItem *items;
     int64_t count;
     size_t capacity;
-    SourceLimits limits; /* no number is 0 */
-    bool test;           /* of two splits, where none is named */
-    int n_classes;       /* 0: no labels */
+    SourceLimits limits;     /* no number is 0 */
+    bool test;               /* of two splits, where none is named */
+    const MaeSource *memory; /* of memory: who gives the images; NULL: nobody */
+    int n_classes;           /* 0: no labels */
     const char **class_names;
     bool numbered; /* the class names are just 0, 1, 2, ... */
     const char *description;
@@ -57,10 +58,12 @@ struct Source {
 };
 
 extern const SourceKind source_folder, source_list, source_tar, source_cifar10, source_cifar100,
-    source_synthetic, source_tiles;
+    source_synthetic, source_tiles, source_memory;
 
-/* text is one source as in dataset.h, without commas that join. Never empty on success. */
-Status source_open(const char *text, SourceLimits limits, bool test, Source **out, Error *err);
+/* text is one source as in dataset.h, without commas that join; memory as there. Never empty on
+ * success. */
+Status source_open(const char *text, const MaeSource *memory, SourceLimits limits, bool test,
+                   Source **out, Error *err);
 void source_close(Source *s); /* accepts NULL */
 
 /* For the kinds. item.name NULL counts as memory having run out; INTERRUPTED: limits.stop. */
@@ -74,6 +77,8 @@ Status source_check_entries(const Source *s, const char *where, int64_t n, Error
  * numbers, or, with numbers set and every text
  * a number below 100000, the numbers themselves. All items or none must have a text. */
 Status source_label(Source *s, bool numbers, Error *err);
+/* Has every item a text, or none? FORMAT: some have. */
+Status source_all_labelled(const Source *s, bool *labelled, Error *err);
 /* Class names "0", "1", ... */
 Status source_number_classes(Source *s, int n_classes, Error *err);
 /* "KIND WHERE: N images, M classes" with a note such as "flat" in brackets, or NULL. */
