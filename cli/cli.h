@@ -118,6 +118,8 @@ void json_count(json_t *object, const char *key, int64_t n);
 void json_number(json_t *object, const char *key, double x);
 /* The same for a number that is never below 0: a negative one means "not measured", null. */
 void json_share(json_t *object, const char *key, double x);
+/* Prints a result as JSON, on one line of standard output; returns the exit status. */
+int print_as_json(const MaeResult *r);
 /* Prints the object on one line of standard output and frees it; returns the exit status. */
 int print_json(json_t *object);
 

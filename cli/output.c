@@ -114,3 +114,13 @@ int print_json(json_t *object) {
     free(text);
     return EXIT_DONE;
 }
+
+int print_as_json(const MaeResult *r) {
+    char *text = mae_result_json(r);
+    if (text)
+        puts(text);
+    else
+        fprintf(stderr, "mae: no memory for the result\n");
+    mae_free(text);
+    return text ? EXIT_DONE : EXIT_FAILED;
+}

@@ -293,6 +293,29 @@ typedef struct MaeEvents {
  * loaded; log as in MaeEvents, NULL (the start): nobody. Set it before threads start. */
 MAE_API void mae_set_log(void (*log)(void *user, int level, const char *line), void *user);
 
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+typedef struct MaeResult MaeResult;
+
+/* Does what a command does. *result (may be NULL) is freed with mae_result_free, and is NULL after
+ * a failure. */
+MAE_API MaeStatus mae_run(const char *command, const MaeOptions *o, const MaeEvents *events,
+                          MaeResult **result, MaeError *err);
+
+/* A result is an object of named numbers, texts, switches, lists and objects, as --json prints it.
+ * What is asked for with key NULL is the node itself. What was not measured is there and has no
+ * number. A switch is 0 or 1. Parts belong to the whole. */
+MAE_API const MaeResult *mae_result_get(const MaeResult *r, const char *key); /* NULL: not there */
+MAE_API const MaeResult *mae_result_at(const MaeResult *r, int64_t i); /* of a list or object */
+MAE_API int64_t mae_result_count(const MaeResult *r, const char *key); /* items; 0: none, a value */
+MAE_API const char *mae_result_key(const MaeResult *r, int64_t i);     /* of an object, else NULL */
+MAE_API double mae_result_number(const MaeResult *r, const char *key); /* NaN: no number */
+MAE_API int64_t mae_result_integer(const MaeResult *r, const char *key);  /* -1: no number */
+MAE_API const char *mae_result_text(const MaeResult *r, const char *key); /* NULL: no text */
+MAE_API char *mae_result_json(const MaeResult *r); /* free with mae_free; NULL: no memory */
+MAE_API void mae_result_free(MaeResult *r);        /* accepts NULL */
+MAE_API void mae_free(void *memory); /* what a function gave with "free with mae_free" */
+
 /* --- training --------------------------------------------------------------------------------- */
 
 typedef struct MaePlan {
@@ -430,44 +453,6 @@ MAE_API MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *eve
                           MaeError *err);
 
 /* --- classifiers ------------------------------------------------------------------------------ */
-
-#define MAE_MAX_CORRUPTIONS 15
-#define MAE_SEVERITIES 5
-
-typedef struct MaeCorruption {
-    char name[32];
-    double error[MAE_SEVERITIES]; /* share of images whose top-1 is wrong */
-    double mean_error;            /* over the severities */
-    double relative_error;        /* sum of the errors over that of the baseline; -1: none */
-} MaeCorruption;
-
-typedef struct MaeClassResult {
-    const char *name;
-    int64_t images, right;
-    const int64_t *predicted; /* [model classes]: how often it was taken for which */
-} MaeClassResult;
-
-typedef struct MaeEvaluation {
-    int64_t images;
-    int64_t unreadable; /* left out, and in none of the other numbers */
-    double top1, top5;  /* shares of 1; top5 -1: five classes or fewer */
-    double loss;        /* mean of -log p(label) */
-    int64_t n_classes, n_model_classes;
-    MaeClassResult *classes;        /* [n_classes], those of the data */
-    const char *const *model_names; /* [n_model_classes], NULL: not known */
-    int n_corruptions;
-    MaeCorruption corruptions[MAE_MAX_CORRUPTIONS];
-    double mean_corruption_error; /* of relative errors where there is a baseline, else of errors */
-    char baseline[256]; /* "" without corruptions, "none", "alexnet" (ImageNet only), file */
-    void *memory;
-} MaeEvaluation;
-
-/* Top-1, top-5 and loss on the labelled images o->val, each exactly once; with o->corruptions also
- * under corruption; o->classes names the classes that count. Free with mae_evaluation_free.
- * UNSUPPORTED: not a classifier. SHAPE: classes that do not belong to the model. */
-MAE_API MaeStatus mae_eval(MaeModel *m, const MaeOptions *o, const MaeEvents *events,
-                           MaeEvaluation *out, MaeError *err);
-MAE_API void mae_evaluation_free(MaeEvaluation *e); /* accepts a zeroed one */
 
 typedef struct MaeClass {
     int64_t index;

@@ -40,6 +40,26 @@ void mae_set_log(void (*log)(void *user, int level, const char *line), void *use
     listen(NULL);
 }
 
+MaeStatus mae_run(const char *command, const MaeOptions *o, const MaeEvents *events,
+                  MaeResult **result, MaeError *err) {
+    bool failed;
+    JobFunction *job = job_find(command);
+    if (result) *result = NULL;
+    error_clear(err);
+    if (!job) return error_set(err, MAE_USAGE, "there is no command %s", command);
+    Result out = result_start(&failed);
+    listen(events);
+    Status status = job(o, events, out, err);
+    listen(NULL);
+    if (status == MAE_OK) return result_end(out, result, err);
+    result_drop(out);
+    return status;
+}
+
+void mae_free(void *memory) {
+    mem_free(memory);
+}
+
 MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeError *err) {
     return run_plan(training_task(command), o, out, error_clear(err));
 }
@@ -139,18 +159,6 @@ MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, Mae
     Status status = knn_run(m, o, events, out, error_clear(err));
     listen(NULL);
     return status;
-}
-
-MaeStatus mae_eval(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEvaluation *out,
-                   MaeError *err) {
-    listen(events);
-    Status status = eval_run(m, o, events, out, error_clear(err));
-    listen(NULL);
-    return status;
-}
-
-void mae_evaluation_free(MaeEvaluation *e) {
-    eval_free(e);
 }
 
 MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int count, MaeClass *out, int *n,

@@ -41,6 +41,7 @@ json_t *json_parse(const void *text, size_t bytes, json_error_t *why) {
 }
 
 json_t *json_name(const char *name) {
+    if (name_fits(name, NAME_IN_JSON)) return json_string(name);
     char *text = name_escape(name, NAME_IN_JSON);
     json_t *value = text ? json_string(text) : NULL;
     mem_free(text);

@@ -25,7 +25,7 @@ static bool is_control(unsigned char c) {
     return c < 0x20 || c == 0x7f;
 }
 
-static bool fits(const char *name, NamePlace place) {
+bool name_fits(const char *name, NamePlace place) {
     if (*name == '\\') return false;
     for (const unsigned char *p = (const unsigned char *)name; *p;) {
         int n = utf8_length(p);
@@ -47,7 +47,7 @@ static char letter_of(unsigned char c) {
 }
 
 char *name_escape(const char *name, NamePlace place) {
-    if (fits(name, place)) return mem_strdup(name);
+    if (name_fits(name, place)) return mem_strdup(name);
     char *text = mem_alloc_array(strlen(name) + 1, 4), *to = text;
     if (!text) return NULL;
     *to++ = '\\';

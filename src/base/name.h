@@ -12,6 +12,8 @@ typedef enum NamePlace {
     NAME_IN_JSON  /* UTF-8 */
 } NamePlace;
 
+/* Does it stay as it is there? */
+bool name_fits(const char *name, NamePlace place);
 /* Fresh memory (mem_free); NULL when there is none. */
 char *name_escape(const char *name, NamePlace place);
 /* In place, when text is what name_escape made of some name for a line; otherwise nothing changes:

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -41,14 +42,6 @@ static const struct {
 #define IMAGENET_CLASSES 1000
 #define MAX_BASELINE_BYTES ((size_t)16 << 20)
 
-/* What out->memory holds. */
-typedef struct EvalMemory {
-    int64_t *confusion; /* [classes of the data, classes of the model] */
-    int64_t n_classes;
-    char **names; /* of the classes of the data */
-    const char **model_names;
-} EvalMemory;
-
 typedef struct Eval {
     MaeModel *model;
     const MaeOptions *options;
@@ -57,6 +50,7 @@ typedef struct Eval {
     Session *session;
     SessionJob job;
     EvaluationLabels labels;
+    int64_t *confusion; /* [classes of the data, classes of the model] */
     int *class_of;
     uint8_t *allowed;
     bool wanted[CORRUPTION_COUNT];
@@ -191,56 +185,33 @@ done:
 static void close_eval(Eval *e) {
     session_free(e->session);
     dataset_close(e->data);
+    mem_free(e->confusion);
     mem_free(e->class_of);
     mem_free(e->allowed);
 }
 
-/* --- results ---------------------------------------------------------------------------------- */
+/* --- clean ------------------------------------------------------------------------------------ */
 
-void eval_free(MaeEvaluation *out) {
-    EvalMemory *m = out->memory;
-    if (m) {
-        for (int64_t i = 0; m->names && i < m->n_classes; i++) mem_free(m->names[i]);
-        mem_free(m->names);
-        mem_free(m->model_names);
-        mem_free(m->confusion);
-        mem_free(m);
-    }
-    mem_free(out->classes);
-    *out = (MaeEvaluation){0};
-}
-
-static Status make_results(const Eval *e, MaeEvaluation *out, Error *err) {
-    int64_t n = dataset_n_classes(e->data), C = e->model->vit->config.classes;
+/* Class k of the model; its number where the checkpoint has no names. The text may be in buf. */
+static const char *model_class(const Eval *e, int64_t k, char buf[24]) {
     const ClassNames *names = e->model->notes.classes;
-    EvalMemory *m = mem_alloc(sizeof *m);
-    out->memory = m;
-    out->classes = mem_alloc_array((size_t)n, sizeof *out->classes);
-    if (m) m->confusion = mem_alloc_array((size_t)(n * C), sizeof *m->confusion);
-    if (m) m->names = mem_alloc_array((size_t)n, sizeof *m->names);
-    if (m) m->model_names = mem_alloc_array((size_t)C, sizeof *m->model_names);
-    bool ok = out->classes && m && m->confusion && m->names && m->model_names;
-    if (ok) m->n_classes = n;
-    for (int64_t i = 0; i < n && ok; i++)
-        ok = (m->names[i] = mem_strdup(dataset_class_name(e->data, (int)i))) != NULL;
-    if (!ok)
-        return error_set(err, MAE_MEMORY, "no memory for the results of %" PRId64 " classes", n);
-    out->n_classes = n;
-    out->n_model_classes = C;
-    if (!names) return MAE_OK;
-    for (int64_t i = 0; i < C; i++) m->model_names[i] = names->name[i];
-    out->model_names = m->model_names;
-    return MAE_OK;
+    if (names) return names->name[k];
+    snprintf(buf, 24, "%" PRId64, k);
+    return buf;
 }
 
-static void fill_classes(const Eval *e, MaeEvaluation *out) {
-    const EvalMemory *m = out->memory;
-    for (int64_t i = 0; i < out->n_classes; i++) {
-        const int64_t *row = m->confusion + i * out->n_model_classes;
-        MaeClassResult *c = &out->classes[i];
-        *c = (MaeClassResult){.name = m->names[i], .right = row[e->class_of[i]], .predicted = row};
-        for (int64_t k = 0; k < out->n_model_classes; k++) c->images += row[k];
-    }
+/* A class of the data: how often it was taken for which class of the model. */
+static void tell_class(const Eval *e, int64_t i, Result row) {
+    int64_t C = e->model->vit->config.classes, images = 0;
+    const int64_t *taken = e->confusion + i * C;
+    char number[24];
+    for (int64_t k = 0; k < C; k++) images += taken[k];
+    result_text(row, "class", dataset_class_name(e->data, (int)i));
+    result_count(row, "images", images);
+    result_count(row, "right", taken[e->class_of[i]]);
+    Result predicted = result_object(row, "predicted");
+    for (int64_t k = 0; k < C; k++)
+        if (taken[k]) result_count(predicted, model_class(e, k, number), taken[k]);
 }
 
 /* Classes of the model that count. */
@@ -250,72 +221,142 @@ static int64_t n_counted(const Eval *e) {
     return e->allowed ? n : C;
 }
 
-static Status run_clean(Eval *e, MaeEvaluation *out, Error *err) {
+static Status run_clean(Eval *e, Result out, Error *err) {
     Status status = MAE_OK;
     Evaluation clean;
-    e->labels.confusion = ((EvalMemory *)out->memory)->confusion;
+    int64_t n = dataset_n_classes(e->data), C = e->model->vit->config.classes;
+    e->confusion = mem_alloc_array((size_t)(n * C), sizeof *e->confusion);
+    if (!e->confusion)
+        return error_set(err, MAE_MEMORY, "no memory for the results of %" PRId64 " classes", n);
+    e->labels.confusion = e->confusion;
     TRY(evaluate_run(e->session, &e->job, &e->labels, &clean, err));
     e->labels.confusion = NULL;
-    out->images = clean.images;
-    out->unreadable = clean.unreadable;
     Metrics metrics = evaluation_metrics(&clean, n_counted(e));
-    out->top1 = metrics_get(&metrics, METRIC_TOP1);
-    out->top5 = metrics_get(&metrics, METRIC_TOP5);
-    out->loss = metrics_get(&metrics, METRIC_VAL_LOSS);
-    fill_classes(e, out);
+    result_count(out, "images", clean.images);
+    result_count(out, "unreadable", clean.unreadable);
+    result_number(out, "top1", metrics_get(&metrics, METRIC_TOP1));
+    result_share(out, "top5", metrics_get(&metrics, METRIC_TOP5));
+    result_number(out, "loss", metrics_get(&metrics, METRIC_VAL_LOSS));
+    Result classes = result_list(out, "classes");
+    for (int64_t i = 0; i < n; i++) tell_class(e, i, result_object(classes, NULL));
 done:
     return status;
 }
 
 /* --- corruptions ------------------------------------------------------------------------------ */
 
-static Status run_corruption(Eval *e, Corruption kind, MaeCorruption *out, Error *err) {
+/* Adds the error that the mean over corruptions takes to *sum: the relative one where there is
+ * one. */
+static Status run_corruption(Eval *e, Corruption kind, Result out, double *sum, Error *err) {
     Status status = MAE_OK;
     Evaluation result;
-    *out = (MaeCorruption){.relative_error = -1};
-    snprintf(out->name, sizeof out->name, "%s", corruption_name(kind));
+    double mean = 0;
     if (corruption_note(kind)) log_line(LOG_INFO, "%s", corruption_note(kind));
-    for (int s = 1; s <= MAE_SEVERITIES; s++) {
+    result_text(out, "name", corruption_name(kind));
+    Result errors = result_list(out, "error");
+    for (int s = 1; s <= CORRUPTION_SEVERITIES; s++) {
         e->job.augment.corruption = kind;
         e->job.augment.severity = s;
         TRY(evaluate_run(e->session, &e->job, &e->labels, &result, err));
-        out->error[s - 1] = 1 - (double)result.top1 / (double)result.images;
-        out->mean_error += out->error[s - 1] / MAE_SEVERITIES;
+        double error = 1 - (double)result.top1 / (double)result.images;
+        result_number(errors, NULL, error);
+        mean += error / CORRUPTION_SEVERITIES;
     }
-    if (e->baseline[kind] > 0) out->relative_error = out->mean_error / e->baseline[kind];
-    log_line(LOG_INFO, "%s: error %.2f %%", out->name, 100 * out->mean_error);
+    double relative = e->baseline[kind] > 0 ? mean / e->baseline[kind] : -1;
+    result_number(out, "mean_error", mean);
+    result_share(out, "relative_error", relative);
+    *sum += relative >= 0 ? relative : mean;
+    log_line(LOG_INFO, "%s: error %.2f %%", corruption_name(kind), 100 * mean);
 done:
     e->job.augment.severity = 0;
     return status;
 }
 
-static Status run_corruptions(Eval *e, MaeEvaluation *out, Error *err) {
+static Status run_corruptions(Eval *e, Result out, Error *err) {
     double sum = 0;
+    int n = 0;
+    for (int k = 0; k < CORRUPTION_COUNT; k++) n += e->wanted[k];
+    if (n == 0) return MAE_OK;
+    Result list = result_list(out, "corruptions");
     for (int k = 0; k < CORRUPTION_COUNT; k++) {
         if (!e->wanted[k]) continue;
-        MaeCorruption *c = &out->corruptions[out->n_corruptions++];
-        Status status = run_corruption(e, (Corruption)k, c, err);
+        Status status = run_corruption(e, (Corruption)k, result_object(list, NULL), &sum, err);
         if (status != MAE_OK) return status;
-        sum += c->relative_error >= 0 ? c->relative_error : c->mean_error;
     }
-    if (!out->n_corruptions) return MAE_OK;
-    out->mean_corruption_error = sum / out->n_corruptions;
-    snprintf(out->baseline, sizeof out->baseline, "%s", e->baseline_name);
+    result_text(out, "baseline", e->baseline_name);
+    result_number(out, "mean_corruption_error", sum / n);
     return MAE_OK;
 }
 
-Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEvaluation *out,
-                Error *err) {
+/* --- the table of what was taken for what ----------------------------------------------------- */
+
+/* A name in quotes, quotes doubled. */
+static void put_name(FILE *f, const char *name) {
+    fputc('"', f);
+    for (; *name; name++) {
+        if (*name == '"') fputc('"', f);
+        fputc(*name, f);
+    }
+    fputc('"', f);
+}
+
+/* A line a class of the data, a column a class of the model. */
+static void put_confusion(FILE *f, const Eval *e) {
+    int64_t n = dataset_n_classes(e->data), C = e->model->vit->config.classes;
+    char number[24];
+    put_name(f, "class");
+    for (int64_t k = 0; k < C; k++) {
+        fputc(',', f);
+        put_name(f, model_class(e, k, number));
+    }
+    for (int64_t i = 0; i < n; i++) {
+        fputc('\n', f);
+        put_name(f, dataset_class_name(e->data, (int)i));
+        for (int64_t k = 0; k < C; k++) fprintf(f, ",%" PRId64, e->confusion[i * C + k]);
+    }
+    fputc('\n', f);
+}
+
+static Status write_confusion(const Eval *e, Error *err) {
+    const char *path = e->options->confusion;
+    char *text = NULL;
+    size_t bytes = 0;
+    if (!path) return MAE_OK;
+    FILE *f = open_memstream(&text, &bytes);
+    if (f) put_confusion(f, e);
+    if (!f || fclose(f) != 0) return error_set(err, MAE_MEMORY, "no memory for %s", path);
+    Status status = file_write_all(path, text, bytes, err);
+    free(text);
+    return status;
+}
+
+static Status check_confusion(const MaeOptions *o, Error *err) {
+    if (!o->confusion) return MAE_OK;
+    Status status = file_check_ending(o->confusion, "a table of counts", ".csv .txt", err);
+    return status == MAE_OK ? file_check_output(o->confusion, err) : status;
+}
+
+Status eval_model(MaeModel *m, const MaeOptions *o, const MaeEvents *events, Result out,
+                  Error *err) {
     Status status = MAE_OK;
     Eval e = {.model = m, .options = o, .events = events};
-    *out = (MaeEvaluation){0};
     TRY(open_eval(&e, err));
     machine_say_threads(o, m->device, NULL);
-    TRY(make_results(&e, out, err));
     TRY(run_clean(&e, out, err));
     TRY(run_corruptions(&e, out, err));
+    TRY(write_confusion(&e, err));
 done:
-    if (status != MAE_OK) eval_free(out);
     close_eval(&e);
+    return status;
+}
+
+Status eval_job(const MaeOptions *o, const MaeEvents *events, Result out, Error *err) {
+    Status status = MAE_OK;
+    MaeModel *m = NULL;
+    TRY(check_confusion(o, err));
+    TRY(model_open(o, &m, err));
+    TRY(eval_model(m, o, events, out, err));
+done:
+    model_free(m);
     return status;
 }

@@ -1,10 +1,22 @@
-/* The jobs behind the public functions: mae.h says what each does, and mae.c calls it. A job's file
- * has its name. */
+/* The jobs behind mae_run: a file each, with its name. */
 #ifndef JOBS_JOBS_H
 #define JOBS_JOBS_H
 
+#include "base/result.h"
 #include "jobs/model.h"
 #include "run/run.h"
+
+/* What a command does: checks its options, opens what it needs, works, and says in `out` what came
+ * out. events may be NULL. */
+typedef Status JobFunction(const MaeOptions *o, const MaeEvents *events, Result out, Error *err);
+
+/* Of a command ("eval", "plan pretrain"); NULL: there is none. */
+JobFunction *job_find(const char *command);
+
+JobFunction eval_job;
+/* With a model that is there. */
+Status eval_model(MaeModel *m, const MaeOptions *o, const MaeEvents *events, Result out,
+                  Error *err);
 
 /* Training, for run_train and run_plan. */
 extern const Task pretrain_task, finetune_task, probe_task;
@@ -24,9 +36,6 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
 Status nearest_rows(const MaeModel *model, const float *bank, int64_t n, const float *queries,
                     int64_t m, int64_t width, int64_t k, int64_t *rows, float *cosines, Error *err);
 Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err);
-Status eval_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeEvaluation *out,
-                Error *err);
-void eval_free(MaeEvaluation *e);
 Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, int *n, Error *err);
 
 /* With a checkpoint. */

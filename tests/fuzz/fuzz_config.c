@@ -25,10 +25,12 @@ static void load_baseline(const char *path) {
     Vit vit = {.config = {.head = HEAD_LINEAR, .classes = 2}};
     MaeModel model = {.vit = &vit};
     MaeOptions o = {.corruptions = "fog,snow", .baseline = (char *)path};
-    MaeEvaluation out;
+    bool failed;
+    Result out = result_start(&failed);
     Error err = {0};
-    ASSERT(eval_run(&model, &o, NULL, &out, &err) != MAE_OK, "no images");
+    ASSERT(eval_model(&model, &o, NULL, out, &err) != MAE_OK, "no images");
     ASSERT(err.message[0] != 0, "a failure without a message");
+    result_drop(out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {

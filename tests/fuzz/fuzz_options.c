@@ -83,9 +83,11 @@ static void read_corruptions(char *text) {
     Vit vit = {.config = {.head = HEAD_LINEAR, .classes = 2}};
     MaeModel model = {.vit = &vit};
     MaeOptions o = {.corruptions = text, .baseline = "none"};
-    MaeEvaluation out;
+    bool failed;
+    Result out = result_start(&failed);
     Error err = {0};
-    ASSERT(eval_run(&model, &o, NULL, &out, &err) == MAE_USAGE, "%s", err.message);
+    ASSERT(eval_model(&model, &o, NULL, out, &err) == MAE_USAGE, "%s", err.message);
+    result_drop(out);
 }
 
 /* Sizes that pass the check can be added up. */

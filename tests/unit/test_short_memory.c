@@ -85,21 +85,17 @@ static void write_result(const char *name, const char *text) {
     ck_assert_int_eq(fclose(f), 0);
 }
 
-static MaeStatus use_eval(MaeModel *m, const MaeOptions *o, MaeError *err) {
-    MaeEvaluation e = {0};
-    MaeStatus status = mae_eval(m, o, NULL, &e, err);
-    if (status == MAE_OK) {
-        char text[128];
-        snprintf(text, sizeof text, "%lld %.17g %.17g %.17g", (long long)e.images, e.top1, e.loss,
-                 e.mean_corruption_error);
-        write_result("eval", text);
-    }
-    mae_evaluation_free(&e);
-    return status;
-}
-
 static MaeStatus eval(const MaeOptions *o, MaeError *err) {
-    return with_model(o, use_eval, err);
+    MaeResult *r = NULL;
+    MaeStatus status = mae_run("eval", o, NULL, &r, err);
+    if (status != MAE_OK) return status;
+    char text[128];
+    snprintf(text, sizeof text, "%lld %.17g %.17g %.17g",
+             (long long)mae_result_integer(r, "images"), mae_result_number(r, "top1"),
+             mae_result_number(r, "loss"), mae_result_number(r, "mean_corruption_error"));
+    write_result("eval", text);
+    mae_result_free(r);
+    return status;
 }
 
 static MaeStatus use_knn(MaeModel *m, const MaeOptions *o, MaeError *err) {
