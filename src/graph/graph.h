@@ -137,6 +137,8 @@ size_t graph_bytes(Graph *g, GraphMode mode);
 void graph_set_real(Graph *g, Value *v, const float *host); /* REAL and WIDE inputs, converted */
 void graph_set(Graph *g, Value *v, const void *host);       /* other inputs, as they are */
 void graph_get(Graph *g, const Value *v, float *host);      /* REAL and WIDE: kept values, inputs */
+/* Gives what the first op makes: the next forward pass takes it and begins after that op. */
+void graph_give(Graph *g, Value *v, const float *host);
 /* Upstream gradient of a kept value before graph_backward (the loss: 1). */
 void graph_set_grad(Graph *g, Value *v, const float *host);
 

@@ -93,7 +93,7 @@ struct Graph {
     Buffer **order, **placed; /* of planning: largest first; those with an offset, lowest first */
     void *slab;
     size_t slab_bytes;
-    bool planned;
+    bool planned, given; /* given: the result of the first op, for the next forward pass */
     GraphMode mode;
     GraphPeers peers;       /* n 0: alone */
     GraphObserver observer; /* NULL: nobody */

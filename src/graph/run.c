@@ -76,6 +76,13 @@ void graph_get(Graph *g, const Value *v, float *host) {
     device_download_floats(g->device, host, v->data, v->type, shape_numel(v->shape));
 }
 
+void graph_give(Graph *g, Value *v, const float *host) {
+    ValueNode *n = node_of(v);
+    ASSERT(g->planned && n->producer == 0, "%s is no result of the first op", v->name);
+    device_upload_floats(g->device, n->first_data, v->type, host, shape_numel(v->shape));
+    g->given = true;
+}
+
 void graph_set_grad(Graph *g, Value *v, const float *host) {
     ASSERT(v->grad && node_of(v)->keep, "%s: upstream gradient of a value not kept", v->name);
     device_upload_floats(g->device, v->grad, v->type, host, shape_numel(v->shape));
@@ -130,7 +137,9 @@ static bool is_given_up(const Graph *g) {
 bool graph_forward(Graph *g) {
     ASSERT(g->planned, "graph_forward before graph_plan");
     for (int i = 0; i < g->n_values; i++) g->values[i]->value.data = g->values[i]->first_data;
-    for (int i = 0; i < g->n_ops && !is_given_up(g); i++)
+    int first = g->given ? 1 : 0;
+    g->given = false;
+    for (int i = first; i < g->n_ops && !is_given_up(g); i++)
         run_op(g, g->ops[i], g->ops[i]->class->forward, false);
     return !is_given_up(g); /* the last op may have been left unfinished */
 }

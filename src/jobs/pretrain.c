@@ -18,9 +18,9 @@
 
 typedef struct Pretraining {
     MaskedBatch *batch;
-    Painter *painter;
-    Masks *masks;     /* of one picture */
-    uint8_t *samples; /* pixels of the pictures' images */
+    Session *pictured; /* one image, drawn as it is reconstructed */
+    Masks *masks;      /* of that image */
+    uint8_t *samples;  /* pixels of the pictures' images */
     int64_t n_samples;
 } Pretraining;
 
@@ -85,7 +85,8 @@ static Status open_pictures(Run *r, Error *err) {
     TRY(run_file(r, "reconstructions", &folder, err));
     TRY(file_make_directories(folder, err));
     TRY(masks_new(setup_mask(&r->options), &r->config, 1, &t->masks, err));
-    TRY(painter_new(r->model, t->masks->n_keep, &t->painter, err));
+    SessionOptions session = {.batch = 1, .masked = true, .n_keep = t->masks->n_keep};
+    TRY(session_new(r->model, session, &t->pictured, err));
     TRY(setup_eval_augment(r->dataset, &r->config, &augment, err));
     t->samples = mem_alloc(image * PICTURE_ROWS);
     if (!t->samples) {
@@ -129,14 +130,15 @@ static Status save_picture(Run *r, Error *err) {
     int64_t width, height;
     int64_t stride = r->config.image_height * r->config.image_width * r->config.channels;
     if (t->n_samples == 0) return MAE_OK;
-    painter_row_size(t->painter, &width, &height);
-    int64_t row = height + painter_panel_gap();
-    TRY(image_new(&picture, width, row * t->n_samples - painter_panel_gap(), 3, err));
+    picture_row_size(&r->config, &width, &height);
+    int64_t row = height + PICTURE_GAP;
+    TRY(image_new(&picture, width, row * t->n_samples - PICTURE_GAP, 3, err));
     memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
     for (int64_t i = 0; i < t->n_samples; i++) {
         masks_draw(t->masks, 0, (uint64_t)r->options.seed, 0, (uint64_t)i);
-        painter_draw(t->painter, t->samples + i * stride, t->masks, (PictureOptions){0},
-                     picture.pixels + i * row * width * 3, NULL);
+        session_set_masks(t->pictured, t->masks);
+        session_run(t->pictured, t->samples + i * stride, 1);
+        picture_draw(t->pictured, &r->config, 0, picture.pixels + i * row * width * 3);
     }
     snprintf(r->picture, sizeof r->picture, "%.900s/reconstructions/%" PRId64 ".png",
              r->options.out, r->progress.epoch);
@@ -150,7 +152,7 @@ static void close_task(Run *r) {
     Pretraining *p = r->task_data;
     if (!p) return;
     masked_batch_free(p->batch);
-    painter_free(p->painter);
+    session_free(p->pictured);
     masks_free(p->masks);
     mem_free(p->samples);
     mem_free(p);

@@ -55,7 +55,7 @@ done:
 typedef struct Drawing {
     MaeModel *model;
     const MaeOptions *options;
-    Painter *painter;
+    Session *session; /* of one image */
     Masks *masks;
     int64_t width, height; /* of a row */
 } Drawing;
@@ -72,14 +72,19 @@ static Status drawing_open(Drawing *s, Error *err) {
     if (s->options->mask_ratio < 0) rule.ratio = s->model->notes.mask_ratio;
     TRY(masks_new(rule, c, 1, &s->masks, err));
     if (s->options->keep_patches) TRY(parse_keep(s->options->keep_patches, s->masks, err));
-    TRY(painter_new(s->model->vit, s->masks->n_keep, &s->painter, err));
-    painter_row_size(s->painter, &s->width, &s->height);
+    SessionOptions session = {.batch = 1,
+                              .masked = true,
+                              .n_keep = s->masks->n_keep,
+                              .paste = s->options->paste != 0,
+                              .interpolated = s->options->stats == STATS_INTERPOLATED};
+    TRY(session_new(s->model->vit, session, &s->session, err));
+    picture_row_size(c, &s->width, &s->height);
 done:
     return status;
 }
 
 static void drawing_close(Drawing *s) {
-    painter_free(s->painter);
+    session_free(s->session);
     masks_free(s->masks);
 }
 
@@ -87,12 +92,13 @@ static Status drawing_draw(Drawing *s, const char *path, int64_t index, uint8_t 
                            Error *err) {
     Status status = MAE_OK;
     Image image = {0};
-    PictureOptions p = {.paste = s->options->paste != 0,
-                        .interpolated = s->options->stats == STATS_INTERPOLATED};
     TRY(load_pixels(s->model, path, s->options->max_pixels, &image, err));
     if (!s->options->keep_patches)
         masks_draw(s->masks, 0, (uint64_t)s->options->seed, 0, (uint64_t)index);
-    painter_draw(s->painter, image.pixels, s->masks, p, dst, loss);
+    session_set_masks(s->session, s->masks);
+    session_run(s->session, image.pixels, 1);
+    picture_draw(s->session, &s->model->vit->config, 0, dst);
+    *loss = (double)session_loss(s->session, 0);
 done:
     image_free(&image);
     return status;
@@ -135,8 +141,8 @@ Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const
     TRY(file_check_ending(o->out, "a picture", ".png", err));
     TRY(file_check_output(o->out, err));
     TRY(drawing_open(&s, err));
-    int64_t row = s.height + painter_panel_gap();
-    TRY(image_new(&picture, s.width, row * count - painter_panel_gap(), 3, err));
+    int64_t row = s.height + PICTURE_GAP;
+    TRY(image_new(&picture, s.width, row * count - PICTURE_GAP, 3, err));
     memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
     for (int i = 0; i < count; i++) {
         double one;
