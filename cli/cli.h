@@ -1,5 +1,5 @@
 /* What the commands share: the parser over the library's option table, help, progress, results. A
- * command is a file cmd_x.c, a function, and a row of COMMANDS. It returns the exit status. Results
+ * command is a file cmd_x.c, a function, and a row of main.c. It returns the exit status. Results
  * go to standard output, messages to standard error. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -13,16 +13,19 @@
  * continues it. A queue should start it again. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_AGAIN = 75 };
 
-/* A row of the table of commands; a NULL name ends it. */
-typedef struct Command {
-    const char *name, *arguments, *summary;
-    MaeCommand id; /* whose options it takes; 0: none */
-    int (*run)(int argc, char **argv);
-} Command;
-
-extern const Command COMMANDS[];
+/* Row i of all commands in the order of the help; NULL after the last. */
+const MaeCommand *command_at(int64_t i);
 /* NULL: there is none of that name. */
-const Command *command_find(const char *name);
+const MaeCommand *command_find(const char *name);
+/* Is it of this program alone, without options? */
+bool command_is_own(const MaeCommand *c);
+/* The i-th of the commands that may follow as its first word, as in `mae plan finetune`; NULL after
+ * the last, and where none may follow. */
+const char *command_part(const MaeCommand *c, int64_t i);
+bool command_has_part(const MaeCommand *c, const char *word);
+/* The options of a command, where it has parts those of `word` (may be NULL), or else of its first.
+ * NULL: it has none, or there is no memory. */
+MaeOptions *command_options(const MaeCommand *c, const char *word);
 
 int cmd_pretrain(int argc, char **argv);
 int cmd_reconstruct(int argc, char **argv);
@@ -39,9 +42,10 @@ int cmd_bench(int argc, char **argv);
 int cmd_man(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 
-/* Options and positional arguments of one call. */
+/* What one call says. The words without a name are options, too; here they are one by one. */
 typedef struct Call {
-    MaeOptions options;
+    const MaeCommand *command;
+    MaeOptions *options;     /* NULL: the command has none */
     const char **positional; /* into argv */
     int n_positional;
 } Call;
@@ -51,14 +55,18 @@ typedef struct Call {
 
 /* Parses a command line; argv[0] is the command. GO_ON, or the exit status when help was asked for
  * or the line is wrong (already reported). Call call_free in either case. */
-int call_parse(Call *c, const char *command, MaeCommand id, int argc, char **argv);
+int call_parse(Call *c, int argc, char **argv);
 void call_free(Call *c);
-/* The word of an option that is a choice. */
-const char *option_word(const MaeOptions *o, MaeCommand id, const char *name);
-/* GO_ON when value is there. Otherwise reports that `what` is needed. */
-int call_need(const char *command, const char *value, const char *what);
-/* GO_ON when there are no positional arguments. */
-int call_no_positional(const Call *c, const char *command, const char *instead);
+/* GO_ON when the option has a value. Otherwise reports that `what` is needed. */
+int call_need(const Call *c, const char *option, const char *what);
+
+/* The row of an option; NULL: there is none of that name, or it is a word without one. */
+const MaeOption *option_row(const MaeOptions *o, const char *name);
+/* Is the switch on? The value of a whole number. o may be NULL for a switch. */
+bool option_flag(const MaeOptions *o, const char *name);
+int64_t option_count(const MaeOptions *o, const char *name);
+/* Do they belong to a training, which has a run folder? */
+bool options_train(const MaeOptions *o);
 
 /* How the help is laid out. A row has what is written on the left, and what it does. */
 typedef struct Page {
@@ -66,10 +74,11 @@ typedef struct Page {
     void (*row)(const char *left, const char *text);
     void (*text)(const char *text);
 } Page;
-void write_options(const Command *c, const Page *page);
-void write_exit_status(unsigned commands, const Page *page);
+/* o NULL: of a command without options. */
+void write_options(const MaeOptions *o, const Page *page);
+void write_exit_status(bool trains, const Page *page);
 
-void print_help(const Command *c);
+void print_help(const MaeCommand *c, const MaeOptions *o);
 void print_commands(FILE *to);
 
 /* Width of the screen that `to` writes to: COLUMNS, or what the terminal says, at most `most`.
@@ -89,12 +98,9 @@ int report_no_command(const char *name);
 int report_usage(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Checks the path of a result; NULL is fine. A result on standard output leaves no room for --json.
- * A picture or a table of numbers is nothing for a terminal. GO_ON or the exit status. */
-int call_output(const char *command, const MaeOptions *o, const char *path, bool is_text);
-/* Where people read what was done: standard output. If the result itself goes there, it is standard
- * error, or NULL with --quiet. path may be NULL. */
-FILE *talk(const MaeOptions *o, const char *path);
+/* Where people read what was done: standard output. If a result itself goes there, it is standard
+ * error, or NULL with --quiet. */
+FILE *talk(const MaeOptions *o);
 
 /* Loads the checkpoint of --model on the device of the options. GO_ON or the exit status. */
 int load_model(const MaeOptions *o, MaeModel **out);

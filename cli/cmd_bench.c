@@ -44,7 +44,7 @@ static int bench_step(const MaeOptions *o) {
     MaeBenchStep b = {0};
     MaeError err = {0};
     if (mae_bench_step(o, &b, &err) != MAE_OK) return report(&err);
-    if (o->json) return print_json(step_json(&b));
+    if (option_flag(o, "json")) return print_json(step_json(&b));
     print_step(&b);
     return EXIT_DONE;
 }
@@ -88,7 +88,7 @@ static int bench_kernels(const MaeOptions *o) {
     static MaeBenchKernels b; /* large for a stack */
     MaeError err = {0};
     if (mae_bench_kernels(o, &b, &err) != MAE_OK) return report(&err);
-    if (o->json) return print_kernels_json(&b);
+    if (option_flag(o, "json")) return print_kernels_json(&b);
     print_step(&b.step);
     printf("\n%-26s %6s %10s %8s %9s %9s\n", "kernel", "calls", "ms", "of step", "GFLOP/s",
            "of peak");
@@ -101,7 +101,7 @@ static int bench_data(const MaeOptions *o) {
     MaeBenchData b = {0};
     MaeError err = {0};
     if (mae_bench_data(o, &b, &err) != MAE_OK) return report(&err);
-    if (o->json) {
+    if (option_flag(o, "json")) {
         json_t *j = json_object();
         json_number(j, "images_per_s_median", b.images_per_s_median);
         json_number(j, "images_per_s_best", b.images_per_s_best);
@@ -115,20 +115,16 @@ static int bench_data(const MaeOptions *o) {
 }
 
 static int bench(const Call *c) {
-    const char *what = c->positional[0];
-    if (strcmp(what, "step") == 0) return bench_step(&c->options);
-    if (strcmp(what, "kernels") == 0) return bench_kernels(&c->options);
-    if (strcmp(what, "data") != 0)
-        return report_usage("bench", "%s cannot be measured; choose step, kernels or data", what);
-    int status = call_need("bench", c->options.data, "--data SRC");
-    return status == GO_ON ? bench_data(&c->options) : status;
+    const char *what = mae_options_get(c->options, "what");
+    if (strcmp(what, "step") == 0) return bench_step(c->options);
+    if (strcmp(what, "kernels") == 0) return bench_kernels(c->options);
+    int status = call_need(c, "data", "--data SRC");
+    return status == GO_ON ? bench_data(c->options) : status;
 }
 
 int cmd_bench(int argc, char **argv) {
     Call c;
-    int status = call_parse(&c, "bench", MAE_COMMAND_BENCH, argc, argv);
-    if (status == GO_ON && c.n_positional != 1)
-        status = report_usage("bench", "say what to measure: step, kernels or data");
+    int status = call_parse(&c, argc, argv);
     if (status == GO_ON) status = bench(&c);
     call_free(&c);
     return status;

@@ -30,17 +30,18 @@ static int classify(const Call *call, MaeModel *model, MaeClass *classes) {
     for (int i = 0; i < call->n_positional; i++) {
         MaeError err = {0};
         const char *path = call->positional[i];
-        if (mae_model_classify(model, path, (int)call->options.top, classes, &n, &err) != MAE_OK) {
+        if (mae_model_classify(model, path, (int)option_count(call->options, "top"), classes, &n,
+                               &err) != MAE_OK) {
             status = report(&err);
             if (err.status == MAE_UNSUPPORTED || err.status == MAE_MEMORY) break;
             continue;
         }
-        if (call->options.json)
+        if (option_flag(call->options, "json"))
             json_array_append_new(images, image_json(path, classes, n));
         else
             print_image(path, classes, n);
     }
-    if (!call->options.json) {
+    if (!option_flag(call->options, "json")) {
         json_decref(images);
         return status;
     }
@@ -54,13 +55,11 @@ int cmd_classify(int argc, char **argv) {
     Call c;
     MaeModel *model = NULL;
     MaeClass *classes = NULL;
-    int status = call_parse(&c, "classify", MAE_COMMAND_CLASSIFY, argc, argv);
-    if (status == GO_ON) status = call_need("classify", c.options.checkpoint, "--model CKPT");
-    if (status == GO_ON && c.n_positional == 0)
-        status = report_usage("classify", "no images; name them after the options");
-    if (status == GO_ON) status = load_model(&c.options, &model);
+    int status = call_parse(&c, argc, argv);
+    if (status == GO_ON) status = call_need(&c, "model", "--model CKPT");
+    if (status == GO_ON) status = load_model(c.options, &model);
     if (status == GO_ON) {
-        classes = calloc((size_t)c.options.top, sizeof *classes);
+        classes = calloc((size_t)option_count(c.options, "top"), sizeof *classes);
         status = classes ? classify(&c, model, classes) : EXIT_FAILED;
     }
     free(classes);

@@ -36,6 +36,8 @@ static const struct {
              "complete -c mae -f -a '(__mae_words)'\n"},
 };
 
+enum { N_SHELLS = sizeof SCRIPTS / sizeof *SCRIPTS };
+
 /* BEFORE is what the word has in front of what is completed, as "--model=". */
 static void offer(const char *before, const char *candidate, const char *typed, const char *what) {
     if (strncmp(candidate, typed, strlen(typed)) == 0)
@@ -43,99 +45,96 @@ static void offer(const char *before, const char *candidate, const char *typed, 
 }
 
 static void offer_commands(const char *typed) {
-    for (const Command *c = COMMANDS; c->name; c++) offer("", c->name, typed, c->summary);
+    const MaeCommand *c;
+    for (int64_t i = 0; (c = command_at(i)); i++) offer("", c->name, typed, c->summary);
 }
 
-/* The i-th of the words that the first argument may be, as "step" of "step|kernels|data". */
-static bool alternative(const Command *c, int i, char *out, size_t bytes) {
-    const char *at = c->arguments, *end = at + strcspn(at, " ");
-    if (!memchr(at, '|', (size_t)(end - at))) return false;
-    for (; i > 0 && at < end; i--) at += strcspn(at, "| ") + 1;
-    if (at >= end) return false;
-    snprintf(out, bytes, "%.*s", (int)strcspn(at, "| "), at);
-    return true;
+static void offer_choices(const MaeOption *row, const char *before, const char *typed) {
+    for (int i = 0; row->choices && row->choices[i]; i++) offer(before, row->choices[i], typed, "");
 }
 
-static void offer_arguments(const Command *c, const char *typed) {
-    char word[32];
-    if (c->run == cmd_man) offer_commands(typed);
-    for (int i = 0; alternative(c, i, word, sizeof word); i++) offer("", word, typed, "");
+/* What the first word may be. */
+static void offer_words(const MaeCommand *c, const MaeOptions *o, const char *typed) {
+    const char *part;
+    const MaeOption *row;
+    if (strcmp(c->name, "man") == 0) offer_commands(typed);
+    for (size_t i = 0; i < N_SHELLS && strcmp(c->name, "completion") == 0; i++)
+        offer("", SCRIPTS[i].shell, typed, "");
+    for (int64_t i = 0; (part = command_part(c, i)); i++) offer("", part, typed, "");
+    for (int64_t i = 0; o && (row = mae_options_describe(o, i)); i++)
+        if (row->positional) offer_choices(row, "", typed);
 }
 
-static void offer_options(MaeCommand id, const char *typed) {
-    size_t n;
+static void offer_options(const MaeOptions *o, const char *typed) {
     char name[80];
-    const MaeOption *table = mae_option_table(&n);
-    for (size_t i = 0; i < n; i++) {
-        if (!(table[i].commands & (unsigned)id)) continue;
-        snprintf(name, sizeof name, "--%s", table[i].name);
-        offer("", name, typed, table[i].help);
-        snprintf(name, sizeof name, "--no-%s", table[i].name);
-        if (table[i].type == MAE_OPTION_BOOL && strlen(typed) > 3)
-            offer("", name, typed, table[i].help);
+    const MaeOption *row;
+    for (int64_t i = 0; o && (row = mae_options_describe(o, i)); i++) {
+        if (row->positional) continue;
+        snprintf(name, sizeof name, "--%s", row->name);
+        offer("", name, typed, row->help);
+        snprintf(name, sizeof name, "--no-%s", row->name);
+        if (row->type == MAE_OPTION_SWITCH && strlen(typed) > 3) offer("", name, typed, row->help);
     }
-    if (id) offer("", "--config", typed, "options from a JSON file");
+    if (o) offer("", "--config", typed, "options from a JSON file");
     offer("", "--help", typed, "the options");
 }
 
-/* name_length letters of `option`, behind "--". False: it takes no value. */
-static bool offer_values(MaeCommand id, const char *option, size_t length, const char *before,
+/* option: "NAME", with or without a value behind '='. False: it takes no value. */
+static bool offer_values(const MaeOptions *o, const char *option, const char *before,
                          const char *typed) {
-    size_t n;
-    const MaeOption *table = mae_option_table(&n);
-    for (size_t i = 0; i < n; i++) {
-        if (!(table[i].commands & (unsigned)id) || strlen(table[i].name) != length ||
-            strncmp(table[i].name, option, length) != 0)
-            continue;
-        for (int j = 0; table[i].choices && table[i].choices[j]; j++)
-            offer(before, table[i].choices[j], typed, "");
-        return table[i].type != MAE_OPTION_BOOL;
-    }
-    return length == 6 && strncmp(option, "config", 6) == 0;
+    char name[80];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(option, "="), option);
+    const MaeOption *row = option_row(o, name);
+    if (!row) return o && strcmp(name, "config") == 0;
+    offer_choices(row, before, typed);
+    return row->type != MAE_OPTION_SWITCH;
 }
 
-/* words[0] is a command. `mae plan finetune` takes the options of finetune. */
-static MaeCommand options_of(const Command *c, int n, char **words) {
-    char word[32];
-    const Command *first = n > 2 ? command_find(words[1]) : NULL;
-    for (int i = 0; first && alternative(c, i, word, sizeof word); i++)
-        if (strcmp(word, first->name) == 0) return first->id;
-    return c->id;
-}
-
-/* bash gives --name=value as three words, the other shells as one. */
-static void complete(int n, char **words) {
-    const char *typed = words[n - 1], *equals = strchr(typed, '=');
-    const Command *c = command_find(words[0]);
-    char before[80];
-    int at = n - 2;
-    if (n == 1 && typed[0] == '-') {
+/* The name of a command, or what else may stand there. */
+static void complete_first(const char *typed) {
+    if (typed[0] == '-') {
         offer("", "--help", typed, "the commands");
         offer("", "--version", typed, "the version, and what was built in");
-    } else if (n == 1) {
-        offer_commands(typed);
-        offer("", "help", typed, "the options of a command");
-    } else if (strcmp(words[0], "help") == 0 && n == 2) {
-        offer_commands(typed);
+        return;
     }
-    if (n == 1 || !c) return;
-    MaeCommand id = options_of(c, n, words);
+    offer_commands(typed);
+    offer("", "help", typed, "the options of a command");
+}
+
+/* A word behind the command, words[0]. bash gives --name=value as three words, the other shells as
+ * one. */
+static void complete_behind(const MaeCommand *c, const MaeOptions *o, int n, char **words) {
+    const char *typed = words[n - 1], *equals = strchr(typed, '=');
+    char before[80];
+    int at = n - 2;
     if (strcmp(typed, "=") == 0) {
         typed = "";
         equals = NULL;
     } else if (at > 1 && strcmp(words[at], "=") == 0) {
         at--;
     }
-    if (strncmp(words[at], "--", 2) == 0 &&
-        offer_values(id, words[at] + 2, strlen(words[at] + 2), "", typed))
-        return;
+    bool open = strncmp(words[at], "--", 2) == 0 && !strchr(words[at], '=');
+    if (open && offer_values(o, words[at] + 2, "", typed)) return;
     snprintf(before, sizeof before, "%.*s", equals ? (int)(equals + 1 - typed) : 0, typed);
     if (strncmp(typed, "--", 2) == 0 && equals)
-        offer_values(id, typed + 2, (size_t)(equals - typed) - 2, before, equals + 1);
+        offer_values(o, typed + 2, before, equals + 1);
     else if (typed[0] == '-')
-        offer_options(id, typed);
+        offer_options(o, typed);
     else if (n == 2)
-        offer_arguments(c, typed);
+        offer_words(c, o, typed);
+}
+
+static void complete(int n, char **words) {
+    const MaeCommand *c = command_find(words[0]);
+    if (n == 1) {
+        complete_first(words[0]);
+    } else if (c) {
+        MaeOptions *o = command_options(c, n > 2 ? words[1] : NULL);
+        complete_behind(c, o, n, words);
+        mae_options_free(o);
+    } else if (strcmp(words[0], "help") == 0 && n == 2) {
+        offer_commands(words[1]);
+    }
 }
 
 int cmd_completion(int argc, char **argv) {
@@ -144,8 +143,8 @@ int cmd_completion(int argc, char **argv) {
         complete(argc - 2, argv + 2);
         return EXIT_DONE;
     }
-    int status = call_parse(&c, "completion", 0, argc, argv), found = -1;
-    for (int i = 0; i < 3 && status == GO_ON && c.n_positional == 1; i++)
+    int status = call_parse(&c, argc, argv), found = -1;
+    for (int i = 0; i < N_SHELLS && status == GO_ON && c.n_positional == 1; i++)
         if (strcmp(c.positional[0], SCRIPTS[i].shell) == 0) found = i;
     if (status == GO_ON && found < 0)
         status = report_usage("completion", "write: mae completion bash|zsh|fish");

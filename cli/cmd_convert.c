@@ -37,21 +37,18 @@ static void print_conversion(FILE *to, const MaeConversion *r, const char *out) 
 static int convert(const Call *c) {
     MaeError err = {0};
     MaeConversion r;
-    const char *out = c->positional[1];
-    FILE *to = talk(&c->options, out);
-    MaeStatus failed = mae_convert(c->positional[0], out, &c->options, &r, &err);
+    const char *in = mae_options_get(c->options, "in"), *out = mae_options_get(c->options, "out");
+    FILE *to = talk(c->options);
+    MaeStatus failed = mae_convert(in, out, c->options, &r, &err);
     if (failed) return report(&err);
-    if (c->options.json) return print_conversion_json(&r);
+    if (option_flag(c->options, "json")) return print_conversion_json(&r);
     if (to) print_conversion(to, &r, out);
     return EXIT_DONE;
 }
 
 int cmd_convert(int argc, char **argv) {
     Call c;
-    int status = call_parse(&c, "convert", MAE_COMMAND_CONVERT, argc, argv);
-    if (status == GO_ON && c.n_positional != 2)
-        status = report_usage("convert", "write: mae convert IN OUT --to official|timm|hf|onnx");
-    if (status == GO_ON) status = call_output("convert", &c.options, c.positional[1], false);
+    int status = call_parse(&c, argc, argv);
     if (status == GO_ON) status = convert(&c);
     call_free(&c);
     return status;

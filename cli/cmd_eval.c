@@ -59,12 +59,12 @@ static void print_eval(FILE *to, const MaeResult *r) {
 static int eval(const MaeOptions *o) {
     MaeError err = {0};
     MaeResult *r = NULL;
-    FILE *to = talk(o, o->confusion);
-    MaeStatus failed = mae_run("eval", o, progress_start(o, "stopping"), &r, &err);
+    FILE *to = talk(o);
+    MaeStatus failed = mae_run(o, progress_start(o, "stopping"), &r, &err);
     progress_end();
     if (failed) return report(&err);
     int status = EXIT_DONE;
-    if (o->json)
+    if (option_flag(o, "json"))
         status = print_as_json(r);
     else if (to)
         print_eval(to, r);
@@ -74,12 +74,10 @@ static int eval(const MaeOptions *o) {
 
 int cmd_eval(int argc, char **argv) {
     Call c;
-    int status = call_parse(&c, "eval", MAE_COMMAND_EVAL, argc, argv);
-    if (status == GO_ON) status = call_no_positional(&c, "eval", "images are named by --val");
-    if (status == GO_ON) status = call_need("eval", c.options.checkpoint, "--model CKPT");
-    if (status == GO_ON) status = call_need("eval", c.options.val, "--val SRC");
-    if (status == GO_ON) status = call_output("eval", &c.options, c.options.confusion, true);
-    if (status == GO_ON) status = eval(&c.options);
+    int status = call_parse(&c, argc, argv);
+    if (status == GO_ON) status = call_need(&c, "model", "--model CKPT");
+    if (status == GO_ON) status = call_need(&c, "val", "--val SRC");
+    if (status == GO_ON) status = eval(c.options);
     call_free(&c);
     return status;
 }

@@ -7,17 +7,18 @@
 /* --- results ---------------------------------------------------------------------------------- */
 
 static const char *pool_name(const MaeOptions *o) {
-    return option_word(o, MAE_COMMAND_FEATURES, "pool");
+    return mae_options_get(o, "pool");
 }
 
 /* All tokens of an image, and not one vector. */
 static bool gives_tokens(const MaeOptions *o) {
-    return o->out && strcmp(pool_name(o), "all") == 0;
+    return mae_options_get(o, "out") && strcmp(pool_name(o), "all") == 0;
 }
 
 /* The block whose attention is pictured. */
 static int64_t attention_block(const MaeOptions *o, const MaeModelInfo *info) {
-    return o->block ? o->block : info->depth;
+    int64_t block = option_count(o, "block");
+    return block ? block : info->depth;
 }
 
 /* FILE.npy -> FILE.txt, as the library names it; NULL: no memory. free() it. */
@@ -34,20 +35,21 @@ static char *names_path(const char *npy) {
 static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
                                const MaeFeatures *f) {
     json_t *j = json_object();
-    char *names = o->out && !mae_output_is_stream(o->out) ? names_path(o->out) : NULL;
-    if (o->out) json_text(j, "features", o->out);
+    const char *out = mae_options_get(o, "out"), *attention = mae_options_get(o, "attention");
+    char *names = out && !mae_output_is_stream(out) ? names_path(out) : NULL;
+    if (out) json_text(j, "features", out);
     if (names) json_text(j, "names", names);
     json_count(j, "rows", f->rows);
     json_count(j, "unreadable", f->unreadable);
     if (gives_tokens(o)) json_count(j, "tokens", 1 + info->patches);
-    if (o->out) {
+    if (out) {
         json_count(j, "columns", info->embed_dim);
         json_count(j, "width", info->embed_dim);
         json_text(j, "pool", pool_name(o));
     }
-    json_count(j, "block", o->block);
-    if (o->attention) {
-        json_text(j, "attention", o->attention);
+    json_count(j, "block", option_count(o, "block"));
+    if (attention) {
+        json_text(j, "attention", attention);
         json_count(j, "attention_block", attention_block(o, info));
     }
     free(names);
@@ -56,19 +58,20 @@ static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
 
 static void print_features(FILE *to, const MaeOptions *o, const MaeModelInfo *info,
                            const MaeFeatures *f) {
+    const char *out = mae_options_get(o, "out"), *attention = mae_options_get(o, "attention");
     if (gives_tokens(o))
-        fprintf(to, "%s: %lld rows of %lld tokens of %lld values\n", o->out, (long long)f->rows,
+        fprintf(to, "%s: %lld rows of %lld tokens of %lld values\n", out, (long long)f->rows,
                 (long long)info->patches + 1, (long long)info->embed_dim);
-    else if (o->out)
-        fprintf(to, "%s: %lld rows of %lld values\n", o->out, (long long)f->rows,
+    else if (out)
+        fprintf(to, "%s: %lld rows of %lld values\n", out, (long long)f->rows,
                 (long long)info->embed_dim);
     if (f->unreadable)
         fprintf(to, "without %lld that could not be read\n", (long long)f->unreadable);
-    if (o->attention)
+    if (attention)
         fprintf(
             to,
             "%s: image, mean over heads, %lld heads; attention of the cls token in block %lld\n",
-            o->attention, (long long)info->heads, (long long)attention_block(o, info));
+            attention, (long long)info->heads, (long long)attention_block(o, info));
 }
 
 /* --- command ---------------------------------------------------------------------------------- */
@@ -81,8 +84,8 @@ static int features(const MaeOptions *o, MaeModel *model) {
     MaeStatus failed = mae_features(model, o, progress_start(o, "stopping"), &f, &err);
     progress_end();
     if (failed) return report(&err);
-    if (o->json) return print_features_json(o, &info, &f);
-    FILE *to = talk(o, o->out && mae_output_is_stdout(o->out) ? o->out : o->attention);
+    if (option_flag(o, "json")) return print_features_json(o, &info, &f);
+    FILE *to = talk(o);
     if (to) print_features(to, o, &info, &f);
     return EXIT_DONE;
 }
@@ -90,17 +93,13 @@ static int features(const MaeOptions *o, MaeModel *model) {
 int cmd_features(int argc, char **argv) {
     Call c;
     MaeModel *model = NULL;
-    int status = call_parse(&c, "features", MAE_COMMAND_FEATURES, argc, argv);
-    const MaeOptions *o = &c.options;
-    if (status == GO_ON) status = call_no_positional(&c, "features", "images are named by --data");
-    if (status == GO_ON) status = call_need("features", o->checkpoint, "--model CKPT");
-    if (status == GO_ON) status = call_need("features", o->data, "--data SRC");
-    if (status == GO_ON && !o->attention)
-        status = call_need("features", o->out, "--attention PNG or --out FILE.npy");
-    if (status == GO_ON) status = call_output("features", o, o->out, false);
-    if (status == GO_ON) status = call_output("features", o, o->attention, false);
-    if (status == GO_ON) status = load_model(o, &model);
-    if (status == GO_ON) status = features(o, model);
+    int status = call_parse(&c, argc, argv);
+    if (status == GO_ON) status = call_need(&c, "model", "--model CKPT");
+    if (status == GO_ON) status = call_need(&c, "data", "--data SRC");
+    if (status == GO_ON && !mae_options_get(c.options, "attention"))
+        status = call_need(&c, "out", "--attention PNG or --out FILE.npy");
+    if (status == GO_ON) status = load_model(c.options, &model);
+    if (status == GO_ON) status = features(c.options, model);
     mae_model_free(model);
     call_free(&c);
     return status;

@@ -107,14 +107,15 @@ static void print_info(const json_t *root) {
 static int info(const Call *c) {
     char *text = NULL;
     MaeError err = {0};
-    if (mae_file_info(c->positional[0], &c->options, &text, &err) != MAE_OK) return report(&err);
+    const char *file = mae_options_get(c->options, "file");
+    if (mae_file_info(file, c->options, &text, &err) != MAE_OK) return report(&err);
     json_t *root = json_loads(text, 0, NULL);
     mae_text_free(text);
     if (!root) {
-        fprintf(stderr, "mae: %s: no memory to describe it\n", c->positional[0]);
+        fprintf(stderr, "mae: %s: no memory to describe it\n", file);
         return EXIT_FAILED;
     }
-    if (c->options.json) return print_json(root);
+    if (option_flag(c->options, "json")) return print_json(root);
     print_info(root);
     json_decref(root);
     return EXIT_DONE;
@@ -122,8 +123,7 @@ static int info(const Call *c) {
 
 int cmd_info(int argc, char **argv) {
     Call c;
-    int status = call_parse(&c, "info", MAE_COMMAND_INFO, argc, argv);
-    if (status == GO_ON && c.n_positional != 1) status = report_usage("info", "one FILE is needed");
+    int status = call_parse(&c, argc, argv);
     if (status == GO_ON) status = info(&c);
     call_free(&c);
     return status;

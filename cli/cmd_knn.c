@@ -18,7 +18,7 @@ static int knn(const MaeOptions *o, MaeModel *model) {
     MaeStatus failed = mae_knn(model, o, progress_start(o, "stopping"), &k, &err);
     progress_end();
     if (failed) return report(&err);
-    if (o->json) return print_knn_json(&k);
+    if (option_flag(o, "json")) return print_knn_json(&k);
     printf("accuracy   %.2f %%\n", 100 * k.accuracy);
     printf("chance     %.2f %%, %lld classes\n", 100.0 / (double)k.classes, (long long)k.classes);
     printf("neighbours %lld\n", (long long)k.k);
@@ -31,14 +31,12 @@ static int knn(const MaeOptions *o, MaeModel *model) {
 int cmd_knn(int argc, char **argv) {
     Call c;
     MaeModel *model = NULL;
-    int status = call_parse(&c, "knn", MAE_COMMAND_KNN, argc, argv);
-    if (status == GO_ON)
-        status = call_no_positional(&c, "knn", "images are named by --data and --val");
-    if (status == GO_ON) status = call_need("knn", c.options.checkpoint, "--model CKPT");
-    if (status == GO_ON) status = call_need("knn", c.options.data, "--data SRC");
-    if (status == GO_ON) status = call_need("knn", c.options.val, "--val SRC");
-    if (status == GO_ON) status = load_model(&c.options, &model);
-    if (status == GO_ON) status = knn(&c.options, model);
+    int status = call_parse(&c, argc, argv);
+    if (status == GO_ON) status = call_need(&c, "model", "--model CKPT");
+    if (status == GO_ON) status = call_need(&c, "data", "--data SRC");
+    if (status == GO_ON) status = call_need(&c, "val", "--val SRC");
+    if (status == GO_ON) status = load_model(c.options, &model);
+    if (status == GO_ON) status = knn(c.options, model);
     mae_model_free(model);
     call_free(&c);
     return status;

@@ -6,11 +6,11 @@
 
 #include "cli.h"
 
-#define SUPERVISED (MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE)
-#define RUNS (MAE_COMMAND_PRETRAIN | SUPERVISED)
+/* What is trained: an autoencoder or a classifier. */
+enum { PRETRAINING = 1, SUPERVISED = 2, RUNS = 3 };
 
 typedef struct Row {
-    unsigned commands;
+    unsigned trainings;
     const char *left, *text;
 } Row;
 
@@ -24,7 +24,7 @@ static const Row FILES[] = {
     {RUNS, "last.manifest.json", "sizes and checksums of both"},
     {SUPERVISED, "best.safetensors", "the weights of the best validation"},
     {RUNS, "checkpoint-N.safetensors", "the weights after epoch N"},
-    {MAE_COMMAND_PRETRAIN, "reconstructions/N.png", "pictures of epoch N"},
+    {PRETRAINING, "reconstructions/N.png", "pictures of epoch N"},
 };
 
 static const Row LOG[] = {
@@ -55,7 +55,7 @@ static const Row SUMMARY[] = {
     {RUNS, "seconds", "time of training"},
     {RUNS, "images_per_s", "speed; null where it says nothing"},
     {RUNS, "checkpoint", "file of the weights"},
-    {MAE_COMMAND_PRETRAIN, "picture", "the last reconstruction; may be empty"},
+    {PRETRAINING, "picture", "the last reconstruction; may be empty"},
     {SUPERVISED, "top1, top5, val_loss", "the last validation; null: not measured"},
     {SUPERVISED, "val_unreadable", "validation images that were left out"},
     {SUPERVISED, "ema_top1", "of the averaged weights (--ema)"},
@@ -107,13 +107,13 @@ static void row(const char *left, const char *words) {
 
 static const Page page = {section, group, row, text};
 
-static void rows(const char *title, const Row *from, size_t n, unsigned commands) {
-    if (!(commands & RUNS)) return;
+static void rows(const char *title, const Row *from, size_t n, unsigned training) {
+    if (!training) return;
     section(title);
     for (size_t i = 0; i < n; i++)
-        if (from[i].commands & commands) row(from[i].left, from[i].text);
+        if (from[i].trainings & training) row(from[i].left, from[i].text);
 }
-#define ROWS(title, list, commands) rows(title, list, sizeof(list) / sizeof *(list), commands)
+#define ROWS(title, list, training) rows(title, list, sizeof(list) / sizeof *(list), training)
 
 static void head(const char *dash, const char *name, const char *arguments, const char *summary) {
     fputs(".TH MAE", stdout);
@@ -128,41 +128,51 @@ static void head(const char *dash, const char *name, const char *arguments, cons
 }
 
 static void see_also(const char *self) {
+    const MaeCommand *c;
     section("See also");
     if (self) printf(".BR mae (1)");
-    for (const Command *c = COMMANDS; c->name; c++)
+    for (int64_t i = 0; (c = command_at(i)); i++)
         if (!self || strcmp(self, c->name) != 0)
-            printf("%s\n.BR mae\\-%s (1)", self || c != COMMANDS ? "," : "", c->name);
+            printf("%s\n.BR mae\\-%s (1)", self || i ? "," : "", c->name);
     putchar('\n');
 }
 
-static void command_page(const Command *c) {
+/* 0: nothing. A classifier is validated. */
+static unsigned training_of(const MaeOptions *o) {
+    if (!options_train(o)) return 0;
+    return option_row(o, "eval-every") ? SUPERVISED : PRETRAINING;
+}
+
+static void command_page(const MaeCommand *c) {
+    MaeOptions *o = command_options(c, NULL);
     head("\\-", c->name, c->arguments, c->summary);
     section("Options");
-    write_options(c, &page);
-    ROWS("Files of the run folder", FILES, (unsigned)c->id);
-    ROWS("Fields of log.jsonl", LOG, (unsigned)c->id);
-    ROWS("Fields of summary.json", SUMMARY, (unsigned)c->id);
-    write_exit_status((unsigned)c->id, &page);
+    write_options(o, &page);
+    ROWS("Files of the run folder", FILES, training_of(o));
+    ROWS("Fields of log.jsonl", LOG, training_of(o));
+    ROWS("Fields of summary.json", SUMMARY, training_of(o));
+    write_exit_status(options_train(o), &page);
     see_also(c->name);
+    mae_options_free(o);
 }
 
 static void main_page(void) {
+    const MaeCommand *c;
     head("", "", "COMMAND [OPTIONS]", "masked autoencoders for images");
     section("Commands");
-    for (const Command *c = COMMANDS; c->name; c++) row(c->name, c->summary);
+    for (int64_t i = 0; (c = command_at(i)); i++) row(c->name, c->summary);
     section("Options");
     row("--version [--json]", "the version, and what a report of a bug needs to say of the build");
     row("--help", "the commands; mae COMMAND --help and mae help COMMAND: the options of one");
-    write_exit_status(RUNS, &page);
+    write_exit_status(true, &page);
     see_also(NULL);
 }
 
 int cmd_man(int argc, char **argv) {
     Call c;
-    int status = call_parse(&c, "man", 0, argc, argv);
+    int status = call_parse(&c, argc, argv);
     const char *name = c.n_positional ? c.positional[0] : NULL;
-    const Command *of = name ? command_find(name) : NULL;
+    const MaeCommand *of = name ? command_find(name) : NULL;
     if (status == GO_ON && c.n_positional > 1) status = report_usage("man", "one page at a time");
     if (status == GO_ON && name && !of) status = report_no_command(name);
     if (status == GO_ON && of) command_page(of);

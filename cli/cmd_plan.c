@@ -67,32 +67,19 @@ static int print_plan_json(const MaePlan *p) {
     return print_json(j);
 }
 
-static int plan(MaeCommand command, const MaeOptions *o) {
+static int plan(const MaeOptions *o) {
     MaePlan p = {0};
     MaeError err = {0};
-    if (mae_plan(command, o, &p, &err) != MAE_OK) return report(&err);
-    if (o->json) return print_plan_json(&p);
+    if (mae_plan(o, &p, &err) != MAE_OK) return report(&err);
+    if (option_flag(o, "json")) return print_plan_json(&p);
     print_plan(stdout, &p);
     return EXIT_DONE;
 }
 
-/* The command whose plan is asked for is the first word. */
 int cmd_plan(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        MaeCommand id;
-    } commands[] = {{"pretrain", MAE_COMMAND_PRETRAIN},
-                    {"finetune", MAE_COMMAND_FINETUNE},
-                    {"probe", MAE_COMMAND_PROBE}};
     Call c;
-    MaeCommand id = MAE_COMMAND_PRETRAIN;
-    bool known = false;
-    for (int i = 0; i < 3 && argc > 1 && !known; i++)
-        if ((known = strcmp(argv[1], commands[i].name) == 0)) id = commands[i].id;
-    int status = call_parse(&c, "plan", id, argc, argv);
-    if (status == GO_ON && (c.n_positional != 1 || !known))
-        status = report_usage("plan", "write: mae plan pretrain|finetune|probe OPTIONS");
-    if (status == GO_ON) status = plan(id, &c.options);
+    int status = call_parse(&c, argc, argv);
+    if (status == GO_ON) status = plan(c.options);
     call_free(&c);
     return status;
 }

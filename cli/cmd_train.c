@@ -8,8 +8,6 @@ typedef MaeStatus Trainer(const MaeOptions *o, const MaeEvents *events, MaeSumma
 
 /* A command that trains; classifiers are measured, autoencoders leave a picture. */
 typedef struct Training {
-    const char *name, *data; /* "images are named by ..." */
-    MaeCommand id;
     Trainer *run;
     bool measured;
 } Training;
@@ -82,13 +80,13 @@ static int train(const Training *t, const MaeOptions *o, int processes) {
     MaeError err = {0};
     MaeStatus failed = t->run(o, progress_start(o, stopping(processes)), &summary, &err);
     progress_end();
-    if (failed == MAE_INTERRUPTED && o->restart && !output_is_silent())
+    if (failed == MAE_INTERRUPTED && option_flag(o, "restart") && !output_is_silent())
         fprintf(stderr, "mae: leave --restart out to continue\n");
     if (failed) {
         int status = report(&err);
         return failed == MAE_INTERRUPTED ? EXIT_AGAIN : status;
     }
-    if (o->json) return print_summary_json(t, &summary);
+    if (option_flag(o, "json")) return print_summary_json(t, &summary);
     print_summary(&summary);
     return EXIT_DONE;
 }
@@ -108,28 +106,24 @@ static int run(const Training *t, int argc, char **argv) {
     prefer_halving();
     if (mae_join(&rank, &size, &err)) return report(&err);
     if (rank > 0) output_silence();
-    int status = call_parse(&c, t->name, t->id, argc, argv);
-    if (status == GO_ON) status = call_no_positional(&c, t->name, t->data);
-    if (status == GO_ON) status = call_need(t->name, c.options.out, "--out RUN");
-    if (status == GO_ON) status = train(t, &c.options, size);
+    int status = call_parse(&c, argc, argv);
+    if (status == GO_ON) status = call_need(&c, "out", "--out RUN");
+    if (status == GO_ON) status = train(t, c.options, size);
     call_free(&c);
     return status;
 }
 
 int cmd_pretrain(int argc, char **argv) {
-    static const Training t = {"pretrain", "images are named by --data", MAE_COMMAND_PRETRAIN,
-                               mae_pretrain, false};
+    static const Training t = {mae_pretrain, false};
     return run(&t, argc, argv);
 }
 
 int cmd_finetune(int argc, char **argv) {
-    static const Training t = {"finetune", "images are named by --data and --val",
-                               MAE_COMMAND_FINETUNE, mae_finetune, true};
+    static const Training t = {mae_finetune, true};
     return run(&t, argc, argv);
 }
 
 int cmd_probe(int argc, char **argv) {
-    static const Training t = {"probe", "images are named by --data and --val", MAE_COMMAND_PROBE,
-                               mae_probe, true};
+    static const Training t = {mae_probe, true};
     return run(&t, argc, argv);
 }

@@ -1,8 +1,9 @@
-/* The command mae: finds the row of the command in the table, calls it, and makes sure that what it
- * printed has arrived. */
+/* The command mae: finds the function of the command, calls it, and makes sure that what it printed
+ * has arrived. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,75 +13,51 @@
 
 #include "cli.h"
 
-const Command COMMANDS[] = {
-    {"pretrain", "--data SRC --out RUN", "pre-train; continues when RUN holds a run",
-     MAE_COMMAND_PRETRAIN, cmd_pretrain},
-    {"reconstruct", "--model CKPT --out PNG IMAGE...",
-     "masked, reconstructed, original side by side, a row an image", MAE_COMMAND_RECONSTRUCT,
-     cmd_reconstruct},
-    {"finetune", "--data SRC --val SRC --init CKPT --out RUN",
-     "train a classifier end to end, in part (--tune-blocks), or from scratch (--init none)",
-     MAE_COMMAND_FINETUNE, cmd_finetune},
-    {"probe", "--data SRC --val SRC --init CKPT --out RUN",
-     "train a linear layer on the frozen encoder", MAE_COMMAND_PROBE, cmd_probe},
-    {"eval", "--model CKPT --val SRC", "top-1, top-5 and loss of a classifier; --corruptions",
-     MAE_COMMAND_EVAL, cmd_eval},
-    {"classify", "--model CKPT IMAGE...", "classes and probabilities", MAE_COMMAND_CLASSIFY,
-     cmd_classify},
-    {"knn", "--model CKPT --data SRC --val SRC", "k-nearest-neighbour accuracy of frozen features",
-     MAE_COMMAND_KNN, cmd_knn},
-    {"features", "--model CKPT --data SRC --out FILE.npy",
-     "features of images; FILE.txt names the rows", MAE_COMMAND_FEATURES, cmd_features},
-    {"convert", "IN OUT --to official|timm|hf|onnx",
-     "between checkpoint dialects; what is written is read back and compared", MAE_COMMAND_CONVERT,
-     cmd_convert},
-    {"info", "FILE", "what a checkpoint is: dialect, model, tensors, metadata", MAE_COMMAND_INFO,
-     cmd_info},
-    {"plan", "pretrain|finetune|probe --data SRC ...",
-     "parameters, FLOPs, bytes and time, before anything starts", MAE_COMMAND_PRETRAIN, cmd_plan},
-    {"bench", "step|kernels|data",
-     "a whole step, the kernels it is made of, or the loader, measured", MAE_COMMAND_BENCH,
-     cmd_bench},
-    {"man", "[COMMAND]", "the manual page of mae or of a command, as man reads it", 0, cmd_man},
-    {"completion", "bash|zsh|fish", "what a shell reads to complete commands and options", 0,
-     cmd_completion},
-    {NULL, NULL, NULL, 0, NULL},
+static const struct {
+    const char *command;
+    int (*run)(int argc, char **argv);
+} RUN[] = {
+    {"pretrain", cmd_pretrain}, {"reconstruct", cmd_reconstruct},
+    {"finetune", cmd_finetune}, {"probe", cmd_probe},
+    {"eval", cmd_eval},         {"classify", cmd_classify},
+    {"knn", cmd_knn},           {"features", cmd_features},
+    {"convert", cmd_convert},   {"info", cmd_info},
+    {"plan", cmd_plan},         {"bench", cmd_bench},
+    {"man", cmd_man},           {"completion", cmd_completion},
 };
 
-const Command *command_find(const char *name) {
-    for (const Command *c = COMMANDS; c->name; c++)
-        if (strcmp(c->name, name) == 0) return c;
-    return NULL;
+static int run_command(const MaeCommand *c, int argc, char **argv) {
+    for (size_t i = 0; i < sizeof RUN / sizeof *RUN; i++)
+        if (strcmp(RUN[i].command, c->name) == 0) return RUN[i].run(argc, argv);
+    fprintf(stderr,
+            "mae: the library has a command %s that this program does not know; they are of "
+            "different versions\n",
+            c->name);
+    return EXIT_FAILED;
 }
 
-int report_no_command(const char *name) {
-    const char *near = NULL;
-    int least = INT_MAX;
-    for (const Command *c = COMMANDS; c->name; c++) {
-        int d = mae_name_distance(name, c->name);
-        if (d < least) {
-            least = d;
-            near = c->name;
-        }
-    }
-    fprintf(stderr, "mae: there is no command %.60s%s%s%s\n`mae --help` lists the commands\n", name,
-            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-    return EXIT_USAGE;
-}
-
-static int help(const char *name) {
-    const Command *c = name ? command_find(name) : NULL;
+static int help(const char *name, const char *word) {
+    const MaeCommand *c = name ? command_find(name) : NULL;
     if (name && !c) return report_no_command(name);
-    if (c)
-        print_help(c);
-    else
+    if (!c) {
         print_commands(stdout);
+        return EXIT_DONE;
+    }
+    MaeOptions *o = command_options(c, word);
+    print_help(c, o);
+    mae_options_free(o);
     return EXIT_DONE;
 }
 
 /* The first line names the version alone; the others are what a report of a bug needs. */
-static int print_version(bool as_json) {
+static int print_version(int n_words, char **words) {
     MaeBuild b;
+    bool as_json = n_words == 1 && strcmp(words[0], "--json") == 0;
+    if (n_words > 0 && !as_json) {
+        fprintf(stderr, "mae: %s: after --version there may be --json alone\n",
+                words[strcmp(words[0], "--json") == 0]);
+        return EXIT_USAGE;
+    }
     mae_build(&b);
     const char *const rows[][2] = {{"version", mae_version()}, {"compiler", b.compiler},
                                    {"openmp", b.openmp},       {"mpi", b.mpi},
@@ -113,20 +90,27 @@ static void start_with_short_waits(char **argv) {
 #endif
 }
 
+/* A command that computes can be told how many threads to take. */
+static bool computes(const MaeCommand *c) {
+    MaeOptions *o = command_options(c, NULL);
+    bool threads = o && option_row(o, "threads");
+    mae_options_free(o);
+    return threads;
+}
+
 static int run(int argc, char **argv) {
     if (argc < 2) {
         print_commands(stderr);
         return EXIT_USAGE;
     }
     const char *word = argv[1];
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return help(NULL);
-    if (strcmp(word, "help") == 0) return help(argv[2]);
-    if (strcmp(word, "--version") == 0)
-        return print_version(argv[2] && strcmp(argv[2], "--json") == 0);
-    const Command *c = command_find(word);
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return help(NULL, NULL);
+    if (strcmp(word, "help") == 0) return help(argv[2], argc > 3 ? argv[3] : NULL);
+    if (strcmp(word, "--version") == 0) return print_version(argc - 2, argv + 2);
+    const MaeCommand *c = command_find(word);
     if (!c) return report_no_command(word);
-    if (c->id && c->id != MAE_COMMAND_INFO) start_with_short_waits(argv);
-    return c->run(argc - 1, argv + 1);
+    if (computes(c)) start_with_short_waits(argv);
+    return run_command(c, argc - 1, argv + 1);
 }
 
 /* A result that could not be written is a failure, whatever the command thought. */

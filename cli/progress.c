@@ -146,14 +146,14 @@ static void on_signal(int number) {
 }
 
 void log_start(const MaeOptions *o) {
-    state.quiet = o->quiet != 0;
+    state.quiet = option_flag(o, "quiet");
     mae_set_log(on_log, NULL);
 }
 
 const MaeEvents *progress_start(const MaeOptions *o, const char *stopping) {
     static MaeEvents events;
     state.terminal = isatty(STDERR_FILENO) == 1;
-    state.quiet = o->quiet != 0;
+    state.quiet = option_flag(o, "quiet");
     state.start = now();
     int n = snprintf(state.answer, sizeof state.answer, "\nmae: %s; once more ends at once\n",
                      stopping);

@@ -1,14 +1,16 @@
 /* mae.h: masked autoencoders in C. The only public header of libmae.
  *
  *     MaeError err = {0};
+ *     MaeOptions *options;
  *     MaeModel *model;
- *     if (mae_model_load("run/last.safetensors", "cpu", 0, &model, &err)) return report(&err);
  *     MaeReconstruction r;
- *     mae_options_default(MAE_COMMAND_RECONSTRUCT, &options);
- *     if (mae_model_reconstruct(model, "photo.jpg", &options, &r, &err)) return report(&err);
+ *     if (mae_options_new("reconstruct", &options, &err)) return report(&err);
+ *     if (mae_model_load("run/last.safetensors", "cpu", 0, &model, &err)) return report(&err);
+ *     if (mae_model_reconstruct(model, "photo.jpg", options, &r, &err)) return report(&err);
  *     mae_image_write("out.png", r.width, r.height, r.picture, &err);
  *     mae_reconstruction_free(&r);
  *     mae_model_free(model);
+ *     mae_options_free(options);
  *
  * Every function that can fail returns a MaeStatus (0 = MAE_OK) and, when it is not 0, leaves in
  * *err one message that says what, where, and what to do. The library never prints and never exits;
@@ -120,146 +122,71 @@ typedef struct MaeSource {
     void (*release)(void *user, int64_t i, MaeImage *image);
 } MaeSource;
 
-/* --- options: one table for parser, help and saved configuration ------------------------------ */
+/* --- options ---------------------------------------------------------------------------------- */
 
-typedef enum MaeCommand {
-    MAE_COMMAND_PRETRAIN = 1,
-    MAE_COMMAND_RECONSTRUCT = 2,
-    MAE_COMMAND_KNN = 4,
-    MAE_COMMAND_FEATURES = 8,
-    MAE_COMMAND_BENCH = 16,
-    MAE_COMMAND_INFO = 32,
-    MAE_COMMAND_FINETUNE = 64,
-    MAE_COMMAND_PROBE = 128,
-    MAE_COMMAND_EVAL = 256,
-    MAE_COMMAND_CLASSIFY = 512,
-    MAE_COMMAND_CONVERT = 1024
+typedef struct MaeOptions MaeOptions;
+
+/* The commands of `mae` that do a job, in the order of the help; NULL after the last. */
+typedef struct MaeCommand {
+    const char *name, *arguments, *summary;
 } MaeCommand;
+MAE_API const MaeCommand *mae_command(int64_t i);
+
+/* Options of a command of `mae`, or of "plan COMMAND", "image", "model", "session", all at their
+ * defaults. USAGE: no such command. */
+MAE_API MaeStatus mae_options_new(const char *command, MaeOptions **out, MaeError *err);
+MAE_API void mae_options_free(MaeOptions *o);
+/* Sets an option by its name without dashes. Texts are as on the command line, "true" and "false"
+ * for switches; a list is joined by commas or given item by item. USAGE names the option, the value
+ * and what is allowed. */
+MAE_API MaeStatus mae_options_set(MaeOptions *o, const char *name, const char *text, MaeError *err);
+MAE_API MaeStatus mae_options_set_integer(MaeOptions *o, const char *name, int64_t value,
+                                          MaeError *err);
+MAE_API MaeStatus mae_options_set_real(MaeOptions *o, const char *name, double value,
+                                       MaeError *err);
+MAE_API MaeStatus mae_options_set_list(MaeOptions *o, const char *name, const char *const *items,
+                                       int64_t n, MaeError *err);
+/* The value as text, a list joined by commas, valid until the option is set again or o is freed;
+ * NULL: it is derived from others, or there is no such option. The second gives numbers and
+ * switches; NaN likewise. */
+MAE_API const char *mae_options_get(const MaeOptions *o, const char *name);
+MAE_API double mae_options_get_number(const MaeOptions *o, const char *name);
+/* A JSON object as config.json of a run folder has it, keys with underscores; what is derived from
+ * others is null. Options that were set stay, and so does what is null. */
+MAE_API MaeStatus mae_options_load(MaeOptions *o, const char *path, MaeError *err);
+MAE_API MaeStatus mae_options_save(const MaeOptions *o, const char *path, MaeError *err);
 
 typedef enum MaeOptionType {
-    MAE_OPTION_BOOL,   /* int; given without a value, or --no-NAME */
-    MAE_OPTION_INT,    /* int64_t */
-    MAE_OPTION_REAL,   /* double */
-    MAE_OPTION_STRING, /* char *, owned by the options */
-    MAE_OPTION_CHOICE, /* int, index into choices */
-    MAE_OPTION_SIZE,   /* int64_t[2], height and width: "224" or "224x320" */
-    MAE_OPTION_LIMIT   /* int64_t: "N" is N, "first:N" is -N, "0" is 0; a string in JSON */
+    MAE_OPTION_SWITCH, /* --NAME, --no-NAME */
+    MAE_OPTION_INTEGER,
+    MAE_OPTION_REAL,
+    MAE_OPTION_TEXT,
+    MAE_OPTION_CHOICE,
+    MAE_OPTION_SIZE,  /* "224" or "224x320", height first */
+    MAE_OPTION_LIMIT, /* "N", "first:N" */
+    MAE_OPTION_LIST   /* of texts */
 } MaeOptionType;
 
 typedef struct MaeOption {
-    const char *name; /* "mask-ratio": --mask-ratio on the command line, mask_ratio in JSON */
+    const char *name;
     MaeOptionType type;
-    size_t offset;              /* into MaeOptions */
-    unsigned commands;          /* bits of MaeCommand that know it */
+    int positional;             /* a word of the command line without a name; 2: at least one */
+    int output;                 /* names a file that the job writes; 2: text, fit for a terminal */
     const char *fallback;       /* default as text; NULL: derived (help says from what) */
-    double min, max;            /* numbers, inclusive */
-    const char *const *choices; /* NULL-terminated */
+    double min, max;            /* of numbers, inclusive */
+    const char *const *choices; /* NULL-terminated; NULL: no choice */
     const char *group;          /* heading in the help: "Model", "Data", ... */
     const char *argument;       /* placeholder in the help: "N", "FILE", "HxW" */
     const char *help;
 } MaeOption;
 
-/* Everything a command can be told. A derived default is 0, -1 or NULL until resolved. */
-typedef struct MaeOptions {
-    /* model */
-    int model; /* vit_tiny, vit_small, vit_base, vit_large, vit_huge */
-    int64_t image_size[2], channels, patch;
-    int64_t embed_dim, depth, heads;
-    double mlp_ratio;
-    int64_t decoder_embed_dim, decoder_depth, decoder_heads;
-    /* masking and target */
-    double mask_ratio;
-    int mask, target; /* random block grid; pixel norm-pix pca token */
-    int64_t pca_components, pca_images;
-    int mask_token_in_encoder;
-    /* data */
-    char *data, *val, *init;
-    double val_share;
-    int continue_run;
-    int read_target;              /* as-said pixel norm-pix */
-    char *pixel_mean, *pixel_std; /* "0.5" or "0.485,0.456,0.406" */
-    char *prefix;                 /* of the model in a checkpoint that holds several */
-    int augment;                  /* none crop-fixed crop crop-jitter crop-once */
-    double min_scale;
-    int64_t repeat, workers, cache_mb, max_side;
-    int64_t max_pixels, max_entries;
-    int strict, fast_decode;
-    /* training */
-    int64_t epochs, steps, batch, accumulate;
-    double base_lr, lr, warmup_epochs, weight_decay, beta1, beta2, min_lr, clip_grad;
-    int64_t seed, save_every, keep, log_every;
-    int async_save;
-    int64_t eval_every;
-    int optimizer; /* adamw lars sgd */
-    double momentum;
-    /* fine-tuning, probing */
-    double tune_blocks; /* negative: all */
-    int head_pool;      /* mean cls */
-    double drop_path, layer_decay, ema;
-    char *randaugment;
-    double color_jitter, erase_prob, mixup, cutmix, mix_prob, mix_switch_prob, label_smoothing;
-    int erase_mode; /* pixel rand const */
-    int mix_mode;   /* batch pair elem */
-    int cache_features;
-    /* where and how */
-    char *out, *checkpoint; /* --out, --model CKPT of the commands that read one */
-    int restart, accept_changes;
-    int64_t threads;
-    int device, precision;               /* cpu ref; fp32 bf16 */
-    int shard_optimizer, sync_batchnorm; /* with several processes */
-    double peer_timeout;                 /* seconds; 0: none */
-    /* reconstruct */
-    char *keep_patches; /* --keep 3,17,... */
-    int paste, stats;   /* stats: true interpolated */
-    /* features, knn */
-    int pool;      /* mean cls all */
-    int64_t block; /* counted from 1; 0: after the final norm */
-    char *attention;
-    int64_t k;
-    double temperature;
-    /* of the images of data and of val; N > 0: N drawn by the seed, of each class its share; -N:
-     * the first N; 0: all */
-    int64_t limit, val_limit;
-    int accept_overlap; /* images of val may be in data */
-    /* eval, classify */
-    char *classes, *corruptions, *baseline, *confusion;
-    int64_t top;
-    /* convert */
-    int to;       /* official timm hf onnx mae */
-    int dtype;    /* f32 f16 bf16 i8 */
-    int part;     /* auto encoder classifier reconstruction */
-    int hf_names; /* v4 v5 */
-    int64_t fixed_batch;
-    char *verify;
-    /* bench */
-    int task; /* pretrain finetune features */
-    int64_t repetitions;
-    /* output */
-    int json, quiet;
-    unsigned char given[192]; /* by index into the table: set explicitly */
-} MaeOptions;
-
-MAE_API const MaeOption *mae_option_table(size_t *count);
-/* Defaults of a command. Free with mae_options_free. */
-MAE_API void mae_options_default(MaeCommand command, MaeOptions *options);
-MAE_API void mae_options_free(MaeOptions *options);
-/* Sets one option from text. MAE_USAGE names the option, the value and what is allowed. A bool
- * takes "true" or "false"; name without dashes. */
-MAE_API MaeStatus mae_option_set(MaeOptions *options, MaeCommand command, const char *name,
-                                 const char *value, MaeError *err);
-/* The value as text, into buffer. */
-MAE_API void mae_option_get(const MaeOptions *options, const MaeOption *option, char *buffer,
-                            size_t bytes);
-/* Why an option has no effect beside the others, as --pca-components without --target pca: a text
- * to follow "no effect here: "; NULL: it has one. */
-MAE_API const char *mae_option_unused(const MaeOptions *options, MaeCommand command,
-                                      const MaeOption *option);
-/* JSON object as written into a run folder (keys with underscores); what is derived from others or
- * has no effect beside them is null. Options already given stay, and so does what is null. */
-MAE_API MaeStatus mae_options_load(MaeOptions *options, MaeCommand command, const char *path,
-                                   MaeError *err);
-MAE_API MaeStatus mae_options_save(const MaeOptions *options, MaeCommand command, const char *path,
-                                   MaeError *err);
+/* The options of o's command one by one, in the order of the help; NULL after the last. */
+MAE_API const MaeOption *mae_options_describe(const MaeOptions *o, int64_t i);
+/* Was it set? */
+MAE_API int mae_options_is_set(const MaeOptions *o, const char *name);
+/* Why an option has no effect beside the others: a text to follow "no effect here: "; NULL: it has
+ * one. */
+MAE_API const char *mae_options_unused(const MaeOptions *o, const char *name);
 
 /* --- what a long job says --------------------------------------------------------------------- */
 
@@ -297,10 +224,10 @@ MAE_API void mae_set_log(void (*log)(void *user, int level, const char *line), v
 
 typedef struct MaeResult MaeResult;
 
-/* Does what a command does. *result (may be NULL) is freed with mae_result_free, and is NULL after
- * a failure. */
-MAE_API MaeStatus mae_run(const char *command, const MaeOptions *o, const MaeEvents *events,
-                          MaeResult **result, MaeError *err);
+/* Does what the command of o does. *result (may be NULL) is freed with mae_result_free, and is NULL
+ * after a failure. */
+MAE_API MaeStatus mae_run(const MaeOptions *o, const MaeEvents *events, MaeResult **result,
+                          MaeError *err);
 
 /* A result is an object of named numbers, texts, switches, lists and objects, as --json prints it.
  * What is asked for with key NULL is the node itself. What was not measured is there and has no
@@ -350,16 +277,15 @@ typedef struct MaeSummary {
     int64_t val_unreadable; /* validation images that were left out */
 } MaeSummary;
 
-/* What mae_pretrain, mae_finetune or mae_probe would do (command says which), without doing it.
+/* What mae_pretrain, mae_finetune or mae_probe would do, without doing it: o is of "plan COMMAND".
  * Opens the data; needs no --out. */
-MAE_API MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeError *err);
+MAE_API MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err);
 /* Runs or resumes. Writes the run folder of options.out. Errors: USAGE (options that contradict
  * each other or the run folder; a folder of other files, or with the run of another command),
  * EMPTY, IO, FORMAT, MEMORY, NONFINITE, INTERRUPTED. */
 MAE_API MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                                MaeError *err);
-/* Fine-tunes a classifier, whole (o->tune_blocks < 0), in part, or from scratch (o->init "none").
- */
+/* Fine-tunes a classifier, whole, in part (tune-blocks), or from scratch (init "none"). */
 MAE_API MaeStatus mae_finetune(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
                                MaeError *err);
 /* Trains a linear layer on the frozen encoder. */
@@ -410,12 +336,12 @@ typedef struct MaeReconstruction {
 MAE_API MaeStatus mae_model_reconstruct(MaeModel *m, const char *image_path, const MaeOptions *o,
                                         MaeReconstruction *out, MaeError *err);
 MAE_API void mae_reconstruction_free(MaeReconstruction *r);
-/* Rows under each other into one PNG; o->out is the file. *loss (may be NULL): mean over images. */
+/* Rows under each other into one PNG; --out is the file. *loss (may be NULL): mean over images. */
 MAE_API MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, int count,
                                   const MaeOptions *o, double *loss, MaeError *err);
 
-/* Features of one image, nothing masked: o->pool says whether the mean of the patch tokens, the cls
- * token, or all tokens (cls, then patches in raster order); o->block, counted from 1, which block's
+/* Features of one image, nothing masked: --pool says whether the mean of the patch tokens, the cls
+ * token, or all tokens (cls, then patches in raster order); --block, counted from 1, which block's
  * output, 0 what follows the final norm (of a classifier: what its head reads). out has embed_dim
  * values, (1 + patches) * embed_dim for all tokens. USAGE: a block the model does not have; block 0
  * of a classifier that was trained with another pool. */
@@ -430,14 +356,14 @@ MAE_API MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t 
                               const float *queries, int64_t m, int64_t width, int64_t k,
                               int64_t *rows, float *cosines, MaeError *err);
 typedef struct MaeFeatures {
-    int64_t rows;       /* N, or without o->out the rows of the picture */
+    int64_t rows;       /* N, or without --out the rows of the picture */
     int64_t unreadable; /* images that were left out */
 } MaeFeatures;
-/* The same of all images of o->data (o->limit of them) into o->out as .npy, float32 [N,
+/* The same of all images of --data (--limit of them) into --out as .npy, float32 [N,
  * embed_dim] or [N, 1 + patches, embed_dim], and their names, a line each, into the same path
  * ending in .txt, escaped where a line cannot hold them (mae_name_escape); neither file is there
- * after a failure or a stop. o->attention: a PNG with a row for each of the first images, at most
- * 16: the image, then the attention of the cls token to the patches in block o->block (0: the
+ * after a failure or a stop. --attention: a PNG with a row for each of the first images, at most
+ * 16: the image, then the attention of the cls token to the patches in block --block (0: the
  * last), the mean over the heads first. Either output may be NULL. *out may be NULL. */
 MAE_API MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events,
                                MaeFeatures *out, MaeError *err);
@@ -447,8 +373,8 @@ typedef struct MaeKnn {
     int64_t memory, queries, k, classes;
     int64_t unreadable; /* images of both that were left out */
 } MaeKnn;
-/* k nearest neighbours by cosine, votes weighted exp(cosine / temperature); memory o->data, queries
- * o->val, both labelled. */
+/* k nearest neighbours by cosine, votes weighted exp(cosine / temperature); memory --data, queries
+ * --val, both labelled. */
 MAE_API MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
                           MaeError *err);
 
@@ -470,11 +396,11 @@ typedef struct MaeConversion {
     char from[32], to[32];
     int64_t tensors, bytes;
     double weight_change; /* by rounding, relative L2; -1: not measured */
-    /* with o->verify, relative L2 on that image; -1: not measured, or not there on both sides */
+    /* with --verify, relative L2 on that image; -1: not measured, or not there on both sides */
     double feature_change, logit_change, prediction_change;
     char note[1280]; /* what was assumed, folded or left out; "" */
 } MaeConversion;
-/* in: any checkpoint that mae_model_load takes. o->to says what becomes of it: facebookresearch/mae
+/* in: any checkpoint that mae_model_load takes. --to says what becomes of it: facebookresearch/mae
  * (.pth or .safetensors), timm (the same, encoder and head only), a folder for transformers, ONNX,
  * or this library. What is written is read back and compared. UNSUPPORTED: the other side has no
  * such model. */
@@ -517,7 +443,7 @@ typedef struct MaeBenchStep {
     double fraction_of_peak;
     int64_t bytes_planned, bytes_rss, bytes_peak_rss; /* resident: at the end, and at most */
 } MaeBenchStep;
-/* Whole steps of o->task on synthetic data, and the FMA peak, in one run. pretrain and finetune:
+/* Whole steps of --task on synthetic data, and the FMA peak, in one run. pretrain and finetune:
  * masks or mixing, forward, backward, update; features: forward. The loader takes no part. USAGE:
  * fine-tuning with an odd batch, which cannot be mixed. */
 MAE_API MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err);
@@ -546,7 +472,7 @@ typedef struct MaeBenchData {
     double images_per_s_median, images_per_s_best;
     int64_t images, workers;
 } MaeBenchData;
-/* The loader alone, on o->data. */
+/* The loader alone, on --data. */
 MAE_API MaeStatus mae_bench_data(const MaeOptions *o, MaeBenchData *out, MaeError *err);
 
 #ifdef __cplusplus

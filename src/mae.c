@@ -2,6 +2,8 @@
  * listener, and nothing else. */
 #include "mae.h"
 
+#include <stdio.h>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -40,13 +42,21 @@ void mae_set_log(void (*log)(void *user, int level, const char *line), void *use
     listen(NULL);
 }
 
-MaeStatus mae_run(const char *command, const MaeOptions *o, const MaeEvents *events,
-                  MaeResult **result, MaeError *err) {
+/* "eval", "plan pretrain". */
+static JobFunction *job_of(const MaeOptions *o) {
+    char words[64];
+    snprintf(words, sizeof words, "%s%s", o->plans ? "plan " : "",
+             command_row(o->command)->command.name);
+    return job_find(words);
+}
+
+MaeStatus mae_run(const MaeOptions *o, const MaeEvents *events, MaeResult **result, MaeError *err) {
     bool failed;
-    JobFunction *job = job_find(command);
+    JobFunction *job = job_of(o);
     if (result) *result = NULL;
     error_clear(err);
-    if (!job) return error_set(err, MAE_USAGE, "there is no command %s", command);
+    if (!job)
+        return error_set(err, MAE_USAGE, "%s is no command", command_row(o->command)->command.name);
     Result out = result_start(&failed);
     listen(events);
     Status status = job(o, events, out, err);
@@ -60,8 +70,8 @@ void mae_free(void *memory) {
     mem_free(memory);
 }
 
-MaeStatus mae_plan(MaeCommand command, const MaeOptions *o, MaePlan *out, MaeError *err) {
-    return run_plan(training_task(command), o, out, error_clear(err));
+MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err) {
+    return run_plan(training_task(o->command), o, out, error_clear(err));
 }
 
 MaeStatus mae_join(int *rank, int *size, MaeError *err) {

@@ -84,7 +84,17 @@
 #define STATS_WORDS(X)                                                                             \
     X(STATS_TRUE, "true")                                                                          \
     X(STATS_INTERPOLATED, "interpolated")
-/* Whose step mae bench measures. */
+/* How images of other sizes become a session's: cut, stretched, or not at all. */
+#define FIT_WORDS(X)                                                                               \
+    X(FIT_AUTO, "auto")                                                                            \
+    X(FIT_CROP, "crop")                                                                            \
+    X(FIT_STRETCH, "stretch")                                                                      \
+    X(FIT_NONE, "none")
+/* What mae bench measures, and whose step. */
+#define BENCH_WHAT_WORDS(X)                                                                        \
+    X(BENCH_STEP, "step")                                                                          \
+    X(BENCH_KERNELS, "kernels")                                                                    \
+    X(BENCH_DATA, "data")
 #define BENCH_TASK_WORDS(X)                                                                        \
     X(BENCH_PRETRAIN, "pretrain")                                                                  \
     X(BENCH_FINETUNE, "finetune")                                                                  \
@@ -126,6 +136,8 @@
     X(DeviceKind, device_words, DEVICE_WORDS)                                                      \
     X(Precision, precision_words, PRECISION_WORDS)                                                 \
     X(StatsKind, stats_words, STATS_WORDS)                                                         \
+    X(FitKind, fit_words, FIT_WORDS)                                                               \
+    X(BenchWhat, bench_what_words, BENCH_WHAT_WORDS)                                               \
     X(BenchTask, bench_task_words, BENCH_TASK_WORDS)                                               \
     X(Destination, destination_words, DESTINATION_WORDS)                                           \
     X(StoreType, store_words, STORE_WORDS)                                                         \

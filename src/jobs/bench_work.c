@@ -60,7 +60,7 @@ static Status make_pretraining(BenchWork *w, const MaeOptions *o, Error *err) {
 static Status make_finetuning(BenchWork *w, const MaeOptions *o, Error *err) {
     Status status = MAE_OK;
     MaeOptions recipe;
-    mae_options_default(MAE_COMMAND_FINETUNE, &recipe);
+    options_default(COMMAND_FINETUNE, &recipe);
     TRY(finetune_recipe(&recipe, &w->config, false, err));
     recipe.batch = w->batch;
     recipe.seed = o->seed;
@@ -70,7 +70,7 @@ static Status make_finetuning(BenchWork *w, const MaeOptions *o, Error *err) {
     TRY(make_step(w, run_optimizer(&recipe, &w->config), w->labelled->graph.graph,
                   w->labelled->graph.loss, err));
 done:
-    mae_options_free(&recipe);
+    options_clear(&recipe);
     return status;
 }
 

@@ -4,6 +4,7 @@
 #define JOBS_BENCH_WORK_H
 
 #include "infer/session.h"
+#include "options/options.h"
 #include "train/labelled_batch.h"
 #include "train/masked_batch.h"
 #include "train/step.h"

@@ -51,7 +51,7 @@ static const Row SCRATCH[] = {
 
 Status finetune_recipe(MaeOptions *o, const ModelConfig *c, bool scratch, Error *err) {
     for (const Row *r = scratch ? SCRATCH : FINETUNE; r->option; r++) {
-        int i = option_find(MAE_COMMAND_FINETUNE, r->option);
+        int i = option_find(COMMAND_FINETUNE, r->option);
         ASSERT(i >= 0, "no option %s", r->option);
         if (o->given[i]) continue;
         Status status = option_set_row(o, (size_t)i, r->value[size_of(c)], err);
@@ -91,7 +91,7 @@ done:
     return status;
 }
 
-const Task finetune_task = {.command = MAE_COMMAND_FINETUNE,
+const Task finetune_task = {.command = COMMAND_FINETUNE,
                             .configure = configure,
                             .make = supervised_make,
                             .start = supervised_start,

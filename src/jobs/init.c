@@ -22,7 +22,7 @@ Status init_open(const Run *r, const char *path, bool said, CheckpointFile **out
 
 Status init_contradicts(const Run *r, const char *option, const char *given, const char *path,
                         const char *there, Error *err) {
-    bool pretrains = r->task->command == MAE_COMMAND_PRETRAIN;
+    bool pretrains = r->task->command == COMMAND_PRETRAIN;
     return error_set(err, MAE_USAGE, "--%s %s: %s has %s; leave the option out, %s", option, given,
                      path, there, pretrains ? "the file says it" : "or use --init none");
 }
@@ -56,7 +56,7 @@ Status init_sizes(Run *r, const char *path, const char *preset, Error *err) {
         c->image_height = o->image_size[0];
         c->image_width = o->image_size[1];
     }
-    mae_option_set(o, r->task->command, "model", preset, &ignored);
+    mae_options_set(o, "model", preset, &ignored);
 done:
     return status;
 }

@@ -20,7 +20,7 @@ Status eval_model(MaeModel *m, const MaeOptions *o, const MaeEvents *events, Res
 
 /* Training, for run_train and run_plan. */
 extern const Task pretrain_task, finetune_task, probe_task;
-const Task *training_task(MaeCommand command); /* which of them */
+const Task *training_task(CommandId command); /* which of them */
 /* Sets the options of fine-tuning that were not given. Sources: FINETUNE.md of the published code
  * (--init a checkpoint), Table 11 of the paper (from scratch). */
 Status finetune_recipe(MaeOptions *o, const ModelConfig *c, bool scratch, Error *err);

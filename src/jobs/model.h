@@ -5,7 +5,7 @@
 #include "checkpoint/checkpoint.h"
 #include "data/image/image_notes.h"
 #include "infer/session.h"
-#include "mae.h"
+#include "options/options.h"
 
 struct MaeModel {
     Device *device;

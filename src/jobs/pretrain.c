@@ -168,7 +168,7 @@ static Status describe(Run *r, Vit *v, MaePlan *p, Error *err) {
     return status;
 }
 
-const Task pretrain_task = {.command = MAE_COMMAND_PRETRAIN,
+const Task pretrain_task = {.command = COMMAND_PRETRAIN,
                             .configure = configure,
                             .make = make,
                             .start = start,

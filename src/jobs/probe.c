@@ -31,7 +31,7 @@ done:
     return status;
 }
 
-const Task probe_task = {.command = MAE_COMMAND_PROBE,
+const Task probe_task = {.command = COMMAND_PROBE,
                          .configure = configure,
                          .make = supervised_make,
                          .start = supervised_start,

@@ -3,7 +3,7 @@
 #define JOBS_SETUP_H
 
 #include "checkpoint/checkpoint.h"
-#include "mae.h"
+#include "options/options.h"
 #include "infer/session.h"
 #include "model/autoencoder.h"
 #include "train/events.h"

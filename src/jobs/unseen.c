@@ -66,11 +66,11 @@ static char *config_path(const char *checkpoint) {
 }
 
 static bool read_config(const char *path, MaeOptions *o) {
-    static const MaeCommand commands[] = {MAE_COMMAND_FINETUNE, MAE_COMMAND_PROBE};
+    static const CommandId commands[] = {COMMAND_FINETUNE, COMMAND_PROBE};
     for (int i = 0; i < 2; i++) {
-        mae_options_default(commands[i], o);
-        if (mae_options_load(o, commands[i], path, NULL) == MAE_OK && o->data) return true;
-        mae_options_free(o);
+        options_default(commands[i], o);
+        if (mae_options_load(o, path, NULL) == MAE_OK && o->data) return true;
+        options_clear(o);
     }
     return false;
 }
@@ -103,6 +103,6 @@ Status unseen_check_trained(const MaeOptions *o, const Dataset *val, const volat
         status = is_about_us(status) ? error_set(err, status, "%s", why.message) : MAE_OK;
     }
     dataset_close(data);
-    mae_options_free(&run);
+    options_clear(&run);
     return status;
 }

@@ -4,7 +4,7 @@
 #define JOBS_UNSEEN_H
 
 #include "data/dataset.h"
-#include "mae.h"
+#include "options/options.h"
 
 /* USAGE: data has images of val. With o->accept_overlap the log warns instead. If o->val is NULL,
  * val is what --val-share holds out of data. */

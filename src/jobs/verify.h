@@ -3,7 +3,7 @@
 #define JOBS_VERIFY_H
 
 #include "checkpoint/checkpoint.h"
-#include "mae.h"
+#include "options/options.h"
 
 /* Runs both on the image o->verify. Fills feature_change, prediction_change and logit_change with
  * the relative L2 difference of b against a, or with -1 where one of them lacks such a result.

@@ -10,36 +10,61 @@
 #define COUNT (sizeof TABLE / sizeof *TABLE)
 #define BIG 1e15
 
-#define PRE MAE_COMMAND_PRETRAIN
-#define REC MAE_COMMAND_RECONSTRUCT
-#define KNN MAE_COMMAND_KNN
-#define FEA MAE_COMMAND_FEATURES
-#define BEN MAE_COMMAND_BENCH
-#define INF MAE_COMMAND_INFO
-#define FIN MAE_COMMAND_FINETUNE
-#define PRO MAE_COMMAND_PROBE
-#define EVA MAE_COMMAND_EVAL
-#define CLA MAE_COMMAND_CLASSIFY
-#define CON MAE_COMMAND_CONVERT
-#define RDS (REC | KNN | FEA | EVA | CLA | INF | CON) /* reads a checkpoint */
-#define SUP (FIN | PRO)                               /* supervised training */
-#define TRA (PRE | SUP)                               /* training */
+#define PRE COMMAND_PRETRAIN
+#define REC COMMAND_RECONSTRUCT
+#define KNN COMMAND_KNN
+#define FEA COMMAND_FEATURES
+#define BEN COMMAND_BENCH
+#define INF COMMAND_INFO
+#define FIN COMMAND_FINETUNE
+#define PRO COMMAND_PROBE
+#define EVA COMMAND_EVAL
+#define CLA COMMAND_CLASSIFY
+#define CON COMMAND_CONVERT
+#define IMG COMMAND_IMAGE
+#define MOD COMMAND_MODEL
+#define SES COMMAND_SESSION
+#define RDS (REC | KNN | FEA | EVA | CLA | INF | CON | MOD) /* reads a checkpoint */
+#define SUP (FIN | PRO)                                     /* supervised training */
+#define TRA (PRE | SUP)                                     /* training */
 
 #define AT(field) offsetof(MaeOptions, field)
-#define BOOL(name, field, commands, fallback, group, help)                                         \
-    { name, MAE_OPTION_BOOL, AT(field), commands, fallback, 0, 1, NULL, group, "", help }
+#define ROW(name, type, field, commands, fallback, min, max, choices, group, argument, help)       \
+    { {name, type, 0, 0, fallback, min, max, choices, group, argument, help}, AT(field), commands }
+#define SWITCH(name, field, commands, fallback, group, help)                                       \
+    ROW(name, MAE_OPTION_SWITCH, field, commands, fallback, 0, 1, NULL, group, "", help)
 #define INT(name, field, commands, fallback, min, max, group, help)                                \
-    { name, MAE_OPTION_INT, AT(field), commands, fallback, min, max, NULL, group, "N", help }
+    ROW(name, MAE_OPTION_INTEGER, field, commands, fallback, min, max, NULL, group, "N", help)
 #define REAL_(name, field, commands, fallback, min, max, group, help)                              \
-    { name, MAE_OPTION_REAL, AT(field), commands, fallback, min, max, NULL, group, "X", help }
+    ROW(name, MAE_OPTION_REAL, field, commands, fallback, min, max, NULL, group, "X", help)
 #define LIMIT(name, field, commands, group, help)                                                  \
-    { name, MAE_OPTION_LIMIT, AT(field), commands, "0", 0, BIG, NULL, group, "N|first:N", help }
+    ROW(name, MAE_OPTION_LIMIT, field, commands, "0", 0, BIG, NULL, group, "N|first:N", help)
 #define TEXT(name, field, commands, group, argument, help)                                         \
-    { name, MAE_OPTION_STRING, AT(field), commands, NULL, 0, 0, NULL, group, argument, help }
+    ROW(name, MAE_OPTION_TEXT, field, commands, NULL, 0, 0, NULL, group, argument, help)
 #define CHOICE(name, field, commands, fallback, choices, group, help)                              \
-    { name, MAE_OPTION_CHOICE, AT(field), commands, fallback, 0, 0, choices, group, "WORD", help }
+    ROW(name, MAE_OPTION_CHOICE, field, commands, fallback, 0, 0, choices, group, "WORD", help)
+#define SIZE(name, field, commands, fallback, group, help)                                         \
+    ROW(name, MAE_OPTION_SIZE, field, commands, fallback, 1, 65536, NULL, group, "HxW", help)
+/* Files that a job writes; one OF_TEXT may be looked at on a terminal. */
+#define OUTPUT(name, field, commands, output, group, argument, help)                               \
+    {                                                                                              \
+        {name, MAE_OPTION_TEXT, 0, output, NULL, 0, 0, NULL, group, argument, help}, AT(field),    \
+            commands                                                                               \
+    }
+enum { OF_BYTES = 1, OF_TEXT = 2 };
+/* Words of the command line without a name, in this order. */
+#define POSITIONAL(name, type, field, commands, output, fallback, choices, argument, help)         \
+    {                                                                                              \
+        {name, type, 1, output, fallback, 0, 0, choices, "Words", argument, help}, AT(field),      \
+            commands                                                                               \
+    }
+#define POSITIONAL_LIST(name, field, commands, argument, help)                                     \
+    {                                                                                              \
+        {name, MAE_OPTION_LIST, 2, 0, NULL, 0, 0, NULL, "Words", argument, help}, AT(field),       \
+            commands                                                                               \
+    }
 
-static const MaeOption TABLE[] = {
+static const OptionRow TABLE[] = {
     /* files */
     TEXT("data", data, TRA | KNN | FEA | BEN, "Data", "SRC",
          "images: a folder, list:, tar:, cifar10:, cifar100:, tiles: or synthetic: "
@@ -52,32 +77,33 @@ static const MaeOption TABLE[] = {
           "hold out this share of --data, drawn by --seed, instead of --val"),
     TEXT("out", out, TRA, "Run", "RUN",
          "run folder: a new or empty one, or one that holds a run of this command"),
-    TEXT("out", out, REC, "Picture", "PNG", "picture to write; - is standard output"),
-    TEXT("out", out, FEA, "Features", "FILE.npy",
-         "file to write; FILE.txt names its rows; - is standard output, without names"),
+    OUTPUT("out", out, REC, OF_BYTES, "Picture", "PNG", "picture to write; - is standard output"),
+    OUTPUT("out", out, FEA, OF_BYTES, "Features", "FILE.npy",
+           "file to write; FILE.txt names its rows; - is standard output, without names"),
     TEXT("model", checkpoint, REC | KNN | FEA | EVA | CLA, "Model", "CKPT",
          "checkpoint to use: a file, a run folder, or a folder of another tool"),
     TEXT("init", init, PRE, "Model", "CKPT",
          "start from these weights, whose sizes are taken (new optimiser state)"),
-    BOOL("continue", continue_run, PRE, "false", "Model",
-         "go on with the optimiser and epoch of --init, a training checkpoint of the published "
-         "code"),
+    SWITCH("continue", continue_run, PRE, "false", "Model",
+           "go on with the optimiser and epoch of --init, a training checkpoint of the published "
+           "code"),
     TEXT("init", init, FIN, "Model", "CKPT",
          "checkpoint whose encoder is fine-tuned, or none: from scratch"),
     TEXT("init", init, PRO, "Model", "CKPT", "checkpoint whose encoder is probed, or none"),
-    BOOL("restart", restart, TRA, "false", "Run", "begin anew in a folder that holds a run"),
-    BOOL("accept-changes", accept_changes, TRA, "false", "Run",
-         "go on with a run although options or data that decide what it learns have changed"),
+    SWITCH("restart", restart, TRA, "false", "Run", "begin anew in a folder that holds a run"),
+    SWITCH("accept-changes", accept_changes, TRA, "false", "Run",
+           "go on with a run although options or data that decide what it learns have changed"),
     /* model */
     CHOICE("model", model, PRE | BEN, "vit_base", model_size_words, "Model", "size of the model"),
     CHOICE("model", model, SUP, "vit_base", model_size_words, "Model",
            "size of the model, with --init none; otherwise the checkpoint says it"),
-    {"image-size", MAE_OPTION_SIZE, AT(image_size), PRE | BEN, "224", 1, 65536, NULL, "Model",
-     "HxW", "image height and width, multiples of the patch"},
-    {"image-size", MAE_OPTION_SIZE, AT(image_size), SUP, NULL, 1, 65536, NULL, "Model", "HxW",
-     "image height and width (as in the checkpoint, else 224); positions are interpolated"},
+    SIZE("image-size", image_size, PRE | BEN, "224", "Model",
+         "image height and width, multiples of the patch"),
+    SIZE("image-size", image_size, SUP, NULL, "Model",
+         "image height and width (as in the checkpoint, else 224); positions are interpolated"),
     INT("patch", patch, PRE | BEN | SUP, NULL, 1, 65536, "Model", "patch size (16; vit_huge 14)"),
     INT("channels", channels, PRE | BEN | SUP, "3", 1, 16, "Model", "image channels"),
+    INT("channels", channels, IMG, "3", 1, 3, "Data", "3: RGB, 1: grey"),
     INT("embed-dim", embed_dim, PRE | BEN | SUP, NULL, 4, 65536, "Model",
         "encoder width (by model or --init)"),
     INT("depth", depth, PRE | BEN | SUP, NULL, 1, 1000, "Model", "encoder blocks (by model)"),
@@ -88,7 +114,7 @@ static const MaeOption TABLE[] = {
         "decoder heads, where a checkpoint of another tool does not say"),
     TEXT("prefix", prefix, RDS | TRA, "Model", "NAME",
          "which model of a checkpoint of another tool that holds several, as mae info lists them"),
-    CHOICE("target", read_target, REC | CON | INF, "as-said", read_target_words, "Model",
+    CHOICE("target", read_target, REC | CON | INF | MOD, "as-said", read_target_words, "Model",
            "what the decoder predicts, where a checkpoint of another tool does not say"),
     TEXT("mean", pixel_mean, RDS | TRA, "Model", "LIST",
          "mean of pixels from 0 to 1 that is subtracted, one number or one a channel, as "
@@ -105,9 +131,9 @@ static const MaeOption TABLE[] = {
     /* masking and target */
     REAL_("mask-ratio", mask_ratio, PRE | BEN, "0.75", 0, 1, "Masking and target",
           "share of patches removed"),
-    REAL_("mask-ratio", mask_ratio, REC, NULL, 0, 1, "Masking and target",
+    REAL_("mask-ratio", mask_ratio, REC | SES, NULL, 0, 1, "Masking and target",
           "share of patches removed (as in training)"),
-    CHOICE("mask", mask, PRE | REC | BEN, "random", mask_words, "Masking and target",
+    CHOICE("mask", mask, PRE | REC | BEN | SES, "random", mask_words, "Masking and target",
            "which patches are removed"),
     CHOICE("target", target, PRE | BEN, "norm-pix", target_words, "Masking and target",
            "what is predicted"),
@@ -115,12 +141,12 @@ static const MaeOption TABLE[] = {
         "coefficients predicted by --target pca"),
     INT("pca-images", pca_images, PRE, "512", 1, BIG, "Masking and target",
         "images that the components are fitted to"),
-    BOOL("mask-token-in-encoder", mask_token_in_encoder, PRE | BEN, "false", "Masking and target",
-         "the encoder sees mask tokens (paper, Table 1c)"),
-    TEXT("keep", keep_patches, REC, "Masking and target", "I,J,...",
+    SWITCH("mask-token-in-encoder", mask_token_in_encoder, PRE | BEN, "false", "Masking and target",
+           "the encoder sees mask tokens (paper, Table 1c)"),
+    TEXT("keep", keep_patches, REC | SES, "Masking and target", "I,J,...",
          "keep exactly these patches, counted from 0 row by row"),
-    BOOL("paste", paste, REC, "false", "Picture", "show visible patches as they are"),
-    CHOICE("stats", stats, REC, "true", stats_words, "Picture",
+    SWITCH("paste", paste, REC | SES, "false", "Picture", "show visible patches as they are"),
+    CHOICE("stats", stats, REC | SES, "true", stats_words, "Picture",
            "norm-pix: patch mean and deviation from the image itself, or interpolated from the "
            "visible patches"),
     /* what is trained */
@@ -164,19 +190,20 @@ static const MaeOption TABLE[] = {
         "memory for decoded images, MB"),
     INT("max-side", max_side, TRA | KNN | FEA | BEN | EVA, "0", 0, 65536, "Data",
         "shrink images on loading to at most this shorter side (0 = off)"),
-    INT("max-pixels", max_pixels, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "178956970", 1,
-        2147483647, "Data",
+    INT("max-pixels", max_pixels, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON | IMG, "178956970",
+        1, 2147483647, "Data",
         "refuse images whose header announces more pixels, before there is memory for them"),
     INT("max-entries", max_entries, TRA | KNN | FEA | BEN | EVA, "100000000", 1, BIG, "Data",
         "refuse a list: with more images, and a tar: whose shards have more entries together"),
-    BOOL(
+    SWITCH(
         "fast-decode", fast_decode, TRA | BEN, "false", "Data",
         "decode JPEG at a half, quarter or eighth where the crop is shrunk as much: pixels of such "
         "crops differ, by about 4 of 255; no effect on other formats; no --cache-mb"),
-    BOOL("strict", strict, TRA | KNN | FEA | EVA, "false", "Data",
-         "an unreadable image is an error; otherwise it is named, counted and left out, or another "
-         "takes its place in training"),
-    BOOL(
+    SWITCH(
+        "strict", strict, TRA | KNN | FEA | EVA, "false", "Data",
+        "an unreadable image is an error; otherwise it is named, counted and left out, or another "
+        "takes its place in training"),
+    SWITCH(
         "accept-overlap", accept_overlap, KNN | SUP | EVA, "false", "Data",
         "images of --val may be in --data, too, or for eval in the data that the model was trained "
         "on; otherwise that is an error"),
@@ -186,8 +213,8 @@ static const MaeOption TABLE[] = {
     LIMIT("val-limit", val_limit, KNN | SUP | EVA, "Data",
           "N images of --val (or held out by --val-share), drawn by --seed, of every class its "
           "share; or the first N (0 = all)"),
-    BOOL("cache-features", cache_features, PRO, "false", "Data",
-         "run the encoder once and train on its features; needs --augment none"),
+    SWITCH("cache-features", cache_features, PRO, "false", "Data",
+           "run the encoder once and train on its features; needs --augment none"),
     /* training */
     INT("epochs", epochs, PRE, "800", 1, 1e9, "Training", "epochs"),
     INT("epochs", epochs, FIN, NULL, 1, 1e9, "Training",
@@ -199,13 +226,13 @@ static const MaeOption TABLE[] = {
     INT("batch", batch, PRO, "512", 2, 65536, "Training",
         "images in a micro-batch, whose statistics the batch norm takes"),
     INT("accumulate", accumulate, TRA, "1", 1, 65536, "Training", "micro-batches in an update"),
-    BOOL("shard-optimizer", shard_optimizer, PRE | FIN, "false", "Training",
-         "with several processes, each keeps and updates only its part of the optimiser's state"),
+    SWITCH("shard-optimizer", shard_optimizer, PRE | FIN, "false", "Training",
+           "with several processes, each keeps and updates only its part of the optimiser's state"),
     REAL_("peer-timeout", peer_timeout, TRA, "600", 0, BIG, "Run",
           "with several processes, end the job when one has not answered for so many seconds "
           "(0 = wait for ever)"),
-    BOOL("sync-batchnorm", sync_batchnorm, PRO, "true", "Training",
-         "with several processes, the batch norm takes the statistics of all of them"),
+    SWITCH("sync-batchnorm", sync_batchnorm, PRO, "true", "Training",
+           "with several processes, the batch norm takes the statistics of all of them"),
     CHOICE("optimizer", optimizer, PRO, "lars", optimizer_words, "Training", "optimiser"),
     REAL_("base-lr", base_lr, PRE, "1.5e-4", 0, 1000, "Training",
           "learning rate for 256 images an update"),
@@ -237,25 +264,30 @@ static const MaeOption TABLE[] = {
     REAL_("ema", ema, FIN, NULL, 0, 0.9999999, "Training",
           "decay of averaged weights, validated beside the others (0 = off; from scratch 0.9999)"),
     REAL_("clip-grad", clip_grad, TRA, "0", 0, BIG, "Training", "largest gradient norm (0 = off)"),
-    INT("seed", seed, TRA | REC | BEN | EVA | CON, "0", 0, BIG, "Training",
+    INT("seed", seed, TRA | REC | BEN | EVA | CON | SES, "0", 0, BIG, "Training",
         "seed of everything random"),
     INT("seed", seed, KNN | FEA, "0", 0, BIG, "Data", "seed of what --limit draws"),
     INT("save-every", save_every, PRE, "20", 1, 1e9, "Run", "epochs between checkpoints"),
     INT("save-every", save_every, SUP, "10", 1, 1e9, "Run", "epochs between numbered checkpoints"),
     INT("eval-every", eval_every, SUP, "1", 1, 1e9, "Run", "epochs between validations"),
-    BOOL("async-save", async_save, TRA, "true", "Run",
-         "write checkpoints, from a copy, while training goes on"),
+    SWITCH("async-save", async_save, TRA, "true", "Run",
+           "write checkpoints, from a copy, while training goes on"),
     INT("keep", keep, TRA, "2", 1, 1e9, "Run", "numbered checkpoints kept"),
     INT("log-every", log_every, TRA, "10", 1, 1e9, "Run", "updates between lines of log.jsonl"),
     /* features, knn */
-    CHOICE("pool", pool, KNN, "mean", head_pool_words, "Features", "mean of patch tokens, or cls"),
+    CHOICE("pool", pool, KNN | SES, "mean", head_pool_words, "Features",
+           "mean of patch tokens, or cls"),
     CHOICE("pool", pool, FEA, "mean", pool_words, "Features",
            "mean of patch tokens, cls, or all tokens (cls first)"),
-    INT("block", block, FEA, "0", 0, 1000, "Features",
+    INT("block", block, FEA | SES, "0", 0, 1000, "Features",
         "what block N puts out, counted from 1, without the final norm (0 = the end)"),
-    TEXT(
-        "attention", attention, FEA, "Features", "PNG",
+    OUTPUT(
+        "attention", attention, FEA, OF_BYTES, "Features", "PNG",
         "picture of where the cls token looks, a row an image, a panel a head (at most 16 images)"),
+    CHOICE(
+        "fit", fit, SES, "auto", fit_words, "Features",
+        "how images of other sizes become the model's: the middle of the shrunk image (crop), the "
+        "whole image (stretch), or an error (none); auto is what the command does"),
     INT("k", k, KNN, "20", 1, 100000, "Features", "neighbours"),
     REAL_("temperature", temperature, KNN, "0.07", 1e-6, 1e6, "Features",
           "votes are weighted exp(cosine / temperature)"),
@@ -272,8 +304,8 @@ static const MaeOption TABLE[] = {
          "what the corruption error is relative to: alexnet (published, of ImageNet's 1000 "
          "classes), none, or a file that `mae eval --corruptions all --json` printed (alexnet "
          "with those classes, else none)"),
-    TEXT("confusion", confusion, EVA, "Evaluation", "FILE.csv",
-         "write how often each class was taken for which; - is standard output"),
+    OUTPUT("confusion", confusion, EVA, OF_TEXT, "Evaluation", "FILE.csv",
+           "write how often each class was taken for which; - is standard output"),
     CHOICE("to", to, CON, "official", destination_words, "Conversion", "what it is for"),
     CHOICE("dtype", dtype, CON, "f32", store_words, "Conversion",
            "type of the weights; i8 (with a scale a row) for onnx only"),
@@ -291,21 +323,29 @@ static const MaeOption TABLE[] = {
            "whose step is measured: of pre-training, of fine-tuning (1000 classes, the published "
            "recipe), or features of whole images (forward only)"),
     INT("repetitions", repetitions, BEN, "5", 1, 1000, "Run", "timed repetitions"),
-    CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA, "cpu", user_device_words,
-           "Machine", "cpu, or ref: the plain reference loops"),
-    CHOICE("precision", precision, TRA | BEN, "fp32", precision_words, "Machine",
+    CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA | MOD, "cpu",
+           user_device_words, "Machine", "cpu, or ref: the plain reference loops"),
+    CHOICE("precision", precision, TRA | BEN | MOD, "fp32", precision_words, "Machine",
            "of activations; bf16 with --device ref"),
-    INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON, "0", 0, 4096, "Machine",
-        "compute threads (0 = OMP_NUM_THREADS, or all processors)"),
-    BOOL("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
-         "one JSON object on standard output"),
-    BOOL("quiet", quiet, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
-         "errors only on standard error"),
+    INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON | MOD, "0", 0, 4096,
+        "Machine", "compute threads (0 = OMP_NUM_THREADS, or all processors)"),
+    SWITCH("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
+           "one JSON object on standard output"),
+    SWITCH("quiet", quiet, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
+           "errors only on standard error"),
+    /* words without a name */
+    POSITIONAL_LIST("images", images, REC | CLA, "IMAGE", "images to read"),
+    POSITIONAL("what", MAE_OPTION_CHOICE, what, BEN, 0, NULL, bench_what_words, "WHAT",
+               "a whole step, the kernels it is made of, or the loader"),
+    POSITIONAL("in", MAE_OPTION_TEXT, in, CON, 0, NULL, NULL, "IN", "checkpoint to read"),
+    POSITIONAL("out", MAE_OPTION_TEXT, out, CON, OF_BYTES, NULL, NULL, "OUT",
+               "file or folder to write; - is standard output"),
+    POSITIONAL("file", MAE_OPTION_TEXT, file, INF, 0, NULL, NULL, "FILE", "checkpoint to describe"),
 };
 
-_Static_assert(COUNT <= sizeof((MaeOptions *)0)->given, "MaeOptions.given is too short");
+_Static_assert(COUNT <= OPTION_ROWS, "OPTION_ROWS is too small");
 
-const MaeOption *mae_option_table(size_t *count) {
+const OptionRow *option_table(size_t *count) {
     *count = COUNT;
     return TABLE;
 }

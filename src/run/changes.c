@@ -145,24 +145,26 @@ static bool same_path(const char *a, const char *b) {
     return same;
 }
 
-void changes_find(Changes *c, MaeCommand command, const MaeOptions *before, const MaeOptions *given,
+void changes_find(Changes *c, const MaeOptions *before, const MaeOptions *given,
                   const MaeOptions *now) {
     size_t count;
-    const MaeOption *table = mae_option_table(&count);
+    const OptionRow *table = option_table(&count);
     for (size_t i = 0; i < count; i++) {
-        const MaeOption *row = &table[i];
+        const OptionRow *row = &table[i];
         char a[OPTION_TEXT_BYTES], b[OPTION_TEXT_BYTES], name[64];
         const char *why;
-        if (!(row->commands & (unsigned)command) || !given->given[i] || option_is_of_one_call(row))
+        if (!(row->commands & (unsigned)now->command) || !given->given[i] ||
+            option_is_of_one_call(row))
             continue;
-        if (mae_option_unused(before, command, row) && mae_option_unused(now, command, row))
+        if (mae_options_unused(before, row->option.name) &&
+            mae_options_unused(now, row->option.name))
             continue;
-        mae_option_get(before, row, a, sizeof a);
-        mae_option_get(now, row, b, sizeof b);
-        if (strcmp(a, b) == 0 || (row->type == MAE_OPTION_STRING && same_path(a, b))) continue;
+        option_text(before, row, a, sizeof a);
+        option_text(now, row, b, sizeof b);
+        if (strcmp(a, b) == 0 || (row->option.type == MAE_OPTION_TEXT && same_path(a, b))) continue;
         if (option_is_derived(before, i)) snprintf(a, sizeof a, "not set");
-        snprintf(name, sizeof name, "--%s", row->name);
-        ChangeKind kind = kind_of(row->name, before, now, &why);
+        snprintf(name, sizeof name, "--%s", row->option.name);
+        ChangeKind kind = kind_of(row->option.name, before, now, &why);
         changes_add(c, kind, name, a, b, why);
     }
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "base/status.h"
-#include "mae.h"
+#include "options/options.h"
 
 enum { CHANGES_MAX = 96, CHANGE_TEXT = 128 };
 
@@ -29,7 +29,7 @@ typedef struct Changes {
 } Changes;
 
 /* Adds the options that were given now and differ from before, except those without effect. */
-void changes_find(Changes *c, MaeCommand command, const MaeOptions *before, const MaeOptions *given,
+void changes_find(Changes *c, const MaeOptions *before, const MaeOptions *given,
                   const MaeOptions *now);
 /* Long texts are shortened. */
 void changes_add(Changes *c, ChangeKind kind, const char *what, const char *before, const char *now,

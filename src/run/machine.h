@@ -4,7 +4,7 @@
 
 #include "dist/comm.h"
 #include "kernels/device.h"
-#include "mae.h"
+#include "options/options.h"
 
 /* Opens the device for --precision with --threads, or OMP_NUM_THREADS, or as many as processors,
  * which processes share. UNSUPPORTED: it does not have that precision. */

@@ -6,7 +6,7 @@
 
 #include "data/loader.h"
 #include "dist/comm.h"
-#include "mae.h"
+#include "options/options.h"
 #include "run/changes.h"
 #include "run/checkpoint_writer.h"
 #include "run/runlog.h"
@@ -18,7 +18,7 @@ typedef struct Run Run;
 /* With several processes (r->comm) all of them call the functions of a task. Those marked "agreed"
  * exchange messages or end with comm_agree: they fail in all processes or in none. */
 typedef struct Task {
-    MaeCommand command;
+    CommandId command;
     /* In this order: */
     Status (*configure)(Run *r,
                         Error *err);     /* options -> config, notes, dataset; options resolved */

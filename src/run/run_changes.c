@@ -50,7 +50,7 @@ static void compare_update(Run *r) {
 static void free_the_cut(Run *r) {
     const Progress *p = &r->progress;
     if (p->update_images != run_update_images(&r->options, r->comm)) return;
-    if (r->task->command == MAE_COMMAND_PROBE && /* whose batch norm sees it */
+    if (r->task->command == COMMAND_PROBE && /* whose batch norm sees it */
         p->batch_images != r->options.batch * comm_size(r->comm))
         return;
     for (int i = 0; i < r->changes.n; i++) {
@@ -62,11 +62,11 @@ static void free_the_cut(Run *r) {
 
 static Status load_before(const Run *r, const MaeOptions *given, MaeOptions *before, Error *err) {
     char *path;
-    mae_options_default(r->task->command, before);
+    options_default(r->task->command, before);
     Status status = file_path(given->out, "config.json", &path, err);
     if (status != MAE_OK) return status;
     if (file_exists(path))
-        status = mae_options_load(before, r->task->command, path, err);
+        status = mae_options_load(before, path, err);
     else if (comm_is_root(r->comm))
         log_line(LOG_WARNING,
                  "%s: missing; the options of this run are those given now and their defaults",
@@ -79,10 +79,10 @@ Status run_take_up(Run *r, const MaeOptions *given, Error *err) {
     Status status = MAE_OK;
     MaeOptions *before = &r->before;
     TRY(load_before(r, given, before, err));
-    TRY(runfolder_merge_options(given, r->task->command, &r->options, err));
+    TRY(runfolder_merge_options(given, &r->options, err));
     TRY(run_state_progress(given->out, &r->progress, err));
     if (before->given[option_find(r->task->command, "epochs")])
-        changes_find(&r->changes, r->task->command, before, given, &r->options);
+        changes_find(&r->changes, before, given, &r->options);
     free_the_cut(r);
     compare_update(r);
     if (changes_have(&r->changes, CHANGE_NEVER))

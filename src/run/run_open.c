@@ -132,13 +132,12 @@ static Status announce(Run *r, Error *err) {
 /* Everything up to the weights. */
 static Status open_pieces(Run *r, const MaeOptions *o, Error *err) {
     Status status = MAE_OK;
-    MaeCommand command = r->task->command;
-    TRY(r->resumed ? run_take_up(r, o, err) : runfolder_copy_options(o, command, &r->options, err));
+    TRY(r->resumed ? run_take_up(r, o, err) : runfolder_copy_options(o, &r->options, err));
     if (r->complete) goto done;
     TRY(machine_device(&r->options, r->comm, &r->device, err));
     machine_say_threads(&r->options, r->device, r->comm);
     TRY(r->task->configure(r, err));
-    if (comm_is_root(r->comm)) option_warn_unused(&r->options, o, command);
+    if (comm_is_root(r->comm)) option_warn_unused(&r->options, o);
     TRY(run_check_schedule(r, err));
     TRY(announce(r, err));
     TRY(r->task->make(r, err));
@@ -171,7 +170,7 @@ done:
 static Status save_config(const Run *r, Error *err) {
     char *path = NULL;
     Status status = run_file(r, "config.json", &path, err);
-    if (status == MAE_OK) status = mae_options_save(&r->options, r->task->command, path, err);
+    if (status == MAE_OK) status = mae_options_save(&r->options, path, err);
     mem_free(path);
     return status;
 }
@@ -275,6 +274,6 @@ void run_close(Run *r) {
     dataset_close(r->dataset);
     device_close(r->device);
     checkpoint_notes_free(&r->notes);
-    mae_options_free(&r->options);
-    mae_options_free(&r->before);
+    options_clear(&r->options);
+    options_clear(&r->before);
 }

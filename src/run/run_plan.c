@@ -78,8 +78,7 @@ Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err)
     Status status = MAE_OK;
     Run r = {.task = task};
     r.resumed = o->out && !o->restart && run_state_exists(o->out);
-    TRY(r.resumed ? run_take_up(&r, o, err)
-                  : runfolder_copy_options(o, task->command, &r.options, err));
+    TRY(r.resumed ? run_take_up(&r, o, err) : runfolder_copy_options(o, &r.options, err));
     TRY(machine_device(&r.options, r.comm, &r.device, err));
     TRY(task->configure(&r, err));
     TRY(run_check_schedule(&r, err));
@@ -89,8 +88,8 @@ done:
     dataset_close(r.dataset);
     device_close(r.device);
     checkpoint_notes_free(&r.notes);
-    mae_options_free(&r.options);
-    mae_options_free(&r.before);
+    options_clear(&r.options);
+    options_clear(&r.before);
     return status;
 }
 

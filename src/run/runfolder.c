@@ -19,29 +19,27 @@
 
 #define MAX_SUMMARY_BYTES ((size_t)1 << 20)
 
-Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out,
-                              Error *err) {
+Status runfolder_copy_options(const MaeOptions *in, MaeOptions *out, Error *err) {
     size_t count;
-    const MaeOption *table = mae_option_table(&count);
+    const OptionRow *table = option_table(&count);
     char text[4096];
-    mae_options_default(command, out);
+    options_default(in->command, out);
     for (size_t i = 0; i < count; i++) {
-        if (!(table[i].commands & (unsigned)command) || !in->given[i]) continue;
-        mae_option_get(in, &table[i], text, sizeof text);
-        Status status = mae_option_set(out, command, table[i].name, text, err);
+        if (!(table[i].commands & (unsigned)in->command) || !in->given[i]) continue;
+        option_text(in, &table[i], text, sizeof text);
+        Status status = mae_options_set(out, table[i].option.name, text, err);
         if (status != MAE_OK) return status;
     }
     return MAE_OK;
 }
 
-Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeOptions *out,
-                               Error *err) {
-    Status status = runfolder_copy_options(given, command, out, err);
+Status runfolder_merge_options(const MaeOptions *given, MaeOptions *out, Error *err) {
+    Status status = runfolder_copy_options(given, out, err);
     if (status != MAE_OK) return status;
     char *path;
     status = file_path(given->out, "config.json", &path, err);
     if (status != MAE_OK) return status;
-    if (file_exists(path)) status = mae_options_load(out, command, path, err);
+    if (file_exists(path)) status = mae_options_load(out, path, err);
     mem_free(path);
     return status;
 }

@@ -6,20 +6,18 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "mae.h"
+#include "options/options.h"
 #include "run/progress.h"
 
 /* The options of a resumed run: those given now, over those of RUN/config.json. Free with
- * mae_options_free. */
-Status runfolder_merge_options(const MaeOptions *given, MaeCommand command, MaeOptions *out,
-                               Error *err);
+ * options_clear. */
+Status runfolder_merge_options(const MaeOptions *given, MaeOptions *out, Error *err);
 /* A copy with derived strings of its own. */
-Status runfolder_copy_options(const MaeOptions *in, MaeCommand command, MaeOptions *out,
-                              Error *err);
+Status runfolder_copy_options(const MaeOptions *in, MaeOptions *out, Error *err);
 /* Checks the folder before a run of `command` starts. USAGE: the path is no folder. Or the folder
  * holds no run and is not empty: a run would mix its files with those there, and --restart might
  * remove them. Or it holds the run of another command. */
-Status runfolder_check(const char *run, MaeCommand command, Error *err);
+Status runfolder_check(const char *run, CommandId command, Error *err);
 /* Removes all but the `keep` highest N of checkpoint-N.safetensors. */
 Status runfolder_prune(const char *run, int64_t keep, Error *err);
 /* For --restart: removes the files of the old run with its pictures, and nothing else. */

@@ -11,27 +11,20 @@
 #include "options/options.h"
 #include "run/runfolder.h"
 
-enum { LEAST_KEYS = 8, N_COMMANDS = 3 };
-
-static const struct {
-    MaeCommand command;
-    const char *name;
-} commands[N_COMMANDS] = {{MAE_COMMAND_PRETRAIN, "pretrain"},
-                          {MAE_COMMAND_FINETUNE, "finetune"},
-                          {MAE_COMMAND_PROBE, "probe"}};
+enum { LEAST_KEYS = 8 };
 
 /* --- Whose run it is -------------------------------------------------------------------------- */
 
-static int count_options(MaeCommand command) {
+static int count_options(CommandId command) {
     size_t count;
-    const MaeOption *table = mae_option_table(&count);
+    const OptionRow *table = option_table(&count);
     int n = 0;
     for (size_t i = 0; i < count; i++) n += (table[i].commands & (unsigned)command) != 0;
     return n;
 }
 
 /* The keys of a config.json that a command has and has not. */
-static void count_keys(const json_t *config, MaeCommand command, int *known, int *unknown) {
+static void count_keys(const json_t *config, CommandId command, int *known, int *unknown) {
     const char *key;
     json_t *value;
     *known = *unknown = 0;
@@ -45,18 +38,20 @@ static void count_keys(const json_t *config, MaeCommand command, int *known, int
     }
 }
 
-/* The command whose options fit config.json best; `wanted` wins a tie. -1: the file is no run's. An
- * older or newer version may have a few options more or less. */
-static int command_of(const json_t *config, MaeCommand wanted) {
-    int best = -1, most = 0;
-    for (int i = 0; i < N_COMMANDS; i++) {
+/* The command whose options fit config.json best; `wanted` wins a tie. NULL: the file is no run's.
+ * An older or newer version may have a few options more or less. */
+static const CommandRow *command_of(const json_t *config, CommandId wanted) {
+    const CommandRow *best = NULL, *c;
+    int most = 0;
+    for (int64_t i = 0; (c = command_at(i)); i++) {
         int known, unknown;
-        count_keys(config, commands[i].command, &known, &unknown);
+        if (!c->trains) continue;
+        count_keys(config, c->id, &known, &unknown);
         if (known < LEAST_KEYS || unknown > known) continue;
-        int absent = count_options(commands[i].command) - known;
-        int score = 2 * (known - unknown - absent) + (commands[i].command == wanted);
-        if (best >= 0 && score <= most) continue;
-        best = i;
+        int absent = count_options(c->id) - known;
+        int score = 2 * (known - unknown - absent) + (c->id == wanted);
+        if (best && score <= most) continue;
+        best = c;
         most = score;
     }
     return best;
@@ -127,20 +122,18 @@ static Status look(const char *run, char stranger[256], bool *part, Error *err) 
 
 /* --- The check -------------------------------------------------------------------------------- */
 
-static Status refuse_other(const char *run, int command, MaeCommand wanted, Error *err) {
-    bool start = commands[command].command == MAE_COMMAND_PRETRAIN;
-    const char *here = "";
-    for (int i = 0; i < N_COMMANDS; i++)
-        if (commands[i].command == wanted) here = commands[i].name;
+static Status refuse_other(const char *run, const CommandRow *owner, CommandId wanted, Error *err) {
+    bool start = owner->id == COMMAND_PRETRAIN;
     return error_set(
         err, MAE_USAGE,
         "%s: holds a run of mae %s, which mae %s does not go on with; name another folder "
         "with --out%s%s%s",
-        run, commands[command].name, here, start ? " (to start from its weights: --init " : "",
-        start ? run : "", start ? "/last.safetensors)" : "");
+        run, owner->command.name, command_row(wanted)->command.name,
+        start ? " (to start from its weights: --init " : "", start ? run : "",
+        start ? "/last.safetensors)" : "");
 }
 
-Status runfolder_check(const char *run, MaeCommand command, Error *err) {
+Status runfolder_check(const char *run, CommandId command, Error *err) {
     char stranger[256];
     bool part;
     if (!file_exists(run) && !file_is_standard_output(run)) return MAE_OK;
@@ -149,12 +142,11 @@ Status runfolder_check(const char *run, MaeCommand command, Error *err) {
                          "%s: is no folder; a run writes a folder, name one with --out", run);
     json_t *config;
     Status status = json_find_object(run, "config.json", &config, err);
-    int owner = config ? command_of(config, command) : -1;
+    const CommandRow *owner = config ? command_of(config, command) : NULL;
     json_decref(config);
-    if (owner >= 0 && commands[owner].command != command)
-        return refuse_other(run, owner, command, err);
+    if (owner && owner->id != command) return refuse_other(run, owner, command, err);
     if (status == MAE_OK) status = look(run, stranger, &part, err);
-    if (status != MAE_OK || owner >= 0 || part || !*stranger) return status;
+    if (status != MAE_OK || owner || part || !*stranger) return status;
     return error_set(
         err, MAE_USAGE,
         "%s: is not empty and holds no run (it has %s); a run would mix its files with "

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "model/vit.h"
+#include "options/options.h"
 
 static bool no_pca(const MaeOptions *o) {
     return o->target != TARGET_PCA;
@@ -85,49 +86,50 @@ static const struct {
     bool (*unused)(const MaeOptions *o);
     const char *why;
 } RULES[] = {
-    {"pca-components", MAE_COMMAND_PRETRAIN, no_pca, "it is for --target pca"},
-    {"pca-images", MAE_COMMAND_PRETRAIN, no_pca, "it is for --target pca"},
-    {"mask-ratio", MAE_COMMAND_RECONSTRUCT, chosen_patches, "--keep says which patches are left"},
-    {"mask", MAE_COMMAND_RECONSTRUCT, chosen_patches, "--keep says which patches are left"},
-    {"mask-ratio", MAE_COMMAND_PRETRAIN | MAE_COMMAND_RECONSTRUCT, grid,
+    {"pca-components", COMMAND_PRETRAIN, no_pca, "it is for --target pca"},
+    {"pca-images", COMMAND_PRETRAIN, no_pca, "it is for --target pca"},
+    {"mask-ratio", COMMAND_RECONSTRUCT | COMMAND_SESSION, chosen_patches,
+     "--keep says which patches are left"},
+    {"mask", COMMAND_RECONSTRUCT | COMMAND_SESSION, chosen_patches,
+     "--keep says which patches are left"},
+    {"mask-ratio", COMMAND_PRETRAIN | COMMAND_RECONSTRUCT | COMMAND_SESSION, grid,
      "--mask grid keeps one patch of four"},
-    {"min-scale", MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE, no_scale,
+    {"min-scale", COMMAND_PRETRAIN | COMMAND_FINETUNE | COMMAND_PROBE, no_scale,
      "this --augment takes no random crops"},
-    {"cache-mb", MAE_COMMAND_PRETRAIN, fast_decode, "--fast-decode keeps no images"},
-    {"base-lr", MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE, lr,
+    {"cache-mb", COMMAND_PRETRAIN, fast_decode, "--fast-decode keeps no images"},
+    {"base-lr", COMMAND_PRETRAIN | COMMAND_FINETUNE | COMMAND_PROBE, lr,
      "--lr sets the learning rate"},
-    {"erase-mode", MAE_COMMAND_FINETUNE, no_erasing, "--erase-prob is 0"},
-    {"mixup", MAE_COMMAND_FINETUNE, silenced, "--mix-prob is 0"},
-    {"cutmix", MAE_COMMAND_FINETUNE, silenced, "--mix-prob is 0"},
-    {"mix-mode", MAE_COMMAND_FINETUNE, never_mixed, "--mix-prob is 0"},
-    {"mix-mode", MAE_COMMAND_FINETUNE, no_mixing, "--mixup and --cutmix are 0"},
-    {"mix-prob", MAE_COMMAND_FINETUNE, no_mixing, "--mixup and --cutmix are 0"},
-    {"mix-switch-prob", MAE_COMMAND_FINETUNE, one_mixing, "--mixup and --cutmix are not both on"},
-    {"beta1", MAE_COMMAND_PROBE, no_adamw, "it is for --optimizer adamw"},
-    {"beta2", MAE_COMMAND_PROBE, no_adamw, "it is for --optimizer adamw"},
-    {"momentum", MAE_COMMAND_PROBE, adamw, "--optimizer adamw has none"},
-    {"model", MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE, other_model,
+    {"erase-mode", COMMAND_FINETUNE, no_erasing, "--erase-prob is 0"},
+    {"mixup", COMMAND_FINETUNE, silenced, "--mix-prob is 0"},
+    {"cutmix", COMMAND_FINETUNE, silenced, "--mix-prob is 0"},
+    {"mix-mode", COMMAND_FINETUNE, never_mixed, "--mix-prob is 0"},
+    {"mix-mode", COMMAND_FINETUNE, no_mixing, "--mixup and --cutmix are 0"},
+    {"mix-prob", COMMAND_FINETUNE, no_mixing, "--mixup and --cutmix are 0"},
+    {"mix-switch-prob", COMMAND_FINETUNE, one_mixing, "--mixup and --cutmix are not both on"},
+    {"beta1", COMMAND_PROBE, no_adamw, "it is for --optimizer adamw"},
+    {"beta2", COMMAND_PROBE, no_adamw, "it is for --optimizer adamw"},
+    {"momentum", COMMAND_PROBE, adamw, "--optimizer adamw has none"},
+    {"model", COMMAND_FINETUNE | COMMAND_PROBE, other_model,
      "the checkpoint of --init says the model"},
-    {"baseline", MAE_COMMAND_EVAL, no_corruptions, "it is for --corruptions"},
-    {"hf-names", MAE_COMMAND_CONVERT, no_hf, "it is for --to hf"},
-    {"part", MAE_COMMAND_CONVERT, no_onnx, "it is for --to onnx"},
-    {"batch", MAE_COMMAND_CONVERT, no_onnx, "it is for --to onnx"},
+    {"baseline", COMMAND_EVAL, no_corruptions, "it is for --corruptions"},
+    {"hf-names", COMMAND_CONVERT, no_hf, "it is for --to hf"},
+    {"part", COMMAND_CONVERT, no_onnx, "it is for --to onnx"},
+    {"batch", COMMAND_CONVERT, no_onnx, "it is for --to onnx"},
 };
 
-const char *mae_option_unused(const MaeOptions *o, MaeCommand command, const MaeOption *row) {
+const char *mae_options_unused(const MaeOptions *o, const char *name) {
     for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++)
-        if ((RULES[i].commands & (unsigned)command) && strcmp(RULES[i].option, row->name) == 0 &&
+        if ((RULES[i].commands & (unsigned)o->command) && strcmp(RULES[i].option, name) == 0 &&
             RULES[i].unused(o))
             return RULES[i].why;
     return NULL;
 }
 
-void option_warn_unused(const MaeOptions *o, const MaeOptions *given, MaeCommand command) {
-    size_t count;
-    const MaeOption *table = mae_option_table(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (!(table[i].commands & (unsigned)command) || !given->given[i]) continue;
-        const char *why = mae_option_unused(o, command, &table[i]);
-        if (why) log_line(LOG_WARNING, "--%s has no effect here: %s", table[i].name, why);
+void option_warn_unused(const MaeOptions *o, const MaeOptions *given) {
+    const MaeOption *option;
+    for (int64_t i = 0; (option = mae_options_describe(given, i)); i++) {
+        const char *why = mae_options_unused(o, option->name);
+        if (why && mae_options_is_set(given, option->name))
+            log_line(LOG_WARNING, "--%s has no effect here: %s", option->name, why);
     }
 }

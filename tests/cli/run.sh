@@ -33,6 +33,12 @@ out '^mpi '
 out '^codecs .*jpeg.*png.*webp'
 run 0 --version --json
 json version compiler openmp mpi codecs libraries
+run 2 --version --jso
+err '--jso: after --version'
+run 2 --version --json knn
+err 'knn: after --version'
+run 0 help plan finetune
+out '--tune-blocks'
 run 0 help knn
 out '--temperature'
 mv "$dir/out" "$dir/help"
@@ -86,15 +92,15 @@ usage '--out RUN is needed' pretrain --data $data
 usage '--data SRC' pretrain --out "$dir/none"
 usage '--model CKPT is needed' knn --data $data --val $data
 usage '--model CKPT is needed' reconstruct --out x.png x.jpg
-usage 'an image is needed' reconstruct --out x.png --model x
+usage 'IMAGE is needed; write: mae reconstruct' reconstruct --out x.png --model x
 usage '--out FILE.npy is needed' features --model x --data $data
 usage 'FILE is needed' info
 usage 'write: mae plan pretrain' plan
-usage 'step, kernels or data' bench
-usage 'step, kernels or data' bench speed
+usage 'WHAT is needed; write: mae bench step|kernels|data' bench
+usage 'what speed: choose one of step, kernels, data' bench speed
 usage '--task knn: choose one of pretrain, finetune, features' bench step --task knn
 usage '--data SRC is needed' bench data
-usage 'images are named by --data' pretrain photo.jpg --out x
+usage 'photo.jpg: one word too many; write: mae pretrain --data SRC' pretrain photo.jpg --out x
 end
 
 # --- configuration files -----------------------------------------------------------------------

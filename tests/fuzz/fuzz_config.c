@@ -4,20 +4,20 @@
 #include "options.h"
 #include "replay.h"
 
-static void load_config(MaeCommand command, const char *path) {
+static void load_config(CommandId command, const char *path) {
     MaeOptions o;
     MaeError err = {0};
     size_t count;
-    mae_option_table(&count);
-    mae_options_default(command, &o);
-    if (mae_options_load(&o, command, path, &err) == MAE_OK) {
-        fuzz_save_and_load(&o, command);
+    option_table(&count);
+    options_default(command, &o);
+    if (mae_options_load(&o, path, &err) == MAE_OK) {
+        fuzz_save_and_load(&o);
         for (size_t i = 0; i < count; i++)
-            if (o.given[i]) fuzz_check_value(&o, command, i);
+            if (o.given[i]) fuzz_check_value(&o, i);
     } else {
         fuzz_check_failure(&err);
     }
-    mae_options_free(&o);
+    options_clear(&o);
 }
 
 /* Without images, an evaluation ends when it has read what is asked for. */

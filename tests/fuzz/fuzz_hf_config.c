@@ -50,12 +50,10 @@ static void make_hf_folder(Device *d, int which) {
         ASSERT(file_make_directories(out, &err) == MAE_OK, "%s", err.message);
         out = fuzz_path("hf%d/model.safetensors", which);
     }
-    mae_options_default(MAE_COMMAND_CONVERT, &o);
-    ASSERT(mae_option_set(&o, MAE_COMMAND_CONVERT, "to", which == TIMM ? "timm" : "hf", NULL) ==
-               MAE_OK,
-           "--to");
+    options_default(COMMAND_CONVERT, &o);
+    ASSERT(mae_options_set(&o, "to", which == TIMM ? "timm" : "hf", NULL) == MAE_OK, "--to");
     ASSERT(convert_file(native, out, &o, &result, &err) == MAE_OK, "%s", err.message);
-    mae_options_free(&o);
+    options_clear(&o);
     vit_free(v);
 }
 
@@ -97,18 +95,18 @@ static void read_statistics(const uint8_t *data, size_t bytes) {
 }
 
 /* What can be read can be written, and read again. */
-static void read_options(MaeCommand command, const char *path) {
+static void read_options(CommandId command, const char *path) {
     MaeOptions o, again;
     MaeError err = {0};
     const char *copy = fuzz_path("saved.json");
-    mae_options_default(command, &o);
-    mae_options_default(command, &again);
-    if (mae_options_load(&o, command, path, &err) == MAE_OK) {
-        ASSERT(mae_options_save(&o, command, copy, &err) == MAE_OK, "%s", err.message);
-        ASSERT(mae_options_load(&again, command, copy, &err) == MAE_OK, "%s", err.message);
+    options_default(command, &o);
+    options_default(command, &again);
+    if (mae_options_load(&o, path, &err) == MAE_OK) {
+        ASSERT(mae_options_save(&o, copy, &err) == MAE_OK, "%s", err.message);
+        ASSERT(mae_options_load(&again, copy, &err) == MAE_OK, "%s", err.message);
     }
-    mae_options_free(&o);
-    mae_options_free(&again);
+    options_clear(&o);
+    options_clear(&again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
@@ -123,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     read_class_names(data, bytes);
     read_statistics(data, bytes);
     fuzz_write(fuzz_path("options.json"), data, bytes);
-    read_options(MAE_COMMAND_PRETRAIN, fuzz_path("options.json"));
-    read_options(MAE_COMMAND_FINETUNE, fuzz_path("options.json"));
+    read_options(COMMAND_PRETRAIN, fuzz_path("options.json"));
+    read_options(COMMAND_FINETUNE, fuzz_path("options.json"));
     return 0;
 }

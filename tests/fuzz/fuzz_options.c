@@ -53,15 +53,14 @@ static MaeModel *small_model(void) {
     Error err = {0};
     Image im;
     if (m) return m;
-    mae_options_default(MAE_COMMAND_PRETRAIN, &o);
+    options_default(COMMAND_PRETRAIN, &o);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        ASSERT(mae_option_set(&o, MAE_COMMAND_PRETRAIN, sizes[i][0], sizes[i][1], NULL) == MAE_OK,
-               "--%s", sizes[i][0]);
+        ASSERT(mae_options_set(&o, sizes[i][0], sizes[i][1], NULL) == MAE_OK, "--%s", sizes[i][0]);
     ASSERT(model_new(&o, &m, &err) == MAE_OK, "%s", err.message);
     ASSERT(image_new(&im, 8, 8, 3, &err) == MAE_OK, "%s", err.message);
     ASSERT(image_write_png(fuzz_path("small.png"), &im, &err) == MAE_OK, "%s", err.message);
     image_free(&im);
-    mae_options_free(&o);
+    options_clear(&o);
     return m;
 }
 
@@ -107,41 +106,41 @@ static void read_model(const MaeOptions *o) {
     vit_free(v);
 }
 
-static void use_options(const MaeOptions *o, MaeCommand command) {
+static void use_options(const MaeOptions *o) {
     if (o->data) read_source(o->data);
     if (o->randaugment) read_randaugment(o->randaugment);
     if (o->corruptions) read_corruptions(o->corruptions);
-    if (command == MAE_COMMAND_RECONSTRUCT) read_mask(o);
-    if (command == MAE_COMMAND_PRETRAIN) read_model(o);
+    if (o->command == COMMAND_RECONSTRUCT) read_mask(o);
+    if (o->command == COMMAND_PRETRAIN) read_model(o);
 }
 
-static void set_line(MaeOptions *o, MaeCommand command, char *line) {
+static void set_line(MaeOptions *o, char *line) {
     char *value = strchr(line, '=');
     MaeError err = {0};
     if (value) *value++ = '\0';
-    if (mae_option_set(o, command, line, value ? value : "true", &err) != MAE_OK)
+    if (mae_options_set(o, line, value ? value : "true", &err) != MAE_OK)
         fuzz_check_failure(&err);
     else
-        fuzz_check_value(o, command, (size_t)option_find(command, line));
+        fuzz_check_value(o, (size_t)option_find(o->command, line));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     MaeOptions o;
     if (bytes == 0 || bytes > 20000) return 0;
-    MaeCommand command = FUZZ_COMMANDS[data[0] % FUZZ_N_COMMANDS];
+    CommandId command = FUZZ_COMMANDS[data[0] % FUZZ_N_COMMANDS];
     char *text = malloc(bytes);
     ASSERT(text != NULL, "no memory");
     memcpy(text, data + 1, bytes - 1);
     text[bytes - 1] = '\0';
-    mae_options_default(command, &o);
+    options_default(command, &o);
     for (char *line = text, *next; line; line = next) {
         next = strchr(line, '\n');
         if (next) *next++ = '\0';
-        set_line(&o, command, line);
+        set_line(&o, line);
     }
-    fuzz_save_and_load(&o, command);
-    use_options(&o, command);
-    mae_options_free(&o);
+    fuzz_save_and_load(&o);
+    use_options(&o);
+    options_clear(&o);
     free(text);
     return 0;
 }

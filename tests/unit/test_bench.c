@@ -89,11 +89,10 @@ static MaeOptions small_options(const char *task) {
         {"decoder-depth", "1"}, {"decoder-heads", "2"}, {"decoder-embed-dim", "24"},
         {"repetitions", "4"},   {"batch", "4"},         {"threads", "1"}};
     MaeOptions o;
-    mae_options_default(MAE_COMMAND_BENCH, &o);
+    options_default(COMMAND_BENCH, &o);
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        ck_assert_int_eq(mae_option_set(&o, MAE_COMMAND_BENCH, values[i][0], values[i][1], NULL),
-                         MAE_OK);
-    ck_assert_int_eq(mae_option_set(&o, MAE_COMMAND_BENCH, "task", task, NULL), MAE_OK);
+        ck_assert_int_eq(mae_options_set(&o, values[i][0], values[i][1], NULL), MAE_OK);
+    ck_assert_int_eq(mae_options_set(&o, "task", task, NULL), MAE_OK);
     return o;
 }
 
@@ -136,7 +135,7 @@ START_TEST(lines_add_up_to_the_step) {
     ck_assert_double_lt(shape_ms, ms);
     ck_assert_int_eq(optimizers, _i < 2);
     free(b);
-    mae_options_free(&o);
+    options_clear(&o);
 }
 END_TEST
 
@@ -150,7 +149,7 @@ START_TEST(step_counts_what_its_task_computes) {
         ck_assert_int_eq(b[i].steps, 4);
         ck_assert(b[i].images_per_s_best >= b[i].images_per_s_median);
         ck_assert(b[i].bytes_peak_rss >= b[i].bytes_rss);
-        mae_options_free(&o);
+        options_clear(&o);
     }
     /* Backward is twice forward but for the embedding, whose input has no gradient. */
     ck_assert(b[1].gflop_per_image > 2.5 * b[2].gflop_per_image);
@@ -165,7 +164,7 @@ START_TEST(mixing_needs_an_even_batch) {
     o.batch = 3;
     ck_assert_int_eq(bench_step(&o, &b, &err), MAE_USAGE);
     ck_assert(strstr(err.message, "--batch 3") != NULL);
-    mae_options_free(&o);
+    options_clear(&o);
 }
 END_TEST
 

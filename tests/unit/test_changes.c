@@ -10,11 +10,11 @@
 
 Suite *suite_changes(void);
 
-#define RUNS (MAE_COMMAND_PRETRAIN | MAE_COMMAND_FINETUNE | MAE_COMMAND_PROBE)
+#define RUNS (COMMAND_PRETRAIN | COMMAND_FINETUNE | COMMAND_PROBE)
 
-static void set(MaeOptions *o, MaeCommand c, const char *name, const char *value) {
+static void set(MaeOptions *o, const char *name, const char *value) {
     MaeError err = {0};
-    ck_assert_msg(mae_option_set(o, c, name, value, &err) == MAE_OK, "%s", err.message);
+    ck_assert_msg(mae_options_set(o, name, value, &err) == MAE_OK, "%s", err.message);
 }
 
 START_TEST(rules_name_options) {
@@ -26,50 +26,49 @@ START_TEST(rules_name_options) {
 }
 END_TEST
 
-static Changes differences(MaeCommand c, const MaeOptions *before, MaeOptions *now) {
+static Changes differences(const MaeOptions *before, MaeOptions *now) {
     Changes changes = {0};
-    changes_find(&changes, c, before, now, now);
+    changes_find(&changes, before, now, now);
     return changes;
 }
 
 START_TEST(only_what_was_given_and_differs) {
     MaeOptions before, now;
     Error err = {0};
-    mae_options_default(MAE_COMMAND_FINETUNE, &before);
-    mae_options_default(MAE_COMMAND_FINETUNE, &now);
-    set(&before, MAE_COMMAND_FINETUNE, "epochs", "20");
-    set(&now, MAE_COMMAND_FINETUNE, "epochs", "20");
-    set(&now, MAE_COMMAND_FINETUNE, "out", "here");
-    Changes c = differences(MAE_COMMAND_FINETUNE, &before, &now);
+    options_default(COMMAND_FINETUNE, &before);
+    options_default(COMMAND_FINETUNE, &now);
+    set(&before, "epochs", "20");
+    set(&now, "epochs", "20");
+    set(&now, "out", "here");
+    Changes c = differences(&before, &now);
     ck_assert_int_eq(c.n, 0);
-    set(&now, MAE_COMMAND_FINETUNE, "threads", "3");
-    set(&now, MAE_COMMAND_FINETUNE, "lr", "0.5");
-    set(&now, MAE_COMMAND_FINETUNE, "base-lr",
-        "0.5"); /* without effect beside --lr, but not before */
-    c = differences(MAE_COMMAND_FINETUNE, &before, &now);
+    set(&now, "threads", "3");
+    set(&now, "lr", "0.5");
+    set(&now, "base-lr", "0.5"); /* without effect beside --lr, but not before */
+    c = differences(&before, &now);
     ck_assert_int_eq(c.n, 3);
     ck_assert(changes_have(&c, CHANGE_FREE) && changes_have(&c, CHANGE_MARKED));
     ck_assert_int_eq(changes_check(&c, "run", true, &err), MAE_OK);
     ck_assert_int_eq(changes_check(&c, "run", false, &err), MAE_USAGE);
     ck_assert_msg(strstr(err.message, "--lr not set -> 0.5"), "%s", err.message);
     ck_assert_msg(!strstr(err.message, "--threads"), "%s", err.message);
-    mae_options_free(&before);
-    mae_options_free(&now);
+    options_clear(&before);
+    options_clear(&now);
 }
 END_TEST
 
 START_TEST(what_cannot_be_accepted) {
     MaeOptions before, now;
-    mae_options_default(MAE_COMMAND_FINETUNE, &before);
-    mae_options_default(MAE_COMMAND_FINETUNE, &now);
-    set(&now, MAE_COMMAND_FINETUNE, "seed", "3");
-    Changes c = differences(MAE_COMMAND_FINETUNE, &before, &now);
+    options_default(COMMAND_FINETUNE, &before);
+    options_default(COMMAND_FINETUNE, &now);
+    set(&now, "seed", "3");
+    Changes c = differences(&before, &now);
     ck_assert_int_eq(c.change[0].kind, CHANGE_MARKED);
     now.val_share = before.val_share = 0.1; /* other images would be held out */
-    c = differences(MAE_COMMAND_FINETUNE, &before, &now);
+    c = differences(&before, &now);
     ck_assert_int_eq(c.change[0].kind, CHANGE_NEVER);
-    mae_options_free(&before);
-    mae_options_free(&now);
+    options_clear(&before);
+    options_clear(&now);
 }
 END_TEST
 
@@ -94,33 +93,30 @@ END_TEST
 
 START_TEST(options_without_effect) {
     static const struct {
-        MaeCommand command;
+        CommandId command;
         const char *option, *beside, *value;
         bool before, after;
     } cases[] = {
-        {MAE_COMMAND_PRETRAIN, "pca-components", "target", "pca", true, false},
-        {MAE_COMMAND_PRETRAIN, "min-scale", "augment", "none", false, true},
-        {MAE_COMMAND_PRETRAIN, "mask-ratio", "mask", "grid", false, true},
-        {MAE_COMMAND_PRETRAIN, "base-lr", "lr", "0.1", false, true},
-        {MAE_COMMAND_FINETUNE, "mixup", "mix-prob", "0", false, true},
-        {MAE_COMMAND_FINETUNE, "mix-switch-prob", "cutmix", "0", false, true},
-        {MAE_COMMAND_PROBE, "beta1", "optimizer", "adamw", true, false},
-        {MAE_COMMAND_PROBE, "momentum", "optimizer", "adamw", false, true},
-        {MAE_COMMAND_EVAL, "baseline", "corruptions", "fog", true, false},
-        {MAE_COMMAND_CONVERT, "part", "to", "onnx", true, false},
+        {COMMAND_PRETRAIN, "pca-components", "target", "pca", true, false},
+        {COMMAND_PRETRAIN, "min-scale", "augment", "none", false, true},
+        {COMMAND_PRETRAIN, "mask-ratio", "mask", "grid", false, true},
+        {COMMAND_PRETRAIN, "base-lr", "lr", "0.1", false, true},
+        {COMMAND_FINETUNE, "mixup", "mix-prob", "0", false, true},
+        {COMMAND_FINETUNE, "mix-switch-prob", "cutmix", "0", false, true},
+        {COMMAND_PROBE, "beta1", "optimizer", "adamw", true, false},
+        {COMMAND_PROBE, "momentum", "optimizer", "adamw", false, true},
+        {COMMAND_EVAL, "baseline", "corruptions", "fog", true, false},
+        {COMMAND_CONVERT, "part", "to", "onnx", true, false},
     };
-    size_t count;
-    const MaeOption *table = mae_option_table(&count);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         MaeOptions o;
-        mae_options_default(cases[i].command, &o);
-        const MaeOption *row = &table[option_find(cases[i].command, cases[i].option)];
-        const char *why = mae_option_unused(&o, cases[i].command, row);
+        options_default(cases[i].command, &o);
+        const char *why = mae_options_unused(&o, cases[i].option);
         ck_assert_msg((why != NULL) == cases[i].before, "%s", cases[i].option);
-        set(&o, cases[i].command, cases[i].beside, cases[i].value);
-        why = mae_option_unused(&o, cases[i].command, row);
+        set(&o, cases[i].beside, cases[i].value);
+        why = mae_options_unused(&o, cases[i].option);
         ck_assert_msg((why != NULL) == cases[i].after, "%s", cases[i].option);
-        mae_options_free(&o);
+        options_clear(&o);
     }
 }
 END_TEST
@@ -130,16 +126,16 @@ START_TEST(nothing_mixed_stays_so) {
     MaeOptions o, back;
     MaeError err = {0};
     const char *path = scratch_path("config.json");
-    mae_options_default(MAE_COMMAND_FINETUNE, &o);
-    mae_options_default(MAE_COMMAND_FINETUNE, &back);
-    set(&o, MAE_COMMAND_FINETUNE, "mixup", "0");
-    set(&o, MAE_COMMAND_FINETUNE, "cutmix", "0");
-    set(&o, MAE_COMMAND_FINETUNE, "mix-prob", "0");
-    ck_assert_int_eq(mae_options_save(&o, MAE_COMMAND_FINETUNE, path, &err), MAE_OK);
-    ck_assert_int_eq(mae_options_load(&back, MAE_COMMAND_FINETUNE, path, &err), MAE_OK);
+    options_default(COMMAND_FINETUNE, &o);
+    options_default(COMMAND_FINETUNE, &back);
+    set(&o, "mixup", "0");
+    set(&o, "cutmix", "0");
+    set(&o, "mix-prob", "0");
+    ck_assert_int_eq(mae_options_save(&o, path, &err), MAE_OK);
+    ck_assert_int_eq(mae_options_load(&back, path, &err), MAE_OK);
     ck_assert(back.mix_prob == 0 || (back.mixup == 0 && back.cutmix == 0));
-    mae_options_free(&o);
-    mae_options_free(&back);
+    options_clear(&o);
+    options_clear(&back);
 }
 END_TEST
 

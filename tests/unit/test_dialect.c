@@ -76,9 +76,9 @@ static void expect_same(const Vit *a, const Vit *b) {
 static MaeOptions options_of(const char *to, const char *names) {
     MaeOptions o;
     MaeError e = {0};
-    mae_options_default(MAE_COMMAND_CONVERT, &o);
-    ck_assert(mae_option_set(&o, MAE_COMMAND_CONVERT, "to", to, &e) == MAE_OK);
-    ck_assert(mae_option_set(&o, MAE_COMMAND_CONVERT, "hf-names", names, &e) == MAE_OK);
+    options_default(COMMAND_CONVERT, &o);
+    ck_assert(mae_options_set(&o, "to", to, &e) == MAE_OK);
+    ck_assert(mae_options_set(&o, "hf-names", names, &e) == MAE_OK);
     return o;
 }
 
@@ -88,7 +88,7 @@ static void convert(const char *in, const char *out, const char *to, const char 
     MaeOptions o = options_of(to, names);
     ck_assert_msg(convert_file(in, out, &o, &r, &err) == MAE_OK, "%s", err.message);
     ck_assert_double_eq(r.weight_change, 0);
-    mae_options_free(&o);
+    options_clear(&o);
 }
 
 static Vit *load(const char *path, CheckpointFile **file) {
@@ -245,7 +245,7 @@ START_TEST(what_has_no_place_there) {
     MaeOptions o = options_of("hf", "v4");
     ck_assert_int_eq(convert_file(path, scratch_path("out"), &o, &r, &err), MAE_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(err.message, "mean of the patches"));
-    mae_options_free(&o);
+    options_clear(&o);
     free(path);
     vit_free(v);
 }

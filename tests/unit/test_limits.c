@@ -390,12 +390,11 @@ END_TEST
 START_TEST(depth_of_a_configuration) {
     MaeOptions o;
     MaeError err = {0};
-    mae_options_default(MAE_COMMAND_PRETRAIN, &o);
+    options_default(COMMAND_PRETRAIN, &o);
     scratch_text(scratch_path("c.json"), nested("{\"epochs\":\n", 32, "}"));
-    ck_assert_int_eq(mae_options_load(&o, MAE_COMMAND_PRETRAIN, scratch_path("c.json"), &err),
-                     MAE_USAGE);
+    ck_assert_int_eq(mae_options_load(&o, scratch_path("c.json"), &err), MAE_USAGE);
     expect_words(err.message, "line 2: nested more than 32 deep");
-    mae_options_free(&o);
+    options_clear(&o);
 }
 END_TEST
 

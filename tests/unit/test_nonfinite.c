@@ -20,7 +20,7 @@ typedef enum Where { NOWHERE, ACTIVATION, GRADIENT, IMAGES } Where;
 /* What is spoilt in a run of 64 images, 16 batches of 4 in each of two epochs, and what comes of
  * it. */
 typedef struct Trial {
-    MaeCommand command;
+    CommandId command;
     const char *options[5]; /* beside the common ones: name, value, ... NULL */
     Where where;
     const char *op;
@@ -141,32 +141,31 @@ static const char *const autoencoder[] = {COMMON, "decoder-embed-dim", "8", "dec
                                           "1",    "decoder-heads",     "1", NULL};
 static const char *const classifier[] = {COMMON, "val", "synthetic:4x8x8", "init", "none", NULL};
 
-static void set_all(MaeOptions *o, MaeCommand command, const char *const *pairs) {
+static void set_all(MaeOptions *o, const char *const *pairs) {
     MaeError err = {0};
     for (; pairs[0]; pairs += 2)
-        ck_assert_msg(mae_option_set(o, command, pairs[0], pairs[1], &err) == MAE_OK, "%s",
-                      err.message);
+        ck_assert_msg(mae_options_set(o, pairs[0], pairs[1], &err) == MAE_OK, "%s", err.message);
 }
 
 static Status run(const Trial *t, bool reads_late, MaeSummary *s, Error *err) {
-    MaeCommand command = t->command;
-    bool pretrains = command == MAE_COMMAND_PRETRAIN, probes = command == MAE_COMMAND_PROBE;
+    CommandId command = t->command;
+    bool pretrains = command == COMMAND_PRETRAIN, probes = command == COMMAND_PROBE;
     Task task = *training_task(command);
     MaeOptions o;
     task.set_batch = pretrains ? set_pretraining_batch
                      : probes  ? set_probing_batch
                                : set_finetuning_batch;
-    mae_options_default(command, &o);
-    set_all(&o, command, pretrains ? autoencoder : classifier);
-    set_all(&o, command, (const char *const[]){"out", scratch_path("run"), NULL});
-    set_all(&o, command, t->options);
+    options_default(command, &o);
+    set_all(&o, pretrains ? autoencoder : classifier);
+    set_all(&o, (const char *const[]){"out", scratch_path("run"), NULL});
+    set_all(&o, t->options);
     memset(&now, 0, sizeof now);
     now.trial = t;
     now.reads_late = reads_late;
     log_set_sink(keep_log, NULL);
     Status status = run_train(&task, &o, NULL, s, err);
     log_set_sink(NULL, NULL);
-    mae_options_free(&o);
+    options_clear(&o);
     free(now.state);
     return status;
 }
@@ -199,9 +198,9 @@ static void expect_events(int64_t n, const char *culprit) {
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
-#define PRETRAINING .command = MAE_COMMAND_PRETRAIN
-#define FINE_TUNING .command = MAE_COMMAND_FINETUNE, .options = {"ema", "0.5", "mixup", "0.8"}
-#define PROBING .command = MAE_COMMAND_PROBE
+#define PRETRAINING .command = COMMAND_PRETRAIN
+#define FINE_TUNING .command = COMMAND_FINETUNE, .options = {"ema", "0.5", "mixup", "0.8"}
+#define PROBING .command = COMMAND_PROBE
 #define IN_PAIRS .options = {"accumulate", "2"}
 #define AT(place, name, number) .where = place, .op = name, .value = number
 #define CALLS(a, b) .first = a, .last = b
@@ -255,7 +254,7 @@ START_TEST(updates_are_left_out) {
     ck_assert_int_eq(s.skipped_steps, t->skipped);
     ck_assert_int_eq(s.steps, t->steps);
     ck_assert_int_eq(now.checked, late ? 0 : t->checked);
-    if (t->command != MAE_COMMAND_PRETRAIN) ck_assert(isfinite(s.val_loss) && s.val_loss > 0);
+    if (t->command != COMMAND_PRETRAIN) ck_assert(isfinite(s.val_loss) && s.val_loss > 0);
     if (t->warning) ck_assert_int_eq(count(log_text, t->warning), 1);
     expect_events(t->skipped, late ? late : t->culprit);
 }
@@ -288,8 +287,8 @@ START_TEST(bad_weights_are_named) {
     char *path = mem_strdup(scratch_path("bad.safetensors"));
     const Trial from = {PRETRAINING, .options = {"init", path}};
     float values[24] = {[7] = NAN};
-    mae_options_default(MAE_COMMAND_PRETRAIN, &o);
-    set_all(&o, MAE_COMMAND_PRETRAIN, autoencoder);
+    options_default(COMMAND_PRETRAIN, &o);
+    set_all(&o, autoencoder);
     ck_assert_msg(model_new(&o, &m, &err) == MAE_OK, "%s", err.message);
     params_set(m->vit->params, params_find(m->vit->params, "blocks.0.attn.qkv.bias"), values);
     ck_assert(checkpoint_write(path, m->vit, &m->notes, &err) == MAE_OK);
@@ -299,7 +298,7 @@ START_TEST(bad_weights_are_named) {
     expect_events(10, "weight blocks.0.attn.qkv.bias");
     ck_assert(!file_exists(scratch_path("run/last.safetensors")));
     model_free(m);
-    mae_options_free(&o);
+    options_clear(&o);
     mem_free(path);
 }
 END_TEST

@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "mae.h"
+#include "options/options.h"
 #include "scratch.h"
 
 Suite *suite_short_memory(void);
@@ -26,7 +26,7 @@ typedef MaeStatus (*Run)(const MaeOptions *o, MaeError *err);
 
 /* A job, and the files it leaves in the folder "out", which it starts from a copy of `from`. */
 typedef struct Job {
-    MaeCommand command;
+    CommandId command;
     Run run;
     const char *options[MAX_OPTIONS]; /* name, value, ... NULL; %s is the scratch folder */
     const char *from;
@@ -87,7 +87,7 @@ static void write_result(const char *name, const char *text) {
 
 static MaeStatus eval(const MaeOptions *o, MaeError *err) {
     MaeResult *r = NULL;
-    MaeStatus status = mae_run("eval", o, NULL, &r, err);
+    MaeStatus status = mae_run(o, NULL, &r, err);
     if (status != MAE_OK) return status;
     char text[128];
     snprintf(text, sizeof text, "%lld %.17g %.17g %.17g",
@@ -123,7 +123,7 @@ static MaeStatus convert(const MaeOptions *o, MaeError *err) {
 /* --- options ---------------------------------------------------------------------------------- */
 
 static void set_options(const Job *job, MaeOptions *o) {
-    mae_options_default(job->command, o);
+    options_default(job->command, o);
     for (const char *const *p = job->options; p[0]; p += 2) {
         char value[256], *top = scratch_path("%s", "");
         MaeError err = {0};
@@ -133,7 +133,7 @@ static void set_options(const Job *job, MaeOptions *o) {
             snprintf(value, sizeof value, "%.*s%s%s", (int)(mark - p[1]), p[1], top, mark + 2);
         else
             snprintf(value, sizeof value, "%s", p[1]);
-        MaeStatus status = mae_option_set(o, job->command, p[0], value, &err);
+        MaeStatus status = mae_options_set(o, p[0], value, &err);
         ck_assert_msg(status == MAE_OK, "%s", err.message);
     }
 }
@@ -227,7 +227,7 @@ static void run_every_failure(const Job *job) {
     ck_assert_int_gt(n, 30);
     if (getenv("MAE_COUNT_ALLOCATIONS")) printf("%lld allocations\n", (long long)n - 1);
     for (int i = 0; i < MAX_FILES; i++) mem_free(want[i].data);
-    mae_options_free(&o);
+    options_clear(&o);
 }
 
 /* --- training --------------------------------------------------------------------------------- */
@@ -243,36 +243,36 @@ static void run_every_failure(const Job *job) {
     "last.safetensors", "last.state.safetensors", "checkpoint-1.safetensors", "log.jsonl"
 
 static const Job pretraining = {
-    .command = MAE_COMMAND_PRETRAIN,
+    .command = COMMAND_PRETRAIN,
     .run = pretrain,
     .options = {TINY, DECODER, QUICK, TIMES, "epochs", "1", "data", "synthetic:4x8x8", NULL},
     .files = {RUN_FILES, "reconstructions/1.png"}};
 
-static const Job components = {.command = MAE_COMMAND_PRETRAIN,
+static const Job components = {.command = COMMAND_PRETRAIN,
                                .run = pretrain,
                                .options = {TINY, DECODER, QUICK, TIMES, "epochs", "1", "data",
                                            "folder:%s/images", "target", "pca", "pca-components",
                                            "3", "augment", "crop-jitter", NULL},
                                .files = {RUN_FILES, "reconstructions/1.png"}};
 
-static const Job with_workers = {.command = MAE_COMMAND_PRETRAIN,
+static const Job with_workers = {.command = COMMAND_PRETRAIN,
                                  .run = pretrain,
                                  .options = {TINY, DECODER, QUICK, TIMES, "epochs", "1", "workers",
                                              "2", "data", "folder:%s/images", NULL},
                                  .files = {RUN_FILES, "reconstructions/1.png"}};
 
 static const Job finetuning = {
-    .command = MAE_COMMAND_FINETUNE,
+    .command = COMMAND_FINETUNE,
     .run = finetune,
     .options = {QUICK, TIMES, "epochs", "1", LABELLED, "ema", "0.9", "erase-prob", "0.5", NULL},
     .files = {RUN_FILES, "best.safetensors"}};
 
-static const Job probing = {.command = MAE_COMMAND_PROBE,
+static const Job probing = {.command = COMMAND_PROBE,
                             .run = probe,
                             .options = {QUICK, TIMES, "epochs", "1", LABELLED, NULL},
                             .files = {RUN_FILES, "best.safetensors"}};
 
-static const Job probing_cached = {.command = MAE_COMMAND_PROBE,
+static const Job probing_cached = {.command = COMMAND_PROBE,
                                    .run = probe,
                                    .options = {QUICK, TIMES, "epochs", "1", LABELLED, "augment",
                                                "none", "cache-features", "true", NULL},
@@ -283,10 +283,10 @@ static void stop_early(const Job *job, const char *steps) {
     MaeOptions o;
     MaeError err = {0};
     set_options(job, &o);
-    ck_assert(mae_option_set(&o, job->command, "steps", steps, &err) == MAE_OK);
+    ck_assert(mae_options_set(&o, "steps", steps, &err) == MAE_OK);
     start_over(job);
     ck_assert_msg(job->run(&o, &err) == MAE_OK, "%s", err.message);
-    mae_options_free(&o);
+    options_clear(&o);
 }
 
 static void resume_every_failure(const Job *job) {
@@ -340,22 +340,22 @@ END_TEST
 /* --- using models ----------------------------------------------------------------------------- */
 
 static const Job uses[] = {
-    {.command = MAE_COMMAND_FEATURES,
+    {.command = COMMAND_FEATURES,
      .run = features,
      .options = {"threads", "1", "workers", "0", "model", "%s/mae.safetensors", "data",
                  "folder:%s/images", "out", "%s/out/f.npy", "attention", "%s/out/a.png", NULL},
      .files = {"f.npy", "f.txt", "a.png"}},
-    {.command = MAE_COMMAND_RECONSTRUCT,
+    {.command = COMMAND_RECONSTRUCT,
      .run = reconstruct,
      .options = {"threads", "1", "model", "%s/mae.safetensors", "out", "%s/out/r.png", NULL},
      .files = {"r.png"}},
-    {.command = MAE_COMMAND_KNN,
+    {.command = COMMAND_KNN,
      .run = knn,
      .options = {"threads", "1", "workers", "0", "model", "%s/mae.safetensors", "data",
                  "folder:%s/images", "val", "folder:%s/images", "k", "2", "accept-overlap", "true",
                  NULL},
      .files = {"knn"}},
-    {.command = MAE_COMMAND_EVAL,
+    {.command = COMMAND_EVAL,
      .run = eval,
      .options = {"threads", "1", "workers", "0", "model", "%s/classifier.safetensors", "val",
                  "synthetic:4x8x8", "corruptions", "contrast", "baseline", "none", NULL},
@@ -375,7 +375,7 @@ static const struct {
                {"mae", "m.safetensors", {"m.safetensors"}}};
 
 START_TEST(conversion) {
-    Job job = {.command = MAE_COMMAND_CONVERT,
+    Job job = {.command = COMMAND_CONVERT,
                .run = convert,
                .options = {"threads", "1", "to", formats[_i].to, NULL}};
     convert_to = formats[_i].name;

@@ -144,7 +144,7 @@ static const char *const CLASSIFIER[] = {COMMON, "val", "synthetic:20x8x8", "ini
 
 /* The stop comes when the run tells of this phase, from so many steps and this share on. */
 typedef struct Moment {
-    MaeCommand command;
+    CommandId command;
     const char *options[7]; /* beside the common ones: name, value, ... NULL */
     const char *phase;
     int64_t step;
@@ -159,28 +159,27 @@ static void on_progress(void *user, const MaeProgress *p) {
         stop = 1;
 }
 
-static void set_all(MaeOptions *o, MaeCommand command, const char *const *pairs) {
+static void set_all(MaeOptions *o, const char *const *pairs) {
     MaeError err = {0};
     for (; pairs[0]; pairs += 2)
-        ck_assert_msg(mae_option_set(o, command, pairs[0], pairs[1], &err) == MAE_OK, "%s",
-                      err.message);
+        ck_assert_msg(mae_options_set(o, pairs[0], pairs[1], &err) == MAE_OK, "%s", err.message);
 }
 
 /* stopped: at m's moment. */
 static Status run(const Moment *m, const char *out, bool stopped, Error *err) {
-    bool pretrains = m->command == MAE_COMMAND_PRETRAIN;
+    bool pretrains = m->command == COMMAND_PRETRAIN;
     MaeOptions o;
     MaeSummary s;
     MaeEvents events = {.user = stopped ? (void *)(uintptr_t)m : NULL,
                         .progress = on_progress,
                         .stop = (volatile int *)&stop};
-    mae_options_default(m->command, &o);
-    set_all(&o, m->command, pretrains ? AUTOENCODER : CLASSIFIER);
-    set_all(&o, m->command, (const char *const[]){"out", scratch_path("%s", out), NULL});
-    set_all(&o, m->command, m->options);
+    options_default(m->command, &o);
+    set_all(&o, pretrains ? AUTOENCODER : CLASSIFIER);
+    set_all(&o, (const char *const[]){"out", scratch_path("%s", out), NULL});
+    set_all(&o, m->options);
     stop = 0;
     Status status = run_train(training_task(m->command), &o, &events, &s, err);
-    mae_options_free(&o);
+    options_clear(&o);
     return status;
 }
 
@@ -217,9 +216,9 @@ static void expect_same_log(void) {
     mem_free(b);
 }
 
-#define PRETRAIN .command = MAE_COMMAND_PRETRAIN
-#define PROBE .command = MAE_COMMAND_PROBE
-#define FINETUNE .command = MAE_COMMAND_FINETUNE
+#define PRETRAIN .command = COMMAND_PRETRAIN
+#define PROBE .command = COMMAND_PROBE
+#define FINETUNE .command = COMMAND_FINETUNE
 #define WITHIN(n, part) .phase = "update", .step = n, .share = part
 #define WITH(...) .options = {__VA_ARGS__}
 #define SAVED(n) .says = "stopped at step " #n " and saved in ", .saved = true

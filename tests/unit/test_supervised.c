@@ -343,16 +343,16 @@ START_TEST(recipe_depends_on_size_and_start) {
     MaeError e = {0};
     MaeOptions o;
     ModelConfig c = {.embed_dim = 768};
-    mae_options_default(MAE_COMMAND_FINETUNE, &o);
-    ck_assert(mae_option_set(&o, MAE_COMMAND_FINETUNE, "epochs", "7", &e) == MAE_OK);
+    options_default(COMMAND_FINETUNE, &o);
+    ck_assert(mae_options_set(&o, "epochs", "7", &e) == MAE_OK);
     ck_assert(finetune_recipe(&o, &c, false, &err) == MAE_OK);
     ck_assert_int_eq(o.epochs, 7); /* given */
     ck_assert_double_eq(o.base_lr, 5e-4);
     ck_assert_double_eq(o.layer_decay, 0.65);
     ck_assert_double_eq(o.drop_path, 0.1);
     ck_assert_double_eq(o.ema, 0);
-    mae_options_free(&o);
-    mae_options_default(MAE_COMMAND_FINETUNE, &o);
+    options_clear(&o);
+    options_default(COMMAND_FINETUNE, &o);
     c.embed_dim = 1280;
     ck_assert(finetune_recipe(&o, &c, true, &err) == MAE_OK);
     ck_assert_int_eq(o.epochs, 200);
@@ -360,7 +360,7 @@ START_TEST(recipe_depends_on_size_and_start) {
     ck_assert_double_eq(o.beta2, 0.95);
     ck_assert_double_eq(o.ema, 0.9999);
     ck_assert_double_eq(o.erase_prob, 0);
-    mae_options_free(&o);
+    options_clear(&o);
 }
 END_TEST
 
