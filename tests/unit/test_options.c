@@ -1,16 +1,20 @@
 /* The option table: every default is a value of its row, values go in and out as text unchanged, a
  * saved configuration loads to the same options, and what is wrong is refused by name. */
 #include <check.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "options/options.h"
 #include "scratch.h"
 
-static const CommandId commands[] = {COMMAND_PRETRAIN, COMMAND_RECONSTRUCT, COMMAND_KNN,
-                                     COMMAND_FEATURES, COMMAND_BENCH,       COMMAND_INFO};
+static const CommandId commands[] = {
+    COMMAND_PRETRAIN, COMMAND_RECONSTRUCT, COMMAND_KNN,   COMMAND_FEATURES, COMMAND_BENCH,
+    COMMAND_INFO,     COMMAND_FINETUNE,    COMMAND_PROBE, COMMAND_EVAL,     COMMAND_CLASSIFY,
+    COMMAND_CONVERT,  COMMAND_IMAGE,       COMMAND_MODEL, COMMAND_SESSION};
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
 static bool knows(const OptionRow *row, CommandId c) {
@@ -322,7 +326,6 @@ START_TEST(test_hostile_files) {
 }
 END_TEST
 
-Suite *suite_options(void);
 /* N or first:N, as text and in JSON; a number in JSON is what older versions wrote. */
 START_TEST(test_limits_of_images) {
     static const struct {
@@ -362,15 +365,189 @@ START_TEST(test_limits_of_images) {
 }
 END_TEST
 
+/* --- objects of programs ---------------------------------------------------------------------- */
+
+static MaeOptions *options_of(const char *command) {
+    MaeOptions *o = NULL;
+    MaeError err = {0};
+    ck_assert_msg(mae_options_new(command, &o, &err) == MAE_OK, "%s", err.message);
+    return o;
+}
+
+START_TEST(test_commands) {
+    static const char *const others[] = {"plan pretrain", "plan finetune", "plan probe",
+                                         "image",         "model",         "session"};
+    static const struct {
+        const char *command, *says;
+    } wrong[] = {{"", "there is no command"},
+                 {"pretain", "did you mean pretrain?"},
+                 {"plan", "write plan pretrain|finetune|probe"},
+                 {"plan knn", "write plan pretrain|finetune|probe"},
+                 {"bench step", "there is no command"}};
+    const MaeCommand *c;
+    MaeError err = {0};
+    for (int64_t i = 0; (c = mae_command(i)); i++) {
+        ck_assert_msg(c->arguments && c->summary, "%s", c->name);
+        if (strcmp(c->name, "plan") != 0) mae_options_free(options_of(c->name));
+    }
+    ck_assert_ptr_null(mae_command(-1));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        mae_options_free(options_of(others[i]));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        MaeOptions *o = (MaeOptions *)&err;
+        ck_assert_int_eq(mae_options_new(wrong[i].command, &o, &err), MAE_USAGE);
+        ck_assert_ptr_null(o);
+        ck_assert_msg(strstr(err.message, wrong[i].says), "%s", err.message);
+    }
+    mae_options_free(NULL);
+}
+END_TEST
+
+/* Each row of the command once, and those of a group together. */
+START_TEST(test_describe) {
+    size_t n;
+    const OptionRow *table = option_table(&n);
+    for (int c = 0; command_at(c); c++) {
+        MaeOptions o;
+        const MaeOption *a, *b;
+        int64_t rows = 0, known = 0;
+        options_default(command_at(c)->id, &o);
+        for (size_t i = 0; i < n; i++) known += knows(&table[i], o.command);
+        for (; (a = mae_options_describe(&o, rows)); rows++)
+            for (int64_t j = 0; j + 1 < rows; j++) {
+                b = mae_options_describe(&o, j);
+                ck_assert_ptr_ne(a, b);
+                const char *between = mae_options_describe(&o, j + 1)->group;
+                ck_assert_msg(strcmp(a->group, b->group) != 0 || strcmp(a->group, between) == 0,
+                              "%s is there twice", a->group);
+            }
+        ck_assert_int_eq(rows, known);
+        ck_assert_ptr_null(mae_options_describe(&o, -1));
+        options_clear(&o);
+    }
+}
+END_TEST
+
+START_TEST(test_values_by_name) {
+    MaeOptions *o = options_of("pretrain");
+    MaeError err = {0};
+    ck_assert_str_eq(mae_options_get(o, "epochs"), "800");
+    ck_assert_int_eq(mae_options_set_integer(o, "epochs", 3, &err), MAE_OK);
+    ck_assert_int_eq(mae_options_set_integer(o, "strict", 1, &err), MAE_OK);
+    ck_assert_int_eq(mae_options_set_real(o, "base-lr", 0.1, &err), MAE_OK);
+    ck_assert_int_eq(mae_options_set_real(o, "batch", 32, &err), MAE_OK);
+    ck_assert_str_eq(mae_options_get(o, "epochs"), "3");
+    ck_assert_str_eq(mae_options_get(o, "base-lr"), "0.1");
+    ck_assert_str_eq(mae_options_get(o, "image-size"), "224x224");
+    ck_assert_str_eq(mae_options_get(o, "mask"), "random");
+    ck_assert_str_eq(mae_options_get(o, "strict"), "true");
+    ck_assert(mae_options_get_number(o, "strict") == 1 && mae_options_get_number(o, "batch") == 32);
+    ck_assert(isnan(mae_options_get_number(o, "lr")) && isnan(mae_options_get_number(o, "k")));
+    ck_assert(!mae_options_get(o, "lr") && !mae_options_get(o, "data") && !mae_options_get(o, "k"));
+    ck_assert(mae_options_is_set(o, "epochs") && !mae_options_is_set(o, "workers"));
+    ck_assert_str_eq(mae_options_unused(o, "pca-images"), "it is for --target pca");
+    ck_assert_ptr_null(mae_options_unused(o, "epochs"));
+    mae_options_free(o);
+}
+END_TEST
+
+/* What is refused leaves the value as it was. */
+START_TEST(test_refused_by_name) {
+    MaeOptions *o = options_of("pretrain");
+    MaeError err = {0};
+    const char *const with_comma[] = {"a,b", "c"};
+    ck_assert_int_eq(mae_options_set_integer(o, "epochs", 0, &err), MAE_USAGE);
+    ck_assert_int_eq(mae_options_set_integer(o, "strict", 2, &err), MAE_USAGE);
+    ck_assert_int_eq(mae_options_set_real(o, "epochs", 1.5, &err), MAE_USAGE);
+    ck_assert_int_eq(mae_options_set_real(o, "base-lr", (double)NAN, &err), MAE_USAGE);
+    ck_assert_int_eq(mae_options_set_list(o, "epochs", with_comma, 2, &err), MAE_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.message, "--epochs: is no list"));
+    ck_assert_int_eq(mae_options_set_list(o, "data", with_comma, 2, &err), MAE_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.message, "--data a,b: an item cannot have a comma"));
+    ck_assert_int_eq(mae_options_set_list(o, "date", with_comma, 2, &err), MAE_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.message, "did you mean --data?"));
+    ck_assert_str_eq(mae_options_get(o, "epochs"), "800");
+    ck_assert(!mae_options_is_set(o, "epochs") && !mae_options_get(o, "data"));
+    mae_options_free(o);
+}
+END_TEST
+
+START_TEST(test_lists) {
+    MaeOptions *o = options_of("classify");
+    MaeError err = {0};
+    const char *const items[] = {"a,b.png", "c.png"};
+    const char *path = scratch_path("list.json");
+    ck_assert_ptr_null(mae_options_get(o, "images"));
+    ck_assert_int_eq(mae_options_set(o, "images", "x.png,y.png", &err), MAE_OK);
+    ck_assert_int_eq(o->images.n, 2);
+    ck_assert_str_eq(o->images.item[1], "y.png");
+    ck_assert_int_eq(mae_options_set_list(o, "images", items, 2, &err), MAE_OK);
+    ck_assert_str_eq(o->images.item[0], "a,b.png");
+    ck_assert_str_eq(mae_options_get(o, "images"), "a,b.png,c.png");
+    ck_assert_int_eq(mae_options_set(o, "images", "x,,y", &err), MAE_USAGE);
+    ck_assert_int_eq(mae_options_set_list(o, "images", items, 0, &err), MAE_USAGE);
+    ck_assert_str_eq(err.message, "images: the value is empty");
+    ck_assert_int_eq(o->images.n, 2);
+    mae_options_free(o);
+    o = options_of("classify");
+    scratch_text(path, "{\"images\": [\"p,q\", \"r\"]}");
+    ck_assert_int_eq(mae_options_load(o, path, &err), MAE_OK);
+    ck_assert_int_eq(o->images.n, 2);
+    ck_assert_str_eq(o->images.item[0], "p,q");
+    ck_assert_int_eq(mae_options_save(o, path, &err), MAE_OK); /* words are of one call */
+    MaeOptions *back = options_of("classify");
+    ck_assert_int_eq(mae_options_load(back, path, &err), MAE_OK);
+    ck_assert_ptr_null(mae_options_get(back, "images"));
+    scratch_text(path, "{\"images\": [\"p\", 3]}");
+    ck_assert_int_eq(mae_options_load(back, path, &err), MAE_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.message, "\"images\" must be an array of strings"));
+    mae_options_free(back);
+    mae_options_free(o);
+}
+END_TEST
+
+/* With every allocation failing in turn. */
+START_TEST(test_without_memory) {
+    const char *const items[] = {"a", "b"};
+    MaeError err = {0};
+    MaeOptions *o = NULL;
+    MaeStatus status = MAE_MEMORY;
+    for (int64_t n = 1; status != MAE_OK; n++) {
+        mem_fail_after(n);
+        status = mae_options_new("classify", &o, &err);
+        mem_fail_after(0);
+        ck_assert(status == MAE_MEMORY ? !o && n < 3 : status == MAE_OK && n == 3);
+    }
+    status = MAE_MEMORY;
+    for (int64_t n = 1; status != MAE_OK; n++) {
+        mem_fail_after(n);
+        status = mae_options_set_list(o, "images", items, 2, &err);
+        mem_fail_after(0);
+        ck_assert(status == MAE_MEMORY ? !mae_options_is_set(o, "images") : n == 5);
+    }
+    ck_assert_str_eq(mae_options_get(o, "images"), "a,b");
+    mae_options_free(o);
+}
+END_TEST
+
+Suite *suite_options(void);
 Suite *suite_options(void) {
     Suite *s = suite_create("options");
     TCase *table = tcase_create("table"), *files = tcase_create("files");
+    TCase *objects = tcase_create("objects");
     tcase_add_test(table, test_rows_are_sound);
     tcase_add_test(table, test_defaults_parse);
     tcase_add_test(table, test_reserved_words);
     tcase_add_test(table, test_published_recipe);
     tcase_add_test(table, test_set_and_get);
     tcase_add_test(table, test_every_row_refuses);
+    tcase_add_test(objects, test_commands);
+    tcase_add_test(objects, test_describe);
+    tcase_add_test(objects, test_values_by_name);
+    tcase_add_test(objects, test_refused_by_name);
+    tcase_add_test(objects, test_lists);
+    tcase_add_test(objects, test_without_memory);
+    tcase_add_checked_fixture(objects, scratch_make, scratch_remove);
     tcase_add_loop_test(table, test_bad_values, 0, (int)(sizeof bad / sizeof *bad));
     tcase_add_checked_fixture(files, scratch_make, scratch_remove);
     tcase_add_loop_test(files, test_save_and_load, 0, (int)N_COMMANDS);
@@ -380,5 +557,6 @@ Suite *suite_options(void) {
     tcase_add_test(files, test_limits_of_images);
     suite_add_tcase(s, table);
     suite_add_tcase(s, files);
+    suite_add_tcase(s, objects);
     return s;
 }
