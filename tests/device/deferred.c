@@ -40,6 +40,7 @@ static Queue queue;
 static _Thread_local Queue kept; /* copies for the call that this thread makes next */
 static Area area[MAX_AREAS];
 static int n_areas;
+static bool wait_is_left_out;
 
 /* --- the queue -------------------------------------------------------------------------------- */
 
@@ -76,10 +77,14 @@ static void protect(int how) {
         ASSERT(mprotect(area[i].at, area[i].bytes, how) == 0, "area %d of %d", i, n_areas);
 }
 
-/* Runs what is queued. Device memory stays open to this thread until lock_memory. */
-static void wait_for_all(void) {
+static void open_memory(void) {
     pthread_mutex_lock(&lock);
     protect(PROT_READ | PROT_WRITE);
+}
+
+/* Runs what is queued. Device memory stays open to this thread until lock_memory. */
+static void wait_for_all(void) {
+    open_memory();
     for (Queued *q = queue.first; q; q = q->next)
         if (q->run) q->run(q->arguments);
     while (queue.first) {
@@ -92,6 +97,18 @@ static void wait_for_all(void) {
 static void lock_memory(void) {
     protect(PROT_NONE);
     pthread_mutex_unlock(&lock);
+}
+
+void deferred_leave_out_wait(void) {
+    wait_is_left_out = true;
+}
+
+static void wait_unless_left_out(void) {
+    if (wait_is_left_out)
+        open_memory();
+    else
+        wait_for_all();
+    wait_is_left_out = false;
 }
 
 #include "deferred_rows.h"
@@ -153,7 +170,7 @@ static void upload_floats(Device *d, void *dst, Number type, const float *host, 
 
 static void download(Device *d, void *host, const void *src, size_t bytes) {
     (void)d;
-    wait_for_all();
+    wait_unless_left_out();
     device_download(below, host, src, bytes);
     lock_memory();
 }
@@ -165,7 +182,7 @@ static void download_floats(Device *d, float *host, const void *src, Number type
 
 static void wait_and_lock(Device *d) {
     (void)d;
-    wait_for_all();
+    wait_unless_left_out();
     lock_memory();
 }
 

@@ -11,6 +11,9 @@
 
 #include "kernels/device.h"
 
+/* The next download or device_sync does not wait: what a caller gets who leaves a wait out. */
+void deferred_leave_out_wait(void);
+
 /* All that device_open of a test program knows: device_words and "deferred". */
 extern const char *const test_device_words[];
 #define X(kind, word) +1

@@ -1,12 +1,23 @@
-/* Ways to be wrong in bf16 that look right, for tests that show that a limit finds them. */
+/* bf16 for tests of its limits: rounding at random, which says how far correct rounding may be off,
+ * and ways to be wrong that look right, which a limit must find. */
 #ifndef TESTS_DEVICE_NARROW_H
 #define TESTS_DEVICE_NARROW_H
 
 #include "kernels/kernels.h"
 
-/* The rows of refbf16, but for activations that are cut off where they should be rounded. */
+/* The rows of refbf16, but for activations and weights that are rounded up or down at random, so
+ * that the mean is right. A number is always rounded the same way under one seed. */
+void refdrawn_fill_table(Kernels *k);
+void narrow_seed(uint32_t seed);
+
+/* The rows of refbf16, but for activations and weights that are cut off. */
 void refcut_fill_table(Kernels *k);
-/* x[n] as it would be if it were stored in bf16. */
-void narrow_floats(float *x, int64_t n);
+/* Each puts bf16 in place of what is Wide into rows of a table of refbf16. */
+void narrow_layernorm(Kernels *k);     /* mean and rstd */
+void narrow_attention(Kernels *k);     /* logarithms of the softmax denominators */
+void narrow_batchnorm(Kernels *k);     /* running mean and variance */
+void narrow_losses(Kernels *k);        /* of patches */
+void narrow_probabilities(Kernels *k); /* of classes */
+void narrow_masters(Kernels *k);       /* weights after an update */
 
 #endif

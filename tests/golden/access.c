@@ -11,7 +11,11 @@ void golden_problem(Golden *g, const char *format, ...) {
     va_list args;
     g->compared++;
     g->failed++;
-    if (g->quiet) return;
+    if (g->draws) return;
+    va_start(args, format);
+    if (g->trial && !g->found[0]) vsnprintf(g->found, sizeof g->found, format, args);
+    va_end(args);
+    if (g->trial) return;
     va_start(args, format);
     printf("FAIL [%s %s] %s: ", g->device->name, g->device->isa, g->path);
     vprintf(format, args);
@@ -134,27 +138,15 @@ int64_t golden_integer(const json_t *object, const char *key) {
     return json_is_integer(v) ? json_integer_value(v) : -1;
 }
 
-bool golden_is_narrow(const Golden *g) {
-    return g->device->kernels.real_bytes < g->device->kernels.wide_bytes;
-}
-
-/* Errors of roundings are random, so k of them add up to sqrt(k) of one. A block rounds 12 times
- * (activations, and weights of products) in a forward pass and as often on the way back; outside
- * the blocks there are 8. A rounding is off by 2^-8 at most, by half of that on average. Backward,
- * each product meets errors from both sides. */
-static Limit limit_of_bf16(const Golden *g, const char *name) {
-    double passes = strncmp(name, "grad.", 5) == 0 || strncmp(name, "exp_avg.", 8) == 0 ? 2 : 1;
-    if (strncmp(name, "loss", 4) == 0) return (Limit){LOSS_OF_BF16, INFINITY};
-    if (strncmp(name, "after", 5) == 0 || strncmp(name, "final.", 6) == 0)
-        return (Limit){INFINITY, WEIGHT_OF_BF16};
-    return (Limit){passes * 0x1p-9 * sqrt(passes * 12 * (double)g->blocks + 8), INFINITY};
-}
-
 Limit golden_limit(const Golden *g, const json_t *entry, const char *name) {
-    if (golden_is_narrow(g) && strcmp(name, "target") != 0) return limit_of_bf16(g, name);
     const json_t *t = json_object_get(json_object_get(entry, "tolerance_f32"), name);
+    if (golden_is_narrow(g) && strcmp(name, "target") != 0) return (Limit){BY_ROUNDING, INFINITY};
     if (!t) return (Limit){3e-6, INFINITY};
     return (Limit){golden_number(t, "rel_l2"), golden_number(t, "max_abs")};
+}
+
+double golden_share(const Golden *g, double relative, double want) {
+    return golden_is_narrow(g) ? BY_ROUNDING : relative * fabs(want);
 }
 
 double golden_allowance(double error, double scale) {

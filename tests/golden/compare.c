@@ -7,13 +7,14 @@
 typedef struct Difference {
     double square, reference; /* sums of squares */
     double largest;
-    int64_t at;
+    int64_t at, n;
 } Difference;
 
 static void measure(Difference *d, const float *got, const float *want, int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++) {
         double diff = fabs((double)got[i] - (double)want[i]);
         d->square += diff * diff;
+        d->n++;
         d->reference += (double)want[i] * (double)want[i];
         if (!(diff <= d->largest)) {
             d->largest = diff;
@@ -25,6 +26,7 @@ static void measure(Difference *d, const float *got, const float *want, int64_t 
 static void judge(Golden *g, const char *what, const float *got, const float *want, Difference d,
                   Limit limit) {
     double rel = sqrt(d.square) / (d.reference > 0 ? sqrt(d.reference) : 1);
+    if (limit.rel_l2 == BY_ROUNDING) limit.rel_l2 = golden_rounding_limit(g, what, d.n > 1, rel);
     if (rel <= limit.rel_l2 && d.largest <= limit.max_abs)
         g->compared++;
     else
@@ -56,6 +58,9 @@ void compare_without_key(Golden *g, const char *what, const float *got, const fl
 }
 
 void compare_number(Golden *g, const char *what, double got, double want, double limit) {
+    double scale = fabs(want) > 0 ? fabs(want) : 1;
+    if (limit == BY_ROUNDING)
+        limit = scale * golden_rounding_limit(g, what, false, fabs(got - want) / scale);
     if (fabs(got - want) <= limit)
         g->compared++;
     else

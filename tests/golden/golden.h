@@ -27,13 +27,17 @@ typedef struct Golden {
     json_t *jsons[MAX_OPEN];
     int n_tensors, n_jsons;
     int64_t blocks; /* of the last model */
-    bool quiet;     /* failures are counted, not printed */
+    bool draws;     /* the device rounds at random; its errors are noted, not judged (rounding.c) */
+    bool trial;     /* of a fault; ends after the file that finds it */
+    char found[256]; /* the first failure of a trial */
+    json_t *errors;  /* of random rounding: "path: what" -> [relative errors] */
     int64_t compared, failed;
 } Golden;
 
 typedef struct Limit {
     double rel_l2, max_abs;
 } Limit;
+#define BY_ROUNDING -1.0 /* in place of a limit: that of the error model of bf16 (rounding.c) */
 
 /* A failed comparison for a reason of its own. */
 void golden_problem(Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -58,15 +62,10 @@ float *golden_reals(Golden *g, const TensorFile *s, const char *name, Shape *sha
 int64_t *golden_ints(Golden *g, const TensorFile *s, const char *name, Shape *shape);
 double golden_number(const json_t *object, const char *key);   /* NAN when absent */
 int64_t golden_integer(const json_t *object, const char *key); /* -1 when absent */
-/* Limits of the tensor in the manifest entry's tolerance_f32, or those of bf16. */
+/* Limits of the tensor in the manifest entry's tolerance_f32, or BY_ROUNDING. */
 Limit golden_limit(const Golden *g, const json_t *entry, const char *name);
-bool golden_is_narrow(const Golden *g); /* the device has activations in bf16 */
-/* Of bf16. Losses are means of many errors. What is left is bias, of which rounding to nearest has
- * little (2e-4; cutting off gives 5e-3). The norm of all gradients is one, too. A weight whose
- * gradient is noise goes either way, by the learning rate (2e-3) a step at most. */
-#define LOSS_OF_BF16 0x1p-9
-#define NORM_OF_BF16 0x1p-7
-#define WEIGHT_OF_BF16 5e-3
+/* Of a number: relative * |want|, or BY_ROUNDING. */
+double golden_share(const Golden *g, double relative, double want);
 /* The rule of the fixtures: ten times the error of the float32 run, and no less than 3e-6. */
 double golden_allowance(double error, double scale);
 
@@ -135,6 +134,15 @@ float *golden_output(Golden *g, Graph *graph, const Value *v);
 void compare_output(Golden *g, const json_t *entry, const TensorFile *s, const char *name,
                     Graph *graph, const Value *v);
 
+/* --- bf16 ------------------------------------------------------------------------------------- */
+
+bool golden_is_narrow(const Golden *g); /* the device has activations in bf16 */
+/* The limit of what was compared and is off by a relative error, where the limit is BY_ROUNDING. */
+double golden_rounding_limit(Golden *g, const char *what, bool is_tensor, double error);
+/* Compares the statistics that rows of the device store with those that follow from the activations
+ * that they have read (statistics.c). */
+bool golden_watch_statistics(Golden *g);
+void golden_unwatch_statistics(void);
 /* Puts fault i into a device of precision bf16; returns what it is, NULL: there is none. */
 const char *golden_fault(Device *d, int i);
 

@@ -174,16 +174,24 @@ void check_forward(Golden *g, const char *path, const json_t *entry) {
     vit_free(c.model);
 }
 
+/* Every tensor, and all of them as one. */
 static void compare_gradients(Golden *g, Case *c, const TensorFile *s, const json_t *entry) {
-    int64_t n_tensors = 0;
+    int64_t n_tensors = 0, n = 0, room = vit_parameters(c->model);
+    float *all_got = golden_memory(g, room, sizeof *all_got);
+    float *all_want = golden_memory(g, room, sizeof *all_want);
     for (int64_t i = 0; i < params_count(c->model->params); i++) {
         const Param *p = params_at(c->model->params, i);
         if (!p->trainable) continue;
         const char *name = golden_text(g, "grad.%s", p->name);
-        compare_reals(g, name, golden_gradient(g, p), golden_reals(g, s, name, NULL), p->numel,
-                      golden_limit(g, entry, name));
+        const float *got = golden_gradient(g, p), *want = golden_reals(g, s, name, NULL);
+        compare_reals(g, name, got, want, p->numel, golden_limit(g, entry, name));
+        if (!want) return;
+        memcpy(all_got + n, got, (size_t)p->numel * sizeof *got);
+        memcpy(all_want + n, want, (size_t)p->numel * sizeof *want);
+        n += p->numel;
         n_tensors++;
     }
+    compare_reals(g, "gradient", all_got, all_want, n, golden_limit(g, entry, "gradient"));
     compare_number(g, "number of gradients and losses", (double)(n_tensors + 1),
                    (double)tensorfile_count(s), 0);
 }

@@ -123,7 +123,7 @@ static bool update(Golden *g, Run *r, int64_t n, double lr) {
         return false;
     }
     compare_number(g, golden_text(g, "gradient norm of update %lld", (long long)n + 1),
-                   r->step->last_norm, want, (golden_is_narrow(g) ? NORM_OF_BF16 : 1e-5) * want);
+                   r->step->last_norm, want, golden_share(g, 1e-5, want));
     const char *snapshot = golden_text(g, "after%lld", (long long)n + 1);
     compare_state(g, r, snapshot, false);
     return true;
@@ -138,7 +138,7 @@ static void train(Golden *g, Run *r) {
         Error err = {0};
         float loss;
         double want = listed(r, "loss_per_iteration_f32", i);
-        double limit = (golden_is_narrow(g) ? LOSS_OF_BF16 : 1e-6) * want;
+        double limit = golden_share(g, 1e-6, want);
         double epoch = (double)(i % per_epoch) / (double)per_epoch + (double)(i / per_epoch);
         if (i % per_epoch % r->accumulate == 0) {
             lr = schedule_lr(epoch, golden_number(s, "warmup"), golden_number(s, "epochs"),

@@ -11,6 +11,7 @@
 #define BF16_ROUNDING 0x1p-8 /* of a value at most */
 
 typedef struct Results {
+    double *first[CASE_BUFFERS]; /* before `then`; NULL without one */
     double *data[CASE_BUFFERS];
 } Results;
 
@@ -96,8 +97,24 @@ static void round_to_real(Device *d, float *x, int64_t n) {
     device_free(d, reals, bytes);
 }
 
-static Results run(const Case *c, Device *d) {
-    Results r = {{NULL}};
+static void upload(Device *d, void *p, Number type, const double *x, int64_t n) {
+    float *numbers = malloc((size_t)n * sizeof *numbers);
+    for (int64_t i = 0; i < n; i++) numbers[i] = (float)x[i];
+    device_upload_floats(d, p, type, numbers, n);
+    free(numbers);
+}
+
+/* stored: NULL, or what `then` reads in place of what the call has written here. */
+static void run_then(const Case *c, Device *d, void **p, const Results *stored, Results *r) {
+    for (int i = 0; i < c->n; i++) {
+        r->first[i] = fetch(d, p[i], c->buffers[i].type, c->buffers[i].n);
+        if (stored && c->buffers[i].kind == OUTPUT)
+            upload(d, p[i], c->buffers[i].type, stored->first[i], c->buffers[i].n);
+    }
+}
+
+static Results run(const Case *c, Device *d, const Results *stored) {
+    Results r = {{NULL}, {NULL}};
     void *p[CASE_BUFFERS] = {NULL};
     for (int i = 0; i < c->n; i++) {
         p[i] = device_alloc(d, device_bytes(d, c->buffers[i].type, c->buffers[i].n));
@@ -109,6 +126,10 @@ static Results run(const Case *c, Device *d) {
     if (c->ids) device_upload(d, ids, c->ids, ids_bytes);
     on_device.ids = c->ids ? ids : NULL;
     c->call(d, p, &on_device);
+    if (c->then) {
+        run_then(c, d, p, stored, &r);
+        c->then(d, p, &on_device);
+    }
     device_free(d, ids, ids_bytes);
     for (int i = 0; i < c->n; i++) {
         r.data[i] = fetch(d, p[i], c->buffers[i].type, c->buffers[i].n);
@@ -118,46 +139,40 @@ static Results run(const Case *c, Device *d) {
 }
 
 static void free_results(const Case *c, Results *r) {
-    for (int i = 0; i < c->n; i++) free(r->data[i]);
+    for (int i = 0; i < c->n; i++) {
+        free(r->first[i]);
+        free(r->data[i]);
+    }
 }
 
 void case_run(const Case *c, Device *d) {
-    Results r = run(c, d);
+    Results r = run(c, d, NULL);
     free_results(c, &r);
 }
 
-/* Root mean square of what is a number. */
-static double size_of(const double *x, int64_t n) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += isfinite(x[i]) ? x[i] * x[i] : 0;
-    return sqrt(sum / (double)n);
+static void complain(const Case *c, const Device *d, int i, int64_t k, double g, double w,
+                     double allowed) {
+    ck_abort_msg("%s/%s, shape %lld %lld %lld %lld, flags %d, accumulate %d: buffer %d element "
+                 "%lld is %.9g, not %.9g (off by %.2g, allowed %.2g)",
+                 d->name, d->isa, (long long)c->dim[0], (long long)c->dim[1], (long long)c->dim[2],
+                 (long long)c->dim[3], c->flags, c->accumulate, i, (long long)k, g, w, fabs(g - w),
+                 allowed);
 }
 
-/* One rounding of what is stored, or several of what a row read that another had stored. */
-static double rounding(const Case *c, int i, double value, double size) {
-    bool real = c->buffers[i].type == NUMBER_REAL;
-    double several = real ? c->narrow : c->narrow_wide;
-    if (several > 0) return BF16_ROUNDING * several * (fabs(value) + size);
-    return real ? BF16_ROUNDING * fabs(value) : 0;
-}
-
-static bool compare(const Case *c, const Device *d, const Results *got, const Results *want,
-                    bool abort) {
+/* early: before `then`, so that what is not written yet is NaN. */
+static bool compare(const Case *c, const Device *d, double *const *got, double *const *want,
+                    bool early, bool abort) {
     for (int i = 0; i < c->n && !isinf(c->growth); i++) {
         if (is_narrow(d) && c->buffers[i].is_weight) continue; /* its row read it rounded */
-        double size = size_of(want->data[i], c->buffers[i].n);
+        bool rounds = is_narrow(d) && c->buffers[i].type == NUMBER_REAL;
         for (int64_t k = 0; k < c->buffers[i].n; k++) {
-            double w = want->data[i][k], g = got->data[i][k];
-            if (c->nan_expected && isnan(w) && isnan(g)) continue;
+            double w = want[i][k], g = got[i][k];
+            if ((c->nan_expected || early) && isnan(w) && isnan(g)) continue;
             double allowed = (double)FLT_EPSILON * c->growth * fmax(1, fabs(w));
-            if (is_narrow(d)) allowed += rounding(c, i, w, size);
+            if (rounds) allowed += BF16_ROUNDING * fabs(w);
             if (fabs(g - w) <= allowed) continue; /* a ck_assert is a write to a file each */
-            if (!abort) return false;
-            ck_abort_msg("%s/%s, shape %lld %lld %lld %lld, flags %d, accumulate %d: buffer %d "
-                         "element %lld is %.9g, not %.9g (off by %.2g, allowed %.2g)",
-                         d->name, d->isa, (long long)c->dim[0], (long long)c->dim[1],
-                         (long long)c->dim[2], (long long)c->dim[3], c->flags, c->accumulate, i,
-                         (long long)k, g, w, fabs(g - w), allowed);
+            if (abort) complain(c, d, i, k, g, w, allowed);
+            return false;
         }
     }
     return true;
@@ -170,15 +185,15 @@ static void compare_bits(const Case *c, const Device *d, const Results *got, con
                       d->n_threads);
 }
 
-static Results expected(const Case *c) {
+static Results expected(const Case *c, const Results *stored) {
     Device *ref64 = open_device(device_words[DEVICE_REF64], 1, NULL);
-    Results want = run(c, ref64);
+    Results want = run(c, ref64, stored);
     device_close(ref64);
     return want;
 }
 
-/* What ref64 makes of the values that d reads. */
-static Results expected_of(const Case *c, Device *d) {
+/* What ref64 makes of the values that d reads, and has stored. */
+static Results expected_of(const Case *c, Device *d, const Results *stored) {
     Case rounded = *c;
     for (int i = 0; i < c->n; i++) {
         size_t bytes = (size_t)c->buffers[i].n * sizeof(float);
@@ -187,32 +202,49 @@ static Results expected_of(const Case *c, Device *d) {
         if (c->buffers[i].type == NUMBER_REAL || c->buffers[i].is_weight)
             round_to_real(d, x, c->buffers[i].n);
     }
-    Results want = expected(&rounded);
+    Results want = expected(&rounded, stored);
     for (int i = 0; i < c->n; i++) free(rounded.buffers[i].host);
     return want;
 }
 
-static void check_values(const Case *c, Device *d, const Results *got, const Results *want) {
-    Results narrow = {{NULL}};
-    if (is_narrow(d)) narrow = expected_of(c, d);
-    (void)compare(c, d, got, is_narrow(d) ? &narrow : want, true);
-    free_results(c, &narrow);
+/* On a device with a narrow Real. */
+static bool agrees(const Case *c, Device *d, const Results *got, bool abort) {
+    Results want = expected_of(c, d, got);
+    bool ok = (!c->then || compare(c, d, got->first, want.first, true, abort)) &&
+              compare(c, d, got->data, want.data, false, abort);
+    free_results(c, &want);
+    return ok;
 }
 
-bool case_agrees(const Case *c, Device *d) {
-    Results got = run(c, d), want = expected_of(c, d);
-    bool agrees = compare(c, d, &got, &want, false);
+static bool run_and_agree(const Case *c, Device *d) {
+    Results got = run(c, d, NULL);
+    bool ok = agrees(c, d, &got, false);
     free_results(c, &got);
-    free_results(c, &want);
-    return agrees;
+    return ok;
+}
+
+void case_finds(Case *c, void (*put_fault_in)(Kernels *k)) {
+    Device *d = open_device(device_words[DEVICE_REFBF16], 1, NULL);
+    ck_assert(run_and_agree(c, d));
+    put_fault_in(&d->kernels);
+    ck_assert(!run_and_agree(c, d));
+    device_close(d);
+    case_free(c);
+}
+
+static void check_values(const Case *c, Device *d, const Results *got, const Results *want) {
+    if (is_narrow(d))
+        (void)agrees(c, d, got, true);
+    else
+        (void)compare(c, d, got->data, want->data, false, true);
 }
 
 static void check_device(const Case *c, const char *name, const char *isa, int most_threads,
                          const Results *want) {
-    Results one = {{NULL}};
+    Results one = {{NULL}, {NULL}};
     for (int threads = 1; threads <= most_threads; threads++) {
         Device *d = open_device(name, threads, isa);
-        Results got = run(c, d);
+        Results got = run(c, d, NULL);
         if (threads == 1) {
             check_values(c, d, &got, want);
             one = got;
@@ -226,7 +258,7 @@ static void check_device(const Case *c, const char *name, const char *isa, int m
 }
 
 void case_check(Case *c) {
-    Results want = expected(c);
+    Results want = expected(c, NULL);
     for (int kind = 0; kind < TEST_DEVICES; kind++) {
         if (kind == DEVICE_CPU) {
             for (const char *const *isa = device_isas(); *isa; isa++)

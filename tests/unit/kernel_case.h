@@ -1,8 +1,9 @@
 /* One call of a kernel, run on every device that tests know (deferred.h), on "cpu" with every ISA
  * that runs here. The buffers hold host data; run on ref64 the call gives the expected values, run
  * on the others it must agree, and give the same bits for any number of threads. Where a device
- * rounds to a narrow Real what it reads, ref64 gets the rounded values. Outputs start as
- * NaN, so one that is not written shows. A call gets device addresses; what else it needs on the
+ * has a narrow Real, ref64 gets what that device reads: rounded inputs, and for `then` what the
+ * call has stored there. So a Real may be one rounding (2^-8) off, and a Wide none. Outputs start
+ * as NaN, so one that is not written shows. A call gets device addresses; what else it needs on the
  * device it takes, fills and reads through the functions of device.h, and checks there itself.
  *
  * kernel_bench.c makes the same cases in the sizes of real models and times their rows. */
@@ -21,15 +22,12 @@ typedef void (*KernelCall)(Device *d, void **p, const Case *c);
 
 struct Case {
     KernelCall call;
-    int64_t dim[6]; /* as the call reads them */
-    int flags;      /* likewise */
+    KernelCall then; /* NULL, or rows that read OUTPUTs of the call */
+    int64_t dim[6];  /* as the call reads them */
+    int flags;       /* likewise */
     bool accumulate;
-    double growth; /* allowed error in units of float epsilon, relative to max(1, value);
+    double growth;     /* allowed error in units of float epsilon, relative to max(1, value);
                       INFINITY: the call itself checks */
-    /* Where Real is bf16. 0: a Real is one rounding (2^-8) off, a Wide none. Otherwise such results
-     * follow from Reals that the case has stored: so many roundings, relative to value + root mean
-     * square of the buffer. */
-    double narrow, narrow_wide;
     bool nan_expected; /* where ref64 gives NaN, so must the others */
     int32_t *ids;      /* [n_ids]; calls get a copy on the device */
     int64_t n_ids;
@@ -53,8 +51,8 @@ float *case_weight(Case *c, Rng *rng, BufferKind kind, int64_t n);
 int32_t *case_ids(Case *c, Rng *rng, int64_t B, int64_t M, int64_t P);
 /* Runs on all devices, checks, and frees what the case has. */
 void case_check(Case *c);
-/* Whether a device agrees with ref64. */
-bool case_agrees(const Case *c, Device *d);
+/* Checks that "refbf16" agrees with ref64, and does not with a fault (narrow.h); frees the case. */
+void case_finds(Case *c, void (*put_fault_in)(Kernels *k));
 /* Runs on one device, for what the call does beside its results. */
 void case_run(const Case *c, Device *d);
 void case_free(Case *c);

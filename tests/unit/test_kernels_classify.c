@@ -5,6 +5,7 @@
 
 #include "deferred.h"
 #include "kernel_case.h"
+#include "narrow.h"
 
 Suite *suite_kernels_classify(void);
 
@@ -104,6 +105,14 @@ START_TEST(batchnorm) {
         make_batchnorm(&c, &rng, shapes[_i], flags);
         case_check(&c);
     }
+}
+END_TEST
+
+START_TEST(running_statistics_in_bf16_are_found) {
+    Rng rng = rng_of_test(0);
+    Case c;
+    make_batchnorm(&c, &rng, (const int64_t[]){7, 13}, 0);
+    case_finds(&c, narrow_batchnorm);
 }
 END_TEST
 
@@ -273,6 +282,7 @@ Suite *suite_kernels_classify(void) {
     tcase_add_loop_test(t, layernorm_with_frozen_operands, 0, 4);
     tcase_add_loop_test(t, linear_with_frozen_weight, 0, 3);
     tcase_add_loop_test(t, batchnorm, 0, 4);
+    tcase_add_test(t, running_statistics_in_bf16_are_found);
     tcase_add_loop_test(t, scaled_residual, 0, 4);
     tcase_add_loop_test(t, tokens_cls, 0, 3);
     tcase_add_loop_test(t, soft_cross_entropy, 0, 5);

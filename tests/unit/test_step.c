@@ -1,7 +1,8 @@
 /* How often an update waits for its device: a table of memory that counts, on a cpu which says that
- * it is not the host. */
+ * it is not the host. What happens where the wait is left out: on the device "deferred". */
 #include <check.h>
 
+#include "deferred.h"
 #include "small_model.h"
 
 #include "train/step.h"
@@ -54,13 +55,17 @@ static void one_update(TrainStep *s, const Vit *v, AutoencoderGraph *g, Updates 
     u->norm[i] = s->last_norm;
 }
 
-static Updates updates(OptimizerKind kind, bool is_host, int64_t *n) {
+enum { NO_UPDATE = -1 };
+
+/* Three; the wait of one of them may be left out. */
+static Updates updates(const char *device, OptimizerKind kind, bool is_host, int left_out,
+                       int64_t *n) {
     Error err = {0};
     Device *d;
     Optimizer *o;
     TrainStep *s;
     Updates u = {.weights = NULL};
-    ck_assert_int_eq(device_open("cpu", 1, NULL, &d, &err), MAE_OK);
+    ck_assert_int_eq(device_open(device, 1, NULL, &d, &err), MAE_OK);
     real = d->memory;
     DeviceMemory counting = *real;
     counting.download = download;
@@ -83,7 +88,10 @@ static Updates updates(OptimizerKind kind, bool is_host, int64_t *n) {
     StepOptions so = {.batch = 3, .accumulate = ACCUMULATE, .clip_grad = 0.5};
     ck_assert_int_eq(optimizer_new(d, v->params, oo, &o, &err), MAE_OK);
     ck_assert_int_eq(step_new(v, g.graph, g.loss, o, so, &s, &err), MAE_OK);
-    for (int i = 0; i < 3; i++) one_update(s, v, &g, &u, i);
+    for (int i = 0; i < 3; i++) {
+        if (i == left_out) deferred_leave_out_wait();
+        one_update(s, v, &g, &u, i);
+    }
     *n = 0;
     for (int64_t i = 0; i < params_count(v->params); i++) *n += params_at(v->params, i)->numel;
     float *next = u.weights = malloc((size_t)*n * sizeof *next);
@@ -103,8 +111,8 @@ static Updates updates(OptimizerKind kind, bool is_host, int64_t *n) {
 /* Whatever the optimiser; and the numbers are those of a device whose losses are read at once. */
 START_TEST(an_update_waits_once) {
     int64_t n;
-    Updates host = updates((OptimizerKind)_i, true, &n),
-            other = updates((OptimizerKind)_i, false, &n);
+    Updates host = updates("cpu", (OptimizerKind)_i, true, NO_UPDATE, &n);
+    Updates other = updates("cpu", (OptimizerKind)_i, false, NO_UPDATE, &n);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(other.waits[i], 1);
         ck_assert_int_eq(host.waits[i], 1 + ACCUMULATE);
@@ -117,10 +125,25 @@ START_TEST(an_update_waits_once) {
 }
 END_TEST
 
+/* The results of the update before are read again, and the step is made with its norm. */
+START_TEST(a_wait_left_out_is_seen) {
+    int64_t n;
+    Updates right = updates("deferred", OPTIMIZER_ADAMW, false, NO_UPDATE, &n);
+    Updates wrong = updates("deferred", OPTIMIZER_ADAMW, false, 1, &n);
+    ck_assert(wrong.loss[0] == right.loss[0] && wrong.norm[0] == right.norm[0]);
+    ck_assert(wrong.loss[1] == right.loss[0] && right.loss[1] != right.loss[0]);
+    ck_assert(wrong.norm[1] == right.norm[0] && right.norm[1] != right.norm[0]);
+    ck_assert_mem_ne(wrong.weights, right.weights, (size_t)n * sizeof(float));
+    free(right.weights);
+    free(wrong.weights);
+}
+END_TEST
+
 Suite *suite_step(void) {
     Suite *s = suite_create("step");
     TCase *t = tcase_create("step");
     tcase_add_loop_test(t, an_update_waits_once, 0, 3);
+    tcase_add_test(t, a_wait_left_out_is_seen);
     suite_add_tcase(s, t);
     return s;
 }
