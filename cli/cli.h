@@ -27,18 +27,12 @@ bool command_has_part(const MaeCommand *c, const char *word);
  * NULL: it has none, or there is no memory. */
 MaeOptions *command_options(const MaeCommand *c, const char *word);
 
-int cmd_pretrain(int argc, char **argv);
+/* Any command that does a job of the library (cmd_job.c). */
+int cmd_job(int argc, char **argv);
 int cmd_reconstruct(int argc, char **argv);
-int cmd_finetune(int argc, char **argv);
-int cmd_probe(int argc, char **argv);
-int cmd_eval(int argc, char **argv);
 int cmd_classify(int argc, char **argv);
 int cmd_knn(int argc, char **argv);
 int cmd_features(int argc, char **argv);
-int cmd_info(int argc, char **argv);
-int cmd_convert(int argc, char **argv);
-int cmd_plan(int argc, char **argv);
-int cmd_bench(int argc, char **argv);
 int cmd_man(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 
@@ -105,13 +99,29 @@ FILE *talk(const MaeOptions *o);
 /* Loads the checkpoint of --model on the device of the options. GO_ON or the exit status. */
 int load_model(const MaeOptions *o, MaeModel **out);
 
-/* The plan as a table of two columns, and as JSON. */
-void print_plan(FILE *to, const MaePlan *p);
+/* What people read of the result of a job: cmd_NAME.c has it. o: what the job was told. */
+void print_summary(FILE *to, const MaeOptions *o, const MaeResult *r); /* of a training */
+void print_eval(FILE *to, const MaeOptions *o, const MaeResult *r);
+void print_conversion(FILE *to, const MaeOptions *o, const MaeResult *r);
+void print_info(FILE *to, const MaeOptions *o, const MaeResult *r);
+void print_plan(FILE *to, const MaeOptions *o, const MaeResult *r);
+void print_bench(FILE *to, const MaeOptions *o, const MaeResult *r);
+/* What must be there before a job: GO_ON or the exit status. */
+int check_bench(const Call *c);
+
+/* Of a result's member, or with key NULL of itself: a whole number, -1 where there is none; 100
+ * times a share; millions; "" where there is no text; is there a number that is not negative? */
+long long count_of(const MaeResult *r, const char *key);
+double percent_of(const MaeResult *r, const char *key);
+double millions_of(const MaeResult *r, const char *key);
+const char *text_of(const MaeResult *r, const char *key);
+bool is_known(const MaeResult *r, const char *key);
 
 /* From now on the library's log goes to standard error, with --quiet errors only. */
 void log_start(const MaeOptions *o);
-/* Events for a long job. Log lines and progress go to standard error. SIGINT, SIGTERM and SIGUSR1
- * ask for an orderly stop, and `stopping` is printed in answer. A second signal ends at once. */
+/* Events for a job. Log lines and progress go to standard error. SIGINT, SIGTERM and SIGUSR1 ask
+ * for an orderly stop, and `stopping` is printed in answer. A second signal ends at once; the first
+ * one does where `stopping` is NULL. */
 const MaeEvents *progress_start(const MaeOptions *o, const char *stopping);
 void progress_end(void);
 /* "1h02m", "3m20s", "12.3s" */

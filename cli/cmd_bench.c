@@ -3,129 +3,75 @@
 
 #include "cli.h"
 
-#define MB 1e-6
-
-static json_t *step_json(const MaeBenchStep *b) {
-    json_t *j = json_object();
-    json_text(j, "task", b->task);
-    json_text(j, "model", b->model);
-    json_count(j, "batch", b->batch);
-    json_count(j, "threads", b->threads);
-    json_text(j, "device", b->device);
-    json_text(j, "precision", b->precision);
-    json_count(j, "steps", b->steps);
-    json_number(j, "images_per_s_median", b->images_per_s_median);
-    json_number(j, "images_per_s_best", b->images_per_s_best);
-    json_number(j, "gflop_per_image", b->gflop_per_image);
-    json_number(j, "gflops", b->gflops);
-    json_number(j, "peak_gflops", b->peak_gflops);
-    json_number(j, "fraction_of_peak", b->fraction_of_peak);
-    json_count(j, "bytes_planned", b->bytes_planned);
-    json_count(j, "bytes_rss", b->bytes_rss);
-    json_count(j, "bytes_peak_rss", b->bytes_peak_rss);
-    return j;
+int check_bench(const Call *c) {
+    if (strcmp(mae_options_get(c->options, "what"), "data") != 0) return GO_ON;
+    return call_need(c, "data", "--data SRC");
 }
 
-static void print_step(const MaeBenchStep *b) {
-    printf("model      %s\n", b->model);
-    printf("run        %s, %lld steps of %lld images, %lld threads, %s, %s\n", b->task,
-           (long long)b->steps, (long long)b->batch, (long long)b->threads, b->device,
-           b->precision);
-    printf("images/s   %.2f median, %.2f best\n", b->images_per_s_median, b->images_per_s_best);
-    printf("compute    %.3f GFLOP an image, %.1f GFLOP/s\n", b->gflop_per_image, b->gflops);
-    printf("peak       %.1f GFLOP/s measured; used %.1f %%\n", b->peak_gflops,
-           100 * b->fraction_of_peak);
-    printf("memory     %.1f MB planned, %.1f MB resident, at most %.1f MB\n",
-           MB * (double)b->bytes_planned, MB * (double)b->bytes_rss,
-           MB * (double)b->bytes_peak_rss);
+static void print_step(FILE *to, const MaeResult *r) {
+    fprintf(to, "model      %s\n", text_of(r, "model"));
+    fprintf(to, "run        %s, %lld steps of %lld images, %lld threads, %s, %s\n",
+            text_of(r, "task"), count_of(r, "steps"), count_of(r, "batch"), count_of(r, "threads"),
+            text_of(r, "device"), text_of(r, "precision"));
+    fprintf(to, "images/s   %.2f median, %.2f best\n", mae_result_number(r, "images_per_s_median"),
+            mae_result_number(r, "images_per_s_best"));
+    fprintf(to, "compute    %.3f GFLOP an image, %.1f GFLOP/s\n",
+            mae_result_number(r, "gflop_per_image"), mae_result_number(r, "gflops"));
+    fprintf(to, "peak       %.1f GFLOP/s measured; used %.1f %%\n",
+            mae_result_number(r, "peak_gflops"), percent_of(r, "fraction_of_peak"));
+    fprintf(to, "memory     %.1f MB planned, %.1f MB resident, at most %.1f MB\n",
+            millions_of(r, "bytes_planned"), millions_of(r, "bytes_rss"),
+            millions_of(r, "bytes_peak_rss"));
 }
 
-static int bench_step(const MaeOptions *o) {
-    MaeBenchStep b = {0};
-    MaeError err = {0};
-    if (mae_bench_step(o, &b, &err) != MAE_OK) return report(&err);
-    if (option_flag(o, "json")) return print_json(step_json(&b));
-    print_step(&b);
-    return EXIT_DONE;
-}
-
-static json_t *kernel_json(const MaeBenchKernel *k) {
-    json_t *j = json_object();
-    json_text(j, "kind", k->kind);
-    json_text(j, "pass", k->pass);
-    if (*k->shape) json_text(j, "shape", k->shape);
-    json_count(j, "calls", k->calls);
-    json_number(j, "ms", k->ms);
-    json_number(j, "share", k->share);
-    if (k->gflops > 0) json_number(j, "gflops", k->gflops);
-    if (k->gflops > 0) json_number(j, "fraction_of_peak", k->fraction_of_peak);
-    return j;
-}
-
-/* "kernels" add up to the step; "shapes" are some of them in detail. */
-static int print_kernels_json(const MaeBenchKernels *b) {
-    json_t *j = step_json(&b->step), *kernels = json_array(), *shapes = json_array();
-    for (int i = 0; i < b->n; i++)
-        json_array_append_new(*b->lines[i].shape ? shapes : kernels, kernel_json(&b->lines[i]));
-    json_number(j, "step_ms", b->step_ms);
-    json_object_set_new(j, "kernels", kernels);
-    json_object_set_new(j, "shapes", shapes);
-    return print_json(j);
-}
-
-static void print_kernel(const MaeBenchKernel *k) {
+static void print_kernel(FILE *to, const MaeResult *k) {
     char name[64];
-    if (*k->shape)
-        snprintf(name, sizeof name, "  %s", k->shape);
+    const char *shape = mae_result_text(k, "shape"), *pass = text_of(k, "pass");
+    if (shape)
+        snprintf(name, sizeof name, "  %s", shape);
     else
-        snprintf(name, sizeof name, "%s %s", k->kind, strcmp(k->pass, "step") ? k->pass : "");
-    printf("%-26s %6lld %10.3f %6.2f %%", name, (long long)k->calls, k->ms, 100 * k->share);
-    if (k->gflops > 0) printf(" %9.1f %7.1f %%", k->gflops, 100 * k->fraction_of_peak);
-    putchar('\n');
+        snprintf(name, sizeof name, "%s %s", text_of(k, "kind"), strcmp(pass, "step") ? pass : "");
+    fprintf(to, "%-26s %6lld %10.3f %6.2f %%", name, count_of(k, "calls"),
+            mae_result_number(k, "ms"), percent_of(k, "share"));
+    if (is_known(k, "gflops"))
+        fprintf(to, " %9.1f %7.1f %%", mae_result_number(k, "gflops"),
+                percent_of(k, "fraction_of_peak"));
+    fputc('\n', to);
 }
 
-static int bench_kernels(const MaeOptions *o) {
-    static MaeBenchKernels b; /* large for a stack */
-    MaeError err = {0};
-    if (mae_bench_kernels(o, &b, &err) != MAE_OK) return report(&err);
-    if (option_flag(o, "json")) return print_kernels_json(&b);
-    print_step(&b.step);
-    printf("\n%-26s %6s %10s %8s %9s %9s\n", "kernel", "calls", "ms", "of step", "GFLOP/s",
-           "of peak");
-    for (int i = 0; i < b.n; i++) print_kernel(&b.lines[i]);
-    printf("%-26s %6s %10.3f\n", "step", "", b.step_ms);
-    return EXIT_DONE;
+static bool is_same(const MaeResult *a, const MaeResult *b, const char *key) {
+    return strcmp(text_of(a, key), text_of(b, key)) == 0;
 }
 
-static int bench_data(const MaeOptions *o) {
-    MaeBenchData b = {0};
-    MaeError err = {0};
-    if (mae_bench_data(o, &b, &err) != MAE_OK) return report(&err);
-    if (option_flag(o, "json")) {
-        json_t *j = json_object();
-        json_number(j, "images_per_s_median", b.images_per_s_median);
-        json_number(j, "images_per_s_best", b.images_per_s_best);
-        json_count(j, "images", b.images);
-        json_count(j, "workers", b.workers);
-        return print_json(j);
+/* A kind of kernel, and under it its shapes. */
+static void print_kernels(FILE *to, const MaeResult *r) {
+    const MaeResult *kernels = mae_result_get(r, "kernels"), *shapes = mae_result_get(r, "shapes");
+    fprintf(to, "\n%-26s %6s %10s %8s %9s %9s\n", "kernel", "calls", "ms", "of step", "GFLOP/s",
+            "of peak");
+    for (int64_t i = 0; i < mae_result_count(kernels, NULL); i++) {
+        const MaeResult *kernel = mae_result_at(kernels, i);
+        print_kernel(to, kernel);
+        for (int64_t k = 0; k < mae_result_count(shapes, NULL); k++) {
+            const MaeResult *shape = mae_result_at(shapes, k);
+            if (is_same(kernel, shape, "kind") && is_same(kernel, shape, "pass"))
+                print_kernel(to, shape);
+        }
     }
-    printf("images/s   %.1f median, %.1f best\n", b.images_per_s_median, b.images_per_s_best);
-    printf("run        %lld images, %lld workers\n", (long long)b.images, (long long)b.workers);
-    return EXIT_DONE;
+    fprintf(to, "%-26s %6s %10.3f\n", "step", "", mae_result_number(r, "step_ms"));
 }
 
-static int bench(const Call *c) {
-    const char *what = mae_options_get(c->options, "what");
-    if (strcmp(what, "step") == 0) return bench_step(c->options);
-    if (strcmp(what, "kernels") == 0) return bench_kernels(c->options);
-    int status = call_need(c, "data", "--data SRC");
-    return status == GO_ON ? bench_data(c->options) : status;
+static void print_data(FILE *to, const MaeResult *r) {
+    fprintf(to, "images/s   %.1f median, %.1f best\n", mae_result_number(r, "images_per_s_median"),
+            mae_result_number(r, "images_per_s_best"));
+    fprintf(to, "run        %lld images, %lld workers\n", count_of(r, "images"),
+            count_of(r, "workers"));
 }
 
-int cmd_bench(int argc, char **argv) {
-    Call c;
-    int status = call_parse(&c, argc, argv);
-    if (status == GO_ON) status = bench(&c);
-    call_free(&c);
-    return status;
+void print_bench(FILE *to, const MaeOptions *o, const MaeResult *r) {
+    const char *what = mae_options_get(o, "what");
+    if (strcmp(what, "data") == 0)
+        print_data(to, r);
+    else
+        print_step(to, r);
+    if (strcmp(what, "kernels") == 0) print_kernels(to, r);
 }

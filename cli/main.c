@@ -13,27 +13,19 @@
 
 #include "cli.h"
 
+/* Those that do more, or less, than a job of the library. */
 static const struct {
     const char *command;
     int (*run)(int argc, char **argv);
-} RUN[] = {
-    {"pretrain", cmd_pretrain}, {"reconstruct", cmd_reconstruct},
-    {"finetune", cmd_finetune}, {"probe", cmd_probe},
-    {"eval", cmd_eval},         {"classify", cmd_classify},
-    {"knn", cmd_knn},           {"features", cmd_features},
-    {"convert", cmd_convert},   {"info", cmd_info},
-    {"plan", cmd_plan},         {"bench", cmd_bench},
-    {"man", cmd_man},           {"completion", cmd_completion},
+} OTHERS[] = {
+    {"reconstruct", cmd_reconstruct}, {"classify", cmd_classify}, {"knn", cmd_knn},
+    {"features", cmd_features},       {"man", cmd_man},           {"completion", cmd_completion},
 };
 
-static int run_command(const MaeCommand *c, int argc, char **argv) {
-    for (size_t i = 0; i < sizeof RUN / sizeof *RUN; i++)
-        if (strcmp(RUN[i].command, c->name) == 0) return RUN[i].run(argc, argv);
-    fprintf(stderr,
-            "mae: the library has a command %s that this program does not know; they are of "
-            "different versions\n",
-            c->name);
-    return EXIT_FAILED;
+static int run_command(int argc, char **argv) {
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
+        if (strcmp(OTHERS[i].command, argv[0]) == 0) return OTHERS[i].run(argc, argv);
+    return cmd_job(argc, argv);
 }
 
 static int help(const char *name, const char *word) {
@@ -51,25 +43,25 @@ static int help(const char *name, const char *word) {
 
 /* The first line names the version alone; the others are what a report of a bug needs. */
 static int print_version(int n_words, char **words) {
-    MaeBuild b;
+    MaeError err = {0};
+    MaeResult *r = NULL;
+    int status = EXIT_DONE;
     bool as_json = n_words == 1 && strcmp(words[0], "--json") == 0;
     if (n_words > 0 && !as_json) {
         fprintf(stderr, "mae: %s: after --version there may be --json alone\n",
                 words[strcmp(words[0], "--json") == 0]);
         return EXIT_USAGE;
     }
-    mae_build(&b);
-    const char *const rows[][2] = {{"version", mae_version()}, {"compiler", b.compiler},
-                                   {"openmp", b.openmp},       {"mpi", b.mpi},
-                                   {"codecs", b.codecs},       {"libraries", b.libraries}};
-    json_t *j = as_json ? json_object() : NULL;
-    if (!as_json) printf("mae %s\n", mae_version());
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (as_json)
-            json_text(j, rows[i][0], rows[i][1]);
-        else if (i > 0)
-            printf("%-10s %s\n", rows[i][0], rows[i][1]);
-    return as_json ? print_json(j) : EXIT_DONE;
+    if (mae_build_info(&r, &err)) return report(&err);
+    if (as_json) {
+        status = print_as_json(r);
+    } else {
+        printf("mae %s\n", text_of(r, "version"));
+        for (int64_t i = 1; i < mae_result_count(r, NULL); i++)
+            printf("%-10s %s\n", mae_result_key(r, i), text_of(mae_result_at(r, i), NULL));
+    }
+    mae_result_free(r);
+    return status;
 }
 
 /* Threads that wait for each other poll before they sleep. By default libgomp lets them poll for
@@ -110,7 +102,7 @@ static int run(int argc, char **argv) {
     const MaeCommand *c = command_find(word);
     if (!c) return report_no_command(word);
     if (computes(c)) start_with_short_waits(argv);
-    return run_command(c, argc - 1, argv + 1);
+    return run_command(argc - 1, argv + 1);
 }
 
 /* A result that could not be written is a failure, whatever the command thought. */

@@ -115,6 +115,27 @@ int print_json(json_t *object) {
     return EXIT_DONE;
 }
 
+long long count_of(const MaeResult *r, const char *key) {
+    return (long long)mae_result_integer(r, key);
+}
+
+double percent_of(const MaeResult *r, const char *key) {
+    return 100 * mae_result_number(r, key);
+}
+
+double millions_of(const MaeResult *r, const char *key) {
+    return 1e-6 * mae_result_number(r, key);
+}
+
+const char *text_of(const MaeResult *r, const char *key) {
+    const char *text = mae_result_text(r, key);
+    return text ? text : "";
+}
+
+bool is_known(const MaeResult *r, const char *key) {
+    return mae_result_number(r, key) >= 0;
+}
+
 int print_as_json(const MaeResult *r) {
     char *text = mae_result_json(r);
     if (text)

@@ -123,9 +123,9 @@ static void on_progress(void *user, const MaeProgress *p) {
     fprintf(stderr, "%s\n", line);
 }
 
-static void on_plan(void *user, const MaePlan *p) {
+static void on_plan(void *user, const MaeResult *plan) {
     (void)user;
-    print_plan(stderr, p);
+    print_plan(stderr, NULL, plan);
 }
 
 /* What people and queues stop a job with; Slurm's --signal=USR1@120 comes before its time is up. */
@@ -155,14 +155,16 @@ const MaeEvents *progress_start(const MaeOptions *o, const char *stopping) {
     state.terminal = isatty(STDERR_FILENO) == 1;
     state.quiet = option_flag(o, "quiet");
     state.start = now();
-    int n = snprintf(state.answer, sizeof state.answer, "\nmae: %s; once more ends at once\n",
-                     stopping);
-    state.answer_bytes = (size_t)n < sizeof state.answer ? (size_t)n : sizeof state.answer - 1;
-    events = (MaeEvents){.log = on_log, .stop = &stop};
+    events = (MaeEvents){.log = on_log};
     if (!state.quiet && !output_is_silent()) {
         events.progress = on_progress;
         events.plan = on_plan;
     }
+    if (!stopping) return &events;
+    events.stop = &stop;
+    int n = snprintf(state.answer, sizeof state.answer, "\nmae: %s; once more ends at once\n",
+                     stopping);
+    state.answer_bytes = (size_t)n < sizeof state.answer ? (size_t)n : sizeof state.answer - 1;
     signals(on_signal);
     return &events;
 }

@@ -54,26 +54,16 @@ typedef struct MaeError {
     char message[1024];
 } MaeError;
 
+typedef struct MaeResult MaeResult; /* see "jobs" */
+
 MAE_API const char *mae_version(void);
-/* What the library was built of and with, for the report of a bug. */
-typedef struct MaeBuild {
-    char compiler[96];   /* "GCC 12.2.0" */
-    char openmp[32];     /* the date of its specification, "201511", or "no" */
-    char mpi[96];        /* "Open MPI v4.1.4", or "no" */
-    char codecs[128];    /* of images: "libjpeg-turbo 2.1.5, libpng 1.6.39, libwebp 1.2.4" */
-    char libraries[128]; /* the others: "libarchive 3.6.2, jansson 2.14, zlib 1.2.13" */
-} MaeBuild;
-MAE_API void mae_build(MaeBuild *out);
+/* What the library was built of and with, for the report of a bug: version, compiler, openmp, mpi,
+ * codecs, libraries. */
+MAE_API MaeStatus mae_build_info(MaeResult **out, MaeError *err);
 /* For "did you mean": how many letters lie between what was written and a name there is; INT_MAX
  * where that is not near. */
 MAE_API int mae_name_distance(const char *written, const char *name);
 
-/* Joins the processes that a launcher (mpirun, srun) started together with this one; alone, or in a
- * library built without MPI, the rank is 0 and the size 1. mae_pretrain, mae_finetune and mae_probe
- * do it by themselves: all processes call them with the same options, each trains on its part of
- * every batch, rank 0 writes the run folder, and all return the same status. The run folder and the
- * data must be seen by all of them. Call it earlier to know who should talk. */
-MAE_API MaeStatus mae_join(int *rank, int *size, MaeError *err);
 MAE_API const char *mae_status_name(MaeStatus s);
 
 /* --- images in memory ------------------------------------------------------------------------- */
@@ -200,8 +190,6 @@ typedef struct MaeProgress {
     double update_share; /* of phase "update": how much of it is done, 0 to 1 */
 } MaeProgress;
 
-struct MaePlan;
-
 typedef struct MaeEvents {
     void *user;
     /* level: 0 error, 1 warning, 2 information; no newline. May be NULL. */
@@ -211,9 +199,9 @@ typedef struct MaeEvents {
      * under way, one of several processes ends its update; then it saves what was before, and
      * returns MAE_INTERRUPTED. */
     volatile int *stop;
-    /* A training job's plan, before its first step: what mae_plan gives, without opening data and
-     * checkpoint a second time. May be NULL. */
-    void (*plan)(void *user, const struct MaePlan *plan);
+    /* A training job's plan before its first step, as the job "plan COMMAND" gives it, without
+     * opening data and checkpoint a second time. May be NULL. */
+    void (*plan)(void *user, const MaeResult *plan);
 } MaeEvents;
 
 /* Hears what calls without MaeEvents have to say, as what had to be assumed of a model that is
@@ -222,12 +210,15 @@ MAE_API void mae_set_log(void (*log)(void *user, int level, const char *line), v
 
 /* --- jobs ------------------------------------------------------------------------------------- */
 
-typedef struct MaeResult MaeResult;
-
 /* Does what the command of o does. *result (may be NULL) is freed with mae_result_free, and is NULL
- * after a failure. */
+ * after a failure. Training resumes when the run folder holds a run; started by a launcher (mpirun,
+ * srun), all processes call it alike, rank 0 writes, and all return the same status. The run folder
+ * and the data must be seen by all of them. */
 MAE_API MaeStatus mae_run(const MaeOptions *o, const MaeEvents *events, MaeResult **result,
                           MaeError *err);
+/* The place among those processes, to know who should talk; alone, or in a library built without
+ * MPI, 0 of 1. mae_run joins them by itself. */
+MAE_API MaeStatus mae_join(int *rank, int *size, MaeError *err);
 
 /* A result is an object of named numbers, texts, switches, lists and objects, as --json prints it.
  * What is asked for with key NULL is the node itself. What was not measured is there and has no
@@ -242,55 +233,6 @@ MAE_API const char *mae_result_text(const MaeResult *r, const char *key); /* NUL
 MAE_API char *mae_result_json(const MaeResult *r); /* free with mae_free; NULL: no memory */
 MAE_API void mae_result_free(MaeResult *r);        /* accepts NULL */
 MAE_API void mae_free(void *memory); /* what a function gave with "free with mae_free" */
-
-/* --- training --------------------------------------------------------------------------------- */
-
-typedef struct MaePlan {
-    char model[64]; /* "vit_base patch 16, 224x224" */
-    char data[256]; /* description of the source */
-    int64_t parameters, encoder_parameters, trained_parameters;
-    int64_t images, patches, kept_patches;
-    int64_t effective_batch, steps_per_epoch, total_steps;
-    double lr;              /* after scaling by batch / 256 */
-    double gflop_per_image; /* of a training step */
-    /* Gradients count among the activations, where they lie; with `accumulate` above 1 they have
-     * memory of their own, which counts among the parameters. */
-    int64_t bytes_parameters, bytes_optimizer, bytes_activations;
-    int64_t bytes_snapshot; /* what checkpoints are written from while training goes on */
-    int64_t bytes_total;
-    double peak_gflops, seconds; /* measured peak; estimate at half of it */
-    int resumes;                 /* RUN holds a run that would be continued */
-} MaePlan;
-
-/* Of the whole run, however often it was resumed. */
-typedef struct MaeSummary {
-    int64_t steps, epochs, images, unreadable, skipped_steps;
-    double loss;                  /* a mean; NaN: no update since the run began */
-    char loss_over[64];           /* over what: "the last epoch, 50 updates" */
-    double seconds, images_per_s; /* images_per_s -1: says nothing, as of cached features */
-    char checkpoint[1024];
-    char picture[1024]; /* last reconstruction picture, may be empty */
-    /* classifiers: the last validation, and the best one, which best.safetensors holds; shares of
-     * 1, -1 = not measured, top5 also with five classes or fewer; ema: the averaged weights */
-    double top1, top5, val_loss, ema_top1, best_top1;
-    int64_t best_epoch;
-    int64_t val_unreadable; /* validation images that were left out */
-} MaeSummary;
-
-/* What mae_pretrain, mae_finetune or mae_probe would do, without doing it: o is of "plan COMMAND".
- * Opens the data; needs no --out. */
-MAE_API MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err);
-/* Runs or resumes. Writes the run folder of options.out. Errors: USAGE (options that contradict
- * each other or the run folder; a folder of other files, or with the run of another command),
- * EMPTY, IO, FORMAT, MEMORY, NONFINITE, INTERRUPTED. */
-MAE_API MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
-                               MaeError *err);
-/* Fine-tunes a classifier, whole, in part (tune-blocks), or from scratch (init "none"). */
-MAE_API MaeStatus mae_finetune(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
-                               MaeError *err);
-/* Trains a linear layer on the frozen encoder. */
-MAE_API MaeStatus mae_probe(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
-                            MaeError *err);
 
 /* --- models ----------------------------------------------------------------------------------- */
 
@@ -392,88 +334,19 @@ MAE_API MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int co
 
 /* --- files and measurements ------------------------------------------------------------------ */
 
-typedef struct MaeConversion {
-    char from[32], to[32];
-    int64_t tensors, bytes;
-    double weight_change; /* by rounding, relative L2; -1: not measured */
-    /* with --verify, relative L2 on that image; -1: not measured, or not there on both sides */
-    double feature_change, logit_change, prediction_change;
-    char note[1280]; /* what was assumed, folded or left out; "" */
-} MaeConversion;
-/* in: any checkpoint that mae_model_load takes. --to says what becomes of it: facebookresearch/mae
- * (.pth or .safetensors), timm (the same, encoder and head only), a folder for transformers, ONNX,
- * or this library. What is written is read back and compared. UNSUPPORTED: the other side has no
- * such model. */
-MAE_API MaeStatus mae_convert(const char *in, const char *out, const MaeOptions *o,
-                              MaeConversion *result, MaeError *err);
-
-/* A checkpoint as JSON text: format, dialect, model, tensors (name, dtype, shape, and what becomes
- * of each: "use" is read, ignored, refused or outside, "why" a reason), how many of each
- * ("tensor_use"), metadata, the models of a file that holds several ("models", "prefix"), what is
- * done on reading ("done"), what the file does not say ("note"), and why other functions refuse it
- * ("refused"). o gives hints, or is NULL. USAGE: a prefix that the file does not have. Free with
- * mae_text_free. */
-MAE_API MaeStatus mae_file_info(const char *path, const MaeOptions *o, char **json, MaeError *err);
 MAE_API void mae_text_free(char *text);
 /* A name of a file or class as every JSON and names file has it: as it is, or, when it is not UTF-8
  * (in names files also: when it has control characters) or begins with a backslash, escaped: one
  * backslash in front, and \\ \n \r \t \xHH for bytes inside. Free with mae_text_free; NULL: no
  * memory. */
 MAE_API char *mae_name_escape(const char *name, int in_line);
-/* What --out and other names of results mean, as the library's own writers take them: a file is
- * replaced at once or not at all, a link is followed, a pipe or character device is written into,
- * and "-" is standard output. mae_output_check fails for a folder, a block device or a socket
- * (MAE_IO), and for a name that ends like another kind of file (MAE_USAGE): `what` goes into one
- * that ends in one of `endings`, ".csv .txt". A program that writes to pipes ignores SIGPIPE. */
-MAE_API MaeStatus mae_output_check(const char *path, const char *what, const char *endings,
-                                   MaeError *err);
-MAE_API MaeStatus mae_output_write(const char *path, const void *data, size_t bytes, MaeError *err);
+/* A file is replaced at once or not at all, a link is followed, a pipe or character device is
+ * written into, and "-" is standard output. A program that writes to pipes ignores SIGPIPE. */
 MAE_API int mae_output_is_stdout(const char *path);
 MAE_API int mae_output_is_stream(const char *path); /* a pipe, a device, standard output */
 /* 8-bit RGB [height, width, 3] to PNG, atomically. */
 MAE_API MaeStatus mae_image_write(const char *path, int64_t width, int64_t height,
                                   const unsigned char *rgb, MaeError *err);
-
-typedef struct MaeBenchStep {
-    char model[64];
-    const char *task; /* "pretrain", "finetune", "features" */
-    int64_t batch, threads, steps;
-    const char *device, *precision;
-    double images_per_s_median, images_per_s_best, gflop_per_image, gflops, peak_gflops;
-    double fraction_of_peak;
-    int64_t bytes_planned, bytes_rss, bytes_peak_rss; /* resident: at the end, and at most */
-} MaeBenchStep;
-/* Whole steps of --task on synthetic data, and the FMA peak, in one run. pretrain and finetune:
- * masks or mixing, forward, backward, update; features: forward. The loader takes no part. USAGE:
- * fine-tuning with an odd batch, which cannot be mixed. */
-MAE_API MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err);
-
-#define MAE_BENCH_MAX_KERNELS 192
-
-typedef struct MaeBenchKernel {
-    const char *kind; /* "linear", "attention", "layernorm", "tokens", "loss", "optimizer", ... */
-    const char *pass; /* "forward", "backward", or "step" for what belongs to neither */
-    char shape[48];   /* of what has FLOPs; "": all shapes of the kind together */
-    int64_t calls;    /* in a step */
-    double ms, share; /* of a step */
-    double gflops, fraction_of_peak; /* useful FLOPs; 0 where none are counted */
-} MaeBenchKernel;
-
-typedef struct MaeBenchKernels {
-    MaeBenchStep step; /* of the same run */
-    double step_ms;    /* the step that the lines are of: the median one */
-    int n;
-    MaeBenchKernel lines[MAE_BENCH_MAX_KERNELS]; /* a kind, most time first, then its shapes */
-} MaeBenchKernels;
-/* The same steps taken apart: the lines without a shape add up to step_ms. */
-MAE_API MaeStatus mae_bench_kernels(const MaeOptions *o, MaeBenchKernels *out, MaeError *err);
-
-typedef struct MaeBenchData {
-    double images_per_s_median, images_per_s_best;
-    int64_t images, workers;
-} MaeBenchData;
-/* The loader alone, on --data. */
-MAE_API MaeStatus mae_bench_data(const MaeOptions *o, MaeBenchData *out, MaeError *err);
 
 #ifdef __cplusplus
 }

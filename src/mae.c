@@ -15,8 +15,11 @@ const char *mae_version(void) {
     return MAE_VERSION;
 }
 
-void mae_build(MaeBuild *out) {
-    build_describe(out);
+MaeStatus mae_build_info(MaeResult **out, MaeError *err) {
+    bool failed;
+    Result all = result_start(&failed);
+    build_describe(all);
+    return result_end(all, out, error_clear(err));
 }
 
 int mae_name_distance(const char *written, const char *name) {
@@ -42,17 +45,9 @@ void mae_set_log(void (*log)(void *user, int level, const char *line), void *use
     listen(NULL);
 }
 
-/* "eval", "plan pretrain". */
-static JobFunction *job_of(const MaeOptions *o) {
-    char words[64];
-    snprintf(words, sizeof words, "%s%s", o->plans ? "plan " : "",
-             command_row(o->command)->command.name);
-    return job_find(words);
-}
-
 MaeStatus mae_run(const MaeOptions *o, const MaeEvents *events, MaeResult **result, MaeError *err) {
     bool failed;
-    JobFunction *job = job_of(o);
+    JobFunction *job = job_find(o->command);
     if (result) *result = NULL;
     error_clear(err);
     if (!job)
@@ -70,38 +65,12 @@ void mae_free(void *memory) {
     mem_free(memory);
 }
 
-MaeStatus mae_plan(const MaeOptions *o, MaePlan *out, MaeError *err) {
-    return run_plan(training_task(o->command), o, out, error_clear(err));
-}
-
 MaeStatus mae_join(int *rank, int *size, MaeError *err) {
     Comm *c = NULL;
     Status status = comm_world(&c, error_clear(err));
     *rank = comm_rank(c);
     *size = comm_size(c);
     return status;
-}
-
-static MaeStatus train(const Task *task, const MaeOptions *o, const MaeEvents *events,
-                       MaeSummary *out, MaeError *err) {
-    listen(events);
-    Status status = run_train(task, o, events, out, error_clear(err));
-    listen(NULL);
-    return status;
-}
-
-MaeStatus mae_pretrain(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
-                       MaeError *err) {
-    return train(&pretrain_task, o, events, out, err);
-}
-
-MaeStatus mae_finetune(const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
-                       MaeError *err) {
-    return train(&finetune_task, o, events, out, err);
-}
-
-MaeStatus mae_probe(const MaeOptions *o, const MaeEvents *events, MaeSummary *out, MaeError *err) {
-    return train(&probe_task, o, events, out, err);
 }
 
 MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
@@ -176,30 +145,12 @@ MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int count, Mae
     return classify_image(m, image_path, count, out, n, error_clear(err));
 }
 
-MaeStatus mae_convert(const char *in, const char *out, const MaeOptions *o, MaeConversion *result,
-                      MaeError *err) {
-    return convert_file(in, out, o, result, error_clear(err));
-}
-
-MaeStatus mae_file_info(const char *path, const MaeOptions *o, char **json, MaeError *err) {
-    return file_info(path, o, json, error_clear(err));
-}
-
 void mae_text_free(char *text) {
     mem_free(text);
 }
 
 char *mae_name_escape(const char *name, int in_line) {
     return name_escape(name, in_line ? NAME_IN_LINE : NAME_IN_JSON);
-}
-
-MaeStatus mae_output_check(const char *path, const char *what, const char *endings, MaeError *err) {
-    Status status = file_check_ending(path, what, endings, error_clear(err));
-    return status == MAE_OK ? file_check_output(path, err) : status;
-}
-
-MaeStatus mae_output_write(const char *path, const void *data, size_t bytes, MaeError *err) {
-    return file_write_all(path, data, bytes, error_clear(err));
 }
 
 int mae_output_is_stdout(const char *path) {
@@ -215,16 +166,4 @@ MaeStatus mae_image_write(const char *path, int64_t width, int64_t height, const
     Image im = {
         .width = width, .height = height, .channels = 3, .pixels = (uint8_t *)(uintptr_t)rgb};
     return image_write_png(path, &im, error_clear(err));
-}
-
-MaeStatus mae_bench_step(const MaeOptions *o, MaeBenchStep *out, MaeError *err) {
-    return bench_step(o, out, error_clear(err));
-}
-
-MaeStatus mae_bench_kernels(const MaeOptions *o, MaeBenchKernels *out, MaeError *err) {
-    return bench_kernels(o, out, error_clear(err));
-}
-
-MaeStatus mae_bench_data(const MaeOptions *o, MaeBenchData *out, MaeError *err) {
-    return bench_data(o, out, error_clear(err));
 }

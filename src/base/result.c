@@ -62,6 +62,10 @@ void result_switch(Result r, const char *key, bool on) {
     result_value(r, key, json_boolean(on));
 }
 
+void result_members(Result r, json_t *object) {
+    if (json_object_update(r.value, object)) *r.failed = true;
+}
+
 Result result_object(Result r, const char *key) {
     Result object = {.value = json_object(), .failed = r.failed};
     result_value(r, key, object.value);

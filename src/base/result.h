@@ -34,6 +34,8 @@ void result_share(Result r, const char *key, double x);
 void result_switch(Result r, const char *key, bool on);
 /* Takes over a value that is there, and frees it when memory is short; NULL means that it was. */
 void result_value(Result r, const char *key, json_t *value);
+/* All members of an object that is there and stays its owner's. */
+void result_members(Result r, json_t *object);
 Result result_object(Result r, const char *key); /* an empty one */
 Result result_list(Result r, const char *key);   /* an empty one */
 

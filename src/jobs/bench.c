@@ -1,4 +1,5 @@
 /* mae bench: whole steps beside the FMA peak of the same minute; mae bench data: the loader. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,31 +22,32 @@ static double median(double *seconds, int64_t n) {
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
-void bench_describe(const BenchWork *w, const MaeOptions *o, double *seconds, double peak,
-                    MaeBenchStep *out) {
+void bench_tell(const BenchWork *w, const MaeOptions *o, double *seconds, double peak, Result out) {
     const ModelConfig *c = &w->config;
     int64_t resident = process_rss_bytes(), most = process_peak_rss_bytes();
     CheckpointNotes notes;
-    double B = (double)w->batch, flops = bench_work_flops(w);
+    char model[96];
+    double B = (double)w->batch, gflop = bench_work_flops(w) * 1e-9;
     double middle = median(seconds, w->repetitions);
     setup_notes(o, c, &notes);
-    *out = (MaeBenchStep){.task = bench_task_words[w->task],
-                          .batch = w->batch,
-                          .threads = w->device->n_threads,
-                          .steps = w->repetitions,
-                          .device = device_words[o->device],
-                          .precision = precision_words[o->precision],
-                          .images_per_s_median = B / middle,
-                          .images_per_s_best = B / seconds[0],
-                          .gflop_per_image = flops / B * 1e-9,
-                          .gflops = flops / middle * 1e-9,
-                          .peak_gflops = peak,
-                          .fraction_of_peak = flops / middle * 1e-9 / peak,
-                          .bytes_planned = bench_work_bytes(w),
-                          .bytes_rss = resident,
-                          .bytes_peak_rss = most > resident ? most : resident};
-    snprintf(out->model, sizeof out->model, "%s patch %lld, %lldx%lld", notes.preset,
-             (long long)c->patch, (long long)c->image_height, (long long)c->image_width);
+    snprintf(model, sizeof model, "%s patch %" PRId64 ", %" PRId64 "x%" PRId64, notes.preset,
+             c->patch, c->image_height, c->image_width);
+    result_text(out, "task", bench_task_words[w->task]);
+    result_text(out, "model", model);
+    result_count(out, "batch", w->batch);
+    result_count(out, "threads", w->device->n_threads);
+    result_text(out, "device", device_words[o->device]);
+    result_text(out, "precision", precision_words[o->precision]);
+    result_count(out, "steps", w->repetitions);
+    result_number(out, "images_per_s_median", B / middle);
+    result_number(out, "images_per_s_best", B / seconds[0]);
+    result_number(out, "gflop_per_image", gflop / B);
+    result_number(out, "gflops", gflop / middle);
+    result_number(out, "peak_gflops", peak);
+    result_number(out, "fraction_of_peak", gflop / middle / peak);
+    result_count(out, "bytes_planned", bench_work_bytes(w));
+    result_count(out, "bytes_rss", resident);
+    result_count(out, "bytes_peak_rss", most > resident ? most : resident);
 }
 
 static void note_seconds(void *user, int64_t i, const BenchTimes *t) {
@@ -53,13 +55,13 @@ static void note_seconds(void *user, int64_t i, const BenchTimes *t) {
     if (i >= 0) seconds[i] = t->total;
 }
 
-Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err) {
+static Status bench_step(const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
     BenchWork *w = NULL;
     double seconds[BENCH_MAX_REPETITIONS], peak;
     TRY(bench_work_new(o, &w, err));
     TRY(bench_work_run(w, note_seconds, seconds, &peak, err));
-    bench_describe(w, o, seconds, peak, out);
+    bench_tell(w, o, seconds, peak, out);
 done:
     bench_work_free(w);
     return status;
@@ -67,7 +69,7 @@ done:
 
 /* --- loader ----------------------------------------------------------------------------------- */
 
-Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err) {
+static Status bench_data(const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
     ModelConfig c;
     Dataset *d = NULL;
@@ -87,12 +89,22 @@ Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err) {
         seconds[i] = clock_seconds() - start;
     }
     double middle = median(seconds, n);
-    *out = (MaeBenchData){.images_per_s_median = 4 * (double)o->batch / middle,
-                          .images_per_s_best = 4 * (double)o->batch / seconds[0],
-                          .images = 4 * n * o->batch,
-                          .workers = machine_workers(o, NULL)};
+    result_number(out, "images_per_s_median", 4 * (double)o->batch / middle);
+    result_number(out, "images_per_s_best", 4 * (double)o->batch / seconds[0]);
+    result_count(out, "images", 4 * n * o->batch);
+    result_count(out, "workers", machine_workers(o, NULL));
 done:
     loader_close(loader);
     dataset_close(d);
     return status;
+}
+
+Status bench_job(const MaeOptions *o, const MaeEvents *events, Result out, Error *err) {
+    (void)events;
+    switch ((BenchWhat)o->what) {
+    case BENCH_STEP: return bench_step(o, out, err);
+    case BENCH_KERNELS: return bench_kernels(o, out, err);
+    case BENCH_DATA: return bench_data(o, out, err);
+    }
+    return MAE_OK;
 }

@@ -12,11 +12,12 @@
 #include "jobs/bench_work.h"
 #include "jobs/jobs.h"
 
-#define MAX_LINES (MAE_BENCH_MAX_KERNELS / 2) /* each may be the only shape of its kind */
+#define MAX_LINES 96
+#define SHAPE_BYTES 48
 
 typedef struct Line {
     const char *kind, *pass;
-    char shape[sizeof((MaeBenchKernel *)0)->shape];
+    char shape[SHAPE_BYTES]; /* of what has FLOPs; "": all shapes of the kind together */
     int64_t calls;
     double seconds, flops;
 } Line;
@@ -132,41 +133,46 @@ static int sum_kinds(const Line *line, int n, Line *kind) {
     return n_kinds;
 }
 
-static void tell_line(const Line *l, int64_t repetitions, MaeBenchKernels *out) {
-    MaeBenchKernel *k = &out->lines[out->n++];
-    *k = (MaeBenchKernel){.kind = l->kind,
-                          .pass = l->pass,
-                          .calls = l->calls / repetitions,
-                          .ms = 1e3 * l->seconds,
-                          .share = 1e3 * l->seconds / out->step_ms};
-    memcpy(k->shape, l->shape, sizeof k->shape);
-    if (l->seconds > 0) k->gflops = l->flops / (double)repetitions / l->seconds * 1e-9;
-    k->fraction_of_peak = k->gflops / out->step.peak_gflops;
+/* Times and shares are those of a step; a step of all lines takes step_ms. */
+static void tell_line(const Line *l, int64_t repetitions, double step_ms, double peak, Result out) {
+    double ms = 1e3 * l->seconds, gflop = l->flops / (double)repetitions * 1e-9;
+    result_text(out, "kind", l->kind);
+    result_text(out, "pass", l->pass);
+    if (*l->shape) result_text(out, "shape", l->shape);
+    result_count(out, "calls", l->calls / repetitions);
+    result_number(out, "ms", ms);
+    result_number(out, "share", ms / step_ms);
+    if (!(l->seconds > 0) || !(gflop > 0)) return;
+    result_number(out, "gflops", gflop / l->seconds);
+    result_number(out, "fraction_of_peak", gflop / l->seconds / peak);
 }
 
-static void tell(Profile *p, int64_t repetitions, MaeBenchKernels *out) {
+/* "kernels" add up to the step, most time first; "shapes" are some of them in detail. */
+static void tell_lines(Profile *p, int64_t repetitions, double step_ms, double peak, Result out) {
     Line kind[MAX_LINES];
     int64_t ran = repetitions + 1; /* calls and FLOPs were counted when warming up, too */
     int n_kinds = sum_kinds(p->line, p->n, kind);
+    Result kernels = result_list(out, "kernels"), shapes = result_list(out, "shapes");
     qsort(p->line, (size_t)p->n, sizeof *p->line, by_seconds);
     for (int k = 0; k < n_kinds; k++) {
-        tell_line(&kind[k], ran, out);
+        tell_line(&kind[k], ran, step_ms, peak, result_object(kernels, NULL));
         for (int i = 0; i < p->n; i++)
             if (*p->line[i].shape && is_same_kind(&kind[k], &p->line[i]))
-                tell_line(&p->line[i], ran, out);
+                tell_line(&p->line[i], ran, step_ms, peak, result_object(shapes, NULL));
     }
 }
 
-/* The lines get the seconds of the repetition that took the median time, the lower of two. */
-static void choose_median(Profile *p, int64_t repetitions, MaeBenchKernels *out) {
+/* The lines get the seconds of the repetition that took the median time, the lower of two. Returns
+ * that time. */
+static double choose_median(Profile *p, int64_t repetitions) {
     double middle = p->sorted[(repetitions - 1) / 2];
     int64_t i = 0;
     while (p->total[i] != middle) i++;
     for (int k = 0; k < p->n; k++) p->line[k].seconds = p->seconds[i * MAX_LINES + k];
-    out->step_ms = 1e3 * middle;
+    return middle;
 }
 
-Status bench_kernels(const MaeOptions *o, MaeBenchKernels *out, Error *err) {
+Status bench_kernels(const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
     BenchWork *w = NULL;
     double peak;
@@ -185,10 +191,10 @@ Status bench_kernels(const MaeOptions *o, MaeBenchKernels *out, Error *err) {
     p->device = w->device;
     graph_observe(w->graph, observe, p);
     TRY(bench_work_run(w, end_repetition, p, &peak, err));
-    *out = (MaeBenchKernels){0};
-    bench_describe(w, o, p->sorted, peak, &out->step);
-    choose_median(p, w->repetitions, out);
-    tell(p, w->repetitions, out);
+    bench_tell(w, o, p->sorted, peak, out);
+    double step_ms = 1e3 * choose_median(p, w->repetitions);
+    result_number(out, "step_ms", step_ms);
+    tell_lines(p, w->repetitions, step_ms, peak, out);
 done:
     bench_work_free(w);
     if (p) {

@@ -3,6 +3,7 @@
 #ifndef JOBS_BENCH_WORK_H
 #define JOBS_BENCH_WORK_H
 
+#include "base/result.h"
 #include "infer/session.h"
 #include "options/options.h"
 #include "train/labelled_batch.h"
@@ -52,8 +53,10 @@ Status bench_work_run(BenchWork *w, BenchDone done, void *user, double *peak, Er
 double bench_work_flops(const BenchWork *w); /* of a step */
 int64_t bench_work_bytes(const BenchWork *w);
 
-/* Fills in what both benchmarks say of a run. Sorts the seconds of the repetitions. */
-void bench_describe(const BenchWork *w, const MaeOptions *o, double *seconds, double peak,
-                    MaeBenchStep *out);
+/* What both benchmarks say of a run. Sorts the seconds of the repetitions. */
+void bench_tell(const BenchWork *w, const MaeOptions *o, double *seconds, double peak, Result out);
+
+/* mae bench kernels. */
+Status bench_kernels(const MaeOptions *o, Result out, Error *err);
 
 #endif

@@ -30,13 +30,18 @@
 #define OPENMP "no"
 #endif
 
-void build_describe(MaeBuild *out) {
+void build_describe(Result out) {
+    char text[128];
     int webp = WebPGetDecoderVersion();
-    snprintf(out->compiler, sizeof out->compiler, "%s", COMPILER);
-    snprintf(out->openmp, sizeof out->openmp, "%s", OPENMP);
-    comm_library(out->mpi, sizeof out->mpi);
-    snprintf(out->codecs, sizeof out->codecs, JPEG ", libpng %s, libwebp %d.%d.%d",
-             png_get_libpng_ver(NULL), webp >> 16, webp >> 8 & 255, webp & 255);
-    snprintf(out->libraries, sizeof out->libraries, "%s, jansson " JANSSON_VERSION ", zlib %s",
+    result_text(out, "version", MAE_VERSION);
+    result_text(out, "compiler", COMPILER);
+    result_text(out, "openmp", OPENMP);
+    comm_library(text, sizeof text);
+    result_text(out, "mpi", text);
+    snprintf(text, sizeof text, JPEG ", libpng %s, libwebp %d.%d.%d", png_get_libpng_ver(NULL),
+             webp >> 16, webp >> 8 & 255, webp & 255);
+    result_text(out, "codecs", text);
+    snprintf(text, sizeof text, "%s, jansson " JANSSON_VERSION ", zlib %s",
              archive_version_string(), zlibVersion());
+    result_text(out, "libraries", text);
 }

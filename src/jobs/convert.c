@@ -45,13 +45,15 @@ typedef struct Conversion {
     size_t n, capacity;
     float *values;       /* of the largest parameter */
     double change, size; /* sums of squares: rounding, weights */
-    MaeConversion *result;
+    int64_t bytes;       /* written, of tensors */
+    bool compared;       /* what was written was read back */
+    char note[1280];     /* what was assumed, folded or left out */
 } Conversion;
 
 static void note(Conversion *c, const char *format, ...) PRINTF_LIKE(2, 3);
 static void note(Conversion *c, const char *format, ...) {
-    char *text = c->result->note;
-    size_t n = strlen(text), room = sizeof c->result->note;
+    char *text = c->note;
+    size_t n = strlen(text), room = sizeof c->note;
     va_list args;
     if (n && n + 3 < room) n += (size_t)snprintf(text + n, 3, "; ");
     va_start(args, format);
@@ -304,14 +306,12 @@ static Status convert_tensors(Conversion *c, const char *out, Error *err) {
         goto done;
     }
     TRY(write_tensors(c, path, err));
-    if (file_is_stream(path))
-        note(c, "not read back: it went into a stream");
-    else
+    c->compared = !file_is_stream(path);
+    if (c->compared)
         TRY(read_back(c, path, err));
-    c->result->tensors = (int64_t)c->n;
-    for (size_t i = 0; i < c->n; i++) c->result->bytes += (int64_t)c->tensors[i].bytes;
-    c->result->weight_change = c->size > 0 ? sqrt(c->change / c->size) : 0;
-    if (file_is_stream(path)) c->result->weight_change = -1;
+    else
+        note(c, "not read back: it went into a stream");
+    for (size_t i = 0; i < c->n; i++) c->bytes += (int64_t)c->tensors[i].bytes;
 done:
     mem_free(path);
     return status;
@@ -332,8 +332,7 @@ static Status convert_onnx(Conversion *c, const char *out, Error *err) {
     TRY(vit_new(c->device, m, GRADIENTS_NONE, TUNE_ALL, &v, err));
     TRY(checkpoint_read(c->in, v, err));
     TRY(export_onnx(v, &c->in->notes, &x, out, err));
-    c->result->tensors = params_count(v->params);
-    c->result->weight_change = -1;
+    c->n = (size_t)params_count(v->params);
 done:
     vit_free(v);
     return status;
@@ -360,8 +359,6 @@ static Status open_conversion(Conversion *c, const char *in, Error *err) {
     TRY(device_open(device_words[DEVICE_CPU], (int)c->options->threads, NULL, &c->device, err));
     TRY(checkpoint_open(in, &hints, &c->in, err));
     TRY(vit_describe(c->device, &c->in->config, GRADIENTS_NONE, TUNE_ALL, &c->model, err));
-    snprintf(c->result->from, sizeof c->result->from, "%s",
-             c->in->native ? "mae.c" : dialect_words[c->in->dialect.dialect]);
     note_left_out(c);
     if (*c->in->done) note(c, "%s", c->in->done);
     if (*c->in->unknown) note(c, "%s", c->in->unknown);
@@ -400,25 +397,40 @@ done:
     return status;
 }
 
-Status convert_file(const char *in, const char *out, const MaeOptions *o, MaeConversion *result,
-                    Error *err) {
+static void tell(const Conversion *c, Result out) {
+    result_text(out, "from", c->in->native ? "mae.c" : dialect_words[c->in->dialect.dialect]);
+    result_text(out, "to", c->to == TO_MAE ? "mae.c" : destination_words[c->to]);
+    result_count(out, "tensors", (int64_t)c->n);
+    result_count(out, "bytes", c->bytes);
+    if (c->compared)
+        result_number(out, "weight_change", c->size > 0 ? sqrt(c->change / c->size) : 0);
+}
+
+static Status verify(Conversion *c, Result out, Error *err) {
+    const MaeOptions *o = c->options;
+    if (!o->verify) return MAE_OK;
+    if (c->to != TO_ONNX) return verify_conversion(o->in, o->out, o, &c->in->config, out, err);
+    note(c, "--verify needs a runtime for ONNX; tools/check_interop.sh runs one");
+    return MAE_OK;
+}
+
+Status convert_job(const MaeOptions *o, const MaeEvents *events, Result out, Error *err) {
     Status status = MAE_OK;
-    Conversion c = {.options = o, .to = (Destination)o->to, .result = result};
+    const char *in = o->in, *path = o->out;
+    Conversion c = {.options = o, .to = (Destination)o->to};
     c.dialect = c.to != TO_HF                ? DIALECT_OFFICIAL
                 : o->hf_names == HF_NAMES_V5 ? DIALECT_HF5
                                              : DIALECT_HF4;
-    *result = (MaeConversion){.feature_change = -1, .prediction_change = -1, .logit_change = -1};
-    snprintf(result->to, sizeof result->to, "%s",
-             c.to == TO_MAE ? "mae.c" : destination_words[c.to]);
+    (void)events;
+    if (!in || !path) return error_set(err, MAE_USAGE, "convert needs IN and OUT");
     if (o->dtype == STORE_I8 && c.to != TO_ONNX)
         return error_set(err, MAE_USAGE, "--dtype i8: 8-bit weights are for --to onnx only");
-    TRY(check_destination(&c, out, err));
+    TRY(check_destination(&c, path, err));
     TRY(open_conversion(&c, in, err));
-    TRY(c.to == TO_ONNX ? convert_onnx(&c, out, err) : convert_tensors(&c, out, err));
-    if (o->verify && c.to == TO_ONNX)
-        note(&c, "--verify needs a runtime for ONNX; tools/check_interop.sh runs one");
-    else if (o->verify)
-        TRY(verify_conversion(in, out, o, &c.in->config, result, err));
+    TRY(c.to == TO_ONNX ? convert_onnx(&c, path, err) : convert_tensors(&c, path, err));
+    tell(&c, out);
+    TRY(verify(&c, out, err));
+    result_text(out, "note", c.note);
 done:
     close_conversion(&c);
     return status;

@@ -1,17 +1,17 @@
 /* The table of jobs, by command. */
 #include "jobs/jobs.h"
 
-#include <string.h>
-
 static const struct {
-    const char *command;
+    CommandId command;
     JobFunction *run;
 } jobs[] = {
-    {"eval", eval_job},
+    {COMMAND_PRETRAIN, train_job}, {COMMAND_FINETUNE, train_job},  {COMMAND_PROBE, train_job},
+    {COMMAND_EVAL, eval_job},      {COMMAND_CONVERT, convert_job}, {COMMAND_INFO, info_job},
+    {COMMAND_BENCH, bench_job},
 };
 
-JobFunction *job_find(const char *command) {
+JobFunction *job_find(CommandId command) {
     for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++)
-        if (strcmp(jobs[i].command, command) == 0) return jobs[i].run;
+        if (jobs[i].command == command) return jobs[i].run;
     return NULL;
 }

@@ -10,10 +10,11 @@
  * out. events may be NULL. */
 typedef Status JobFunction(const MaeOptions *o, const MaeEvents *events, Result out, Error *err);
 
-/* Of a command ("eval", "plan pretrain"); NULL: there is none. */
-JobFunction *job_find(const char *command);
+JobFunction *job_find(CommandId command); /* NULL: there is none */
 
-JobFunction eval_job;
+/* Trains, or with o->plans says what that would need. */
+JobFunction train_job;
+JobFunction eval_job, convert_job, info_job, bench_job;
 /* With a model that is there. */
 Status eval_model(MaeModel *m, const MaeOptions *o, const MaeEvents *events, Result out,
                   Error *err);
@@ -38,17 +39,7 @@ Status nearest_rows(const MaeModel *model, const float *bank, int64_t n, const f
 Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err);
 Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, int *n, Error *err);
 
-/* With a checkpoint. */
-Status convert_file(const char *in, const char *out, const MaeOptions *o, MaeConversion *result,
-                    Error *err);
-Status file_info(const char *path, const MaeOptions *o, char **json, Error *err);
-
 /* The parts of the library, for mae --version. */
-void build_describe(MaeBuild *out);
-
-/* Measuring speed. */
-Status bench_step(const MaeOptions *o, MaeBenchStep *out, Error *err);
-Status bench_kernels(const MaeOptions *o, MaeBenchKernels *out, Error *err);
-Status bench_data(const MaeOptions *o, MaeBenchData *out, Error *err);
+void build_describe(Result out);
 
 #endif

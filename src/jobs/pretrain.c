@@ -158,12 +158,12 @@ static void close_task(Run *r) {
     mem_free(p);
 }
 
-static Status describe(Run *r, Vit *v, MaePlan *p, Error *err) {
+static Status describe(Run *r, Vit *v, GraphCost *out, Error *err) {
     const MaeOptions *o = &r->options;
     AutoencoderGraph g = {0};
-    p->kept_patches = mask_n_keep(setup_mask(o), &r->config);
-    Status status = autoencoder_graph(v, FORWARD_TRAIN, o->batch, p->kept_patches, false, &g, err);
-    if (status == MAE_OK) run_describe(r, v, g.graph, p);
+    int64_t kept = mask_n_keep(setup_mask(o), &r->config);
+    Status status = autoencoder_graph(v, FORWARD_TRAIN, o->batch, kept, false, &g, err);
+    if (status == MAE_OK) run_cost(r, g.graph, kept, out);
     graph_free(g.graph);
     return status;
 }

@@ -136,16 +136,15 @@ void supervised_close(Run *r) {
     mem_free(t);
 }
 
-Status supervised_describe(Run *r, Vit *v, MaePlan *p, Error *err) {
+Status supervised_describe(Run *r, Vit *v, GraphCost *out, Error *err) {
     const MaeOptions *o = &r->options;
     ClassifierGraph g = {0};
     ClassifierOptions c = {.batch = o->batch,
                            .train = true,
                            .from_features = o->cache_features != 0,
                            .drop_path = o->drop_path};
-    p->kept_patches = model_patches(&r->config);
     Status status = classifier_graph(v, c, &g, err);
-    if (status == MAE_OK) run_describe(r, v, g.graph, p);
+    if (status == MAE_OK) run_cost(r, g.graph, model_patches(&r->config), out);
     classifier_graph_free(&g);
     return status;
 }

@@ -35,6 +35,6 @@ Status supervised_open(Run *r, Error *err);
 Status supervised_set_batch(Run *r, Batch *b, Error *err);
 Status supervised_end_epoch(Run *r, LogLine *line, Error *err);
 void supervised_close(Run *r);
-Status supervised_describe(Run *r, Vit *v, MaePlan *p, Error *err);
+Status supervised_describe(Run *r, Vit *v, GraphCost *out, Error *err);
 
 #endif

@@ -96,19 +96,24 @@ done:
     return status;
 }
 
-static double change(const float *a, const float *b, int64_t n, int64_t m) {
+/* Nothing where one of them lacks it. */
+static void tell_change(const char *key, const float *a, const float *b, int64_t n, int64_t m,
+                        Result out) {
     double difference = 0, size = 0;
-    if (!a || !b || n != m) return -1;
+    if (!a || !b || n != m) return;
     for (int64_t i = 0; i < n; i++) {
         double d = (double)b[i] - (double)a[i];
         difference += d * d;
         size += (double)a[i] * (double)a[i];
     }
-    return size > 0 ? sqrt(difference / size) : difference > 0 ? INFINITY : 0;
+    result_number(out, key,
+                  size > 0         ? sqrt(difference / size)
+                  : difference > 0 ? (double)INFINITY
+                                   : 0);
 }
 
 Status verify_conversion(const char *a, const char *b, const MaeOptions *o,
-                         const ModelConfig *config, MaeConversion *result, Error *err) {
+                         const ModelConfig *config, Result out, Error *err) {
     Status status = MAE_OK;
     Output before = {0}, after = {0};
     CheckpointHints first = setup_hints(o), second = {.heads = config->heads,
@@ -118,11 +123,11 @@ Status verify_conversion(const char *a, const char *b, const MaeOptions *o,
     if (config->target == TARGET_PCA) second.target = READ_AS_SAID;
     TRY(run_model(a, o, &first, &before, err));
     TRY(run_model(b, o, &second, &after, err));
-    result->feature_change =
-        change(before.features, after.features, before.n_features, after.n_features);
-    result->prediction_change =
-        change(before.prediction, after.prediction, before.n_prediction, after.n_prediction);
-    result->logit_change = change(before.logits, after.logits, before.n_logits, after.n_logits);
+    tell_change("feature_change", before.features, after.features, before.n_features,
+                after.n_features, out);
+    tell_change("logit_change", before.logits, after.logits, before.n_logits, after.n_logits, out);
+    tell_change("prediction_change", before.prediction, after.prediction, before.n_prediction,
+                after.n_prediction, out);
 done:
     output_free(&before);
     output_free(&after);

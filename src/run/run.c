@@ -164,50 +164,70 @@ done:
     return status;
 }
 
+/* --- the summary ------------------------------------------------------------------------------ */
+
 /* The mean that the last line of an epoch in log.jsonl has, or that of an epoch begun since. */
-static void summarize_loss(const Progress *p, MaeSummary *s) {
+static void tell_loss(const Progress *p, Result out) {
+    char over[64] = "";
     int64_t n = p->epoch_count > 0 ? p->epoch_count : p->mean_count;
-    s->loss = n == 0 ? NAN : p->epoch_count > 0 ? p->epoch_loss / (double)n : p->mean_loss;
+    double loss = p->epoch_count > 0 ? p->epoch_loss / (double)n : p->mean_loss;
     if (p->epoch_count > 0)
-        snprintf(s->loss_over, sizeof s->loss_over, "%" PRId64 " update%s of epoch %" PRId64, n,
-                 n == 1 ? "" : "s", p->epoch + 1);
+        snprintf(over, sizeof over, "%" PRId64 " update%s of epoch %" PRId64, n, n == 1 ? "" : "s",
+                 p->epoch + 1);
     else if (n > 0)
-        snprintf(s->loss_over, sizeof s->loss_over, "the last epoch, %" PRId64 " update%s", n,
-                 n == 1 ? "" : "s");
+        snprintf(over, sizeof over, "the last epoch, %" PRId64 " update%s", n, n == 1 ? "" : "s");
+    result_number(out, "loss", n > 0 ? loss : (double)NAN);
+    result_text(out, "loss_over", over);
 }
 
-static void summarize(Run *r, MaeSummary *s) {
+/* The last validation and the best one. All metrics there are, where nothing was measured. */
+static void tell_measured(const Run *r, Result out) {
     const Progress *p = &r->progress;
-    double seconds = run_seconds(r);
-    *s = (MaeSummary){.steps = p->step,
-                      .epochs = p->epoch,
-                      .images = p->images,
-                      .unreadable = run_unreadable(r) + dataset_n_left_out(r->dataset),
-                      .val_unreadable = r->val_unreadable,
-                      .skipped_steps = p->skipped,
-                      .seconds = seconds,
-                      .images_per_s = r->options.cache_features || seconds <= 0
-                                          ? -1
-                                          : (double)p->images / seconds,
-                      .top1 = metrics_get(&p->measured, METRIC_TOP1),
-                      .top5 = metrics_get(&p->measured, METRIC_TOP5),
-                      .val_loss = metrics_get(&p->measured, METRIC_VAL_LOSS),
-                      .ema_top1 = metric_known(p->averaged),
-                      .best_top1 = metric_known(p->best),
-                      .best_epoch = p->best_epoch};
-    summarize_loss(p, s);
-    snprintf(s->checkpoint, sizeof s->checkpoint, "%.900s/last.safetensors", r->options.out);
-    snprintf(s->picture, sizeof s->picture, "%s", r->picture);
-    if (s->unreadable && comm_is_root(r->comm))
-        log_line(LOG_WARNING, "%" PRId64 " images could not be read and were left out",
-                 s->unreadable);
-    if (s->val_unreadable && comm_is_root(r->comm))
+    Metrics m = p->measured;
+    for (; m.n < METRIC_COUNT && p->measured.n == 0; m.n++)
+        m.at[m.n] = (Metric){(MetricId)m.n, (double)NAN};
+    for (int i = 0; i < m.n; i++) result_share(out, metric_kinds[m.at[i].id].name, m.at[i].value);
+    result_count(out, "val_unreadable", r->val_unreadable);
+    result_share(out, metric_kinds[m.at[0].id].ema_name, p->averaged);
+    result_share(out, metric_kinds[m.at[0].id].best_name, p->best);
+    result_count(out, "best_epoch", p->best_epoch);
+}
+
+static void warn_of_unreadable(const Run *r, int64_t unreadable) {
+    if (!comm_is_root(r->comm)) return;
+    if (unreadable)
+        log_line(LOG_WARNING, "%" PRId64 " images could not be read and were left out", unreadable);
+    if (r->val_unreadable)
         log_line(LOG_WARNING,
                  "%" PRId64 " validation image%s could not be read; accuracies are of the others",
-                 s->val_unreadable, s->val_unreadable == 1 ? "" : "s");
+                 r->val_unreadable, r->val_unreadable == 1 ? "" : "s");
 }
 
-Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+static void summarize(Run *r, Result out) {
+    const Progress *p = &r->progress;
+    int64_t unreadable = run_unreadable(r) + dataset_n_left_out(r->dataset);
+    double seconds = run_seconds(r);
+    char checkpoint[1024];
+    snprintf(checkpoint, sizeof checkpoint, "%.900s/last.safetensors", r->options.out);
+    result_count(out, "steps", p->step);
+    result_count(out, "epochs", p->epoch);
+    result_count(out, "images", p->images);
+    result_count(out, "unreadable", unreadable);
+    result_count(out, "skipped_steps", p->skipped);
+    tell_loss(p, out);
+    result_number(out, "seconds", seconds);
+    /* That of cached features would be the speed of the head alone. */
+    result_number(out, "images_per_s",
+                  r->options.cache_features ? (double)NAN : (double)p->images / seconds);
+    result_text(out, "checkpoint", checkpoint);
+    if (r->task->end_epoch)
+        tell_measured(r, out);
+    else
+        result_text(out, "picture", r->picture);
+    warn_of_unreadable(r, unreadable);
+}
+
+Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, Result out,
                  Error *err) {
     Status status = MAE_OK;
     Run r = {.task = task, .events = events, .lock = -1};
@@ -216,14 +236,14 @@ Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events,
     if (status != MAE_OK) goto done;
     if (r.complete) {
         run_say_complete(&r);
-        *out = r.summary;
+        result_members(out, r.summary);
         goto done;
     }
     TRY(check_work(&r, err));
     status = loop(&r, err);
     if (status == MAE_OK || !r.comm) summarize(&r, out);
     if (status == MAE_OK && comm_is_root(r.comm))
-        status = runfolder_write_summary(r.options.out, out, &r.progress, err);
+        status = runfolder_write_summary(r.options.out, out, err);
 done:
     run_close(&r);
     return status;

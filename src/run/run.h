@@ -4,6 +4,7 @@
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
+#include "base/result.h"
 #include "data/loader.h"
 #include "dist/comm.h"
 #include "options/options.h"
@@ -14,6 +15,13 @@
 #include "train/step.h"
 
 typedef struct Run Run;
+
+/* What a task's training graph needs. */
+typedef struct GraphCost {
+    int64_t kept_patches;   /* of an image */
+    double gflop_per_image; /* of a training step */
+    int64_t bytes;
+} GraphCost;
 
 /* With several processes (r->comm) all of them call the functions of a task. Those marked "agreed"
  * exchange messages or end with comm_agree: they fail in all processes or in none. */
@@ -31,7 +39,7 @@ typedef struct Task {
     Status (*picture)(Run *r, Error *err); /* beside a checkpoint, by rank 0; may be NULL */
     void (*close)(Run *r);                 /* frees r->task_data; may be NULL */
     /* After configure, instead of the others; v: the model, without memory of its own. */
-    Status (*describe)(Run *r, Vit *v, MaePlan *p, Error *err);
+    Status (*describe)(Run *r, Vit *v, GraphCost *out, Error *err);
 } Task;
 
 struct Run {
@@ -73,23 +81,23 @@ struct Run {
     bool resumed;
     int64_t val_unreadable; /* images that the last measurement was made without */
     bool complete;          /* nothing is left to do: summary is that of the run */
-    MaeSummary summary;
+    json_t *summary;        /* of summary.json; NULL: there is none */
     char picture[1024];
 };
 
-/* Runs or resumes; fills *out. */
-Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, MaeSummary *out,
+/* Runs or resumes; out gets what summary.json has: all of the run, however often it was resumed. */
+Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, Result out,
                  Error *err);
 /* Describes what run_train would do. o->out may be NULL. */
-Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err);
+Status run_plan(const Task *task, const MaeOptions *o, Result out, Error *err);
 /* The optimizer that options ask for; AdamW where a command has no --optimizer. */
 OptimizerOptions run_optimizer(const MaeOptions *o, const ModelConfig *c);
 /* For Task.make: first the model, then optimizer and step over a graph of that model. With several
  * processes both know that gradients are exchanged. */
 Status run_make_model(Run *r, Error *err);
 Status run_make_step(Run *r, Graph *graph, Value *loss, Error *err);
-/* For Task.describe: sizes, FLOPs and bytes of a model and its training graph. */
-void run_describe(const Run *r, const Vit *v, Graph *g, MaePlan *p);
+/* For Task.describe: what a training graph needs. */
+void run_cost(const Run *r, Graph *g, int64_t kept_patches, GraphCost *out);
 /* RUN/name, formatted into a fresh string (mem_free). */
 Status run_file(const Run *r, const char *name, char **out, Error *err);
 /* Writes sizes and pixel statistics that came from a preset or a checkpoint into the options, so

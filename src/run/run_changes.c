@@ -87,10 +87,13 @@ Status run_take_up(Run *r, const MaeOptions *given, Error *err) {
     compare_update(r);
     if (changes_have(&r->changes, CHANGE_NEVER))
         TRY(changes_check(&r->changes, given->out, given->accept_changes, err));
-    bool ended =
-        runfolder_read_summary(given->out, &r->summary) && r->summary.steps == r->progress.step;
+    r->summary = runfolder_read_summary(given->out);
+    const MaeResult *summary = result_view(r->summary);
+    bool ended = mae_result_integer(summary, "steps") == r->progress.step;
     r->complete = ended && run_is_over(r) && !r->progress.epoch_open;
-    if (ended) r->seconds_before = r->summary.seconds; /* what came after the save, too */
+    if (ended)
+        r->seconds_before =
+            mae_result_number(summary, "seconds"); /* what came after the save, too */
     if (r->complete) TRY(changes_check(&r->changes, given->out, given->accept_changes, err));
 done:
     return status;
@@ -191,6 +194,7 @@ done:
 void run_say_complete(const Run *r) {
     const MaeOptions *o = &r->options;
     const Progress *p = &r->progress;
+    const char *checkpoint = mae_result_text(result_view(r->summary), "checkpoint");
     char more[96];
     if (!comm_is_root(r->comm)) return;
     if (p->epoch < o->epochs)
@@ -202,7 +206,7 @@ void run_say_complete(const Run *r) {
     log_line(LOG_INFO,
              "%s is complete: %" PRId64 " updates, %" PRId64 " epochs, %s; nothing was changed. To "
              "train it longer %s; to train another, take another --out",
-             o->out, p->step, p->epoch, r->summary.checkpoint, more);
+             o->out, p->step, p->epoch, checkpoint ? checkpoint : "", more);
     if (r->changes.n > 0)
         log_line(LOG_WARNING, "the options that differ from those of the run were not used");
 }

@@ -86,8 +86,8 @@ int64_t run_unreadable(Run *r);
 
 /* EMPTY: an epoch is too small for one update. */
 Status run_check_schedule(const Run *r, Error *err);
-/* Fills in what run_plan says of a configured run. */
-Status run_fill_plan(Run *r, MaePlan *out, Error *err);
+/* What run_plan says of a configured run. */
+Status run_tell_plan(Run *r, Result out, Error *err);
 /* The FMA throughput, measured once. Call it before the loader's threads work. */
 double run_peak_gflops(Run *r);
 

@@ -120,12 +120,20 @@ static Status open_loader(Run *r, Error *err) {
 
 /* What will be done, and the peak that progress is compared with, for who listens. */
 static Status announce(Run *r, Error *err) {
-    MaePlan plan;
+    bool failed;
+    MaeResult *plan = NULL;
     if (!r->events || !comm_is_root(r->comm)) return MAE_OK;
     if (r->events->progress) (void)run_peak_gflops(r);
     if (!r->events->plan) return MAE_OK;
-    Status status = run_fill_plan(r, &plan, err);
-    if (status == MAE_OK) r->events->plan(r->events->user, &plan);
+    Result out = result_start(&failed);
+    Status status = run_tell_plan(r, out, err);
+    if (status != MAE_OK) {
+        result_drop(out);
+        return status;
+    }
+    status = result_end(out, &plan, err);
+    if (status == MAE_OK) r->events->plan(r->events->user, plan);
+    mae_result_free(plan);
     return status;
 }
 
@@ -276,4 +284,5 @@ void run_close(Run *r) {
     checkpoint_notes_free(&r->notes);
     options_clear(&r->options);
     options_clear(&r->before);
+    json_decref(r->summary);
 }

@@ -8,24 +8,10 @@
 #include "run/runfolder.h"
 #include "run/snapshot.h"
 
-void run_describe(const Run *r, const Vit *v, Graph *g, MaePlan *p) {
-    const ModelConfig *c = &r->config;
-    snprintf(p->model, sizeof p->model, "%s patch %" PRId64 ", %" PRId64 "x%" PRId64,
-             r->notes.preset, c->patch, c->image_height, c->image_width);
-    p->parameters = vit_parameters(v);
-    p->encoder_parameters = vit_encoder_parameters(v);
-    p->trained_parameters = vit_trained_parameters(v);
-    p->patches = model_patches(c);
-    p->gflop_per_image = graph_flops_step(g) / (double)r->options.batch * 1e-9;
-    p->bytes_parameters = (int64_t)params_bytes(v->params);
-    p->bytes_optimizer = (int64_t)optimizer_bytes(v->params, run_optimizer(&r->options, c).kind);
-    if (r->options.shard_optimizer) p->bytes_optimizer /= comm_size(r->comm); /* about */
-    p->bytes_activations = (int64_t)graph_bytes(g, GRAPH_TRAIN);
-    if (r->options.async_save)
-        p->bytes_snapshot = (int64_t)snapshot_bytes_planned(v->params, (size_t)p->bytes_optimizer,
-                                                            r->options.ema > 0);
-    p->bytes_total =
-        p->bytes_parameters + p->bytes_optimizer + p->bytes_activations + p->bytes_snapshot;
+void run_cost(const Run *r, Graph *g, int64_t kept_patches, GraphCost *out) {
+    *out = (GraphCost){.kept_patches = kept_patches,
+                       .gflop_per_image = graph_flops_step(g) / (double)r->options.batch * 1e-9,
+                       .bytes = (int64_t)graph_bytes(g, GRAPH_TRAIN)};
 }
 
 Status run_check_schedule(const Run *r, Error *err) {
@@ -41,15 +27,50 @@ Status run_check_schedule(const Run *r, Error *err) {
         comm_size(r->comm) == 1 ? "" : "es", (update * o->repeat + samples - 1) / samples);
 }
 
-static void plan_schedule(const Run *r, MaePlan *p) {
+/* --- what it says ----------------------------------------------------------------------------- */
+
+static void tell_model(const Run *r, const Vit *v, Result out) {
+    const ModelConfig *c = &r->config;
+    char model[96];
+    snprintf(model, sizeof model, "%s patch %" PRId64 ", %" PRId64 "x%" PRId64, r->notes.preset,
+             c->patch, c->image_height, c->image_width);
+    result_text(out, "model", model);
+    result_text(out, "data", dataset_describe(r->dataset));
+    result_count(out, "parameters", vit_parameters(v));
+    result_count(out, "encoder_parameters", vit_encoder_parameters(v));
+    result_count(out, "trained_parameters", vit_trained_parameters(v));
+    result_count(out, "images", dataset_count(r->dataset));
+    result_count(out, "patches", model_patches(c));
+}
+
+/* Returns the images that all updates take together. */
+static int64_t tell_schedule(const Run *r, Result out) {
     const MaeOptions *o = &r->options;
-    p->images = dataset_count(r->dataset);
-    snprintf(p->data, sizeof p->data, "%s", dataset_describe(r->dataset));
-    p->effective_batch = run_update_images(o, r->comm);
-    p->steps_per_epoch = p->images * o->repeat / p->effective_batch;
-    p->total_steps = p->steps_per_epoch * o->epochs;
-    if (o->steps > 0 && o->steps < p->total_steps) p->total_steps = o->steps;
-    p->lr = run_peak_lr(o, r->comm);
+    int64_t update = run_update_images(o, r->comm);
+    int64_t epoch = dataset_count(r->dataset) * o->repeat / update, steps = epoch * o->epochs;
+    if (o->steps > 0 && o->steps < steps) steps = o->steps;
+    result_count(out, "effective_batch", update);
+    result_count(out, "steps_per_epoch", epoch);
+    result_count(out, "total_steps", steps);
+    result_number(out, "lr", run_peak_lr(o, r->comm));
+    return steps * update;
+}
+
+/* Gradients count among the activations, where they lie. With --accumulate above 1 they have memory
+ * of their own, which counts among the parameters. The snapshot is what checkpoints are written
+ * from while training goes on. */
+static void tell_bytes(const Run *r, const Vit *v, int64_t activations, Result out) {
+    const MaeOptions *o = &r->options;
+    int64_t parameters = (int64_t)params_bytes(v->params), snapshot = 0;
+    int64_t optimizer = (int64_t)optimizer_bytes(v->params, run_optimizer(o, &r->config).kind);
+    if (o->shard_optimizer) optimizer /= comm_size(r->comm); /* about */
+    if (o->async_save)
+        snapshot = (int64_t)snapshot_bytes_planned(v->params, (size_t)optimizer, o->ema > 0);
+    result_count(out, "bytes_parameters", parameters);
+    result_count(out, "bytes_optimizer", optimizer);
+    result_count(out, "bytes_activations", activations);
+    result_count(out, "bytes_snapshot", snapshot);
+    result_count(out, "bytes_total", parameters + optimizer + activations + snapshot);
 }
 
 /* Some milliseconds are enough for a share of the peak in whole percents. */
@@ -58,23 +79,29 @@ double run_peak_gflops(Run *r) {
     return r->peak_gflops;
 }
 
-Status run_fill_plan(Run *r, MaePlan *out, Error *err) {
+Status run_tell_plan(Run *r, Result out, Error *err) {
     Status status = MAE_OK;
     Vit *v = NULL;
-    *out = (MaePlan){.resumes = r->resumed};
-    plan_schedule(r, out);
+    GraphCost cost;
     TRY(vit_describe(r->device, &r->config, step_gradients(r->options.accumulate),
                      r->options.tune_blocks, &v, err));
-    TRY(r->task->describe(r, v, out, err));
-    out->peak_gflops = run_peak_gflops(r);
-    out->seconds = (double)(out->total_steps * out->effective_batch) * out->gflop_per_image /
-                   (0.5 * out->peak_gflops * comm_size(r->comm));
+    TRY(r->task->describe(r, v, &cost, err));
+    tell_model(r, v, out);
+    result_count(out, "kept_patches", cost.kept_patches);
+    double images = (double)tell_schedule(r, out);
+    result_number(out, "gflop_per_image", cost.gflop_per_image);
+    tell_bytes(r, v, cost.bytes, out);
+    double peak = run_peak_gflops(r);
+    result_number(out, "peak_gflops", peak);
+    result_number(out, "seconds",
+                  images * cost.gflop_per_image / (0.5 * peak * comm_size(r->comm)));
+    result_switch(out, "resumes", r->resumed);
 done:
     vit_free(v);
     return status;
 }
 
-Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err) {
+Status run_plan(const Task *task, const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
     Run r = {.task = task};
     r.resumed = o->out && !o->restart && run_state_exists(o->out);
@@ -83,7 +110,7 @@ Status run_plan(const Task *task, const MaeOptions *o, MaePlan *out, Error *err)
     TRY(task->configure(&r, err));
     TRY(run_check_schedule(&r, err));
     if (r.resumed) TRY(run_check_folder(&r, o, err));
-    TRY(run_fill_plan(&r, out, err));
+    TRY(run_tell_plan(&r, out, err));
 done:
     dataset_close(r.dataset);
     device_close(r.device);

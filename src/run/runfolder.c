@@ -141,93 +141,27 @@ void runfolder_unlock(int lock) {
 
 /* --- summary.json ----------------------------------------------------------------------------- */
 
-/* JSON has no NaN, and a share below 0 was not measured: null. */
-static json_t *figure(double v) {
-    return isfinite(v) && v >= 0 ? json_real(v) : json_null();
-}
-
-static json_t *summary_json(const MaeSummary *s, const Progress *p) {
-    json_t *o = json_object();
-    const Metrics *m = &p->measured;
-    json_object_set_new(o, "steps", json_integer((json_int_t)s->steps));
-    json_object_set_new(o, "epochs", json_integer((json_int_t)s->epochs));
-    json_object_set_new(o, "images", json_integer((json_int_t)s->images));
-    json_object_set_new(o, "unreadable", json_integer((json_int_t)s->unreadable));
-    json_object_set_new(o, "skipped_steps", json_integer((json_int_t)s->skipped_steps));
-    json_object_set_new(o, "loss", isfinite(s->loss) ? json_real(s->loss) : json_null());
-    json_object_set_new(o, "loss_over", json_string(s->loss_over));
-    json_object_set_new(o, "seconds", json_real(s->seconds));
-    json_object_set_new(o, "images_per_s", figure(s->images_per_s));
-    json_object_set_new(o, "checkpoint", json_string(s->checkpoint));
-    if (!m->n) {
-        json_object_set_new(o, "picture", json_string(s->picture));
-        return o;
-    }
-    for (int i = 0; i < m->n; i++)
-        json_object_set_new(o, metric_kinds[m->at[i].id].name, figure(m->at[i].value));
-    json_object_set_new(o, "val_unreadable", json_integer((json_int_t)s->val_unreadable));
-    json_object_set_new(o, metric_kinds[m->at[0].id].ema_name, figure(p->averaged));
-    json_object_set_new(o, metric_kinds[m->at[0].id].best_name, figure(p->best));
-    json_object_set_new(o, "best_epoch", json_integer((json_int_t)s->best_epoch));
-    return o;
-}
-
-Status runfolder_write_summary(const char *run, const MaeSummary *s, const Progress *p,
-                               Error *err) {
-    json_t *object = summary_json(s, p);
-    char *path, *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+Status runfolder_write_summary(const char *run, Result summary, Error *err) {
+    char *path, *text = *summary.failed ? NULL : json_dumps(summary.value, JSON_INDENT(2));
     Status status = file_path(run, "summary.json", &path, err);
     if (status == MAE_OK)
         status = text ? file_write_all(path, text, strlen(text), err)
                       : error_set(err, MAE_MEMORY, "no memory for summary.json");
-    json_decref(object);
     free(text);
     mem_free(path);
     return status;
 }
 
-static int64_t read_count(const json_t *o, const char *key) {
-    return (int64_t)json_integer_value(json_object_get(o, key));
-}
-
-static double read_figure(const json_t *o, const char *key, double otherwise) {
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : otherwise;
-}
-
-static void read_text(const json_t *o, const char *key, char *out, size_t bytes) {
-    const char *text = json_string_value(json_object_get(o, key));
-    snprintf(out, bytes, "%s", text ? text : "");
-}
-
-bool runfolder_read_summary(const char *run, MaeSummary *out) {
+json_t *runfolder_read_summary(const char *run) {
     uint8_t *data = NULL;
     size_t bytes = 0;
     char *path;
     Status status = file_path(run, "summary.json", &path, NULL);
     if (status == MAE_OK) status = file_read_regular(path, MAX_SUMMARY_BYTES, &data, &bytes, NULL);
-    json_t *o = status == MAE_OK ? json_parse(data, bytes, NULL) : NULL;
-    *out = (MaeSummary){.steps = read_count(o, "steps"),
-                        .epochs = read_count(o, "epochs"),
-                        .images = read_count(o, "images"),
-                        .unreadable = read_count(o, "unreadable"),
-                        .val_unreadable = read_count(o, "val_unreadable"),
-                        .skipped_steps = read_count(o, "skipped_steps"),
-                        .loss = read_figure(o, "loss", NAN),
-                        .seconds = read_figure(o, "seconds", 0),
-                        .images_per_s = read_figure(o, "images_per_s", -1),
-                        .top1 = read_figure(o, "top1", -1),
-                        .top5 = read_figure(o, "top5", -1),
-                        .val_loss = read_figure(o, "val_loss", -1),
-                        .ema_top1 = read_figure(o, "ema_top1", -1),
-                        .best_top1 = read_figure(o, "best_top1", -1),
-                        .best_epoch = read_count(o, "best_epoch")};
-    read_text(o, "loss_over", out->loss_over, sizeof out->loss_over);
-    read_text(o, "checkpoint", out->checkpoint, sizeof out->checkpoint);
-    read_text(o, "picture", out->picture, sizeof out->picture);
-    bool there = json_is_object(o);
-    json_decref(o);
+    json_t *summary = status == MAE_OK ? json_parse(data, bytes, NULL) : NULL;
     mem_free(data);
     mem_free(path);
-    return there;
+    if (json_is_object(summary)) return summary;
+    json_decref(summary);
+    return NULL;
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/status.h"
+#include "base/result.h"
 #include "options/options.h"
 #include "run/progress.h"
 
@@ -26,9 +26,9 @@ Status runfolder_clear(const char *run, Error *err);
  * writes in it. *lock is -1 when the folder is not there yet, or its file system has no locks. */
 Status runfolder_lock(const char *run, int *lock, Error *err);
 void runfolder_unlock(int lock); /* accepts -1 */
-/* Writes summary.json: s, and what p has measured. */
-Status runfolder_write_summary(const char *run, const MaeSummary *s, const Progress *p, Error *err);
-/* Reads what runfolder_write_summary wrote. False: there is none, or it cannot be read. */
-bool runfolder_read_summary(const char *run, MaeSummary *out);
+/* summary.json. What was read is the caller's (json_decref); NULL: there is none, or it cannot be
+ * read. */
+Status runfolder_write_summary(const char *run, Result summary, Error *err);
+json_t *runfolder_read_summary(const char *run);
 
 #endif

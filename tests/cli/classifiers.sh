@@ -191,7 +191,7 @@ run 1 eval --model "$mae_model" --val synthetic:30x32x32
 err 'no classifier'
 run 1 classify --model "$mae_model" "$dir/flat/a.png"
 err 'no classifier'
-usage 'no images' classify --model "$dir/ft/best.safetensors"
+usage 'IMAGE is needed' classify --model "$dir/ft/best.safetensors"
 end
 
 case_ 'classify'

@@ -40,7 +40,6 @@ static void make_hf_folder(Device *d, int which) {
     const ModelConfig c = hf_model(which);
     Vit *v;
     MaeOptions o;
-    MaeConversion result;
     Error err = {0};
     const char *native = fuzz_path("native.safetensors"), *out = fuzz_path("hf%d", which);
     ASSERT(vit_new(d, &c, GRADIENTS_NONE, TUNE_ALL, &v, &err) == MAE_OK, "%s", err.message);
@@ -52,7 +51,9 @@ static void make_hf_folder(Device *d, int which) {
     }
     options_default(COMMAND_CONVERT, &o);
     ASSERT(mae_options_set(&o, "to", which == TIMM ? "timm" : "hf", NULL) == MAE_OK, "--to");
-    ASSERT(convert_file(native, out, &o, &result, &err) == MAE_OK, "%s", err.message);
+    ASSERT(mae_options_set(&o, "in", native, NULL) == MAE_OK, "IN");
+    ASSERT(mae_options_set(&o, "out", out, NULL) == MAE_OK, "OUT");
+    ASSERT(mae_run(&o, NULL, NULL, &err) == MAE_OK, "%s", err.message);
     options_clear(&o);
     vit_free(v);
 }

@@ -96,73 +96,85 @@ static MaeOptions small_options(const char *task) {
     return o;
 }
 
-static void add_line(const MaeBenchKernel *k, double *ms, double *flops, int64_t *calls) {
-    *ms += k->ms;
-    *flops += k->gflops * k->ms * 1e6;
-    *calls += k->calls;
-}
-
 /* Sums of a few dozen doubles. */
 static void ck_near(double a, double b) {
     ck_assert_msg(fabs(a - b) <= 1e-12 * fabs(b), "%.17g is not %.17g", a, b);
 }
 
-START_TEST(lines_add_up_to_the_step) {
-    MaeOptions o = small_options(tasks[_i]);
-    MaeBenchKernels *b = malloc(sizeof *b);
+static MaeResult *measure(const char *what, const char *task) {
+    MaeResult *r = NULL;
     Error err = {0};
-    double ms = 0, flops = 0, shape_ms = 0, shape_flops = 0;
-    int64_t calls = 0, shape_calls = 0, optimizers = 0, with_shape = 0;
-    ck_assert_msg(bench_kernels(&o, b, &err) == MAE_OK, "%s", err.message);
-    ck_assert_str_eq(b->step.task, tasks[_i]);
-    for (int i = 0; i < b->n; i++) {
-        const MaeBenchKernel *k = &b->lines[i];
-        bool is_shaped = strcmp(k->kind, "linear") == 0 || strcmp(k->kind, "attention") == 0;
-        ck_assert(is_shaped || !*k->shape);
-        ck_near(k->share * b->step_ms, k->ms);
-        ck_assert(_i < 2 || strcmp(k->pass, "backward") != 0);
-        optimizers += strcmp(k->kind, "optimizer") == 0;
-        if (*k->shape)
-            add_line(k, &shape_ms, &shape_flops, &shape_calls);
-        else
-            add_line(k, &ms, &flops, &calls);
-        if (is_shaped && !*k->shape) with_shape += k->calls;
-    }
-    ck_near(ms, b->step_ms);
-    ck_near(flops, b->step.gflop_per_image * 4 * 1e9);
-    ck_near(shape_flops, flops);
-    ck_assert_int_eq(shape_calls, with_shape);
-    ck_assert_double_lt(shape_ms, ms);
-    ck_assert_int_eq(optimizers, _i < 2);
-    free(b);
+    MaeOptions o = small_options(task);
+    ck_assert_int_eq(mae_options_set(&o, "what", what, NULL), MAE_OK);
+    ck_assert_msg(mae_run(&o, NULL, &r, &err) == MAE_OK, "%s", err.message);
+    ck_assert_str_eq(mae_result_text(r, "task"), task);
     options_clear(&o);
+    return r;
+}
+
+typedef struct Sum {
+    double ms, flops;
+    int64_t calls, calls_with_shape, optimizers;
+} Sum;
+
+/* Of "kernels" or "shapes". */
+static Sum add_lines(const MaeResult *r, const char *list, const char *task) {
+    Sum sum = {0};
+    const MaeResult *lines = mae_result_get(r, list);
+    for (int64_t i = 0; i < mae_result_count(lines, NULL); i++) {
+        const MaeResult *k = mae_result_at(lines, i);
+        const char *kind = mae_result_text(k, "kind");
+        double ms = mae_result_number(k, "ms"), gflops = mae_result_number(k, "gflops");
+        bool is_shaped = strcmp(kind, "linear") == 0 || strcmp(kind, "attention") == 0;
+        ck_assert(is_shaped || strcmp(list, "kernels") == 0);
+        ck_near(mae_result_number(k, "share") * mae_result_number(r, "step_ms"), ms);
+        ck_assert(strcmp(task, "features") != 0 ||
+                  strcmp(mae_result_text(k, "pass"), "backward") != 0);
+        sum.ms += ms;
+        if (!isnan(gflops)) sum.flops += gflops * ms * 1e6;
+        sum.calls += mae_result_integer(k, "calls");
+        if (is_shaped) sum.calls_with_shape += mae_result_integer(k, "calls");
+        sum.optimizers += strcmp(kind, "optimizer") == 0;
+    }
+    return sum;
+}
+
+START_TEST(lines_add_up_to_the_step) {
+    MaeResult *r = measure("kernels", tasks[_i]);
+    Sum kernels = add_lines(r, "kernels", tasks[_i]), shapes = add_lines(r, "shapes", tasks[_i]);
+    ck_near(kernels.ms, mae_result_number(r, "step_ms"));
+    ck_near(kernels.flops, mae_result_number(r, "gflop_per_image") * 4 * 1e9);
+    ck_near(shapes.flops, kernels.flops);
+    ck_assert_int_eq(shapes.calls, kernels.calls_with_shape);
+    ck_assert_double_lt(shapes.ms, kernels.ms);
+    ck_assert_int_eq(kernels.optimizers, _i < 2);
+    mae_result_free(r);
 }
 END_TEST
 
 START_TEST(step_counts_what_its_task_computes) {
-    MaeBenchStep b[3];
-    Error err = {0};
+    MaeResult *r[3];
     for (int i = 0; i < 3; i++) {
-        MaeOptions o = small_options(tasks[i]);
-        ck_assert_msg(bench_step(&o, &b[i], &err) == MAE_OK, "%s", err.message);
-        ck_assert_str_eq(b[i].task, tasks[i]);
-        ck_assert_int_eq(b[i].steps, 4);
-        ck_assert(b[i].images_per_s_best >= b[i].images_per_s_median);
-        ck_assert(b[i].bytes_peak_rss >= b[i].bytes_rss);
-        options_clear(&o);
+        r[i] = measure("step", tasks[i]);
+        ck_assert_int_eq(mae_result_integer(r[i], "steps"), 4);
+        ck_assert(mae_result_number(r[i], "images_per_s_best") >=
+                  mae_result_number(r[i], "images_per_s_median"));
+        ck_assert(mae_result_number(r[i], "bytes_peak_rss") >=
+                  mae_result_number(r[i], "bytes_rss"));
     }
     /* Backward is twice forward but for the embedding, whose input has no gradient. */
-    ck_assert(b[1].gflop_per_image > 2.5 * b[2].gflop_per_image);
-    ck_assert(b[2].bytes_planned < b[1].bytes_planned);
+    ck_assert(mae_result_number(r[1], "gflop_per_image") >
+              2.5 * mae_result_number(r[2], "gflop_per_image"));
+    ck_assert(mae_result_number(r[2], "bytes_planned") < mae_result_number(r[1], "bytes_planned"));
+    for (int i = 0; i < 3; i++) mae_result_free(r[i]);
 }
 END_TEST
 
 START_TEST(mixing_needs_an_even_batch) {
     MaeOptions o = small_options("finetune");
-    MaeBenchStep b;
     Error err = {0};
     o.batch = 3;
-    ck_assert_int_eq(bench_step(&o, &b, &err), MAE_USAGE);
+    ck_assert_int_eq(mae_run(&o, NULL, NULL, &err), MAE_USAGE);
     ck_assert(strstr(err.message, "--batch 3") != NULL);
     options_clear(&o);
 }

@@ -147,7 +147,10 @@ static void set_all(MaeOptions *o, const char *const *pairs) {
         ck_assert_msg(mae_options_set(o, pairs[0], pairs[1], &err) == MAE_OK, "%s", err.message);
 }
 
-static Status run(const Trial *t, bool reads_late, MaeSummary *s, Error *err) {
+/* *r is freed with mae_result_free, and is NULL after a failure. */
+static Status run(const Trial *t, bool reads_late, MaeResult **r, Error *err) {
+    bool failed;
+    Result out = result_start(&failed);
     CommandId command = t->command;
     bool pretrains = command == COMMAND_PRETRAIN, probes = command == COMMAND_PROBE;
     Task task = *training_task(command);
@@ -163,7 +166,12 @@ static Status run(const Trial *t, bool reads_late, MaeSummary *s, Error *err) {
     now.trial = t;
     now.reads_late = reads_late;
     log_set_sink(keep_log, NULL);
-    Status status = run_train(&task, &o, NULL, s, err);
+    Status status = run_train(&task, &o, NULL, out, err);
+    *r = NULL;
+    if (status == MAE_OK)
+        ck_assert_int_eq(result_end(out, r, err), MAE_OK);
+    else
+        result_drop(out);
     log_set_sink(NULL, NULL);
     options_clear(&o);
     free(now.state);
@@ -248,13 +256,14 @@ START_TEST(updates_are_left_out) {
     const Trial *t = &trials[_i / 2];
     bool reads_late = _i % 2;
     const char *late = reads_late ? t->late_culprit : NULL;
-    MaeSummary s;
+    MaeResult *r;
     Error err = {0};
-    ck_assert_msg(run(t, reads_late, &s, &err) == MAE_OK, "%s", err.message);
-    ck_assert_int_eq(s.skipped_steps, t->skipped);
-    ck_assert_int_eq(s.steps, t->steps);
+    ck_assert_msg(run(t, reads_late, &r, &err) == MAE_OK, "%s", err.message);
+    ck_assert_int_eq(mae_result_integer(r, "skipped_steps"), t->skipped);
+    ck_assert_int_eq(mae_result_integer(r, "steps"), t->steps);
     ck_assert_int_eq(now.checked, late ? 0 : t->checked);
-    if (t->command != COMMAND_PRETRAIN) ck_assert(isfinite(s.val_loss) && s.val_loss > 0);
+    if (t->command != COMMAND_PRETRAIN) ck_assert(mae_result_number(r, "val_loss") > 0);
+    mae_result_free(r);
     if (t->warning) ck_assert_int_eq(count(log_text, t->warning), 1);
     expect_events(t->skipped, late ? late : t->culprit);
 }
@@ -264,23 +273,24 @@ END_TEST
 START_TEST(ten_in_a_row_end_the_run) {
     static const Trial ten = {PRETRAINING, AT(ACTIVATION, "blocks.0", NAN), CALLS(18, 27)},
                        none = {PRETRAINING};
-    MaeSummary s;
+    MaeResult *r;
     Error err = {0};
-    ck_assert_int_eq(run(&ten, false, &s, &err), MAE_NONFINITE);
+    ck_assert_int_eq(run(&ten, false, &r, &err), MAE_NONFINITE);
     ck_assert_ptr_nonnull(
         strstr(err.message, "10 updates in a row were left out (not finite: activation"));
     ck_assert_ptr_nonnull(strstr(err.message, scratch_path("run")));
     expect_events(10, "activation blocks.0");
     err = (Error){0};
-    ck_assert_msg(run(&none, false, &s, &err) == MAE_OK, "%s", err.message);
-    ck_assert_int_eq(s.steps, 32);
+    ck_assert_msg(run(&none, false, &r, &err) == MAE_OK, "%s", err.message);
+    ck_assert_int_eq(mae_result_integer(r, "steps"), 32);
+    mae_result_free(r);
     ck_assert_int_eq(count(log_text, "resuming"), 1);
 }
 END_TEST
 
 /* --init with a weight that is no number: it is named, and nothing is trained or saved. */
 START_TEST(bad_weights_are_named) {
-    MaeSummary s = {0};
+    MaeResult *r;
     MaeOptions o;
     MaeModel *m = NULL;
     Error err = {0};
@@ -292,9 +302,9 @@ START_TEST(bad_weights_are_named) {
     ck_assert_msg(model_new(&o, &m, &err) == MAE_OK, "%s", err.message);
     params_set(m->vit->params, params_find(m->vit->params, "blocks.0.attn.qkv.bias"), values);
     ck_assert(checkpoint_write(path, m->vit, &m->notes, &err) == MAE_OK);
-    ck_assert_int_eq(run(&from, false, &s, &err), MAE_NONFINITE);
+    ck_assert_int_eq(run(&from, false, &r, &err), MAE_NONFINITE);
     ck_assert_ptr_nonnull(strstr(err.message, "weight blocks.0.attn.qkv.bias"));
-    ck_assert_int_eq(s.steps, 0);
+    ck_assert_ptr_null(r);
     expect_events(10, "weight blocks.0.attn.qkv.bias");
     ck_assert(!file_exists(scratch_path("run/last.safetensors")));
     model_free(m);

@@ -35,19 +35,8 @@ typedef struct Job {
 
 /* --- what is run ------------------------------------------------------------------------------ */
 
-static MaeStatus pretrain(const MaeOptions *o, MaeError *err) {
-    MaeSummary s;
-    return mae_pretrain(o, NULL, &s, err);
-}
-
-static MaeStatus finetune(const MaeOptions *o, MaeError *err) {
-    MaeSummary s;
-    return mae_finetune(o, NULL, &s, err);
-}
-
-static MaeStatus probe(const MaeOptions *o, MaeError *err) {
-    MaeSummary s;
-    return mae_probe(o, NULL, &s, err);
+static MaeStatus run(const MaeOptions *o, MaeError *err) {
+    return mae_run(o, NULL, NULL, err);
 }
 
 typedef MaeStatus (*Use)(MaeModel *m, const MaeOptions *o, MaeError *err);
@@ -110,14 +99,6 @@ static MaeStatus use_knn(MaeModel *m, const MaeOptions *o, MaeError *err) {
 
 static MaeStatus knn(const MaeOptions *o, MaeError *err) {
     return with_model(o, use_knn, err);
-}
-
-static const char *convert_to; /* the file or folder to be made, below "out" */
-
-static MaeStatus convert(const MaeOptions *o, MaeError *err) {
-    MaeConversion c;
-    return mae_convert(scratch_path("mae.safetensors"), scratch_path("out/%s", convert_to), o, &c,
-                       err);
 }
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -244,36 +225,36 @@ static void run_every_failure(const Job *job) {
 
 static const Job pretraining = {
     .command = COMMAND_PRETRAIN,
-    .run = pretrain,
+    .run = run,
     .options = {TINY, DECODER, QUICK, TIMES, "epochs", "1", "data", "synthetic:4x8x8", NULL},
     .files = {RUN_FILES, "reconstructions/1.png"}};
 
 static const Job components = {.command = COMMAND_PRETRAIN,
-                               .run = pretrain,
+                               .run = run,
                                .options = {TINY, DECODER, QUICK, TIMES, "epochs", "1", "data",
                                            "folder:%s/images", "target", "pca", "pca-components",
                                            "3", "augment", "crop-jitter", NULL},
                                .files = {RUN_FILES, "reconstructions/1.png"}};
 
 static const Job with_workers = {.command = COMMAND_PRETRAIN,
-                                 .run = pretrain,
+                                 .run = run,
                                  .options = {TINY, DECODER, QUICK, TIMES, "epochs", "1", "workers",
                                              "2", "data", "folder:%s/images", NULL},
                                  .files = {RUN_FILES, "reconstructions/1.png"}};
 
 static const Job finetuning = {
     .command = COMMAND_FINETUNE,
-    .run = finetune,
+    .run = run,
     .options = {QUICK, TIMES, "epochs", "1", LABELLED, "ema", "0.9", "erase-prob", "0.5", NULL},
     .files = {RUN_FILES, "best.safetensors"}};
 
 static const Job probing = {.command = COMMAND_PROBE,
-                            .run = probe,
+                            .run = run,
                             .options = {QUICK, TIMES, "epochs", "1", LABELLED, NULL},
                             .files = {RUN_FILES, "best.safetensors"}};
 
 static const Job probing_cached = {.command = COMMAND_PROBE,
-                                   .run = probe,
+                                   .run = run,
                                    .options = {QUICK, TIMES, "epochs", "1", LABELLED, "augment",
                                                "none", "cache-features", "true", NULL},
                                    .files = {RUN_FILES, "best.safetensors"}};
@@ -367,18 +348,18 @@ START_TEST(use_of_a_model) {
 END_TEST
 
 static const struct {
-    const char *to, *name, *files[3];
-} formats[] = {{"official", "m.pth", {"m.pth"}},
-               {"timm", "m.safetensors", {"m.safetensors"}},
-               {"hf", "hf", {"hf/model.safetensors", "hf/config.json"}},
-               {"onnx", "m.onnx", {"m.onnx"}},
-               {"mae", "m.safetensors", {"m.safetensors"}}};
+    const char *to, *out, *files[3];
+} formats[] = {{"official", "%s/out/m.pth", {"m.pth"}},
+               {"timm", "%s/out/m.safetensors", {"m.safetensors"}},
+               {"hf", "%s/out/hf", {"hf/model.safetensors", "hf/config.json"}},
+               {"onnx", "%s/out/m.onnx", {"m.onnx"}},
+               {"mae", "%s/out/m.safetensors", {"m.safetensors"}}};
 
 START_TEST(conversion) {
     Job job = {.command = COMMAND_CONVERT,
-               .run = convert,
-               .options = {"threads", "1", "to", formats[_i].to, NULL}};
-    convert_to = formats[_i].name;
+               .run = run,
+               .options = {"threads", "1", "to", formats[_i].to, "in", "%s/mae.safetensors", "out",
+                           formats[_i].out, NULL}};
     memcpy(job.files, formats[_i].files, sizeof formats[_i].files);
     run_every_failure(&job);
 }

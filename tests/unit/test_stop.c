@@ -169,7 +169,6 @@ static void set_all(MaeOptions *o, const char *const *pairs) {
 static Status run(const Moment *m, const char *out, bool stopped, Error *err) {
     bool pretrains = m->command == COMMAND_PRETRAIN;
     MaeOptions o;
-    MaeSummary s;
     MaeEvents events = {.user = stopped ? (void *)(uintptr_t)m : NULL,
                         .progress = on_progress,
                         .stop = (volatile int *)&stop};
@@ -178,7 +177,7 @@ static Status run(const Moment *m, const char *out, bool stopped, Error *err) {
     set_all(&o, (const char *const[]){"out", scratch_path("%s", out), NULL});
     set_all(&o, m->options);
     stop = 0;
-    Status status = run_train(training_task(m->command), &o, &events, &s, err);
+    Status status = mae_run(&o, &events, NULL, err);
     options_clear(&o);
     return status;
 }
