@@ -1,5 +1,6 @@
 /* What a long job says on standard error: one line, rewritten, on a terminal; elsewhere a plain
- * line every ten seconds. Signals set the stop flag that the library looks at. */
+ * line every ten seconds. A signal sets the flag that answers the
+ * library when it asks whether to stop. */
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #define LINE_S 10
 #define PATIENCE_S 2 /* for a first sign of life */
 
-static volatile int stop;
+static volatile sig_atomic_t stopped;
 static struct {
     bool terminal, quiet, open; /* open: a rewriting line is on the screen */
     double start, last;
@@ -128,6 +129,11 @@ static void on_plan(void *user, const MaeResult *plan) {
     print_plan(stderr, NULL, plan);
 }
 
+static int on_stop(void *user) {
+    (void)user;
+    return (int)stopped;
+}
+
 /* What people and queues stop a job with; Slurm's --signal=USR1@120 comes before its time is up. */
 static void signals(void (*handler)(int)) {
     signal(SIGINT, handler);
@@ -138,7 +144,7 @@ static void signals(void (*handler)(int)) {
 /* The first signal asks for a stop. A second one, of any kind, ends the program. */
 static void on_signal(int number) {
     (void)number;
-    stop = 1;
+    stopped = 1;
     signals(SIG_DFL);
     if (!state.quiet && !output_is_silent() &&
         write(STDERR_FILENO, state.answer, state.answer_bytes) < 0)
@@ -161,7 +167,7 @@ const MaeEvents *progress_start(const MaeOptions *o, const char *stopping) {
         events.plan = on_plan;
     }
     if (!stopping) return &events;
-    events.stop = &stop;
+    events.stop = on_stop;
     int n = snprintf(state.answer, sizeof state.answer, "\nmae: %s; once more ends at once\n",
                      stopping);
     state.answer_bytes = (size_t)n < sizeof state.answer ? (size_t)n : sizeof state.answer - 1;

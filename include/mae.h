@@ -190,22 +190,25 @@ typedef struct MaeProgress {
     double update_share; /* of phase "update": how much of it is done, 0 to 1 */
 } MaeProgress;
 
+/* What a call says while it works. Each function may be NULL. Those of one call are never called at
+ * the same time. None may call the library with the objects of that call. Where not said otherwise,
+ * the thread of the call calls them. */
 typedef struct MaeEvents {
     void *user;
-    /* level: 0 error, 1 warning, 2 information; no newline. May be NULL. */
+    /* level: 0 error, 1 warning, 2 information; no newline. From any thread of the call. */
     void (*log)(void *user, int level, const char *line);
     void (*progress)(void *user, const MaeProgress *p);
-    /* Non-zero asks for an orderly stop, and stays so: a job alone gives up the update or batch
-     * under way, one of several processes ends its update; then it saves what was before, and
-     * returns MAE_INTERRUPTED. */
-    volatile int *stop;
+    /* Not 0 asks for an orderly stop: a job alone gives up the update or batch under way, one of
+     * several processes ends its update; then it saves what was before: MAE_INTERRUPTED. Asked by
+     * the thread of the call every 20 ms where it can stop, and not again after such an answer. */
+    int (*stop)(void *user);
     /* A training job's plan before its first step, as the job "plan COMMAND" gives it, without
-     * opening data and checkpoint a second time. May be NULL. */
+     * opening data and checkpoint a second time. */
     void (*plan)(void *user, const MaeResult *plan);
 } MaeEvents;
 
 /* Hears what calls without MaeEvents have to say, as what had to be assumed of a model that is
- * loaded; log as in MaeEvents, NULL (the start): nobody. Set it before threads start. */
+ * loaded, if they are made by this thread; log as in MaeEvents, NULL (the start): nobody. */
 MAE_API void mae_set_log(void (*log)(void *user, int level, const char *line), void *user);
 
 /* --- jobs ------------------------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
-#include "base/log.h"
+#include "base/listener.h"
 #include "base/memory.h"
 #include "base/name.h"
 #include "data/image/image.h"
@@ -26,26 +26,32 @@ int mae_name_distance(const char *written, const char *name) {
     return name_distance(written, name);
 }
 
-static void to_events(void *user, LogLevel level, const char *line) {
-    const MaeEvents *events = user;
-    events->log(events->user, (int)level, line);
+/* A call and who listens to it. */
+typedef struct Job {
+    Listener listener;
+    Call call;
+} Job;
+
+static void job_begin(Job *j, const MaeEvents *events) {
+    listener_open(&j->listener, events);
+    call_begin(&j->call, &j->listener);
 }
 
-/* Hears what calls without events of their own say. */
-static MaeEvents listener;
-
-/* NULL: the call has no events, or has ended. */
-static void listen(const MaeEvents *events) {
-    if (!events || !events->log) events = &listener;
-    log_set_sink(events->log ? to_events : NULL, (void *)(uintptr_t)events);
+static void job_end(Job *j) {
+    call_end(&j->call);
+    listener_close(&j->listener);
 }
 
 void mae_set_log(void (*log)(void *user, int level, const char *line), void *user) {
-    listener = (MaeEvents){.log = log, .user = user};
-    listen(NULL);
+    static _Thread_local Job all;
+    static _Thread_local bool set;
+    if (set) job_end(&all);
+    set = log != NULL;
+    if (set) job_begin(&all, &(MaeEvents){.log = log, .user = user});
 }
 
 MaeStatus mae_run(const MaeOptions *o, const MaeEvents *events, MaeResult **result, MaeError *err) {
+    Job call;
     bool failed;
     JobFunction *job = job_find(o->command);
     if (result) *result = NULL;
@@ -53,9 +59,9 @@ MaeStatus mae_run(const MaeOptions *o, const MaeEvents *events, MaeResult **resu
     if (!job)
         return error_set(err, MAE_USAGE, "%s is no command", command_row(o->command)->command.name);
     Result out = result_start(&failed);
-    listen(events);
-    Status status = job(o, events, out, err);
-    listen(NULL);
+    job_begin(&call, events);
+    Status status = job(o, out, err);
+    job_end(&call);
     if (status == MAE_OK) return result_end(out, result, err);
     result_drop(out);
     return status;
@@ -120,9 +126,10 @@ MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptio
 
 MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
                        MaeError *err) {
-    listen(events);
-    Status status = features_file(m, o, events, out, error_clear(err));
-    listen(NULL);
+    Job job;
+    job_begin(&job, events);
+    Status status = features_file(m, o, out, error_clear(err));
+    job_end(&job);
     return status;
 }
 
@@ -134,9 +141,10 @@ MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t n, const
 
 MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
                   MaeError *err) {
-    listen(events);
-    Status status = knn_run(m, o, events, out, error_clear(err));
-    listen(NULL);
+    Job job;
+    job_begin(&job, events);
+    Status status = knn_run(m, o, out, error_clear(err));
+    job_end(&job);
     return status;
 }
 

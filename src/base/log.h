@@ -1,5 +1,5 @@
-/* What the library has to say goes to one sink that its caller supplies; the library itself never
- * prints. Lines carry no newline. Safe from any thread. */
+/* What the library has to say goes to the listener of the call that it works for (listener.h); the
+ * library itself never prints. Lines carry no newline. Safe from any thread. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -8,10 +8,8 @@
 #include "base/status.h"
 
 typedef enum LogLevel { LOG_ERROR, LOG_WARNING, LOG_INFO } LogLevel;
-typedef void (*LogSink)(void *user, LogLevel level, const char *line);
 
-/* NULL (the start) drops every line. Set it before threads start. */
-void log_set_sink(LogSink sink, void *user);
+/* Dropped where nobody listens. */
 void log_line(LogLevel level, const char *format, ...) PRINTF_LIKE(2, 3);
 /* A line that every process of a job has to say alike: heard from the root alone. */
 void log_shared(LogLevel level, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -1,11 +1,35 @@
-/* What the system says about time and memory of this process (Linux). */
+/* Threads, and what the system says about time and memory of this process (Linux). */
 #include "base/threads.h"
 
-#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/processors.h"
+
+static void *begin(void *user) {
+    Thread *t = user;
+    processors_unbind_thread();
+    call_set_of_thread(t->call);
+    t->run(t->user);
+    return NULL;
+}
+
+int thread_start(Thread *t, void (*run)(void *user), void *user) {
+    sigset_t all, before;
+    *t = (Thread){.run = run, .user = user, .call = call_of_thread()};
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&t->id, NULL, begin, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+void thread_join(Thread *t) {
+    pthread_join(t->id, NULL);
+}
 
 /* The system's clock should not go back, but some virtual ones do: then time stands still for one
  * reading and goes on from there. */

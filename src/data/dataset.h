@@ -22,15 +22,16 @@
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 
+#include "base/listener.h"
 #include "data/image/image.h"
 
 typedef struct Dataset Dataset;
 
 /* What is refused rather than read; 0: the default of each. */
 typedef struct SourceLimits {
-    int64_t max_pixels;       /* of an image: IMAGE_MAX_PIXELS, at most IMAGE_PIXELS_CEILING */
-    int64_t max_entries;      /* of the shards of one tar source together, of a list: 100 million */
-    const volatile int *stop; /* not 0: looking for images is given up, INTERRUPTED; may be NULL */
+    int64_t max_pixels;  /* of an image: IMAGE_MAX_PIXELS, at most IMAGE_PIXELS_CEILING */
+    int64_t max_entries; /* of the shards of one tar source together, of a list: 100 million */
+    Stop *stop;          /* gives up looking for images, INTERRUPTED; may be NULL */
 } SourceLimits;
 
 typedef struct DatasetOptions {

@@ -34,8 +34,7 @@ typedef struct LoaderOptions {
     int64_t start_batch;
     int64_t n_epochs;        /* ends after this epoch count (exclusive epoch number); 0 = never */
     const LabelKind *labels; /* NULL: the classes of the source are all */
-    /* Not 0: loader_next gives no more batches, INTERRUPTED; may be NULL. */
-    const volatile int *stop;
+    Stop *stop;              /* loader_next gives no more batches, INTERRUPTED; may be NULL */
     /* [C], copied; both or neither: batches also have normalised images, augment.erase applied. */
     const float *mean, *std;
 } LoaderOptions;

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "base/threads.h"
 #include "data/loader.h"
 
 #define LOADER_MAX_CHANNELS 4
@@ -45,7 +46,7 @@ struct Loader {
     int64_t n_unreadable;
     char fault[600]; /* of the first unreadable image */
 
-    pthread_t *threads;
+    Thread *threads;
     int n_threads;
 };
 

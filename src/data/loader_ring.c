@@ -3,12 +3,10 @@
  * back. It is ready when all its samples are done. One mutex guards the counters. Pixels are
  * written outside of it, each sample by one worker, and read only after the slot is ready. Errors
  * stay with their batch, so the consumer meets them at the same place for any number of workers. */
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/memory.h"
-#include "base/processors.h"
 #include "data/loader_internal.h"
 
 #define LOOK_MS 100 /* how often a consumer that waits looks whether it is to stop */
@@ -47,12 +45,11 @@ static bool take_item(Loader *l, Slot **slot, int64_t *item) {
     return true;
 }
 
-static void *worker(void *user) {
+static void worker(void *user) {
     Loader *l = user;
     ResampleScratch scratch = {0};
     Slot *slot;
     int64_t item;
-    processors_unbind_thread();
     pthread_mutex_lock(&l->lock);
     while (take_item(l, &slot, &item)) {
         pthread_mutex_unlock(&l->lock);
@@ -64,20 +61,15 @@ static void *worker(void *user) {
     }
     pthread_mutex_unlock(&l->lock);
     resample_scratch_free(&scratch);
-    return NULL;
 }
 
-/* Signals are for the thread that called us. */
 Status loader_start_workers(Loader *l, Error *err) {
     Status status = MAE_OK;
-    sigset_t all, before;
     if (l->options.n_workers == 0) return MAE_OK;
     l->threads = mem_alloc_array((size_t)l->options.n_workers, sizeof *l->threads);
     if (!l->threads) return loader_no_memory(err);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int k = 0; k < l->options.n_workers && status == MAE_OK; k++) {
-        int rc = pthread_create(&l->threads[k], NULL, worker, l);
+        int rc = thread_start(&l->threads[k], worker, l);
         if (rc == 0)
             l->n_threads++;
         else
@@ -85,7 +77,6 @@ Status loader_start_workers(Loader *l, Error *err) {
                 error_set(err, MAE_MEMORY, "loader: cannot start worker %d: %s; use fewer workers",
                           k + 1, strerror(rc));
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;
 }
 
@@ -94,13 +85,13 @@ void loader_stop_workers(Loader *l) {
     l->stop = true;
     pthread_cond_broadcast(&l->room);
     pthread_mutex_unlock(&l->lock);
-    for (int k = 0; k < l->n_threads; k++) pthread_join(l->threads[k], NULL);
+    for (int k = 0; k < l->n_threads; k++) thread_join(&l->threads[k]);
 }
 
 /* --- the consumer ----------------------------------------------------------------------------- */
 
 static bool is_stopped(const Loader *l) {
-    return l->options.stop && *l->options.stop;
+    return stop_asked(l->options.stop);
 }
 
 /* Without workers: the whole batch here and now. NULL: stopped. */

@@ -13,6 +13,7 @@ typedef struct CommBackend {
     void (*progress)(void *state);
     void (*wait)(void *state);
     Status (*watch)(void *state, double timeout_s, Error *err);
+    void (*watch_unheard)(void *state);
 } CommBackend;
 
 struct Comm {

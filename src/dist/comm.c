@@ -80,6 +80,10 @@ Status comm_watch(Comm *c, double timeout_s, Error *err) {
     return comm_agree(c, c->backend->watch(c->state, timeout_s, err), err);
 }
 
+void comm_watch_unheard(Comm *c) {
+    if (c) c->backend->watch_unheard(c->state);
+}
+
 void comm_start_sum(Comm *c, void *x, int64_t n, size_t number_bytes, int root) {
     if (c) c->backend->start_sum(c->state, x, n, number_bytes, root);
 }

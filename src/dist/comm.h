@@ -24,6 +24,7 @@ bool comm_is_root(const Comm *c); /* rank 0: the one that writes and talks */
 /* From now on rank 0 says which process does not answer, and after so many seconds (0: never) the
  * job is ended with one message. All call it; again, to change the time. */
 Status comm_watch(Comm *c, double timeout_s, Error *err);
+void comm_watch_unheard(Comm *c); /* the call that it told ends; watching goes on */
 /* Processors that this process may use without taking those of others on its machine. */
 int comm_processors(const Comm *c);
 

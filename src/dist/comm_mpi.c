@@ -137,11 +137,17 @@ static Status watch(void *state, double timeout_s, Error *err) {
                                   "MPI_THREAD_MULTIPLE");
         return MAE_OK;
     }
+    heart_tell(&m->heart, call_of_thread());
     if (!m->heart.beats) return heart_start(&m->heart, m->comm, timeout_s, err);
     lock(m);
     m->heart.timeout_s = timeout_s;
     unlock(m);
     return MAE_OK;
+}
+
+static void watch_unheard(void *state) {
+    Mpi *m = state;
+    heart_tell(&m->heart, NULL);
 }
 
 static const CommBackend MPI = {.sum = sum,
@@ -151,11 +157,13 @@ static const CommBackend MPI = {.sum = sum,
                                 .start_broadcast = start_broadcast,
                                 .progress = progress,
                                 .wait = wait_all,
-                                .watch = watch};
+                                .watch = watch,
+                                .watch_unheard = watch_unheard};
 
 /* --- joining ---------------------------------------------------------------------------------- */
 
-static Mpi job = {.heart = {.lock = PTHREAD_MUTEX_INITIALIZER}};
+static Mpi job = {
+    .heart = {.lock = PTHREAD_MUTEX_INITIALIZER, .speech = PTHREAD_MUTEX_INITIALIZER}};
 
 /* A process that is done before the others answers until they are, too. */
 static void leave(void) {

@@ -9,8 +9,6 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "base/processors.h"
-#include "base/threads.h"
 
 enum { END_S = 3 }; /* for what should take one or two seconds */
 
@@ -97,20 +95,32 @@ static void rest(Heart *h, double seconds) {
     while (!h->leaving && pthread_cond_timedwait(&h->changed, &h->lock, &until) == 0) continue;
 }
 
-static void *live(void *user) {
+static bool look(Heart *h, Beat mine, double timeout_s) {
+    pthread_mutex_lock(&h->speech);
+    call_set_of_thread(h->call);
+    bool too_late = watch_look(h->watch, mine, timeout_s, clock_seconds());
+    pthread_mutex_unlock(&h->speech);
+    return too_late;
+}
+
+void heart_tell(Heart *h, Call *call) {
+    pthread_mutex_lock(&h->speech);
+    h->call = call;
+    pthread_mutex_unlock(&h->speech);
+}
+
+static void live(void *user) {
     Heart *h = user;
-    processors_unbind_thread();
     pthread_mutex_lock(&h->lock);
     while (!h->leaving) {
         Beat mine = exchange_beats(h);
         double timeout_s = h->timeout_s;
         pthread_mutex_unlock(&h->lock);
-        if (watch_look(h->watch, mine, timeout_s, clock_seconds())) end_job(h);
+        if (look(h, mine, timeout_s)) end_job(h);
         pthread_mutex_lock(&h->lock);
         rest(h, watch_beat_s(timeout_s));
     }
     pthread_mutex_unlock(&h->lock);
-    return NULL;
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */
@@ -135,18 +145,13 @@ static void gather_hosts(const Heart *h, char *hosts) {
     MPI_Allgather(mine, HOST_BYTES, MPI_BYTE, hosts, HOST_BYTES, MPI_BYTE, h->comm);
 }
 
-/* Signals are the caller's. */
 static Status start_thread(Heart *h, Error *err) {
     pthread_condattr_t attributes;
-    sigset_t all, before;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&h->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    h->beats = pthread_create(&h->thread, NULL, live, h) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    h->beats = thread_start(&h->thread, live, h) == 0;
     return h->beats ? MAE_OK : error_set(err, MAE_MEMORY, "no thread to answer other processes");
 }
 
@@ -173,7 +178,7 @@ void heart_stop(Heart *h) {
     h->leaving = true;
     pthread_cond_signal(&h->changed);
     pthread_mutex_unlock(&h->lock);
-    pthread_join(h->thread, NULL);
+    thread_join(&h->thread);
     receive_beats(h);
     for (int r = 0; r < h->size; r++)
         if (h->request[r] != MPI_REQUEST_NULL) MPI_Request_free(&h->request[r]);

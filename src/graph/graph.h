@@ -149,10 +149,10 @@ bool graph_forward(Graph *g);
  * or will be once the device has done what it was given. False: given up. */
 typedef void (*GraphReady)(void *user, Param *p);
 bool graph_backward(Graph *g, Value *root, GraphReady ready, void *user);
-/* Later passes are given up soon after *stop is no longer 0: at the latest after the op under way.
+/* Later passes are given up soon after a stop is asked for: at the latest after the op under way.
  * What they would have computed is then undefined, statistics included (graph_keep_statistics); the
  * next forward pass starts anew. NULL, the start: passes are never given up. */
-void graph_stop_at(Graph *g, const volatile int *stop);
+void graph_stop_at(Graph *g, Stop *stop);
 /* The parameters that forward passes change, running statistics of a batch norm that trains:
  * copied out, put back. */
 size_t graph_statistics_bytes(const Graph *g);

@@ -126,12 +126,12 @@ static void run_op(Graph *g, Op *op, void (*pass)(Graph *, Op *), bool backward)
     g->observer(g->observer_user, &seen, false);
 }
 
-void graph_stop_at(Graph *g, const volatile int *stop) {
+void graph_stop_at(Graph *g, Stop *stop) {
     g->handle.stop = stop;
 }
 
 static bool is_given_up(const Graph *g) {
-    return g->handle.stop && *g->handle.stop;
+    return stop_asked(g->handle.stop);
 }
 
 bool graph_forward(Graph *g) {

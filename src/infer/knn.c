@@ -93,7 +93,7 @@ static Status search_tile(Search *s, int64_t first, int64_t n, const float *quer
         d->kernels.linear_forward(d, s->products, NULL, s->queries, s->bank, NULL, NULL, block,
                                   s->width, n, s->scratch);
         device_download_floats(d, s->cosines, s->products, NUMBER_REAL, block * n);
-        if (d->stop && *d->stop)
+        if (stop_asked(d->stop))
             return error_set(err, MAE_INTERRUPTED, "stopped while looking for neighbours");
         for (int64_t i = 0; i < block; i++)
             keep_best(s->cosines + i * n, first, n, s->k, rows + (q + i) * s->k,
@@ -104,8 +104,8 @@ done:
 }
 
 Status knn_nearest(Device *d, const float *bank, int64_t n, const float *queries, int64_t m,
-                   int64_t width, int64_t k, const volatile int *stop, int64_t *rows,
-                   float *cosines, Error *err) {
+                   int64_t width, int64_t k, Stop *stop, int64_t *rows, float *cosines,
+                   Error *err) {
     Status status = MAE_OK;
     Device handle = *d;
     handle.stop = stop;

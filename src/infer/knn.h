@@ -8,12 +8,11 @@
  * first, equal ones by number; cosines[m,k] may be NULL. Rows need not be normalised; one of zeros
  * has cosine 0 with all. The result does not depend on the number of threads. Besides what is given
  * it takes memory for KNN_BLOCK queries and KNN_TILE rows at a time. NONFINITE: a row has a number
- * that is not finite. INTERRUPTED: *stop is no longer 0; stop may be NULL. */
+ * that is not finite. INTERRUPTED: a stop was asked for; stop may be NULL. */
 #define KNN_BLOCK 256
 #define KNN_TILE 16384
 Status knn_nearest(Device *d, const float *bank, int64_t n, const float *queries, int64_t m,
-                   int64_t width, int64_t k, const volatile int *stop, int64_t *rows,
-                   float *cosines, Error *err);
+                   int64_t width, int64_t k, Stop *stop, int64_t *rows, float *cosines, Error *err);
 
 /* The class that the neighbours of each query vote for, weighted exp(cosine / temperature):
  * predicted[m] from rows[m,k], cosines[m,k] and the labels of the bank. Ties go to the smaller

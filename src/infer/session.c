@@ -288,9 +288,9 @@ static Status stream_part(Session *s, const SessionJob *job, Part *part, Session
                              .limit = part->end,
                              .leave_out = true,
                              .strict = job->strict,
-                             .stop = events_stop_flag(job->events)};
+                             .stop = call_stop()};
     if (part->first == part->end) return MAE_OK;
-    watch_images(&watch, s->graph, job->events, job->phase, options.batch, part->end - part->first);
+    watch_images(&watch, s->graph, job->phase, options.batch, part->end - part->first);
     TRY(loader_open(job->data, options, &loader, err));
     for (;;) {
         Batch b;

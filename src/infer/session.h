@@ -96,7 +96,6 @@ typedef struct SessionJob {
     int64_t limit;     /* the first images, 0: all */
     Comm *comm;        /* each process takes a part of them; NULL: alone */
     const char *phase; /* for the progress: "validate" */
-    const MaeEvents *events;
 } SessionJob;
 
 /* Called after each batch, in order of the samples; the session has its results. */

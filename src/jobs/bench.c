@@ -78,7 +78,7 @@ static Status bench_data(const MaeOptions *o, Result out, Error *err) {
     double seconds[BENCH_MAX_REPETITIONS];
     int64_t n = bench_repetitions(o);
     TRY(setup_model_config(o, &c, err));
-    TRY(setup_dataset(o, c.channels, NULL, &d, err));
+    TRY(setup_dataset(o, c.channels, &d, err));
     LoaderOptions l = setup_loader(o, &c);
     l.n_epochs = 0;
     TRY(loader_open(d, l, &loader, err));
@@ -99,8 +99,7 @@ done:
     return status;
 }
 
-Status bench_job(const MaeOptions *o, const MaeEvents *events, Result out, Error *err) {
-    (void)events;
+Status bench_job(const MaeOptions *o, Result out, Error *err) {
     switch ((BenchWhat)o->what) {
     case BENCH_STEP: return bench_step(o, out, err);
     case BENCH_KERNELS: return bench_kernels(o, out, err);

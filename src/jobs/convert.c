@@ -414,14 +414,13 @@ static Status verify(Conversion *c, Result out, Error *err) {
     return MAE_OK;
 }
 
-Status convert_job(const MaeOptions *o, const MaeEvents *events, Result out, Error *err) {
+Status convert_job(const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
     const char *in = o->in, *path = o->out;
     Conversion c = {.options = o, .to = (Destination)o->to};
     c.dialect = c.to != TO_HF                ? DIALECT_OFFICIAL
                 : o->hf_names == HF_NAMES_V5 ? DIALECT_HF5
                                              : DIALECT_HF4;
-    (void)events;
     if (!in || !path) return error_set(err, MAE_USAGE, "convert needs IN and OUT");
     if (o->dtype == STORE_I8 && c.to != TO_ONNX)
         return error_set(err, MAE_USAGE, "--dtype i8: 8-bit weights are for --to onnx only");

@@ -45,7 +45,6 @@ static const struct {
 typedef struct Eval {
     MaeModel *model;
     const MaeOptions *options;
-    const MaeEvents *events;
     Dataset *data;
     Session *session;
     SessionJob job;
@@ -168,14 +167,14 @@ static Status open_eval(Eval *e, Error *err) {
     TRY(read_baseline(e, err));
     if (!o->val)
         return error_set(err, MAE_USAGE, "no images to evaluate on; name them with --val SRC");
-    TRY(setup_val_set(o, c->channels, events_stop_flag(e->events), &e->data, err));
+    TRY(setup_val_set(o, c->channels, &e->data, err));
     TRY(evaluate_check_labels(e->data, "--val", err));
-    TRY(unseen_check_trained(o, e->data, events_stop_flag(e->events), err));
+    TRY(unseen_check_trained(o, e->data, err));
     TRY(open_classes(e, err));
     check_baseline(e);
     TRY(session_new(e->model->vit, (SessionOptions){.batch = o->batch, .logits = true}, &e->session,
                     err));
-    TRY(setup_eval_job(o, c, e->data, "evaluate", e->events, NULL, &e->job, err));
+    TRY(setup_eval_job(o, c, e->data, "evaluate", NULL, &e->job, err));
     e->job.seed = (uint64_t)o->seed;
     e->labels = (EvaluationLabels){.class_of = e->class_of, .allowed = e->allowed};
 done:
@@ -336,10 +335,9 @@ static Status check_confusion(const MaeOptions *o, Error *err) {
     return status == MAE_OK ? file_check_output(o->confusion, err) : status;
 }
 
-Status eval_model(MaeModel *m, const MaeOptions *o, const MaeEvents *events, Result out,
-                  Error *err) {
+Status eval_model(MaeModel *m, const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
-    Eval e = {.model = m, .options = o, .events = events};
+    Eval e = {.model = m, .options = o};
     TRY(open_eval(&e, err));
     machine_say_threads(o, m->device, NULL);
     TRY(run_clean(&e, out, err));
@@ -350,12 +348,12 @@ done:
     return status;
 }
 
-Status eval_job(const MaeOptions *o, const MaeEvents *events, Result out, Error *err) {
+Status eval_job(const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
     MaeModel *m = NULL;
     TRY(check_confusion(o, err));
     TRY(model_open(o, &m, err));
-    TRY(eval_model(m, o, events, out, err));
+    TRY(eval_model(m, o, out, err));
 done:
     model_free(m);
     return status;

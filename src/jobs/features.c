@@ -244,8 +244,7 @@ done:
 }
 
 /* The picture comes first: it is quick, and what is wrong with it is said before long work. */
-Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
-                     Error *err) {
+Status features_file(MaeModel *m, const MaeOptions *o, MaeFeatures *out, Error *err) {
     Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
     Job j = {.model = m, .options = o};
@@ -253,8 +252,8 @@ Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, 
     SessionOptions session = {.pool = (PoolKind)o->pool, .block = o->block};
     TRY(check_outputs(o, err));
     machine_say_threads(o, m->device, NULL);
-    TRY(setup_dataset(o, c->channels, events_stop_flag(events), &d, err));
-    TRY(setup_eval_job(o, c, d, "features", events, NULL, &j.images, err));
+    TRY(setup_dataset(o, c->channels, &d, err));
+    TRY(setup_eval_job(o, c, d, "features", NULL, &j.images, err));
     j.n = dataset_count(d);
     if (!o->out && j.n > MAX_PICTURED) j.n = MAX_PICTURED;
     session.batch = j.n < FEATURE_BATCH ? j.n : FEATURE_BATCH;

@@ -132,7 +132,7 @@ static void tell(const CheckpointFile *c, const TensorFile *f, const Error *why,
     tell_tensors(c, f, out);
 }
 
-Status info_job(const MaeOptions *o, const MaeEvents *events, Result out, Error *err) {
+Status info_job(const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
     const char *path = o->file;
     CheckpointHints hints = setup_hints(o);
@@ -140,7 +140,6 @@ Status info_job(const MaeOptions *o, const MaeEvents *events, Result out, Error 
     TensorFile *f = NULL;
     char *file = NULL;
     Error why = {0};
-    (void)events;
     if (!path) return error_set(err, MAE_USAGE, "info needs a FILE");
     hints.describe_only = true;
     Status opened = checkpoint_open(path, &hints, &c, &why);

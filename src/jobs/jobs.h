@@ -7,8 +7,8 @@
 #include "run/run.h"
 
 /* What a command does: checks its options, opens what it needs, works, and says in `out` what came
- * out. events may be NULL. */
-typedef Status JobFunction(const MaeOptions *o, const MaeEvents *events, Result out, Error *err);
+ * out. */
+typedef Status JobFunction(const MaeOptions *o, Result out, Error *err);
 
 JobFunction *job_find(CommandId command); /* NULL: there is none */
 
@@ -16,8 +16,7 @@ JobFunction *job_find(CommandId command); /* NULL: there is none */
 JobFunction train_job;
 JobFunction eval_job, convert_job, info_job, bench_job;
 /* With a model that is there. */
-Status eval_model(MaeModel *m, const MaeOptions *o, const MaeEvents *events, Result out,
-                  Error *err);
+Status eval_model(MaeModel *m, const MaeOptions *o, Result out, Error *err);
 
 /* Training, for run_train and run_plan. */
 extern const Task pretrain_task, finetune_task, probe_task;
@@ -32,11 +31,10 @@ Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, Mae
 Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const MaeOptions *o,
                          double *loss, Error *err);
 Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err);
-Status features_file(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
-                     Error *err);
+Status features_file(MaeModel *m, const MaeOptions *o, MaeFeatures *out, Error *err);
 Status nearest_rows(const MaeModel *model, const float *bank, int64_t n, const float *queries,
                     int64_t m, int64_t width, int64_t k, int64_t *rows, float *cosines, Error *err);
-Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err);
+Status knn_run(MaeModel *m, const MaeOptions *o, MaeKnn *out, Error *err);
 Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, int *n, Error *err);
 
 /* The parts of the library, for mae --version. */

@@ -66,12 +66,12 @@ static Status check_labels(const Bank *b, const char *source, Error *err) {
 
 /* Both sets, before there is any work. */
 static Status open_banks(Bank *memory, Bank *queries, const MaeModel *m, const MaeOptions *o,
-                         const volatile int *stop, Error *err) {
+                         Error *err) {
     Status status = MAE_OK;
     int64_t channels = m->vit->config.channels;
-    TRY(setup_dataset(o, channels, stop, &memory->dataset, err));
+    TRY(setup_dataset(o, channels, &memory->dataset, err));
     TRY(check_labels(memory, o->data, err));
-    TRY(setup_val_set(o, channels, stop, &queries->dataset, err));
+    TRY(setup_val_set(o, channels, &queries->dataset, err));
     TRY(check_labels(queries, o->val, err));
     TRY(same_classes(memory, queries, err));
     TRY(check_k(o->k, dataset_count(memory->dataset), err));
@@ -80,12 +80,11 @@ done:
     return status;
 }
 
-static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Session *s,
-                        const MaeEvents *events, Error *err) {
+static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Session *s, Error *err) {
     Status status = MAE_OK;
     SessionJob job;
     b->width = session_values(s);
-    TRY(setup_eval_job(o, &m->vit->config, b->dataset, "features", events, NULL, &job, err));
+    TRY(setup_eval_job(o, &m->vit->config, b->dataset, "features", NULL, &job, err));
     b->n = dataset_count(b->dataset);
     b->features = mem_alloc_array((size_t)(b->n * b->width), sizeof *b->features);
     b->labels = mem_alloc_array((size_t)b->n, sizeof *b->labels);
@@ -111,12 +110,13 @@ Status nearest_rows(const MaeModel *model, const float *bank, int64_t n, const f
                          "%" PRId64 " neighbours among %" PRId64
                          " rows: there may be 1 to as many as there are rows",
                          k, n);
-    return knn_nearest(model->device, bank, n, queries, m, width, k, NULL, rows, cosines, err);
+    return knn_nearest(model->device, bank, n, queries, m, width, k, call_stop(), rows, cosines,
+                       err);
 }
 
 /* What the neighbours of each query vote for: predicted[queries->n]. */
 static Status predict(const MaeModel *m, const MaeOptions *o, const Bank *memory,
-                      const Bank *queries, const volatile int *stop, int *predicted, Error *err) {
+                      const Bank *queries, int *predicted, Error *err) {
     Status status = MAE_OK;
     size_t n = (size_t)(queries->n * o->k);
     int64_t *rows = mem_alloc_array(n, sizeof *rows);
@@ -127,7 +127,7 @@ static Status predict(const MaeModel *m, const MaeOptions *o, const Bank *memory
         goto done;
     }
     TRY(knn_nearest(m->device, memory->features, memory->n, queries->features, queries->n,
-                    memory->width, o->k, stop, rows, cosines, err));
+                    memory->width, o->k, call_stop(), rows, cosines, err));
     TRY(knn_vote(rows, cosines, queries->n, o->k, memory->labels,
                  dataset_n_classes(memory->dataset), o->temperature, predicted, err));
 done:
@@ -136,7 +136,7 @@ done:
     return status;
 }
 
-Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out, Error *err) {
+Status knn_run(MaeModel *m, const MaeOptions *o, MaeKnn *out, Error *err) {
     Status status = MAE_OK;
     Bank memory = {0}, queries = {0};
     Session *s = NULL;
@@ -145,16 +145,16 @@ Status knn_run(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn
     if (!o->val) return error_set(err, MAE_USAGE, "no queries; name them with --val SRC");
     TRY(session_new(m->vit, options, &s, err));
     machine_say_threads(o, m->device, NULL);
-    TRY(open_banks(&memory, &queries, m, o, events_stop_flag(events), err));
-    TRY(bank_fill(&memory, m, o, s, events, err));
+    TRY(open_banks(&memory, &queries, m, o, err));
+    TRY(bank_fill(&memory, m, o, s, err));
     TRY(check_k(o->k, memory.n, err));
-    TRY(bank_fill(&queries, m, o, s, events, err));
+    TRY(bank_fill(&queries, m, o, s, err));
     predicted = mem_alloc_array((size_t)queries.n, sizeof *predicted);
     if (!predicted) {
         status = error_set(err, MAE_MEMORY, "no memory for predictions");
         goto done;
     }
-    TRY(predict(m, o, &memory, &queries, events_stop_flag(events), predicted, err));
+    TRY(predict(m, o, &memory, &queries, predicted, err));
     int64_t right = 0;
     for (int64_t i = 0; i < queries.n; i++) right += predicted[i] == queries.labels[i];
     *out = (MaeKnn){.accuracy = (double)right / (double)queries.n,

@@ -42,7 +42,7 @@ static Status configure(Run *r, Error *err) {
     status = run_resolve_sizes(&r->options, &r->config, err);
     if (status != MAE_OK) return status;
     setup_notes(o, &r->config, &r->notes);
-    return setup_dataset(o, r->config.channels, events_stop_flag(r->events), &r->dataset, err);
+    return setup_dataset(o, r->config.channels, &r->dataset, err);
 }
 
 static Status make(Run *r, Error *err) {
@@ -69,7 +69,7 @@ static Status start(Run *r, Error *err) {
              "fitting %" PRId64 " principal components of the patches of %" PRId64 " images",
              r->config.pca_components, r->options.pca_images);
     LoaderOptions l = setup_loader(&r->options, &r->config);
-    TRY(pca_fit(r->model, r->dataset, l, r->options.pca_images, r->events, err));
+    TRY(pca_fit(r->model, r->dataset, l, r->options.pca_images, err));
 done:
     return status;
 }

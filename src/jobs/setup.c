@@ -63,7 +63,7 @@ CheckpointHints setup_hints(const MaeOptions *o) {
 }
 
 static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptions d,
-                           int64_t channels, const volatile int *stop, Dataset **out, Error *err) {
+                           int64_t channels, Dataset **out, Error *err) {
     *out = NULL;
     if (!source) return error_set(err, MAE_USAGE, "no images given; name them with --data SRC");
     if (channels != 1 && channels != 3)
@@ -74,36 +74,33 @@ static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptio
     d.channels = (int)channels;
     d.cache_bytes = o->cache_mb << 20;
     d.max_side = o->max_side;
-    d.limits = (SourceLimits){o->max_pixels, o->max_entries, stop};
+    d.limits = (SourceLimits){o->max_pixels, o->max_entries, call_stop()};
     d.seed = (uint64_t)o->seed;
     d.fast_decode = o->fast_decode && source == o->data && !d.held_out;
     return dataset_open(source, d, out, err);
 }
 
-Status setup_dataset(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
-                     Error *err) {
-    return open_dataset(o, o->data, (DatasetOptions){.limit = o->limit}, channels, stop, out, err);
+Status setup_dataset(const MaeOptions *o, int64_t channels, Dataset **out, Error *err) {
+    return open_dataset(o, o->data, (DatasetOptions){.limit = o->limit}, channels, out, err);
 }
 
-Status setup_train_set(const MaeOptions *o, int64_t channels, const volatile int *stop,
-                       Dataset **out, Error *err) {
+Status setup_train_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err) {
     if (!o->val == !(o->val_share > 0))
         return error_set(
             err, MAE_USAGE,
             "%s; name them with --val SRC, or hold out a share of --data with --val-share 0.1",
             o->val ? "--val and --val-share together" : "no validation images");
     DatasetOptions d = {.split_share = o->val_share, .limit = o->limit};
-    return open_dataset(o, o->data, d, channels, stop, out, err);
+    return open_dataset(o, o->data, d, channels, out, err);
 }
 
-Status setup_val_set(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
-                     Error *err) {
+Status setup_val_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err) {
     DatasetOptions d = {.limit = o->val_limit, .test = o->val != NULL};
     if (!o->val) {
         d.split_share = o->val_share;
         d.held_out = true;
     }
-    return open_dataset(o, o->val ? o->val : o->data, d, channels, stop, out, err);
+    return open_dataset(o, o->val ? o->val : o->data, d, channels, out, err);
 }
 
 static Augment augment_of(AugmentKind kind, const ModelConfig *c) {
@@ -170,13 +167,12 @@ Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error 
 }
 
 Status setup_eval_job(const MaeOptions *o, const ModelConfig *c, Dataset *d, const char *phase,
-                      const MaeEvents *events, Comm *comm, SessionJob *out, Error *err) {
+                      Comm *comm, SessionJob *out, Error *err) {
     *out = (SessionJob){.data = d,
                         .workers = machine_workers(o, comm),
                         .strict = o->strict != 0,
                         .comm = comm,
-                        .phase = phase,
-                        .events = events};
+                        .phase = phase};
     return setup_eval_augment(d, c, &out->augment, err);
 }
 

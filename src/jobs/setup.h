@@ -19,15 +19,12 @@ CheckpointHints setup_hints(const MaeOptions *o);
 /* --mask and --mask-ratio. */
 MaskRule setup_mask(const MaeOptions *o);
 /* Opens the images of --data, at most --limit of them. Here and below the search for images ends
- * with INTERRUPTED when *stop is not 0; stop may be NULL. UNSUPPORTED: channels is not 1 or 3. */
-Status setup_dataset(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
-                     Error *err);
+ * with INTERRUPTED when a stop is asked for. UNSUPPORTED: channels is not 1 or 3. */
+Status setup_dataset(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
 /* The training images of supervised training: --data, or what --val-share leaves of it. */
-Status setup_train_set(const MaeOptions *o, int64_t channels, const volatile int *stop,
-                       Dataset **out, Error *err);
+Status setup_train_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
 /* The images of --val, or those that --val-share holds out of --data; at most --val-limit. */
-Status setup_val_set(const MaeOptions *o, int64_t channels, const volatile int *stop, Dataset **out,
-                     Error *err);
+Status setup_val_set(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
 /* Adds what fine-tuning does to images: RandAugment or colour jitter, erasing. */
 Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err);
 /* How features and pictures see an image: resized and cropped at the centre. Nothing is done when
@@ -35,7 +32,7 @@ Status setup_labelled_augment(const MaeOptions *o, Augment *a, Error *err);
 Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error *err);
 /* A pass over all images of d as features and evaluation see them, without corruptions. */
 Status setup_eval_job(const MaeOptions *o, const ModelConfig *c, Dataset *d, const char *phase,
-                      const MaeEvents *events, Comm *comm, SessionJob *out, Error *err);
+                      Comm *comm, SessionJob *out, Error *err);
 /* Reads one file into pixels[h*w*C], prepared as above. max_pixels is that of image.h. *notes says
  * what decoding left out; notes may be NULL. */
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,

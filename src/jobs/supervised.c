@@ -12,7 +12,7 @@ Status supervised_configure(Run *r, HeadKind head, Error *err) {
     Status status = MAE_OK;
     MaeOptions *o = &r->options;
     TRY(supervised_configure_encoder(r, err));
-    TRY(setup_train_set(o, r->config.channels, events_stop_flag(r->events), &r->dataset, err));
+    TRY(setup_train_set(o, r->config.channels, &r->dataset, err));
     TRY(evaluate_check_labels(r->dataset, "--data", err));
     r->config.head = head;
     r->config.pool = (PoolKind)o->head_pool;
@@ -89,14 +89,14 @@ Status supervised_make(Run *r, Error *err) {
     Supervised *t = mem_alloc(sizeof *t);
     if (!t) return error_set(err, MAE_MEMORY, "no memory for a run");
     r->task_data = t;
-    TRY(setup_val_set(o, r->config.channels, events_stop_flag(r->events), &t->val, err));
+    TRY(setup_val_set(o, r->config.channels, &t->val, err));
     TRY(evaluate_check_labels(t->val, "--val", err));
     TRY(unseen_check(o, r->dataset, t->val, err));
     r->val_images = dataset_available(t->val);
     TRY(classes_map(r->notes.classes, r->config.classes, r->dataset, "--data", &t->train_map, err));
     TRY(classes_map(r->notes.classes, r->config.classes, t->val, "--val", &t->val_map, err));
     if (comm_is_root(r->comm)) warn_of_missing(r);
-    TRY(setup_eval_job(o, &r->config, t->val, "validate", r->events, r->comm, &t->val_images, err));
+    TRY(setup_eval_job(o, &r->config, t->val, "validate", r->comm, &t->val_images, err));
     TRY(make_loader_options(r, err));
     TRY(run_make_model(r, err));
     TRY(make_batch(r, err));

@@ -7,7 +7,7 @@ const Task *training_task(CommandId command) {
                                        : &finetune_task;
 }
 
-Status train_job(const MaeOptions *o, const MaeEvents *events, Result out, Error *err) {
+Status train_job(const MaeOptions *o, Result out, Error *err) {
     const Task *task = training_task(o->command);
-    return o->plans ? run_plan(task, o, out, err) : run_train(task, o, events, out, err);
+    return o->plans ? run_plan(task, o, out, err) : run_train(task, o, out, err);
 }

@@ -79,8 +79,7 @@ static bool is_about_us(Status s) {
     return s == MAE_MEMORY || s == MAE_INTERRUPTED;
 }
 
-Status unseen_check_trained(const MaeOptions *o, const Dataset *val, const volatile int *stop,
-                            Error *err) {
+Status unseen_check_trained(const MaeOptions *o, const Dataset *val, Error *err) {
     Error why = {0};
     MaeOptions run = {0};
     Dataset *data = NULL;
@@ -90,7 +89,7 @@ Status unseen_check_trained(const MaeOptions *o, const Dataset *val, const volat
     bool known = file_exists(path) && read_config(path, &run);
     mem_free(path);
     if (!known) return MAE_OK;
-    Status status = setup_train_set(&run, dataset_channels(val), stop, &data, &why);
+    Status status = setup_train_set(&run, dataset_channels(val), &data, &why);
     if (status == MAE_OK) {
         Sides s = {.data = data,
                    .val = val,

@@ -11,7 +11,6 @@
 Status unseen_check(const MaeOptions *o, const Dataset *data, const Dataset *val, Error *err);
 /* The same with the training images of o->checkpoint, if config.json of a fine-tuning or probing
  * run lies beside it and they are still there. MEMORY, INTERRUPTED. */
-Status unseen_check_trained(const MaeOptions *o, const Dataset *val, const volatile int *stop,
-                            Error *err);
+Status unseen_check_trained(const MaeOptions *o, const Dataset *val, Error *err);
 
 #endif

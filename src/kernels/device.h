@@ -14,6 +14,7 @@
 #ifndef KERNELS_DEVICE_H
 #define KERNELS_DEVICE_H
 
+#include "base/listener.h"
 #include "base/status.h"
 #include "base/words.h"
 #include "kernels/kernels.h"
@@ -37,7 +38,7 @@ typedef struct DeviceMemory {
 } DeviceMemory;
 
 /* A handle. What device_open gives lives until device_close. A copy of the struct is a handle of
- * the same device whose stop flag is its own; no call keeps the handle it was given. Several
+ * the same device whose stop is its own; no call keeps the handle it was given. Several
  * threads may call one device at once through handles of their own, since no row keeps anything in
  * the device: scratch belongs to whoever calls. */
 struct Device {
@@ -47,9 +48,9 @@ struct Device {
     int n_threads;
     Kernels kernels;
     const DeviceMemory *memory;
-    /* When not NULL and not 0, a matrix product may end early and leave its result unfinished: set
+    /* When not NULL, a matrix product asks, and may end early and leave its result unfinished: set
      * by whoever then throws the results away (graph_stop_at). */
-    const volatile int *stop;
+    Stop *stop;
 };
 
 /* name: one of device_words. n_threads 0 = all there are. isa NULL = the best this

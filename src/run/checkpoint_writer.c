@@ -3,13 +3,11 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/processors.h"
 #include "base/threads.h"
 #include "run/manifest.h"
 #include "run/run_state.h"
@@ -21,7 +19,7 @@ struct CheckpointWriter {
     WriterOptions options;
     const Progress *progress;
     Snapshot *snapshot; /* of the thread while busy, else of the caller */
-    pthread_t thread;
+    Thread thread;
     bool started;
     pthread_mutex_t lock;   /* guards what follows */
     pthread_cond_t changed; /* busy or stop */
@@ -50,9 +48,8 @@ static Status write_snapshot(CheckpointWriter *w, Error *err) {
     return status;
 }
 
-static void *work(void *user) {
+static void work(void *user) {
     CheckpointWriter *w = user;
-    processors_unbind_thread();
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->busy && !w->stop) pthread_cond_wait(&w->changed, &w->lock);
@@ -66,7 +63,6 @@ static void *work(void *user) {
         pthread_cond_broadcast(&w->changed);
     }
     pthread_mutex_unlock(&w->lock);
-    return NULL;
 }
 
 Status writer_new(const char *run, const RunState *s, WriterOptions options, CheckpointWriter **out,
@@ -98,7 +94,7 @@ void writer_free(CheckpointWriter *w) {
     w->stop = true;
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
-    if (w->started) pthread_join(w->thread, NULL);
+    if (w->started) thread_join(&w->thread);
     if (w->failure.status != MAE_OK) log_line(LOG_ERROR, "%s", w->failure.message);
     if (w->waits > 0)
         log_line(LOG_INFO, "%" PRId64 " of %" PRId64 " saves waited for the one before, %.1f s",
@@ -110,22 +106,12 @@ void writer_free(CheckpointWriter *w) {
     mem_free(w);
 }
 
-/* Signals are for the thread that trains. */
-static int start_thread(CheckpointWriter *w) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&w->thread, NULL, work, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
-}
-
 /* At the first save; when it cannot be, once and for all without a thread. */
 static void start(CheckpointWriter *w) {
     if (w->started || !w->options.asynchronous) return;
     double megabytes = 1e-6 * (double)snapshot_bytes(w->snapshot);
     if (snapshot_reserve(w->snapshot)) {
-        w->started = start_thread(w) == 0;
+        w->started = thread_start(&w->thread, work, w) == 0;
         if (!w->started)
             log_line(LOG_WARNING,
                      "no thread to write checkpoints with; training waits while they are written");

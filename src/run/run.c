@@ -227,10 +227,9 @@ static void summarize(Run *r, Result out) {
     warn_of_unreadable(r, unreadable);
 }
 
-Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, Result out,
-                 Error *err) {
+Status run_train(const Task *task, const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
-    Run r = {.task = task, .events = events, .lock = -1};
+    Run r = {.task = task, .lock = -1};
     status = run_open(&r, o, err);
     if (status == MAE_INTERRUPTED) status = run_interrupted_opening(&r, err);
     if (status != MAE_OK) goto done;

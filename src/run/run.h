@@ -48,8 +48,7 @@ struct Run {
     MaeOptions options;
     MaeOptions before; /* of a resumed run: what config.json says */
     Changes changes;   /* and what differs now */
-    const MaeEvents *events;
-    Comm *comm; /* the processes that train together; NULL: one */
+    Comm *comm;        /* the processes that train together; NULL: one */
     ModelConfig config;
     CheckpointNotes notes;
     Device *device;
@@ -86,8 +85,7 @@ struct Run {
 };
 
 /* Runs or resumes; out gets what summary.json has: all of the run, however often it was resumed. */
-Status run_train(const Task *task, const MaeOptions *o, const MaeEvents *events, Result out,
-                 Error *err);
+Status run_train(const Task *task, const MaeOptions *o, Result out, Error *err);
 /* Describes what run_train would do. o->out may be NULL. */
 Status run_plan(const Task *task, const MaeOptions *o, Result out, Error *err);
 /* The optimizer that options ask for; AdamW where a command has no --optimizer. */

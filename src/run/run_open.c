@@ -122,9 +122,9 @@ static Status open_loader(Run *r, Error *err) {
 static Status announce(Run *r, Error *err) {
     bool failed;
     MaeResult *plan = NULL;
-    if (!r->events || !comm_is_root(r->comm)) return MAE_OK;
-    if (r->events->progress) (void)run_peak_gflops(r);
-    if (!r->events->plan) return MAE_OK;
+    if (!comm_is_root(r->comm)) return MAE_OK;
+    if (call_hears_progress()) (void)run_peak_gflops(r);
+    if (!call_hears_plan()) return MAE_OK;
     Result out = result_start(&failed);
     Status status = run_tell_plan(r, out, err);
     if (status != MAE_OK) {
@@ -132,7 +132,7 @@ static Status announce(Run *r, Error *err) {
         return status;
     }
     status = result_end(out, &plan, err);
-    if (status == MAE_OK) r->events->plan(r->events->user, plan);
+    if (status == MAE_OK) call_plan(plan);
     mae_result_free(plan);
     return status;
 }
@@ -268,6 +268,7 @@ done:
 }
 
 void run_close(Run *r) {
+    comm_watch_unheard(r->comm);
     watch_end(&r->watch);
     writer_free(r->writer);
     runfolder_unlock(r->lock);

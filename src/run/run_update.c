@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/threads.h"
 #include "run/run_internal.h"
-#include "train/events.h"
 
 #define ROLL_BACK_AFTER 3 /* updates in a row that were not finite */
 #define GIVE_UP_AFTER 10
@@ -65,9 +64,9 @@ MaeProgress run_progress(const Run *r, double images) {
 }
 
 static void report(const Run *r) {
-    if (!r->events || !r->events->progress || !comm_is_root(r->comm)) return;
+    if (!call_hears_progress() || !comm_is_root(r->comm)) return;
     MaeProgress p = run_progress(r, r->images);
-    r->events->progress(r->events->user, &p);
+    call_progress(&p);
 }
 
 static Status log_step(Run *r, Error *err) {
@@ -135,7 +134,7 @@ Status run_update(Run *r, Error *err) {
     bool bad = reason.status == MAE_NONFINITE;
     StepVotes votes = {.bad = bad,
                        .fault = reason.status != MAE_OK && !bad,
-                       .stop = events_stop(r->events),
+                       .stop = stop_asked(call_stop()),
                        .written = writer_has_written(r->writer)};
     (void)step_gather(r->step, &votes, &reason);
     r->fault = (Error){0};

@@ -15,14 +15,14 @@ static void tell(void *user, double share) {
     MaeProgress p = run_progress(r, r->images + share * (double)r->progress.batch_images);
     p.phase = "update";
     p.update_share = ((double)i + share) / (double)n;
-    r->events->progress(r->events->user, &p);
+    call_progress(&p);
 }
 
 void run_watch(Run *r) {
     Graph *g = r->step->graph;
-    if (!r->comm) graph_stop_at(g, events_stop_flag(r->events));
-    if (!r->comm) r->loader_options.stop = events_stop_flag(r->events);
-    if (r->events && r->events->progress && comm_is_root(r->comm))
+    if (!r->comm) graph_stop_at(g, call_stop());
+    if (!r->comm) r->loader_options.stop = call_stop();
+    if (call_hears_progress() && comm_is_root(r->comm))
         watch_passes(&r->watch, g, graph_flops_step(g), tell, r);
 }
 

@@ -7,14 +7,6 @@
 
 #define TOLD_EVERY 0.02
 
-bool events_stop(const MaeEvents *events) {
-    return events && events->stop && *events->stop;
-}
-
-const volatile int *events_stop_flag(const MaeEvents *events) {
-    return events ? events->stop : NULL;
-}
-
 /* --- a graph's passes ------------------------------------------------------------------------- */
 
 static void observe(void *user, const GraphOp *op, bool begins) {
@@ -50,7 +42,7 @@ static void tell_images(const ImageWatch *w, int64_t done) {
                      .images_per_s = rate,
                      .phase = w->phase,
                      .eta_s = rate > 0 ? (double)(w->total - done) / rate : 0};
-    w->events->progress(w->events->user, &p);
+    call_progress(&p);
 }
 
 /* Whole images: none that is not through is counted. */
@@ -60,14 +52,11 @@ static void tell_pass(void *user, double share) {
     tell_images(w, w->done + (int64_t)(share * (double)n));
 }
 
-void watch_images(ImageWatch *w, Graph *g, const MaeEvents *events, const char *phase,
-                  int64_t batch, int64_t total) {
-    *w = (ImageWatch){
-        .events = events, .phase = phase, .batch = batch, .total = total, .start = clock_seconds()};
-    if (g && events && events->progress)
-        watch_passes(&w->pass, g, graph_flops_forward(g), tell_pass, w);
+void watch_images(ImageWatch *w, Graph *g, const char *phase, int64_t batch, int64_t total) {
+    *w = (ImageWatch){.phase = phase, .batch = batch, .total = total, .start = clock_seconds()};
+    if (g && call_hears_progress()) watch_passes(&w->pass, g, graph_flops_forward(g), tell_pass, w);
     w->graph = g;
-    if (g) graph_stop_at(g, events_stop_flag(events));
+    if (g) graph_stop_at(g, call_stop());
 }
 
 static Status stopped(const ImageWatch *w, Error *err) {
@@ -86,7 +75,7 @@ Status watch_images_add(ImageWatch *w, bool whole, int64_t n, Error *err) {
     if (!whole) return stopped(w, err);
     w->done = w->done + n < w->total ? w->done + n : w->total;
     watch_restart(&w->pass);
-    if (w->events && w->events->progress) tell_images(w, w->done);
+    if (call_hears_progress()) tell_images(w, w->done);
     return MAE_OK;
 }
 

@@ -1,5 +1,4 @@
-/* What a job tells the listener of the public interface, also while a graph runs, and how it hears
- * that it must stop. events may be NULL everywhere. */
+/* What a job tells its listener of progress while a graph runs and while images go through one. */
 #ifndef TRAIN_EVENTS_H
 #define TRAIN_EVENTS_H
 
@@ -7,11 +6,6 @@
 
 #include "data/loader.h"
 #include "graph/graph.h"
-#include "mae.h"
-
-bool events_stop(const MaeEvents *events);
-/* The flag that asks for a stop; NULL: nothing ever does. */
-const volatile int *events_stop_flag(const MaeEvents *events);
 
 /* --- a graph's passes ------------------------------------------------------------------------- */
 
@@ -35,7 +29,6 @@ void watch_end(PassWatch *w);     /* accepts one that was never begun */
 typedef struct ImageWatch {
     PassWatch pass;
     Graph *graph;
-    const MaeEvents *events;
     const char *phase;
     int64_t batch, done, total;
     double start;
@@ -44,8 +37,7 @@ typedef struct ImageWatch {
 /* Begins to watch `total` images that go through g, `batch` at a time. Until watch_images_end the
  * listener hears how many are through, and g gives a pass up when a stop is asked for. With g NULL,
  * images go through no graph and nothing is told between batches. */
-void watch_images(ImageWatch *w, Graph *g, const MaeEvents *events, const char *phase,
-                  int64_t batch, int64_t total);
+void watch_images(ImageWatch *w, Graph *g, const char *phase, int64_t batch, int64_t total);
 /* The loader's next batch; INTERRUPTED says how many images are through. */
 Status watch_images_next(const ImageWatch *w, Loader *l, Batch *b, Error *err);
 /* Counts n images more. INTERRUPTED when their pass was not whole: nothing more comes then. */

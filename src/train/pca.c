@@ -109,8 +109,7 @@ static void store(const Moments *m, Vit *a) {
     params_set(a->params, params_find(a->params, "pca.mean"), m->host);
 }
 
-Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, const MaeEvents *events,
-               Error *err) {
+Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err) {
     Status status = MAE_OK;
     const ModelConfig *c = &a->config;
     Loader *loader = NULL;
@@ -121,8 +120,8 @@ Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, cons
                  .batch = options.batch,
                  .patches = model_patches(c),
                  .values = model_patch_values(c)};
-    watch_images(&watch, NULL, events, "components", options.batch, n_images);
-    options.stop = events_stop_flag(events);
+    watch_images(&watch, NULL, "components", options.batch, n_images);
+    options.stop = call_stop();
     options.n_epochs = 0;
     options.drop_last = false;
     TRY(moments_new(&m, err));

@@ -8,7 +8,6 @@
 
 /* Fits pca.weight, pca.bias and pca.mean of a model to n_images samples of the loader options.
  * INTERRUPTED: a stop was asked for. */
-Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, const MaeEvents *events,
-               Error *err);
+Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, Error *err);
 
 #endif

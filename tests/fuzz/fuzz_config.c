@@ -28,7 +28,7 @@ static void load_baseline(const char *path) {
     bool failed;
     Result out = result_start(&failed);
     Error err = {0};
-    ASSERT(eval_model(&model, &o, NULL, out, &err) != MAE_OK, "no images");
+    ASSERT(eval_model(&model, &o, out, &err) != MAE_OK, "no images");
     ASSERT(err.message[0] != 0, "a failure without a message");
     result_drop(out);
 }

@@ -85,7 +85,7 @@ static void read_corruptions(char *text) {
     bool failed;
     Result out = result_start(&failed);
     Error err = {0};
-    ASSERT(eval_model(&model, &o, NULL, out, &err) == MAE_USAGE, "%s", err.message);
+    ASSERT(eval_model(&model, &o, out, &err) == MAE_USAGE, "%s", err.message);
     result_drop(out);
 }
 

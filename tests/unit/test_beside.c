@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/statistics.h"
 #include "scratch.h"
+#include "set_log.h"
 
 Suite *suite_beside(void);
 
@@ -86,7 +86,7 @@ static const char *make(const char *name, Foreign f) {
 static char heard[2048];
 static int warnings, lines;
 
-static void listen(void *user, LogLevel level, const char *line) {
+static void listen(void *user, int level, const char *line) {
     (void)user;
     warnings += level == LOG_WARNING;
     lines++;
@@ -98,9 +98,9 @@ static ModelConfig open_with(const char *path, CheckpointHints hints) {
     CheckpointFile *c = NULL;
     *heard = '\0';
     warnings = lines = 0;
-    log_set_sink(listen, NULL);
+    set_log(listen, NULL);
     ck_assert_msg(checkpoint_open(path, &hints, &c, &err) == MAE_OK, "%s", err.message);
-    log_set_sink(NULL, NULL);
+    set_log(NULL, NULL);
     ModelConfig config = c->config;
     checkpoint_close(c);
     return config;

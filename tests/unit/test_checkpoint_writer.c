@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "file_faults.h"
 #include "run/manifest.h"
 #include "scratch.h"
+#include "set_log.h"
 #include "small_run.h"
 
 Suite *suite_checkpoint_writer(void);
@@ -22,7 +22,7 @@ static SmallRun run;
 static int warnings;
 static char last_line[1024];
 
-static void on_log(void *user, LogLevel level, const char *line) {
+static void on_log(void *user, int level, const char *line) {
     (void)user;
     if (level <= LOG_WARNING) warnings++;
     snprintf(last_line, sizeof last_line, "%s", line);
@@ -31,7 +31,7 @@ static void on_log(void *user, LogLevel level, const char *line) {
 static void enter(void) {
     scratch_make();
     small_run_make(&run);
-    log_set_sink(on_log, NULL);
+    set_log(on_log, NULL);
     scratch_text(scratch_path("run/log.jsonl"), "");
 }
 

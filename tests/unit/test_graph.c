@@ -195,7 +195,7 @@ static void *repeat_session(void *session) {
 /* What runs has its own scratch and its own stop flag; the device keeps nothing. */
 START_TEST(two_graphs_of_a_model_run_at_once) {
     static Session s[2];
-    volatile int stop = 1;
+    Stop stop = {.asked = true};
     Setup one = make(test_device_words[_i], NULL, 2, FORWARD_FULL);
     for (int i = 0; i < 2; i++) {
         s[i].graph = small_graph(one.model, FORWARD_FULL, SESSION_BATCH);

@@ -9,11 +9,11 @@
 #include <webp/encode.h>
 #include <zlib.h>
 
-#include "base/log.h"
 #include "data/dataset.h"
 #include "data/image/image_kind.h"
 #include "data/image/image_notes.h"
 #include "scratch.h"
+#include "set_log.h"
 
 Suite *suite_image_notes(void);
 
@@ -200,7 +200,7 @@ END_TEST
 static char heard[4096];
 static int n_heard;
 
-static void hear(void *user, LogLevel level, const char *line) {
+static void hear(void *user, int level, const char *line) {
     (void)user;
     if (level != LOG_WARNING) return;
     n_heard++;
@@ -222,7 +222,7 @@ static void write_png(const char *name, PngForm form) {
 
 START_TEST(one_line_a_job) {
     Dataset *d;
-    log_set_sink(hear, NULL);
+    set_log(hear, NULL);
     write_png("set/a.png", (PngForm){.colour = 0, .depth = 16, .value = 300});
     write_png("set/b.png", (PngForm){.colour = 0, .depth = 16, .value = 300});
     write_png("set/c.png", (PngForm){.colour = 6, .depth = 8});
@@ -247,7 +247,7 @@ START_TEST(one_line_a_job) {
     dataset_close(d);
     ck_assert_int_eq(n_heard, 1);
     log_set_root(true);
-    log_set_sink(NULL, NULL);
+    set_log(NULL, NULL);
 }
 END_TEST
 

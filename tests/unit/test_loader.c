@@ -9,12 +9,12 @@
 #include <jpeglib.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/rng.h"
 #include "data/loader.h"
 #include "kernels/device.h"
 #include "scratch.h"
+#include "set_log.h"
 
 Suite *suite_loader(void);
 
@@ -308,7 +308,7 @@ static int n_log_lines;
 static char last_line[2048];
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void count_line(void *user, LogLevel level, const char *line) {
+static void count_line(void *user, int level, const char *line) {
     (void)user;
     pthread_mutex_lock(&log_lock);
     ck_assert_int_eq(level, LOG_WARNING);
@@ -332,7 +332,7 @@ static Dataset *open_damaged(void) {
 START_TEST(unreadable_is_replaced) {
     Dataset *d = open_damaged();
     Record *first = calloc(50, sizeof *first), *r = calloc(50, sizeof *r);
-    log_set_sink(count_line, NULL);
+    set_log(count_line, NULL);
     for (int workers = 0; workers <= 4; workers += 2) {
         LoaderOptions o = options_for(3, workers);
         o.shuffle = false;

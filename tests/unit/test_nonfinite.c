@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "jobs/jobs.h"
 #include "scratch.h"
+#include "set_log.h"
 
 Suite *suite_nonfinite(void);
 
@@ -126,7 +126,7 @@ static Status set_finetuning_batch(Run *r, Batch *b, Error *err) {
 
 static char log_text[1 << 16];
 
-static void keep_log(void *user, LogLevel level, const char *line) {
+static void keep_log(void *user, int level, const char *line) {
     size_t n = strlen(log_text);
     (void)user, (void)level;
     snprintf(log_text + n, sizeof log_text - n, "%s\n", line);
@@ -165,14 +165,14 @@ static Status run(const Trial *t, bool reads_late, MaeResult **r, Error *err) {
     memset(&now, 0, sizeof now);
     now.trial = t;
     now.reads_late = reads_late;
-    log_set_sink(keep_log, NULL);
-    Status status = run_train(&task, &o, NULL, out, err);
+    set_log(keep_log, NULL);
+    Status status = run_train(&task, &o, out, err);
     *r = NULL;
     if (status == MAE_OK)
         ck_assert_int_eq(result_end(out, r, err), MAE_OK);
     else
         result_drop(out);
-    log_set_sink(NULL, NULL);
+    set_log(NULL, NULL);
     options_clear(&o);
     free(now.state);
     return status;

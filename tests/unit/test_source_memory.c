@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "data/loader.h"
 #include "data/overlap.h"
 #include "given_images.h"
 #include "scratch.h"
+#include "set_log.h"
 
 Suite *suite_source_memory(void);
 
@@ -289,7 +289,7 @@ END_TEST
 static int warnings;
 static char warning[1024];
 
-static void hear(void *user, LogLevel level, const char *line) {
+static void hear(void *user, int level, const char *line) {
     (void)user;
     if (level == LOG_WARNING) warnings++;
     snprintf(warning, sizeof warning, "%s", line);
@@ -303,9 +303,9 @@ START_TEST(what_is_not_given_is_replaced_left_out_or_an_error) {
     given.status = MAE_IO;
     given.reason = "the camera was off";
     Dataset *d = opened((DatasetOptions){0});
-    log_set_sink(hear, NULL);
+    set_log(hear, NULL);
     ck_assert_int_eq(record(d, crops(3), r, &err), MAE_OK);
-    log_set_sink(NULL, NULL);
+    set_log(NULL, NULL);
     ck_assert_int_eq(r->n, 48);
     ck_assert_int_eq(r->unreadable, 1);
     ck_assert_int_eq(warnings, 1);

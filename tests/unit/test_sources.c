@@ -5,16 +5,16 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "data/dataset.h"
 #include "scratch.h"
+#include "set_log.h"
 
 Suite *suite_sources(void);
 
 static char heard[8192]; /* lines, a letter for the level in front */
 
-static void hear(void *user, LogLevel level, const char *line) {
+static void hear(void *user, int level, const char *line) {
     size_t n = strlen(heard);
     (void)user;
     snprintf(heard + n, sizeof heard - n, "%c %s\n", level == LOG_WARNING ? 'w' : 'i', line);
@@ -24,9 +24,9 @@ static Dataset *open_source(const char *source) {
     Error err = {0};
     Dataset *d = NULL;
     heard[0] = '\0';
-    log_set_sink(hear, NULL);
+    set_log(hear, NULL);
     Status status = dataset_open(source, (DatasetOptions){.channels = 3}, &d, &err);
-    log_set_sink(NULL, NULL);
+    set_log(NULL, NULL);
     ck_assert_msg(status == MAE_OK, "%s", err.message);
     return d;
 }
@@ -335,9 +335,9 @@ START_TEST(both_parts_say_it_once) {
     for (int k = 0; k < 2; k++) {
         heard[0] = '\0';
         options.held_out = k == 1;
-        log_set_sink(hear, NULL);
+        set_log(hear, NULL);
         ck_assert_int_eq(dataset_open(scratch_path("v"), options, &d, NULL), MAE_OK);
-        log_set_sink(NULL, NULL);
+        set_log(NULL, NULL);
         ck_assert_int_eq(heard[0] != '\0', k == 0);
         dataset_close(d);
     }

@@ -3,10 +3,10 @@
 #include <signal.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/status.h"
 #include "base/processors.h"
 #include "base/threads.h"
+#include "set_log.h"
 
 Suite *suite_status(void);
 
@@ -37,7 +37,7 @@ END_TEST
 static char seen[64];
 static int n_seen;
 
-static void remember(void *user, LogLevel level, const char *line) {
+static void remember(void *user, int level, const char *line) {
     ck_assert_ptr_eq(user, seen);
     ck_assert_int_eq(level, LOG_WARNING);
     strncpy(seen, line, sizeof seen - 1);
@@ -46,9 +46,9 @@ static void remember(void *user, LogLevel level, const char *line) {
 
 START_TEST(log_goes_to_the_sink) {
     log_line(LOG_ERROR, "dropped");
-    log_set_sink(remember, seen);
+    set_log(remember, seen);
     log_line(LOG_WARNING, "step %d", 7);
-    log_set_sink(NULL, NULL);
+    set_log(NULL, NULL);
     log_line(LOG_WARNING, "dropped again");
     ck_assert_int_eq(n_seen, 1);
     ck_assert_str_eq(seen, "step 7");

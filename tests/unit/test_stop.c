@@ -18,7 +18,7 @@ Suite *suite_stop(void);
 
 /* --- passes of a graph ------------------------------------------------------------------------ */
 
-static volatile int stop;
+static Stop stop;
 
 typedef struct Count {
     int begun, at; /* the stop comes with the op of this number */
@@ -27,7 +27,7 @@ typedef struct Count {
 static void stop_at_op(void *user, const GraphOp *op, bool begins) {
     Count *c = user;
     (void)op;
-    if (begins && c->begun++ == c->at) stop = 1;
+    if (begins && c->begun++ == c->at) stop.asked = true;
 }
 
 START_TEST(a_pass_ends_with_the_op_under_way) {
@@ -42,12 +42,12 @@ START_TEST(a_pass_ends_with_the_op_under_way) {
     small_feed(v, &g, 5);
     graph_observe(g.graph, stop_at_op, &n);
     graph_stop_at(g.graph, &stop);
-    stop = 0;
+    stop.asked = false;
     ck_assert(!graph_forward(g.graph));
     ck_assert_int_eq(n.begun, 8);
     ck_assert(!graph_forward(g.graph)); /* not even begun */
     ck_assert_int_eq(n.begun, 8);
-    stop = 0;
+    stop.asked = false;
     ck_assert(graph_forward(g.graph));
     graph_set_grad(g.graph, g.loss, &one);
     n = (Count){.at = 3};
@@ -70,11 +70,11 @@ START_TEST(a_product_is_left_unfinished) {
     size_t bytes = d->kernels.linear_scratch(d, N, N, N);
     void *scratch = device_alloc(d, bytes);
     for (int i = 0; i < N * N; i++) x[i] = 1;
-    stop = 1;
+    stop.asked = true;
     d->stop = &stop;
     d->kernels.linear_forward(d, y, NULL, x, x, NULL, NULL, N, N, N, scratch);
     for (int i = 0; i < N * N; i++) ck_assert_float_eq(y[i], 0);
-    stop = 0;
+    stop.asked = false;
     d->kernels.linear_forward(d, y, NULL, x, x, NULL, NULL, N, N, N, scratch);
     for (int i = 0; i < N * N; i++) ck_assert_float_eq(y[i], N);
     device_free(d, scratch, bytes);
@@ -124,9 +124,11 @@ START_TEST(neighbours_are_looked_for_no_longer) {
     Error err = {0};
     Device *d;
     ck_assert_int_eq(device_open("cpu", 1, NULL, &d, NULL), MAE_OK);
-    for (stop = 0; stop < 2; stop++)
+    for (int asked = 0; asked < 2; asked++) {
+        stop.asked = asked != 0;
         ck_assert_int_eq(knn_nearest(d, features, 2, features, 2, 2, 1, &stop, rows, NULL, &err),
-                         stop ? MAE_INTERRUPTED : MAE_OK);
+                         asked ? MAE_INTERRUPTED : MAE_OK);
+    }
     device_close(d);
 }
 END_TEST
@@ -156,7 +158,12 @@ typedef struct Moment {
 static void on_progress(void *user, const MaeProgress *p) {
     const Moment *m = user;
     if (m && strcmp(p->phase, m->phase) == 0 && p->step >= m->step && p->update_share >= m->share)
-        stop = 1;
+        stop.asked = true;
+}
+
+static int on_stop(void *user) {
+    (void)user;
+    return stop.asked;
 }
 
 static void set_all(MaeOptions *o, const char *const *pairs) {
@@ -169,14 +176,13 @@ static void set_all(MaeOptions *o, const char *const *pairs) {
 static Status run(const Moment *m, const char *out, bool stopped, Error *err) {
     bool pretrains = m->command == COMMAND_PRETRAIN;
     MaeOptions o;
-    MaeEvents events = {.user = stopped ? (void *)(uintptr_t)m : NULL,
-                        .progress = on_progress,
-                        .stop = (volatile int *)&stop};
+    MaeEvents events = {
+        .user = stopped ? (void *)(uintptr_t)m : NULL, .progress = on_progress, .stop = on_stop};
     options_default(m->command, &o);
     set_all(&o, pretrains ? AUTOENCODER : CLASSIFIER);
     set_all(&o, (const char *const[]){"out", scratch_path("%s", out), NULL});
     set_all(&o, m->options);
-    stop = 0;
+    stop.asked = false;
     Status status = mae_run(&o, &events, NULL, err);
     options_clear(&o);
     return status;
@@ -288,7 +294,7 @@ START_TEST(looking_for_images_ends) {
     Error err = {0};
     scratch_png(scratch_path("photos/a.png"), 1, 8, 8);
     scratch_text(scratch_path("photos.txt"), "photos/a.png\nphotos/a.png\n");
-    stop = 1;
+    stop.asked = true;
     for (int i = 0; i < 3; i++) {
         static const char *const kinds[] = {"folder", "list", "tiles"};
         char source[512];
@@ -299,7 +305,7 @@ START_TEST(looking_for_images_ends) {
         ck_assert_int_eq(dataset_open(source, o, &d, &err), MAE_INTERRUPTED);
         ck_assert_ptr_nonnull(strstr(err.message, "stopped while looking for images"));
     }
-    stop = 0;
+    stop.asked = false;
 }
 END_TEST
 

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "checkpoint/checkpoint.h"
 #include "infer/evaluate.h"
 #include "jobs/jobs.h"
 #include "scratch.h"
+#include "set_log.h"
 #include "small_model.h"
 #include "train/ema.h"
 #include "train/groups.h"
@@ -239,7 +239,7 @@ END_TEST
 
 static char said[2048]; /* the last warning */
 
-static void keep_warning(void *user, LogLevel level, const char *line) {
+static void keep_warning(void *user, int level, const char *line) {
     (void)user;
     if (level == LOG_WARNING) snprintf(said, sizeof said, "%s", line);
 }
@@ -249,7 +249,7 @@ START_TEST(classes_are_numbers_without_names) {
     Error err = {0};
     int *map = NULL;
     Dataset *d = data_of_classes((const char *const[]){"0", "10", "2", "9", NULL});
-    log_set_sink(keep_warning, NULL);
+    set_log(keep_warning, NULL);
     ck_assert_msg(classes_map(NULL, 12, d, "--val", &map, &err) == MAE_OK, "%s", err.message);
     for (int i = 0; i < 4; i++) {
         ck_assert_str_eq(dataset_class_name(d, i), ((const char *const[]){"0", "2", "9", "10"})[i]);
@@ -263,7 +263,7 @@ START_TEST(classes_are_numbers_without_names) {
     ck_assert_ptr_nonnull(strstr(err.message, "class 10 of --val is none of the model"));
     ck_assert_ptr_null(map);
     dataset_close(d);
-    log_set_sink(NULL, NULL);
+    set_log(NULL, NULL);
 }
 END_TEST
 
@@ -274,10 +274,10 @@ START_TEST(a_subset_of_classes_misses_only_its_own) {
     Dataset *d = data_of_classes((const char *const[]){"a", NULL});
     ClassNames *c = names_of("[\"a\",\"b\",\"c\",\"d\"]");
     ck_assert_msg(classes_map(c, 4, d, "--val", &map, &err) == MAE_OK, "%s", err.message);
-    log_set_sink(keep_warning, NULL);
+    set_log(keep_warning, NULL);
     classes_warn_of_missing(c, 4, d, map, allowed, "--val");
     ck_assert_str_eq(said, "--val has no image of 1 of the model's 4 classes (c)");
-    log_set_sink(NULL, NULL);
+    set_log(NULL, NULL);
     mem_free(map);
     ck_assert_int_eq(classes_map(NULL, 2, d, "--val", &map, &err), MAE_SHAPE);
     ck_assert_ptr_nonnull(strstr(err.message, "--classes FILE"));

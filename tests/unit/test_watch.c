@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "dist/watch.h"
+#include "set_log.h"
 
 Suite *suite_watch(void);
 
@@ -18,7 +18,7 @@ static char said[4096];
 static Beat beats[SIZE];
 static bool silent[SIZE];
 
-static void hear(void *user, LogLevel level, const char *line) {
+static void hear(void *user, int level, const char *line) {
     static const char *const words[] = {"error: ", "warning: ", ""};
     size_t n = strlen(said);
     (void)user;
@@ -32,13 +32,13 @@ static void start(int rank) {
     *said = '\0';
     memset(beats, 0, sizeof beats);
     memset(silent, 0, sizeof silent);
-    log_set_sink(hear, NULL);
+    set_log(hear, NULL);
     ck_assert(watch_new(rank, SIZE, &hosts[0][0], now, &watch, &err) == MAE_OK);
 }
 
 static void stop(void) {
     watch_free(watch);
-    log_set_sink(NULL, NULL);
+    set_log(NULL, NULL);
 }
 
 /* Beats of all that are not silent, for so long; true: the job is to be ended. */

@@ -139,7 +139,7 @@ void source_close(Source *s) {
 
 Status source_add(Source *s, SourceItem item, Error *err) {
     if (!item.name) return source_no_memory(err);
-    if (s->limits.stop && *s->limits.stop)
+    if (stop_asked(s->limits.stop))
         return error_set(err, MAE_INTERRUPTED, "stopped while looking for images; %lld were found",
                          (long long)s->count);
     SourceItem *items = mem_room(s->items, (size_t)s->count, &s->capacity, sizeof *items);

@@ -126,16 +126,18 @@ static void multiply_panels(const Product *p, const Block *b, float *panels, con
  * its slivers. */
 typedef struct Work {
     int64_t next, end, pieces;
-    const volatile int *stop; /* of the caller */
+    Stop *stop; /* of the caller */
 } Work;
 
 /* Takes the next n units, from the one that is returned on: a group of whole panels; near the end
  * fewer, and at last single units, so that all threads end together. */
 static int64_t take(Work *w, int64_t n_threads, int64_t *n) {
     int64_t first;
+#pragma omp master
+    (void)stop_asked(w->stop); /* all others see the answer */
 #pragma omp critical(take_panels)
     {
-        if (w->stop && *w->stop) w->next = w->end; /* nobody wants the rest */
+        if (w->stop && w->stop->asked) w->next = w->end; /* nobody wants the rest */
         int64_t left = w->end - w->next, panels = left / (2 * n_threads * w->pieces);
         *n = min_i64(left, panels ? min_i64(panels, GROUP) * w->pieces : 1);
         first = w->next;
