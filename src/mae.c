@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "base/fork.h"
 #include "base/listener.h"
 #include "base/memory.h"
 #include "base/name.h"
@@ -32,9 +33,12 @@ typedef struct Job {
     Call call;
 } Job;
 
-static void job_begin(Job *j, const MaeEvents *events) {
+/* Every call that computes begins with it. */
+static Status job_begin(Job *j, const MaeEvents *events, Error *err) {
     listener_open(&j->listener, events);
-    call_begin(&j->call, &j->listener);
+    Status status = call_begin(&j->call, &j->listener, error_clear(err));
+    if (status != MAE_OK) listener_close(&j->listener);
+    return status;
 }
 
 static void job_end(Job *j) {
@@ -47,7 +51,7 @@ void mae_set_log(void (*log)(void *user, int level, const char *line), void *use
     static _Thread_local bool set;
     if (set) job_end(&all);
     set = log != NULL;
-    if (set) job_begin(&all, &(MaeEvents){.log = log, .user = user});
+    if (set) set = job_begin(&all, &(MaeEvents){.log = log, .user = user}, NULL) == MAE_OK;
 }
 
 MaeStatus mae_run(const MaeOptions *o, const MaeEvents *events, MaeResult **result, MaeError *err) {
@@ -58,9 +62,10 @@ MaeStatus mae_run(const MaeOptions *o, const MaeEvents *events, MaeResult **resu
     error_clear(err);
     if (!job)
         return error_set(err, MAE_USAGE, "%s is no command", command_row(o->command)->command.name);
+    Status status = job_begin(&call, events, err);
+    if (status != MAE_OK) return status;
     Result out = result_start(&failed);
-    job_begin(&call, events);
-    Status status = job(o, out, err);
+    status = job(o, out, err);
     job_end(&call);
     if (status == MAE_OK) return result_end(out, result, err);
     result_drop(out);
@@ -81,15 +86,18 @@ MaeStatus mae_join(int *rank, int *size, MaeError *err) {
 
 MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
                          MaeError *err) {
-    return model_load(path, device, threads, NULL, out, error_clear(err));
+    Status status = fork_check(error_clear(err));
+    return status == MAE_OK ? model_load(path, device, threads, NULL, out, err) : status;
 }
 
 MaeStatus mae_model_open(const MaeOptions *o, MaeModel **out, MaeError *err) {
-    return model_open(o, out, error_clear(err));
+    Status status = fork_check(error_clear(err));
+    return status == MAE_OK ? model_open(o, out, err) : status;
 }
 
 MaeStatus mae_model_new(const MaeOptions *o, MaeModel **out, MaeError *err) {
-    return model_new(o, out, error_clear(err));
+    Status status = fork_check(error_clear(err));
+    return status == MAE_OK ? model_new(o, out, err) : status;
 }
 
 void mae_model_free(MaeModel *m) {
@@ -127,8 +135,9 @@ MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptio
 MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
                        MaeError *err) {
     Job job;
-    job_begin(&job, events);
-    Status status = features_file(m, o, out, error_clear(err));
+    Status status = job_begin(&job, events, err);
+    if (status != MAE_OK) return status;
+    status = features_file(m, o, out, err);
     job_end(&job);
     return status;
 }
@@ -136,14 +145,17 @@ MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events
 MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t n, const float *queries,
                       int64_t m, int64_t width, int64_t k, int64_t *rows, float *cosines,
                       MaeError *err) {
-    return nearest_rows(model, bank, n, queries, m, width, k, rows, cosines, error_clear(err));
+    Status status = fork_check(error_clear(err));
+    return status == MAE_OK ? nearest_rows(model, bank, n, queries, m, width, k, rows, cosines, err)
+                            : status;
 }
 
 MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
                   MaeError *err) {
     Job job;
-    job_begin(&job, events);
-    Status status = knn_run(m, o, out, error_clear(err));
+    Status status = job_begin(&job, events, err);
+    if (status != MAE_OK) return status;
+    status = knn_run(m, o, out, err);
     job_end(&job);
     return status;
 }

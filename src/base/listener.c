@@ -1,6 +1,7 @@
 /* See listener.h. */
 #include "base/listener.h"
 
+#include "base/fork.h"
 #include "base/threads.h"
 
 static _Thread_local Call *current;
@@ -36,13 +37,16 @@ static int ask_listener(void *user) {
 
 /* --- the call of a thread --------------------------------------------------------------------- */
 
-void call_begin(Call *c, Listener *l) {
+Status call_begin(Call *c, Listener *l, Error *err) {
+    Status status = fork_check(err);
+    if (status != MAE_OK) return status;
     *c = (Call){.listener = l, .outer = current};
     if (l && l->events.stop) {
         c->stop.ask = ask_listener;
         c->stop.user = l;
     }
     current = c;
+    return MAE_OK;
 }
 
 void call_end(Call *c) {
@@ -70,7 +74,7 @@ static Listener *listener(void) {
 
 void call_log(int level, const char *line) {
     Listener *l = listener();
-    if (!l || !l->events.log) return;
+    if (!l || !l->events.log || fork_is_child()) return;
     pthread_mutex_lock(&l->lock);
     l->events.log(l->events.user, level, line);
     pthread_mutex_unlock(&l->lock);

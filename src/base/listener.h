@@ -45,8 +45,9 @@ typedef struct Call {
     struct Call *outer; /* a listener's function may call the library with other objects */
 } Call;
 
-/* Makes it the calling thread's until call_end. The listener must outlive it. */
-void call_begin(Call *c, Listener *l);
+/* Makes it the calling thread's until call_end. The listener, which may be NULL, must outlive it.
+ * UNSUPPORTED, and nothing begun: a child of fork() (fork.h). */
+Status call_begin(Call *c, Listener *l, Error *err);
 void call_end(Call *c);
 Call *call_of_thread(void);       /* NULL: none */
 void call_set_of_thread(Call *c); /* of a thread of the library */

@@ -5,6 +5,12 @@
 
 #include "base/memory.h"
 #include "base/processors.h"
+#include "kernels/waits.h"
+
+/* The references run in the calling thread. */
+static int team_threads(const Device *d) {
+    return d->kind == DEVICE_CPU ? d->n_threads : 1;
+}
 
 Status device_open(const char *name, int n_threads, const char *isa, Device **out, Error *err) {
     Status status = MAE_OK;
@@ -22,6 +28,7 @@ Status device_open(const char *name, int n_threads, const char *isa, Device **ou
     d->name = device_words[kind];
     d->n_threads = n_threads ? n_threads : processors_threads(processors_available());
     TRY(device_open_host(d, isa, err));
+    waits_shorten(team_threads(d));
     *out = d;
     d = NULL;
 done:
@@ -30,6 +37,7 @@ done:
 }
 
 void device_close(Device *d) {
+    if (d && d->memory) waits_restore(team_threads(d));
     mem_free(d);
 }
 

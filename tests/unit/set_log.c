@@ -13,5 +13,5 @@ void set_log(void (*log)(void *user, int level, const char *line), void *user) {
     }
     if (!log) return;
     listener_open(&listener, &events);
-    call_begin(&call, &listener);
+    (void)call_begin(&call, &listener, NULL);
 }

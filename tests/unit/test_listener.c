@@ -1,14 +1,17 @@
-/* Calls of several threads, each with a listener of its own, and asking whether to stop. */
+/* Calls of several threads, each with a listener of its own; asking whether to stop; children. */
 #include <check.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/threads.h"
 #include "data/loader.h"
 #include "scratch.h"
+#include "small_model.h"
 
 Suite *suite_listener(void);
 
@@ -49,7 +52,7 @@ static void *call_with_threads(void *user) {
     Thread threads[2];
     void *word = (void *)(uintptr_t)h->word;
     listener_open(&listener, &events);
-    call_begin(&call, &listener);
+    ck_assert_int_eq(call_begin(&call, &listener, NULL), MAE_OK);
     for (int i = 0; i < 2; i++) ck_assert_int_eq(thread_start(&threads[i], say_often, word), 0);
     say_often(word);
     for (int i = 0; i < 2; i++) thread_join(&threads[i]);
@@ -84,7 +87,7 @@ static void *load_broken(void *user) {
     Batch b;
     Error err = {0};
     listener_open(&listener, &events);
-    call_begin(&call, &listener);
+    ck_assert_int_eq(call_begin(&call, &listener, NULL), MAE_OK);
     ck_assert_msg(dataset_open(h->source, (DatasetOptions){.channels = 3}, &d, &err) == MAE_OK,
                   "%s", err.message);
     LoaderOptions o = {.augment = {.kind = AUGMENT_EVAL, .height = 8, .width = 8},
@@ -133,7 +136,7 @@ START_TEST(a_call_within_a_call_ends) {
     log_line(LOG_ERROR, "nobody hears this");
     for (int i = 0; i < 2; i++) {
         listener_open(&listener[i], &events[i]);
-        call_begin(&call[i], &listener[i]);
+        ck_assert_int_eq(call_begin(&call[i], &listener[i], NULL), MAE_OK);
         log_line(LOG_INFO, i ? "inner" : "outer");
     }
     call_end(&call[1]);
@@ -170,7 +173,7 @@ START_TEST(a_stop_is_asked_for_now_and_then) {
     ck_assert_ptr_null(call_stop());
     ck_assert(!stop_asked(NULL));
     listener_open(&listener, &events);
-    call_begin(&call, &listener);
+    ck_assert_int_eq(call_begin(&call, &listener, NULL), MAE_OK);
     ck_assert(!stop_asked(call_stop()));
     ck_assert_int_eq(asked, 1);
     for (int i = 0; i < 100; i++) stop_asked(call_stop());
@@ -191,6 +194,57 @@ START_TEST(a_stop_is_asked_for_now_and_then) {
 }
 END_TEST
 
+/* --- children --------------------------------------------------------------------------------- */
+
+static Listener held;
+
+static void *hold_listener(void *user) {
+    (void)user;
+    pthread_mutex_lock(&held.lock);
+    while (pause() != 0) continue;
+    return NULL;
+}
+
+/* What a child may do: everything but begin a call. A team that was its parent's is not there. */
+static void child(Vit *v, Graph *g, Device *d) {
+    Call call;
+    Error err = {0};
+    if (call_begin(&call, NULL, &err) != MAE_UNSUPPORTED || !strstr(err.message, "spawn")) _exit(1);
+    log_line(LOG_INFO, "whoever held the listener is not there");
+    graph_free(g);
+    vit_free(v);
+    device_close(d);
+    _exit(0);
+}
+
+START_TEST(a_forked_child_is_told_so) {
+    ModelConfig c = small_config(3, TARGET_NORM_PIX, false);
+    Call call;
+    Device *d;
+    pthread_t holder;
+    int status;
+    listener_open(&held, &(MaeEvents){.log = on_log});
+    ck_assert_int_eq(call_begin(&call, &held, NULL), MAE_OK);
+    ck_assert_int_eq(device_open("cpu", 2, NULL, &d, NULL), MAE_OK);
+    Vit *v = small_model(d, &c);
+    AutoencoderGraph g = small_graph(v, FORWARD_TRAIN, 64);
+    ck_assert_int_eq(graph_plan(g.graph, GRAPH_TRAIN, NULL), MAE_OK);
+    small_feed(v, &g, 64);
+    ck_assert(graph_forward(g.graph));
+    ck_assert_int_eq(pthread_create(&holder, NULL, hold_listener, NULL), 0);
+    while (pthread_mutex_trylock(&held.lock) == 0) pthread_mutex_unlock(&held.lock);
+    pid_t pid = fork();
+    if (pid == 0) child(v, g.graph, d);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    call_end(&call);
+    ck_assert(graph_forward(g.graph)); /* the parent goes on */
+    graph_free(g.graph);
+    vit_free(v);
+    device_close(d);
+}
+END_TEST
+
 Suite *suite_listener(void) {
     Suite *s = suite_create("listener");
     TCase *c = tcase_create("listener");
@@ -199,6 +253,7 @@ Suite *suite_listener(void) {
     tcase_add_test(c, workers_of_a_loader_tell_their_own_call);
     tcase_add_test(c, a_call_within_a_call_ends);
     tcase_add_test(c, a_stop_is_asked_for_now_and_then);
+    tcase_add_test(c, a_forked_child_is_told_so);
     suite_add_tcase(s, c);
     return s;
 }
