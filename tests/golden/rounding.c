@@ -6,6 +6,10 @@
  * numbers are independent and have mean 0. How far they reach depends on the model and its numbers:
  * on depth, and on how steep softmax, norms and losses are there.
  *
+ * (No formula of depth: micro8 is twice as sensitive at one mask ratio as at another. No wide
+ * residual stream: in a trial of 11 seeds it took 8 to 17 % off the errors of gradients, and single
+ * tensors were still up to 6 % off.)
+ *
  * So the model is run, and not guessed. A device rounds at random: up or down to a neighbour, with
  * the mean kept. Its errors are independent with mean 0 like those of the model, and sqrt(2) larger
  * (variance 1/6 of the squared step between neighbours in place of 1/12). Several draws give the
