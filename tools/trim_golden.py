@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """trim_golden.py FROM TO: copies what the tests need of a folder of golden files, manifests trimmed to it.
 
-The sources are the files that tests/golden reads; parts of later stages are left out."""
+The sources are the files that tests/golden reads; parts of later stages are left out. Of the cases of
+resampling a few of each kind are taken."""
+import fnmatch
+import hashlib
 import json
 import os
 import shutil
+import struct
 import sys
 
 WANTED = ("weights/micro", "model_forward/micro4", "model_forward/micro8_images",
@@ -16,7 +20,48 @@ WANTED = ("weights/micro", "model_forward/micro4", "model_forward/micro8_images"
           "finetune/gp_droppath", "finetune/cls", "finetune/lrd", "finetune/traj", "linprobe/",
           "checkpoint/checkpoint-3", "checkpoint/half", "checkpoint/hf_names", "checkpoint/hf_pytorch",
           "checkpoint/model.", "checkpoint/expected", "checkpoint/resume", "checkpoint/opt",
-          "checkpoint/odd")
+          "checkpoint/odd", "typed/resample")
+
+CASES = ("*.1x1.*", "*.48x1.*", "*.1x57.*", "u16.30x57.bicubic", "u16.64x20.bicubic", "f32.64x20.bicubic",
+         "*.16x12.box10*", "*.24x24.box1_20*", "u16_noise.20x20.*", "f32_nan.*", "f32_wide_range.*")
+
+
+def read_safetensors(path):
+    """{name: (entry, bytes)}"""
+    with open(path, "rb") as f:
+        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        data = f.read()
+    return {k: (v, data[v["data_offsets"][0]:v["data_offsets"][1]]) for k, v in header.items() if k != "__metadata__"}
+
+
+def write_safetensors(path, tensors):
+    header, at = {}, 0
+    for name, (entry, data) in tensors.items():
+        header[name] = dict(entry, data_offsets=[at, at + len(data)])
+        at += len(data)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + b"".join(data for _, data in tensors.values()))
+
+
+def trim_cases(path, entry):
+    """Leaves CASES of a copied file PATH of resampling, its list of cases beside it, and its entry."""
+    if path.endswith(".json"):
+        with open(path, encoding="utf-8") as f:
+            content = json.load(f)
+        content["cases"] = [c for c in content["cases"] if any(fnmatch.fnmatch(c["name"], k) for k in CASES)]
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(content, f, separators=(",", ":"))
+    else:
+        tensors = read_safetensors(path)
+        taken = [n for n in tensors if any(fnmatch.fnmatch(n, k) or fnmatch.fnmatch(n, k + ".*") for k in CASES)]
+        wanted = set(taken) | {n.split(".")[0] + ".in" for n in taken}
+        write_safetensors(path, {k: v for k, v in tensors.items() if k in wanted})
+        entry["tensors"] = {k: v for k, v in entry["tensors"].items() if k in wanted}
+    with open(path, "rb") as f:
+        data = f.read()
+    entry.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def main(source, target):
@@ -25,10 +70,12 @@ def main(source, target):
         with open(os.path.join(source, "manifest", name), encoding="utf-8") as f:
             manifest = json.load(f)
         manifest["files"] = {k: v for k, v in manifest["files"].items() if k.startswith(WANTED)}
-        for file in manifest["files"]:
+        for file, entry in manifest["files"].items():
             path = os.path.join(target, file)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             shutil.copyfile(os.path.join(source, file), path)
+            if file.startswith("typed/resample"):
+                trim_cases(path, entry)
             total += os.path.getsize(path)
         if manifest["files"]:
             os.makedirs(os.path.join(target, "manifest"), exist_ok=True)

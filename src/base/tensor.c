@@ -14,7 +14,8 @@ static const struct {
     [DTYPE_F32] = {"F32", 4},   [DTYPE_F64] = {"F64", 8}, [DTYPE_F16] = {"F16", 2},
     [DTYPE_BF16] = {"BF16", 2}, [DTYPE_I64] = {"I64", 8}, [DTYPE_I32] = {"I32", 4},
     [DTYPE_I16] = {"I16", 2},   [DTYPE_I8] = {"I8", 1},   [DTYPE_U8] = {"U8", 1},
-    [DTYPE_BOOL] = {"BOOL", 1},
+    [DTYPE_BOOL] = {"BOOL", 1}, [DTYPE_U16] = {"U16", 2}, [DTYPE_U32] = {"U32", 4},
+    [DTYPE_U64] = {"U64", 8},
 };
 
 size_t dtype_bytes(DType t) {
@@ -142,6 +143,9 @@ void dtype_to_f32(float *out, const void *in, DType t, int64_t n) {
     case DTYPE_I8: EACH(int8_t, (float)v)
     case DTYPE_U8: EACH(uint8_t, (float)v)
     case DTYPE_BOOL: EACH(uint8_t, v != 0 ? 1.0f : 0.0f)
+    case DTYPE_U16: EACH(uint16_t, (float)v)
+    case DTYPE_U32: EACH(uint32_t, (float)v)
+    case DTYPE_U64: EACH(uint64_t, (float)v)
     case DTYPE_COUNT: break;
     }
     ASSERT(0, "dtype %d", (int)t);

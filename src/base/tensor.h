@@ -19,6 +19,9 @@ typedef enum DType {
     DTYPE_I8,
     DTYPE_U8,
     DTYPE_BOOL,
+    DTYPE_U16,
+    DTYPE_U32,
+    DTYPE_U64,
     DTYPE_COUNT
 } DType;
 

@@ -164,8 +164,8 @@ Status attention_picture(const Image *im, const float *maps, int64_t n_heads, in
     *out = (Image){0};
     float *mean = mem_alloc_array((size_t)cells, sizeof *mean);
     if (!mean) return error_set(err, MAE_MEMORY, "no memory for a picture of attention");
-    TRY(image_new(out, (n_heads + 2) * im->width + (n_heads + 1) * ATTENTION_GAP, im->height, 3,
-                  err));
+    TRY(image_new(out, MAE_U8, (n_heads + 2) * im->width + (n_heads + 1) * ATTENTION_GAP,
+                  im->height, 3, err));
     memset(out->pixels, 255, (size_t)(out->width * out->height * 3));
     make_colors(r.colors);
     for (int64_t i = 0; i < cells; i++) {

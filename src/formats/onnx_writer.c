@@ -57,7 +57,8 @@ enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_INTS = 7, LOCATION_EXTERNAL = 1 };
 /* TensorProto.DataType */
 static const int DTYPES[DTYPE_COUNT] = {
     [DTYPE_F32] = 1, [DTYPE_F64] = 11, [DTYPE_F16] = 10, [DTYPE_BF16] = 16, [DTYPE_I64] = 7,
-    [DTYPE_I32] = 6, [DTYPE_I16] = 5,  [DTYPE_I8] = 3,   [DTYPE_U8] = 2,    [DTYPE_BOOL] = 9};
+    [DTYPE_I32] = 6, [DTYPE_I16] = 5,  [DTYPE_I8] = 3,   [DTYPE_U8] = 2,    [DTYPE_BOOL] = 9,
+    [DTYPE_U16] = 4, [DTYPE_U32] = 12, [DTYPE_U64] = 13};
 
 int onnx_dtype(DType t) {
     return DTYPES[t];

@@ -31,9 +31,8 @@ static int foreign_bits(const char *type) {
     static const struct {
         const char *name;
         int bits;
-    } rows[] = {{"U16", 16},    {"U32", 32},    {"U64", 64},        {"C64", 64},
-                {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8},     {"F8_E4M3FNUZ", 8},
-                {"F4", 4},      {"F6_E2M3", 6}, {"F8_E5M2FNUZ", 8}, {"F6_E3M2", 6}};
+    } rows[] = {{"C64", 64}, {"F8_E4M3", 8}, {"F8_E5M2", 8},     {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8},
+                {"F4", 4},   {"F6_E2M3", 6}, {"F8_E5M2FNUZ", 8}, {"F6_E3M2", 6}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strcmp(rows[i].name, type) == 0) return rows[i].bits;
     return 0;

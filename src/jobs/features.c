@@ -162,7 +162,7 @@ static Status add_row(PictureSink *s, const Image *row, Error *err) {
     int64_t row_bytes = row->width * 3, step = row->height + ATTENTION_GAP;
     if (s->filled == 0) {
         Status status =
-            image_new(&s->picture, row->width, step * s->n_rows - ATTENTION_GAP, 3, err);
+            image_new(&s->picture, MAE_U8, row->width, step * s->n_rows - ATTENTION_GAP, 3, err);
         if (status != MAE_OK) return status;
         memset(s->picture.pixels, 255, (size_t)(s->picture.height * row_bytes));
     }
@@ -206,7 +206,7 @@ static Status write_attention(Job *j, Error *err) {
                         .block = j->options->block ? j->options->block : c->depth,
                         .attention = true};
     TRY(session_new(v, o, &session, err));
-    TRY(image_new(&s.seen, c->image_width, c->image_height, c->channels, err));
+    TRY(image_new(&s.seen, MAE_U8, c->image_width, c->image_height, c->channels, err));
     s.maps = mem_alloc_array((size_t)(c->heads * model_patches(c)), sizeof *s.maps);
     if (!s.maps) {
         status = error_set(err, MAE_MEMORY, "no memory for attention maps");

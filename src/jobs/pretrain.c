@@ -132,7 +132,7 @@ static Status save_picture(Run *r, Error *err) {
     if (t->n_samples == 0) return MAE_OK;
     picture_row_size(&r->config, &width, &height);
     int64_t row = height + PICTURE_GAP;
-    TRY(image_new(&picture, width, row * t->n_samples - PICTURE_GAP, 3, err));
+    TRY(image_new(&picture, MAE_U8, width, row * t->n_samples - PICTURE_GAP, 3, err));
     memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
     for (int64_t i = 0; i < t->n_samples; i++) {
         masks_draw(t->masks, 0, (uint64_t)r->options.seed, 0, (uint64_t)i);

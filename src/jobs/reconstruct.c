@@ -142,7 +142,7 @@ Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const
     TRY(file_check_output(o->out, err));
     TRY(drawing_open(&s, err));
     int64_t row = s.height + PICTURE_GAP;
-    TRY(image_new(&picture, s.width, row * count - PICTURE_GAP, 3, err));
+    TRY(image_new(&picture, MAE_U8, s.width, row * count - PICTURE_GAP, 3, err));
     memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
     for (int i = 0; i < count; i++) {
         double one;

@@ -96,7 +96,7 @@ static void make_image(void) {
     Image im;
     Error err = {0};
     if (made) return;
-    ASSERT(image_new(&im, 3, 2, 3, &err) == MAE_OK, "%s", err.message);
+    ASSERT(image_new(&im, MAE_U8, 3, 2, 3, &err) == MAE_OK, "%s", err.message);
     ASSERT(image_write_png(fuzz_path("a.png"), &im, &err) == MAE_OK, "%s", err.message);
     image_free(&im);
     made = true;

@@ -57,7 +57,7 @@ static MaeModel *small_model(void) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         ASSERT(mae_options_set(&o, sizes[i][0], sizes[i][1], NULL) == MAE_OK, "--%s", sizes[i][0]);
     ASSERT(model_new(&o, &m, &err) == MAE_OK, "%s", err.message);
-    ASSERT(image_new(&im, 8, 8, 3, &err) == MAE_OK, "%s", err.message);
+    ASSERT(image_new(&im, MAE_U8, 8, 8, 3, &err) == MAE_OK, "%s", err.message);
     ASSERT(image_write_png(fuzz_path("small.png"), &im, &err) == MAE_OK, "%s", err.message);
     image_free(&im);
     options_clear(&o);

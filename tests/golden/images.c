@@ -244,7 +244,7 @@ static void check_color_row(Golden *g, const TensorFile *s, const TensorEntry *i
     int64_t n = shape_numel(input->shape);
     const uint8_t *want = pixels(g, s, name, n), *from = pixels(g, s, "input", n);
     if (!want || !from) return;
-    if (image_new(&im, input->shape.dim[1], input->shape.dim[0], 3, &err) != MAE_OK) {
+    if (image_new(&im, MAE_U8, input->shape.dim[1], input->shape.dim[0], 3, &err) != MAE_OK) {
         golden_problem(g, "%s", err.message);
         return;
     }

@@ -66,6 +66,8 @@ static const struct {
     {"augment/random_erasing.safetensors", check_erasing, true},
     {"augment/mixup.json", NULL, true},
     {"augment/mixup.safetensors", check_mixup, true},
+    {"typed/resample*.json", NULL, true},
+    {"typed/resample*.safetensors", check_resampling, true},
     {"checkpoint/checkpoint-*.pth", check_training_file, true},
     {"checkpoint/half.pth", check_half, true},
     {"checkpoint/bf16.pth", check_half, true},

@@ -122,7 +122,7 @@ void scratch_png(const char *path, int number, int64_t width, int64_t height) {
     Error err = {0};
     Image im = {0};
     make_folder_of(path);
-    ck_assert_msg(image_new(&im, width, height, 3, &err) == MAE_OK, "%s", err.message);
+    ck_assert_msg(image_new(&im, MAE_U8, width, height, 3, &err) == MAE_OK, "%s", err.message);
     for (int64_t i = 0; i < width * height * 3; i++)
         im.pixels[i] = scratch_pixel(number, i / 3 % width, i / 3 / width, (int)(i % 3));
     ck_assert_msg(image_write_png(path, &im, &err) == MAE_OK, "%s", err.message);

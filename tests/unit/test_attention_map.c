@@ -70,7 +70,7 @@ END_TEST
 
 static Image flat_image(int64_t width, int64_t height, int64_t channels, uint8_t value) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&im, MAE_U8, width, height, channels, NULL), MAE_OK);
     memset(im.pixels, value, (size_t)(width * height * channels));
     return im;
 }

@@ -178,7 +178,7 @@ static void check_colour(const char *name, const uint8_t *want, const uint8_t *i
                {"saturation_", augment_saturation},
                {"hue_", augment_hue}};
     Image im;
-    ck_assert_int_eq(image_new(&im, 64, 64, 3, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&im, MAE_U8, 64, 64, 3, NULL), MAE_OK);
     memcpy(im.pixels, input, 64 * 64 * 3);
     bool found = false;
     for (size_t i = 0; i < 4; i++) {
@@ -209,7 +209,7 @@ END_TEST
 
 static Image ramp(int64_t width, int64_t height, int64_t channels) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&im, MAE_U8, width, height, channels, NULL), MAE_OK);
     for (int64_t i = 0; i < width * height * channels; i++)
         im.pixels[i] = (uint8_t)(i * 37 + i / 11);
     return im;
@@ -283,7 +283,7 @@ START_TEST(pixels_go_where_the_geometry_says) {
     for (size_t s = 0; s < 3; s++) {
         Image in;
         int64_t w = sizes[s][0], h = sizes[s][1], x = w * 2 / 5, y = h * 3 / 5;
-        ck_assert_int_eq(image_new(&in, w, h, 3, NULL), MAE_OK);
+        ck_assert_int_eq(image_new(&in, MAE_U8, w, h, 3, NULL), MAE_OK);
         for (int64_t i = 0; i < w * h; i++) {
             in.pixels[3 * i] = i % w < x ? 0 : 255;
             in.pixels[3 * i + 1] = i / w < y ? 0 : 255;

@@ -27,7 +27,7 @@ static int64_t n_bytes(const Image *im) {
 
 static Image blank(int64_t width, int64_t height, int64_t channels, int value) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&im, MAE_U8, width, height, channels, NULL), MAE_OK);
     memset(im.pixels, value, (size_t)n_bytes(&im));
     return im;
 }

@@ -18,7 +18,7 @@ Suite *suite_image(void);
 
 static Image noise_image(int64_t width, int64_t height, int64_t channels) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&im, MAE_U8, width, height, channels, NULL), MAE_OK);
     Rng rng = rng_make(7, RNG_SYNTHETIC, 0, 0);
     for (int64_t i = 0; i < width * height * channels; i++)
         im.pixels[i] = (uint8_t)((i / channels % width * 3 + rng_below(&rng, 40)) % 256);
@@ -328,8 +328,8 @@ START_TEST(refused) {
     ck_assert_ptr_nonnull(strstr(err.message, "a.jpg"));
     ck_assert_ptr_nonnull(strstr(err.message, "WebP"));
     ck_assert_int_eq(image_decode("a.jpg", text, 0, 3, &out, NULL), MAE_FORMAT);
-    ck_assert_int_eq(image_new(&out, 1 << 20, 1 << 20, 3, NULL), MAE_UNSUPPORTED);
-    ck_assert_int_eq(image_new(&out, 0, 5, 3, NULL), MAE_FORMAT);
+    ck_assert_int_eq(image_new(&out, MAE_U8, 1 << 20, 1 << 20, 3, NULL), MAE_UNSUPPORTED);
+    ck_assert_int_eq(image_new(&out, MAE_U8, 0, 5, 3, NULL), MAE_FORMAT);
     image_free(&out);
 }
 END_TEST

@@ -93,7 +93,7 @@ static void write_jpeg(const char *path, int width, int height, const int box[4]
 
 static void write_png(const char *path, int width, int height, const int box[4]) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, 1, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&im, MAE_U8, width, height, 1, NULL), MAE_OK);
     for (int y = 0; y < height; y++) paint(im.pixels + y * width, width, y, box);
     ck_assert_int_eq(image_write_png(path, &im, NULL), MAE_OK);
     image_free(&im);

@@ -16,7 +16,7 @@ Suite *suite_randaugment(void);
 static Image noise_image(uint64_t seed, int64_t width, int64_t height, int64_t channels) {
     Image im;
     Rng r = rng_make(seed, RNG_SYNTHETIC, 0, 0);
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&im, MAE_U8, width, height, channels, NULL), MAE_OK);
     for (int64_t i = 0; i < width * height * channels; i++) im.pixels[i] = (uint8_t)rng_u32(&r);
     return im;
 }

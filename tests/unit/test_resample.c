@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/rng.h"
 #include "data/image/resample.h"
 #include "data/image/resample_axis.h"
@@ -55,7 +56,7 @@ static uint8_t *plain(const Image *in, Box b, int64_t w, int64_t h) {
 
 static Image random_image(Rng *rng, int64_t width, int64_t height, int64_t channels) {
     Image im;
-    ck_assert_int_eq(image_new(&im, width, height, channels, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&im, MAE_U8, width, height, channels, NULL), MAE_OK);
     bool extreme = rng_below(rng, 2) == 0; /* black and white only: overshoot is clipped */
     for (int64_t i = 0; i < width * height * channels; i++)
         im.pixels[i] = (uint8_t)(extreme ? 255 * rng_below(rng, 2) : rng_below(rng, 256));
@@ -115,7 +116,10 @@ START_TEST(window_is_a_cut) {
         Box box = random_box(&rng, in.width, in.height), cut = random_box(&rng, w, h);
         uint8_t *part = malloc((size_t)(cut.width * cut.height * 3));
         ck_assert_int_eq(resample_crop(&in, box, w, h, &whole, NULL), MAE_OK);
-        ck_assert_int_eq(resample_window_into(&in, box, w, h, cut, part, &scratch, NULL), MAE_OK);
+        ImageView view = image_view(&in);
+        Resample r = resample_make(box, w, h);
+        r.window = cut;
+        ck_assert_int_eq(resample_into(&view, &r, part, &scratch, NULL), MAE_OK);
         for (int64_t y = 0; y < cut.height; y++)
             ck_assert_mem_eq(part + y * cut.width * 3,
                              whole.pixels + ((cut.top + y) * w + cut.left) * 3,
@@ -173,9 +177,123 @@ START_TEST(vector_loops_agree) {
             }
         }
         for (size_t i = 0; i < sizeof in; i++) in[i] = (uint8_t)rng_u32(&rng);
-        ResampleAxis axis = {N, STRIDE, first, count, weight, split, parts};
+        ResampleAxis axis = {N, STRIDE, first, count, weight, split, parts, NULL, false};
         for (int k = 0; k < 2; k++)
             if (loops[k]) compare_loops(loops[k], in, WIDTH, ROWS, &axis);
+    }
+}
+END_TEST
+
+static Image random_typed(Rng *rng, MaeType type, int64_t width, int64_t height, int64_t channels) {
+    Image im;
+    int64_t n = width * height * channels;
+    ck_assert_int_eq(image_new(&im, type, width, height, channels, NULL), MAE_OK);
+    for (int64_t i = 0; i < n; i++) {
+        if (type == MAE_U8) im.pixels[i] = (uint8_t)rng_u32(rng);
+        if (type == MAE_U16) im.u16[i] = (uint16_t)rng_u32(rng);
+        if (type == MAE_F32) im.f32[i] = (float)rng_range(rng, -1000, 1000);
+    }
+    return im;
+}
+
+/* The pixels of im as one plane a channel, each row followed by 5 bytes of something else. */
+static uint8_t *planar_copy(const Image *im, ImageView *view) {
+    int64_t value = (int64_t)image_value_bytes(im->type), row = im->width * value + 5;
+    uint8_t *planes = malloc((size_t)(im->channels * im->height * row));
+    *view = image_view(im);
+    view->pixels = planes;
+    view->row_stride = row;
+    view->pixel_stride = value;
+    view->channel_stride = im->height * row;
+    for (int64_t c = 0; c < im->channels; c++)
+        for (int64_t y = 0; y < im->height; y++)
+            for (int64_t x = 0; x < im->width; x++)
+                memcpy(planes + c * view->channel_stride + y * row + x * value,
+                       im->pixels + ((y * im->width + x) * im->channels + c) * value,
+                       (size_t)value);
+    return planes;
+}
+
+/* Bands do not see each other, and pixels may lie anywhere. */
+START_TEST(bands_one_by_one) {
+    static const MaeType types[] = {MAE_U8, MAE_U16, MAE_F32};
+    static const int64_t channels[] = {1, 2, 3, 5, 12, 64};
+    Rng rng = rng_make(5, RNG_SYNTHETIC, 0, 0);
+    ResampleScratch scratch = {0};
+    for (size_t i = 0; i < 18; i++) {
+        int64_t n = channels[i / 3], value = (int64_t)image_value_bytes(types[i % 3]);
+        Image im = random_typed(&rng, types[i % 3], 23, 19, n), out, together;
+        Box box = random_box(&rng, 23, 19);
+        ImageView view;
+        uint8_t *planes = planar_copy(&im, &view);
+        Resample r = resample_make(box, 9, 25);
+        ck_assert_int_eq(resample_crop(&im, box, 9, 25, &together, NULL), MAE_OK);
+        ck_assert_int_eq(image_new(&out, im.type, 9, 25, n, NULL), MAE_OK);
+        ck_assert_int_eq(resample_into(&view, &r, out.pixels, &scratch, NULL), MAE_OK);
+        ck_assert_mem_eq(out.pixels, together.pixels, (size_t)(9 * 25 * n * value));
+        for (int64_t c = 0; c < n; c++) {
+            ImageView band = view;
+            band.channels = 1;
+            band.pixels = planes + c * view.channel_stride;
+            ck_assert_int_eq(resample_into(&band, &r, out.pixels, &scratch, NULL), MAE_OK);
+            for (int64_t k = 0; k < 9 * 25; k++)
+                ck_assert_mem_eq(out.pixels + k * value, together.pixels + (k * n + c) * value,
+                                 (size_t)value);
+        }
+        free(planes);
+        image_free(&together);
+        image_free(&out);
+        image_free(&im);
+    }
+    resample_scratch_free(&scratch);
+}
+END_TEST
+
+/* Bottom row first, right column first. */
+START_TEST(strides_may_be_negative) {
+    Rng rng = rng_make(6, RNG_SYNTHETIC, 0, 0);
+    ResampleScratch scratch = {0};
+    Image im = random_typed(&rng, MAE_U8, 21, 13, 3), turned, expected, out;
+    ck_assert_int_eq(image_new(&turned, MAE_U8, 21, 13, 3, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&out, MAE_U8, 8, 7, 3, NULL), MAE_OK);
+    for (int64_t i = 0; i < 21 * 13; i++)
+        memcpy(turned.pixels + 3 * i, im.pixels + 3 * (21 * 13 - 1 - i), 3);
+    ImageView view = image_view(&im);
+    view.pixels = im.pixels + 3 * (21 * 13 - 1);
+    view.row_stride = -view.row_stride;
+    view.pixel_stride = -view.pixel_stride;
+    Resample r = resample_make((Box){2, 1, 17, 11}, 8, 7);
+    ck_assert_int_eq(resample_crop(&turned, r.box, 8, 7, &expected, NULL), MAE_OK);
+    ck_assert_int_eq(resample_into(&view, &r, out.pixels, &scratch, NULL), MAE_OK);
+    ck_assert_mem_eq(out.pixels, expected.pixels, 8 * 7 * 3);
+    resample_scratch_free(&scratch);
+    image_free(&im);
+    image_free(&turned);
+    image_free(&expected);
+    image_free(&out);
+}
+END_TEST
+
+START_TEST(scratch_of_the_caller_is_enough) {
+    static const MaeType types[] = {MAE_U8, MAE_U16, MAE_F32};
+    Rng rng = rng_make(7, RNG_SYNTHETIC, 0, 0);
+    for (int i = 0; i < 60; i++) {
+        Image im = random_typed(&rng, types[i % 3], 1 + rng_below(&rng, 60),
+                                1 + rng_below(&rng, 60), 1 + rng_below(&rng, 6));
+        Resample r = resample_make(random_box(&rng, im.width, im.height), 1 + rng_below(&rng, 30),
+                                   1 + rng_below(&rng, 30));
+        ImageView view = image_view(&im);
+        uint8_t *planes = i % 2 ? planar_copy(&im, &view) : NULL;
+        ResampleScratch scratch = {.bytes = resample_scratch_bytes(&view, &r)};
+        scratch.memory = mem_alloc(scratch.bytes);
+        void *out = malloc((size_t)(r.width * r.height * im.channels) * 4);
+        int64_t before = mem_allocations();
+        ck_assert_int_eq(resample_into(&view, &r, out, &scratch, NULL), MAE_OK);
+        ck_assert_int_eq(mem_allocations(), before);
+        free(out);
+        free(planes);
+        resample_scratch_free(&scratch);
+        image_free(&im);
     }
 }
 END_TEST
@@ -187,6 +305,9 @@ Suite *suite_resample(void) {
     tcase_add_test(c, random_sizes);
     tcase_add_test(c, window_is_a_cut);
     tcase_add_test(c, vector_loops_agree);
+    tcase_add_test(c, bands_one_by_one);
+    tcase_add_test(c, strides_may_be_negative);
+    tcase_add_test(c, scratch_of_the_caller_is_enough);
     suite_add_tcase(s, c);
     return s;
 }

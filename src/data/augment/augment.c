@@ -200,12 +200,14 @@ Status augment_apply_drawn(const Augment *a, const Image *in, const Geometry *g,
                            ResampleScratch *scratch, Error *err) {
     Status status = MAE_OK;
     Box whole = {0, 0, in->width, in->height};
+    ImageView view = image_view(in);
+    Resample r = resample_make(box, a->width, a->height);
     Image out = {.width = a->width, .height = a->height, .channels = in->channels, .pixels = dst};
-    if (a->kind == AUGMENT_EVAL || a->kind == AUGMENT_CROP_FIXED)
-        TRY(resample_window_into(in, whole, g->whole_width, g->whole_height, box, dst, scratch,
-                                 err));
-    else
-        TRY(resample_crop_into(in, box, a->width, a->height, dst, scratch, err));
+    if (a->kind == AUGMENT_EVAL || a->kind == AUGMENT_CROP_FIXED) {
+        r = resample_make(whole, g->whole_width, g->whole_height);
+        r.window = box;
+    }
+    TRY(resample_into(&view, &r, dst, scratch, err));
     TRY(finish(a, &out, g->flip, seed, epoch, index, scratch, err));
 done:
     return status;

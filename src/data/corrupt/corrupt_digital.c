@@ -60,8 +60,8 @@ static Status box_resize(const Image *in, int64_t width, int64_t height, Image *
     Status status = MAE_OK;
     Image half = {0};
     *out = (Image){0};
-    TRY(image_new(&half, width, in->height, in->channels, err));
-    TRY(image_new(out, width, height, in->channels, err));
+    TRY(image_new(&half, MAE_U8, width, in->height, in->channels, err));
+    TRY(image_new(out, MAE_U8, width, height, in->channels, err));
     box_axis(in->pixels, half.pixels, in->height, in->width, width, in->channels);
     box_axis(half.pixels, out->pixels, 1, in->height, height, width * in->channels);
 done:

@@ -33,21 +33,33 @@ Status image_check_header(const ImageFile *file, int64_t width, int64_t height, 
         file->name, (long long)width, (long long)height, (long long)limit);
 }
 
-Status image_new_named(const char *name, Image *out, int64_t width, int64_t height,
+size_t image_value_bytes(MaeType type) {
+    ASSERT(type == MAE_U8 || type == MAE_U16 || type == MAE_F32, "type %d", (int)type);
+    return type == MAE_U8 ? sizeof(uint8_t) : type == MAE_U16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+const char *image_type_name(MaeType type) {
+    return type == MAE_U8 ? "8-bit" : type == MAE_U16 ? "16-bit" : "float32";
+}
+
+Status image_new_named(const char *name, Image *out, MaeType type, int64_t width, int64_t height,
                        int64_t channels, Error *err) {
     *out = (Image){0};
-    ASSERT(channels >= 1 && channels <= 4, "channels %lld", (long long)channels);
+    ASSERT(channels >= 1 && channels <= IMAGE_MAX_CHANNELS, "channels %lld", (long long)channels);
     ASSERT(width >= 1 && height >= 1 && height <= IMAGE_PIXELS_CEILING / width, "%lld x %lld",
            (long long)width, (long long)height);
-    uint8_t *pixels = mem_alloc_array((size_t)(width * height), (size_t)channels);
+    uint8_t *pixels =
+        mem_alloc_array((size_t)(width * height), (size_t)channels * image_value_bytes(type));
     if (!pixels)
         return error_set(err, MAE_MEMORY, "%s: no memory for %lld x %lld pixels", name,
                          (long long)width, (long long)height);
-    *out = (Image){.width = width, .height = height, .channels = channels, .pixels = pixels};
+    *out = (Image){.width = width, .height = height, .channels = channels, .type = type};
+    out->pixels = pixels;
     return MAE_OK;
 }
 
-Status image_new(Image *out, int64_t width, int64_t height, int64_t channels, Error *err) {
+Status image_new(Image *out, MaeType type, int64_t width, int64_t height, int64_t channels,
+                 Error *err) {
     *out = (Image){0};
     Status status = check_not_empty("image", width, height, err);
     if (status != MAE_OK) return status;
@@ -56,7 +68,19 @@ Status image_new(Image *out, int64_t width, int64_t height, int64_t channels, Er
             err, MAE_UNSUPPORTED,
             "image: %lld x %lld pixels are more than the limit of %lld; make it smaller",
             (long long)width, (long long)height, (long long)IMAGE_MAX_PIXELS);
-    return image_new_named("image", out, width, height, channels, err);
+    return image_new_named("image", out, type, width, height, channels, err);
+}
+
+ImageView image_view(const Image *im) {
+    int64_t value = (int64_t)image_value_bytes(im->type), pixel = im->channels * value;
+    return (ImageView){.width = im->width,
+                       .height = im->height,
+                       .channels = im->channels,
+                       .type = im->type,
+                       .pixels = im->pixels,
+                       .row_stride = im->width * pixel,
+                       .pixel_stride = pixel,
+                       .channel_stride = value};
 }
 
 void image_free(Image *im) {

@@ -1,4 +1,4 @@
-/* Images on the host: 8-bit, interleaved, H x W x C with C = 3 (RGB) unless said otherwise.
+/* Images on the host: interleaved, H x W x C, 8-bit with C = 3 (RGB) unless said otherwise.
  * Decoding gives what PIL's open().convert('RGB') gives (see the note at each format in
  * image_decode.c). */
 #ifndef DATA_IMAGE_IMAGE_H
@@ -9,12 +9,29 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "mae.h"
 
+#define IMAGE_MAX_CHANNELS 64
+
+/* Pixels of one of the types MAE_U8 (the zero of MaeType), MAE_U16 and MAE_F32. */
 typedef struct Image {
-    int64_t width, height, channels;
-    uint8_t *pixels; /* mem_alloc */
-    unsigned notes;  /* bits of ImageNote: what a decoder left out; 0 for images from elsewhere */
+    int64_t width, height, channels; /* channels: 1 to IMAGE_MAX_CHANNELS */
+    MaeType type;
+    union {
+        uint8_t *pixels; /* mem_alloc; of any type: their bytes */
+        uint16_t *u16;   /* the same memory of an image of type MAE_U16 */
+        float *f32;      /* and of type MAE_F32 */
+    };
+    unsigned notes; /* bits of ImageNote: what a decoder left out; 0 for images from elsewhere */
 } Image;
+
+/* Pixels that belong to somebody else, at any places in memory. */
+typedef struct ImageView {
+    int64_t width, height, channels;
+    MaeType type;
+    const void *pixels;
+    int64_t row_stride, pixel_stride, channel_stride; /* bytes from one to the next */
+} ImageView;
 
 typedef struct Box {
     int64_t left, top, width, height;
@@ -42,7 +59,14 @@ typedef struct ImageCrop {
 /* Resizing takes about 50 bytes for each pixel of a side: a row of dots must not cost gigabytes. */
 #define IMAGE_MAX_SIDE ((int64_t)1000000)
 
-Status image_new(Image *out, int64_t width, int64_t height, int64_t channels, Error *err);
+/* The values are not set. */
+Status image_new(Image *out, MaeType type, int64_t width, int64_t height, int64_t channels,
+                 Error *err);
+/* Bytes of one value of an image of that type. */
+size_t image_value_bytes(MaeType type);
+/* "8-bit", "16-bit", "float32": for messages. */
+const char *image_type_name(MaeType type);
+ImageView image_view(const Image *im);
 void image_free(Image *im); /* accepts a zeroed one */
 
 /* JPEG, PNG or WebP, recognised by content. `name` is for messages. channels: 3 = RGB, 1 = grey

@@ -121,7 +121,7 @@ Status image_from_caller(const char *name, const MaeImage *in, int channels, int
         box = crop->choose(crop->user, in->width, in->height);
         crop->box = (Box){0, 0, box.width, box.height};
     }
-    TRY(image_new_named(name, out, box.width, box.height, in->channels, err));
+    TRY(image_new_named(name, out, MAE_U8, box.width, box.height, in->channels, err));
     const uint8_t *first = (const uint8_t *)in->pixels + box.left * s.pixel;
     for (int64_t y = 0; y < box.height; y++)
         copy_row(first + (box.top + y) * s.row, &s, out,

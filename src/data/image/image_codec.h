@@ -28,7 +28,7 @@ unsigned image_webp_notes(const uint8_t *bytes, size_t n);
  * one with too many. */
 Status image_check_header(const ImageFile *file, int64_t width, int64_t height, Error *err);
 /* image_new of a size that was checked, with the file's name in the message. */
-Status image_new_named(const char *name, Image *out, int64_t width, int64_t height,
+Status image_new_named(const char *name, Image *out, MaeType type, int64_t width, int64_t height,
                        int64_t channels, Error *err);
 
 /* *im becomes an image of `channels` (1 or 3) channels. */

@@ -17,7 +17,7 @@
 Status image_convert(const char *name, Image *im, int channels, Error *err) {
     if (im->channels == channels) return MAE_OK;
     Image out;
-    Status status = image_new_named(name, &out, im->width, im->height, channels, err);
+    Status status = image_new_named(name, &out, MAE_U8, im->width, im->height, channels, err);
     if (status != MAE_OK) return status;
     const uint8_t *p = im->pixels;
     int64_t n = im->width * im->height;

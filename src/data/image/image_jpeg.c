@@ -190,7 +190,8 @@ static Status read_to_the_end(Decoder *d) {
     struct jpeg_decompress_struct *j = &d->jpeg;
     JDIMENSION left = j->output_height - j->output_scanline;
     if (left == 0) return MAE_OK;
-    Status status = image_new_named(d->file->name, &d->last_row, d->image.width, 1, 3, d->err);
+    Status status =
+        image_new_named(d->file->name, &d->last_row, MAE_U8, d->image.width, 1, 3, d->err);
     if (status != MAE_OK) return status;
     if (left > 1) jpeg_skip_scanlines(j, left - 1);
     read_row(d, d->last_row.pixels);
@@ -226,10 +227,10 @@ static Status decode(Decoder *d) {
     TRY(choose_output(d));
     TRY(image_check_header(d->file, j->image_width, j->image_height, d->err));
     start(d, &part);
-    TRY(image_new_named(d->file->name, &d->image, part.width, part.height,
+    TRY(image_new_named(d->file->name, &d->image, MAE_U8, part.width, part.height,
                         j->num_components == 1 ? 1 : 3, d->err));
     if (j->num_components == 4)
-        TRY(image_new_named(d->file->name, &d->cmyk_row, part.width, 1, 4, d->err));
+        TRY(image_new_named(d->file->name, &d->cmyk_row, MAE_U8, part.width, 1, 4, d->err));
     read_rows(d, part.top);
     if (d->crop && d->crop->to_the_end) TRY(read_to_the_end(d));
 done:

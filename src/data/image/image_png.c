@@ -157,7 +157,7 @@ static Status decode(Codec *c, const ImageFile *file) {
     int64_t height = png_get_image_height(c->png, c->info);
     int channels = png_get_color_type(c->png, c->info) & PNG_COLOR_MASK_COLOR ? 3 : 1;
     TRY(image_check_header(file, width, height, c->err));
-    TRY(image_new_named(c->name, &c->image, width, height, channels, c->err));
+    TRY(image_new_named(c->name, &c->image, MAE_U8, width, height, channels, c->err));
     if (!choose_transforms(c)) {
         read_rows(c, c->image.pixels, (size_t)(width * channels));
     } else {

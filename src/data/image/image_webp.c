@@ -19,7 +19,7 @@ Status image_decode_webp(const ImageFile *file, Image *out, Error *err) {
                       "%s: an animated WebP; only still images are supported, so extract a frame",
                       name));
     TRY(image_check_header(file, features.width, features.height, err));
-    TRY(image_new_named(name, out, features.width, features.height, 3, err));
+    TRY(image_new_named(name, out, MAE_U8, features.width, features.height, 3, err));
     ASSERT(out->width <= INT_MAX / 3, "a WebP side has at most 14 bits");
     size_t size = (size_t)(out->width * out->height * 3);
     if (!WebPDecodeRGBInto(file->bytes, file->n, out->pixels, size, (int)(out->width * 3)))

@@ -1,15 +1,18 @@
-/* Private to resample*.c: the weights along one axis, and the two inner loops in plain C, AVX2 and
- * AVX-512 VNNI. */
+/* Private to resample*.c: the weights along one axis, and the two inner loops. Those for 8 bits are
+ * in plain C (resample.c), AVX2 and AVX-512 VNNI, those for wider types in resample_wide.c. */
 #ifndef DATA_IMAGE_RESAMPLE_AXIS_H
 #define DATA_IMAGE_RESAMPLE_AXIS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mae.h"
+
 enum { RESAMPLE_BITS = 22, RESAMPLE_ROWS = 4 /* that vector loops do at once */ };
 
 /* Output i is the sum over t < count[i] of weight[i*stride + t] * input[first[i] + t], rounded and
- * shifted down by RESAMPLE_BITS. stride is a multiple of 4; weights past count are zero. */
+ * shifted down by RESAMPLE_BITS. stride is a multiple of 4; weights past count are zero. An axis
+ * for 16 bits or float32 has no weights but `exact`, one for 8 bits has all others. */
 typedef struct ResampleAxis {
     int64_t n, stride;
     int32_t *first, *count;
@@ -20,6 +23,8 @@ typedef struct ResampleAxis {
     /* weight = top * 65536 + middle * 256 + low in signed bytes: per group of 4 taps their lows in
      * one number, the first tap lowest, then their middles, then their tops. */
     int32_t *parts;
+    double *exact;
+    bool same; /* input and output have one size: values are copied */
 } ResampleAxis;
 
 typedef struct ResampleLoops ResampleLoops;
@@ -32,8 +37,13 @@ void resample_across(const ResampleLoops *loops, uint8_t *dst, const uint8_t *sr
 /* One output row of `bytes` bytes: output i of axis, rows of src src_stride apart. */
 void resample_down(uint8_t *dst, const uint8_t *src, int64_t src_stride, int64_t bytes,
                    const ResampleAxis *axis, int64_t i);
+/* Both for 16 bits and float32; strides in bytes. */
+void resample_wide_across(MaeType type, void *dst, const void *src, int64_t src_stride,
+                          int64_t n_rows, int64_t channels, const ResampleAxis *axis);
+void resample_wide_down(MaeType type, void *dst, const void *src, int64_t src_stride,
+                        int64_t n_values, const ResampleAxis *axis, int64_t i);
 
-/* The same in vectors; across_rows takes RESAMPLE_ROWS rows of 3 channels. */
+/* 8 bits in vectors; across_rows takes RESAMPLE_ROWS rows of 3 channels. */
 struct ResampleLoops {
     void (*across_rows)(uint8_t *dst, const uint8_t *src, int64_t src_stride,
                         const ResampleAxis *axis);

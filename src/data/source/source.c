@@ -339,7 +339,7 @@ bool source_identify_item(const Source *s, int64_t index, ImageIdentity *out) {
 
 Status source_copy_rgb(const uint8_t *rgb, int64_t row_bytes, int64_t width, int64_t height,
                        int channels, Image *out, Error *err) {
-    Status status = image_new(out, width, height, channels, err);
+    Status status = image_new(out, MAE_U8, width, height, channels, err);
     if (status != MAE_OK) return status;
     for (int64_t y = 0; y < height; y++) {
         const uint8_t *from = rgb + y * row_bytes;

@@ -128,7 +128,7 @@ static Status synthetic_fetch(const Source *s, int64_t index, int channels, Imag
     int label = s->items[index].class;
     Rng rng = rng_make(0, RNG_SYNTHETIC, 0, (uint64_t)index);
     Image rgb;
-    Status status = image_new(&rgb, width, height, 3, err);
+    Status status = image_new(&rgb, MAE_U8, width, height, 3, err);
     if (status != MAE_OK) return status;
     paint_field(rgb.pixels, height, width, label, &rng);
     for (int k = 0; k < 3; k++)
