@@ -1,4 +1,5 @@
 /* See session.h. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -254,6 +255,15 @@ const float *session_tokens(Session *s) {
 
 const float *session_logits(Session *s) {
     return session_download(s, OUT_LOGITS);
+}
+
+void session_probabilities(Session *s, int64_t i, double *p) {
+    int64_t n = session_classes(s);
+    const float *logits = session_logits(s) + i * n;
+    double largest = -INFINITY, sum = 0;
+    for (int64_t k = 0; k < n; k++) largest = fmax(largest, (double)logits[k]);
+    for (int64_t k = 0; k < n; k++) sum += p[k] = exp((double)logits[k] - largest);
+    for (int64_t k = 0; k < n; k++) p[k] /= sum;
 }
 
 void session_attention(Session *s, int64_t i, float *out) {

@@ -62,6 +62,8 @@ void session_set_masks(Session *s, Masks *m);
 const float *session_features(Session *s);
 const float *session_tokens(Session *s); /* [n,1+P,D], after the same norm as the features */
 const float *session_logits(Session *s);
+/* The softmax of the logits of image i of the last run: p[classes]. */
+void session_probabilities(Session *s, int64_t i, double *p);
 /* Writes the attention of the cls token to the patches for image i of the last run: out[H,P]. It is
  * that of options.block (0: the last one). A head's values sum to at most 1. */
 void session_attention(Session *s, int64_t i, float *out);

@@ -13,14 +13,6 @@ static Status need_classifier(const MaeModel *m, Error *err) {
                      "the checkpoint has no classifier; make one with mae finetune or mae probe");
 }
 
-/* logits -> probabilities, in double, in place of the largest first. */
-static void softmax(const float *logits, double *p, int64_t n) {
-    double largest = -INFINITY, sum = 0;
-    for (int64_t i = 0; i < n; i++) largest = fmax(largest, (double)logits[i]);
-    for (int64_t i = 0; i < n; i++) sum += p[i] = exp((double)logits[i] - largest);
-    for (int64_t i = 0; i < n; i++) p[i] /= sum;
-}
-
 static void best_classes(const MaeModel *m, double *p, int count, MaeClass *out, int *n) {
     int64_t C = m->vit->config.classes;
     const ClassNames *names = m->notes.classes;
@@ -57,7 +49,7 @@ Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, i
     TRY(setup_eval_image(path, c, m->max_pixels, pixels, &notes, err));
     model_note_image(m, path, notes);
     session_run(m->classifier, pixels, 1);
-    softmax(session_logits(m->classifier), p, c->classes);
+    session_probabilities(m->classifier, 0, p);
     for (int64_t i = 0; i < c->classes; i++)
         if (!isfinite(p[i])) {
             status = error_set(err, MAE_NONFINITE, "%s: the logits are not finite", path);

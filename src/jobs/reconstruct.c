@@ -1,6 +1,4 @@
 /* mae reconstruct: images with patches removed, and what a model puts there. */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -8,30 +6,6 @@
 #include "infer/picture.h"
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
-
-/* "3,17,20": each once, all in [0, P). mask is used to see repetitions. */
-static Status parse_keep(const char *text, Masks *m, Error *err) {
-    m->n_keep = 0;
-    for (const char *s = text;; s++) {
-        char *end;
-        errno = 0;
-        long long id = strtoll(s, &end, 10);
-        if (end == s || errno || (*end && *end != ','))
-            return error_set(err, MAE_USAGE, "--keep %.60s: numbers of patches separated by commas",
-                             text);
-        if (id < 0 || id >= m->n_patches)
-            return error_set(err, MAE_USAGE, "--keep: patch %lld; the image has patches 0 to %lld",
-                             id, (long long)m->n_patches - 1);
-        if (m->mask[id] > 0)
-            return error_set(err, MAE_USAGE, "--keep: patch %lld is there twice", id);
-        m->mask[id] = 1;
-        m->ids_keep[m->n_keep++] = (int32_t)id;
-        if (!*end) break;
-        s = end;
-    }
-    masks_from_keep(m, 0);
-    return MAE_OK;
-}
 
 /* As the published demonstration: the whole image to the model's size. */
 static Status load_pixels(MaeModel *m, const char *path, int64_t max_pixels, Image *out,
@@ -71,7 +45,7 @@ static Status drawing_open(Drawing *s, Error *err) {
             "written by mae pretrain");
     if (s->options->mask_ratio < 0) rule.ratio = s->model->notes.mask_ratio;
     TRY(masks_new(rule, c, 1, &s->masks, err));
-    if (s->options->keep_patches) TRY(parse_keep(s->options->keep_patches, s->masks, err));
+    if (s->options->keep_patches) TRY(setup_keep(s->options->keep_patches, s->masks, err));
     SessionOptions session = {.batch = 1,
                               .masked = true,
                               .n_keep = s->masks->n_keep,

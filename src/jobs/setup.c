@@ -1,7 +1,9 @@
 /* See setup.h. */
 #include "jobs/setup.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint/statistics.h"
@@ -51,6 +53,30 @@ void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *not
 
 MaskRule setup_mask(const MaeOptions *o) {
     return (MaskRule){(MaskKind)o->mask, o->mask_ratio};
+}
+
+/* m->mask is used to see repetitions. */
+Status setup_keep(const char *text, Masks *m, Error *err) {
+    m->n_keep = 0;
+    for (const char *s = text;; s++) {
+        char *end;
+        errno = 0;
+        long long id = strtoll(s, &end, 10);
+        if (end == s || errno || (*end && *end != ','))
+            return error_set(err, MAE_USAGE, "--keep %.60s: numbers of patches separated by commas",
+                             text);
+        if (id < 0 || id >= m->n_patches)
+            return error_set(err, MAE_USAGE, "--keep: patch %lld; the image has patches 0 to %lld",
+                             id, (long long)m->n_patches - 1);
+        if (m->mask[id] > 0)
+            return error_set(err, MAE_USAGE, "--keep: patch %lld is there twice", id);
+        m->mask[id] = 1;
+        m->ids_keep[m->n_keep++] = (int32_t)id;
+        if (!*end) break;
+        s = end;
+    }
+    masks_from_keep(m, 0);
+    return MAE_OK;
 }
 
 CheckpointHints setup_hints(const MaeOptions *o) {

@@ -85,5 +85,7 @@ bool image_is_name(const char *path);
 #define IMAGE_ENDINGS ".jpg, .jpeg, .jpe, .jfif, .pjpeg, .pjp, .png and .webp"
 /* PNG, 8-bit RGB or grey, atomically. */
 Status image_write_png(const char *path, const Image *im, Error *err);
+/* The same into memory: *n bytes (mem_free). name is for messages. */
+Status image_encode_png(const char *name, const Image *im, uint8_t **bytes, size_t *n, Error *err);
 
 #endif

@@ -28,7 +28,9 @@ typedef struct Codec {
     uint8_t *wide; /* 16-bit grey samples, big-endian */
     const uint8_t *bytes;
     size_t n_left;
-    FileWriter *writer;
+    FileWriter *writer; /* NULL: what is encoded goes to `encoded` */
+    uint8_t *encoded;
+    size_t n_encoded, capacity;
     Status status;
 } Codec;
 
@@ -54,9 +56,23 @@ static void on_read(png_structp png, png_bytep data, size_t n) {
     c->n_left -= n;
 }
 
+/* Behind what is encoded already, in memory that grows by doubling. */
+static Status append(Codec *c, const uint8_t *data, size_t n) {
+    if (c->n_encoded + n > c->capacity) {
+        size_t wider = 2 * c->capacity + n + 4096;
+        uint8_t *grown = mem_realloc(c->encoded, c->n_encoded, wider);
+        if (!grown) return error_set(c->err, MAE_MEMORY, "%s: no memory for the PNG", c->name);
+        c->encoded = grown;
+        c->capacity = wider;
+    }
+    memcpy(c->encoded + c->n_encoded, data, n);
+    c->n_encoded += n;
+    return MAE_OK;
+}
+
 static void on_write(png_structp png, png_bytep data, size_t n) {
     Codec *c = png_get_io_ptr(png);
-    c->status = file_writer_write(c->writer, data, n, c->err);
+    c->status = c->writer ? file_writer_write(c->writer, data, n, c->err) : append(c, data, n);
     if (c->status != MAE_OK) png_error(png, "the write failed");
 }
 
@@ -217,18 +233,36 @@ static Status encode_or_land(Codec *c, const Image *im) {
     return error_set(c->err, MAE_IO, "%s: cannot be written as PNG (%s)", c->name, c->message);
 }
 
-Status image_write_png(const char *path, const Image *im, Error *err) {
+static Status encode_whole(Codec *c, const Image *im) {
     ASSERT(im->channels == 1 || im->channels == 3, "channels %lld", (long long)im->channels);
     ASSERT(im->width > 0 && im->height > 0 && im->pixels, "an empty image");
+    c->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, c, on_error, on_warning);
+    if (c->png) c->info = png_create_info_struct(c->png);
+    Status status =
+        c->info ? encode_or_land(c, im)
+                : error_set(c->err, MAE_MEMORY, "%s: no memory for the PNG encoder", c->name);
+    png_destroy_write_struct(&c->png, &c->info);
+    return status;
+}
+
+Status image_write_png(const char *path, const Image *im, Error *err) {
     Codec c = {.name = path, .err = err};
-    c.status = file_writer_open(path, &c.writer, err);
-    if (c.status != MAE_OK) return c.status;
-    c.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
-    if (c.png) c.info = png_create_info_struct(c.png);
-    c.status = c.info ? encode_or_land(&c, im)
-                      : error_set(err, MAE_MEMORY, "%s: no memory for the PNG encoder", path);
-    if (c.status == MAE_OK) c.status = file_writer_commit(c.writer, err);
-    png_destroy_write_struct(&c.png, &c.info);
+    Status status = file_writer_open(path, &c.writer, err);
+    if (status != MAE_OK) return status;
+    status = encode_whole(&c, im);
+    if (status == MAE_OK) status = file_writer_commit(c.writer, err);
     file_writer_close(c.writer);
-    return c.status;
+    return status;
+}
+
+Status image_encode_png(const char *name, const Image *im, uint8_t **bytes, size_t *n, Error *err) {
+    Codec c = {.name = name, .err = err};
+    Status status = encode_whole(&c, im);
+    if (status != MAE_OK) {
+        mem_free(c.encoded);
+        c = (Codec){0};
+    }
+    *bytes = c.encoded;
+    *n = c.n_encoded;
+    return status;
 }
