@@ -16,9 +16,9 @@ static bool gives_tokens(const MaeOptions *o) {
 }
 
 /* The block whose attention is pictured. */
-static int64_t attention_block(const MaeOptions *o, const MaeModelInfo *info) {
+static int64_t attention_block(const MaeOptions *o, const MaeResult *info) {
     int64_t block = option_count(o, "block");
-    return block ? block : info->depth;
+    return block ? block : mae_result_integer(info, "depth");
 }
 
 /* FILE.npy -> FILE.txt, as the library names it; NULL: no memory. free() it. */
@@ -32,8 +32,7 @@ static char *names_path(const char *npy) {
     return path;
 }
 
-static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
-                               const MaeFeatures *f) {
+static int print_features_json(const MaeOptions *o, const MaeResult *info, const MaeFeatures *f) {
     json_t *j = json_object();
     const char *out = mae_options_get(o, "out"), *attention = mae_options_get(o, "attention");
     char *names = out && !mae_output_is_stream(out) ? names_path(out) : NULL;
@@ -41,10 +40,10 @@ static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
     if (names) json_text(j, "names", names);
     json_count(j, "rows", f->rows);
     json_count(j, "unreadable", f->unreadable);
-    if (gives_tokens(o)) json_count(j, "tokens", 1 + info->patches);
+    if (gives_tokens(o)) json_count(j, "tokens", 1 + mae_result_integer(info, "patches"));
     if (out) {
-        json_count(j, "columns", info->embed_dim);
-        json_count(j, "width", info->embed_dim);
+        json_count(j, "columns", mae_result_integer(info, "embed_dim"));
+        json_count(j, "width", mae_result_integer(info, "embed_dim"));
         json_text(j, "pool", pool_name(o));
     }
     json_count(j, "block", option_count(o, "block"));
@@ -56,22 +55,24 @@ static int print_features_json(const MaeOptions *o, const MaeModelInfo *info,
     return print_json(j);
 }
 
-static void print_features(FILE *to, const MaeOptions *o, const MaeModelInfo *info,
+static void print_features(FILE *to, const MaeOptions *o, const MaeResult *info,
                            const MaeFeatures *f) {
     const char *out = mae_options_get(o, "out"), *attention = mae_options_get(o, "attention");
     if (gives_tokens(o))
         fprintf(to, "%s: %lld rows of %lld tokens of %lld values\n", out, (long long)f->rows,
-                (long long)info->patches + 1, (long long)info->embed_dim);
+                (long long)mae_result_integer(info, "patches") + 1,
+                (long long)mae_result_integer(info, "embed_dim"));
     else if (out)
         fprintf(to, "%s: %lld rows of %lld values\n", out, (long long)f->rows,
-                (long long)info->embed_dim);
+                (long long)mae_result_integer(info, "embed_dim"));
     if (f->unreadable)
         fprintf(to, "without %lld that could not be read\n", (long long)f->unreadable);
     if (attention)
         fprintf(
             to,
             "%s: image, mean over heads, %lld heads; attention of the cls token in block %lld\n",
-            attention, (long long)info->heads, (long long)attention_block(o, info));
+            attention, (long long)mae_result_integer(info, "heads"),
+            (long long)attention_block(o, info));
 }
 
 /* --- command ---------------------------------------------------------------------------------- */
@@ -79,14 +80,13 @@ static void print_features(FILE *to, const MaeOptions *o, const MaeModelInfo *in
 static int features(const MaeOptions *o, MaeModel *model) {
     MaeError err = {0};
     MaeFeatures f = {0};
-    MaeModelInfo info;
-    mae_model_info(model, &info);
+    const MaeResult *info = mae_model_info(model);
     MaeStatus failed = mae_features(model, o, progress_start(o, "stopping"), &f, &err);
     progress_end();
     if (failed) return report(&err);
-    if (option_flag(o, "json")) return print_features_json(o, &info, &f);
+    if (option_flag(o, "json")) return print_features_json(o, info, &f);
     FILE *to = talk(o);
-    if (to) print_features(to, o, &info, &f);
+    if (to) print_features(to, o, info, &f);
     return EXIT_DONE;
 }
 

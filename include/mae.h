@@ -82,11 +82,6 @@ typedef struct MaeImage {
     void *memory; /* the library's, for mae_image_free; NULL: the pixels are the caller's */
 } MaeImage;
 
-/* Packed pixels of the library's; their values are not set. */
-MAE_API MaeStatus mae_image_new(MaeType type, int64_t height, int64_t width, int64_t channels,
-                                MaeImage *out, MaeError *err);
-MAE_API void mae_image_free(MaeImage *image); /* accepts one that is the caller's */
-
 /* Images of the caller's, for the options data and val instead of a text. While the job opens them
  * it asks for the names and classes of all, from one thread. fetch and release are called by
  * several threads at once, for any image, also for the same one again. What this points to must
@@ -237,35 +232,117 @@ MAE_API char *mae_result_json(const MaeResult *r); /* free with mae_free; NULL: 
 MAE_API void mae_result_free(MaeResult *r);        /* accepts NULL */
 MAE_API void mae_free(void *memory); /* what a function gave with "free with mae_free" */
 
+/* --- images ----------------------------------------------------------------------------------- */
+
+/* Packed pixels of the library's; their values are not set. */
+MAE_API MaeStatus mae_image_new(MaeType type, int64_t height, int64_t width, int64_t channels,
+                                MaeImage *out, MaeError *err);
+/* JPEG, PNG or WebP, recognised by content, as packed U8; alpha is dropped and 16 bits become 8. o:
+ * the options of "image", max-pixels and channels; NULL: RGB, and the usual limit. UNSUPPORTED:
+ * more pixels than the limit. */
+MAE_API MaeStatus mae_image_load(const char *path, const MaeOptions *o, MaeImage *out,
+                                 MaeError *err);
+MAE_API MaeStatus mae_image_decode(const void *bytes, size_t n, const MaeOptions *o, MaeImage *out,
+                                   MaeError *err);
+/* PNG of 1 or 3 channels, F32 rounded to 8 bits. The bytes are freed with mae_free; a file is
+ * replaced at once. */
+MAE_API MaeStatus mae_image_encode(const MaeImage *image, void **bytes, size_t *n, MaeError *err);
+MAE_API MaeStatus mae_image_save(const char *path, const MaeImage *image, MaeError *err);
+MAE_API void mae_image_free(MaeImage *image); /* accepts one that is the caller's */
+
 /* --- models ----------------------------------------------------------------------------------- */
 
 typedef struct MaeModel MaeModel;
 
-typedef struct MaeModelInfo {
-    char name[32];   /* preset it was made from, or "custom" */
-    char target[16]; /* "pixel", "norm-pix", "pca", "unknown" */
-    int64_t image_height, image_width, channels, patch;
-    int64_t embed_dim, depth, heads, decoder_embed_dim, decoder_depth, decoder_heads;
-    double mlp_ratio, mask_ratio;
-    int64_t parameters, patches, epochs;
-    int has_decoder;
-    int64_t classes; /* 0: no classifier */
-} MaeModelInfo;
-
 /* A checkpoint: of this library, or of facebookresearch/mae, timm, Hugging Face transformers (a
  * file or a folder) or mmpretrain, as safetensors or PyTorch file, or a run folder, whose
- * best.safetensors is taken where there is one, else last.safetensors. device: "cpu" or "ref";
- * threads 0: OMP_NUM_THREADS of them, or as many as there are processors.
- */
-MAE_API MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
-                                 MaeError *err);
+ * best.safetensors is taken where there is one, else last.safetensors. o (may be NULL): the options
+ * of "model": device, threads, precision, and hints for files that do not say all (heads, target,
+ * mean, std, prefix). events (may be NULL) hears what had to be assumed, and what the model's
+ * sessions have to say; its functions are kept until the model is freed. */
+MAE_API MaeStatus mae_model_load(const char *path, const MaeOptions *o, const MaeEvents *events,
+                                 MaeModel **out, MaeError *err);
 /* The checkpoint, device, threads and hints (--heads, --target ...) of o. */
 MAE_API MaeStatus mae_model_open(const MaeOptions *o, MaeModel **out, MaeError *err);
-/* A model with the published initialisation, from the model options and seed of o. */
-MAE_API MaeStatus mae_model_new(const MaeOptions *o, MaeModel **out, MaeError *err);
-MAE_API void mae_model_free(MaeModel *m); /* accepts NULL */
-MAE_API void mae_model_info(const MaeModel *m, MaeModelInfo *out);
-MAE_API MaeStatus mae_model_save(const MaeModel *m, const char *path, MaeError *err);
+/* Published initialisation, from the model options, target, device, precision, threads and seed of
+ * "pretrain". NULL: all at their defaults. */
+MAE_API MaeStatus mae_model_new(const MaeOptions *o, const MaeEvents *events, MaeModel **out,
+                                MaeError *err);
+MAE_API void mae_model_free(MaeModel *model); /* after its sessions */
+/* Sizes and origin: name, target, image_height, image_width, channels, patch, patches, embed_dim,
+ * depth, heads, mlp_ratio, decoder_embed_dim, decoder_depth, decoder_heads (0: no decoder),
+ * mask_ratio, mean and std (of a channel, of pixels from 0 to 1), parameters, epochs, classes
+ * (their names; an empty list: no classifier). Belongs to the model. */
+MAE_API const MaeResult *mae_model_info(const MaeModel *model);
+MAE_API MaeStatus mae_model_save(const MaeModel *model, const char *path, MaeError *err);
+
+#define MAE_MAX_DIMS 4
+
+/* Numbers in row-major order. Whoever gives it out says how long name and data stay valid. */
+typedef struct MaeTensor {
+    const char *name;
+    MaeType type;
+    int n_dims;
+    int64_t dim[MAE_MAX_DIMS];
+    const void *data;
+} MaeTensor;
+
+/* The state dict: mae_model_tensors of them, F32, by the names of the published checkpoints. Tensor
+ * i comes without data, its name belongs to the model. mae_model_get copies the n values of a
+ * tensor into out, mae_model_set takes them. USAGE: i or name is none of the model's. SHAPE: n is
+ * not its size. No session may run meanwhile; those there are see what was set. */
+MAE_API int64_t mae_model_tensors(const MaeModel *model);
+MAE_API MaeStatus mae_model_tensor(const MaeModel *model, int64_t i, MaeTensor *out, MaeError *err);
+MAE_API MaeStatus mae_model_get(const MaeModel *model, const char *name, float *out, int64_t n,
+                                MaeError *err);
+MAE_API MaeStatus mae_model_set(MaeModel *model, const char *name, const float *values, int64_t n,
+                                MaeError *err);
+
+typedef struct MaeSession MaeSession;
+
+/* A model made ready for batches of at most `batch` images: planned once, then it runs without
+ * taking memory, but for pictures larger than any before. outputs: names joined by commas. B
+ * images, P patches in raster order, T = 1 + P tokens with cls in front, D width, V values of a
+ * predicted patch in the order row, column, channel:
+ *   nothing removed     features [B,D]; tokens [B,T,D]; attention [B,H,P] of the cls token;
+ *                       logits, probabilities [B,classes] of a classifier
+ *   patches removed     prediction [B,P,V]; mask [B,P], 1 = removed; patch_loss [B,P]; loss [B],
+ *                       its mean over removed patches; latent [B,1+kept,D], I64 kept [B,kept] in
+ *                       its order, [B,T,D] with mask tokens in the encoder; patch_mean, patch_std
+ *                       [B,P] of normalised pixels by the option stats: a norm-pix prediction times
+ *                       std plus mean are such pixels; reconstruction [B,C,h,w], from 0 to 1
+ * The two kinds want a session each. o (may be NULL): the options of "session":
+ *   pool, block         of features, tokens (block) and attention (block), as in `mae features`
+ *   fit                 how an image becomes one of the model's size. crop: its shorter side is
+ *                       resized to 256/224 of the model's longer side (to that side itself above
+ *                       224), and the centre is cut out. stretch: the whole image is resized. none:
+ *                       another size is an error (SHAPE). auto: nothing for an image of the model's
+ *                       size; else crop, or where patches are removed stretch. Resizing is bicubic
+ *                       as PIL's. `mae features` crops, unless the first image of its data has the
+ *                       model's size; `mae reconstruct` stretches.
+ *   mask, mask-ratio, seed, keep, stats, paste      as in `mae reconstruct`
+ * USAGE: an output or option that the model cannot give. UNSUPPORTED: no decoder, no classifier. */
+MAE_API MaeStatus mae_session_new(MaeModel *model, const char *outputs, int64_t batch,
+                                  const MaeOptions *o, MaeSession **out, MaeError *err);
+MAE_API void mae_session_free(MaeSession *session);
+/* Removes these patches from the images of every following run, of n images at most: removed[n *
+ * P], 0 or 1, for image i row i; all rows keep equally many. NULL: by mask rule and seed again,
+ * image i of a run as image i of `mae reconstruct`. Ends the outputs of the last run. Another
+ * number of kept patches makes the session plan again. */
+MAE_API MaeStatus mae_session_mask(MaeSession *session, const uint8_t *removed, int64_t n,
+                                   MaeError *err);
+/* 1 <= n <= batch images of any size and layout. Grey and RGB become each other as the model wants.
+ * F32 may lie a little outside of 0 to 1, as resampling leaves it. USAGE: a value outside of -1 to
+ * 2. INTERRUPTED: events of the model asked for a stop. A run that fails leaves no outputs. */
+MAE_API MaeStatus mae_session_run(MaeSession *session, const MaeImage *images, int64_t n,
+                                  MaeError *err);
+/* An output of the last run, its data valid until the next run or mask. USAGE: it was not asked
+ * for, or there was no run. */
+MAE_API MaeStatus mae_session_output(MaeSession *session, const char *name, MaeTensor *out,
+                                     MaeError *err);
+/* masked | reconstruction | original of image i of the last run, U8 RGB, with 4 white pixels
+ * between; needs "reconstruction" and "mask" among the outputs. Free with mae_image_free. */
+MAE_API MaeStatus mae_session_paint(MaeSession *session, int64_t i, MaeImage *out, MaeError *err);
 
 /* One row: masked | reconstruction | original, 8-bit RGB, [height, width, 3] interleaved. */
 typedef struct MaeReconstruction {
@@ -347,9 +424,6 @@ MAE_API char *mae_name_escape(const char *name, int in_line);
  * written into, and "-" is standard output. A program that writes to pipes ignores SIGPIPE. */
 MAE_API int mae_output_is_stdout(const char *path);
 MAE_API int mae_output_is_stream(const char *path); /* a pipe, a device, standard output */
-/* 8-bit RGB [height, width, 3] to PNG, atomically. */
-MAE_API MaeStatus mae_image_write(const char *path, int64_t width, int64_t height,
-                                  const unsigned char *rgb, MaeError *err);
 
 #ifdef __cplusplus
 }

@@ -84,10 +84,19 @@ MaeStatus mae_join(int *rank, int *size, MaeError *err) {
     return status;
 }
 
-MaeStatus mae_model_load(const char *path, const char *device, int threads, MaeModel **out,
-                         MaeError *err) {
-    Status status = fork_check(error_clear(err));
-    return status == MAE_OK ? model_load(path, device, threads, NULL, out, err) : status;
+MaeStatus mae_model_load(const char *path, const MaeOptions *o, const MaeEvents *events,
+                         MaeModel **out, MaeError *err) {
+    MaeOptions defaults;
+    Job job;
+    *out = NULL;
+    Status status = job_begin(&job, events, err);
+    if (status != MAE_OK) return status;
+    options_default(COMMAND_MODEL, &defaults);
+    status = model_open_path(path, o ? o : &defaults, out, err);
+    if (status == MAE_OK) model_listen(*out, events);
+    options_clear(&defaults);
+    job_end(&job);
+    return status;
 }
 
 MaeStatus mae_model_open(const MaeOptions *o, MaeModel **out, MaeError *err) {
@@ -95,21 +104,23 @@ MaeStatus mae_model_open(const MaeOptions *o, MaeModel **out, MaeError *err) {
     return status == MAE_OK ? model_open(o, out, err) : status;
 }
 
-MaeStatus mae_model_new(const MaeOptions *o, MaeModel **out, MaeError *err) {
-    Status status = fork_check(error_clear(err));
-    return status == MAE_OK ? model_new(o, out, err) : status;
+MaeStatus mae_model_new(const MaeOptions *o, const MaeEvents *events, MaeModel **out,
+                        MaeError *err) {
+    MaeOptions defaults;
+    Job job;
+    *out = NULL;
+    Status status = job_begin(&job, events, err);
+    if (status != MAE_OK) return status;
+    options_default(COMMAND_PRETRAIN, &defaults);
+    status = model_new(o ? o : &defaults, out, err);
+    if (status == MAE_OK) model_listen(*out, events);
+    options_clear(&defaults);
+    job_end(&job);
+    return status;
 }
 
 void mae_model_free(MaeModel *m) {
     model_free(m);
-}
-
-void mae_model_info(const MaeModel *m, MaeModelInfo *out) {
-    model_info(m, out);
-}
-
-MaeStatus mae_model_save(const MaeModel *m, const char *path, MaeError *err) {
-    return checkpoint_write(path, m->vit, &m->notes, error_clear(err));
 }
 
 MaeStatus mae_model_reconstruct(MaeModel *m, const char *image_path, const MaeOptions *o,
@@ -179,11 +190,4 @@ int mae_output_is_stdout(const char *path) {
 
 int mae_output_is_stream(const char *path) {
     return file_is_stream(path);
-}
-
-MaeStatus mae_image_write(const char *path, int64_t width, int64_t height, const unsigned char *rgb,
-                          MaeError *err) {
-    Image im = {
-        .width = width, .height = height, .channels = 3, .pixels = (uint8_t *)(uintptr_t)rgb};
-    return image_write_png(path, &im, error_clear(err));
 }

@@ -2,6 +2,7 @@
 #ifndef JOBS_MODEL_H
 #define JOBS_MODEL_H
 
+#include "base/listener.h"
 #include "checkpoint/checkpoint.h"
 #include "data/image/image_notes.h"
 #include "infer/session.h"
@@ -15,18 +16,27 @@ struct MaeModel {
     int64_t max_pixels;  /* of an image to classify; 0: the default */
     ImageNotes images;   /* of those given one by one; logged when the model is freed */
     int64_t n_images;
+    Listener listener; /* of calls with the model */
+    MaeResult *info;
 };
 
 /* *out is NULL after a failure; free with model_free. hints may be NULL. */
 Status model_load(const char *path, const char *device, int threads, const CheckpointHints *hints,
                   MaeModel **out, Error *err);
+/* With device, threads, precision and hints of o. */
+Status model_open_path(const char *path, const MaeOptions *o, MaeModel **out, Error *err);
 /* Reads --model CKPT. */
 Status model_open(const MaeOptions *o, MaeModel **out, Error *err);
 /* Fresh weights. */
 Status model_new(const MaeOptions *o, MaeModel **out, Error *err);
 void model_free(MaeModel *m); /* accepts NULL */
+/* Who hears the calls with the model; the start: nobody. NULL: nobody. */
+void model_listen(MaeModel *m, const MaeEvents *events);
 /* Counts an image that was given by its path, and remembers what decoding left out of it. */
 void model_note_image(MaeModel *m, const char *path, unsigned notes);
-void model_info(const MaeModel *m, MaeModelInfo *out);
+/* mae_model_tensor, mae_model_get, mae_model_set */
+Status model_tensor(const MaeModel *m, int64_t i, MaeTensor *out, Error *err);
+Status model_get(const MaeModel *m, const char *name, float *out, int64_t n, Error *err);
+Status model_set(MaeModel *m, const char *name, const float *values, int64_t n, Error *err);
 
 #endif

@@ -18,8 +18,8 @@ void setup_notes(const MaeOptions *o, const ModelConfig *c, CheckpointNotes *not
 CheckpointHints setup_hints(const MaeOptions *o);
 /* --mask and --mask-ratio. */
 MaskRule setup_mask(const MaeOptions *o);
-/* --keep "3,17,20" into the mask of image 0 of m, in which nothing has been drawn: each once, all in
- * [0, P). */
+/* --keep "3,17,20" into the mask of image 0 of m, in which nothing has been drawn: each once, all
+ * in [0, P). */
 Status setup_keep(const char *text, Masks *m, Error *err);
 /* Opens the images of --data, at most --limit of them. Here and below the search for images ends
  * with INTERRUPTED when a stop is asked for. UNSUPPORTED: channels is not 1 or 3. */

@@ -7,18 +7,26 @@
 #include "base/processors.h"
 #include "base/words.h"
 
-Status machine_device(const MaeOptions *o, const Comm *c, Device **out, Error *err) {
-    int threads = o->threads > 0 ? (int)o->threads : processors_threads(comm_processors(c));
-    DeviceKind kind = (DeviceKind)o->device;
+Status machine_kind(const MaeOptions *o, DeviceKind *out, Error *err) {
     bool bf16 = o->precision == PRECISION_BF16;
-    if (bf16 && kind != DEVICE_REF)
+    *out = (DeviceKind)o->device;
+    if (bf16 && *out != DEVICE_REF)
         return error_set(err, MAE_UNSUPPORTED,
                          "--precision bf16 on the %s is not there yet; use fp32, or --device ref",
-                         device_words[kind]);
+                         device_words[*out]);
+    if (bf16) *out = DEVICE_REFBF16;
+    return MAE_OK;
+}
+
+Status machine_device(const MaeOptions *o, const Comm *c, Device **out, Error *err) {
+    int threads = o->threads > 0 ? (int)o->threads : processors_threads(comm_processors(c));
+    bool bf16 = o->precision == PRECISION_BF16;
+    DeviceKind kind;
+    Status status = machine_kind(o, &kind, err);
+    if (status != MAE_OK) return status;
     if (bf16 && o->target == TARGET_PCA)
         return error_set(err, MAE_UNSUPPORTED,
                          "--target pca with --precision bf16 is not there yet; use fp32");
-    if (bf16) kind = DEVICE_REFBF16;
     return device_open(device_words[kind], threads, NULL, out, err);
 }
 

@@ -6,6 +6,8 @@
 #include "kernels/device.h"
 #include "options/options.h"
 
+/* The kind of device for --device and --precision. UNSUPPORTED: it does not have that precision. */
+Status machine_kind(const MaeOptions *o, DeviceKind *out, Error *err);
 /* Opens the device for --precision with --threads, or OMP_NUM_THREADS, or as many as processors,
  * which processes share. UNSUPPORTED: it does not have that precision. */
 Status machine_device(const MaeOptions *o, const Comm *c, Device **out, Error *err);

@@ -413,7 +413,9 @@ if [ -n "${EXAMPLES:-}" ]; then
     "$EXAMPLES/reconstruct" "$model" "$photo" "$dir/example.png" >"$dir/out" 2>"$dir/err" ||
         wrong "reconstruct: $(cat "$dir/err")"
     file "$dir/example.png"
-    [ "$("$EXAMPLES/features" "$model" "$photo" | wc -l)" -eq 32 ] || wrong 'features: not 32 lines'
+    "$EXAMPLES/features" "$model" >"$dir/out" 2>"$dir/err" || wrong "features: $(cat "$dir/err")"
+    [ "$(wc -l <"$dir/out")" -eq 10 ] || wrong 'features: not 10 lines'
+    [ "$(head -n 1 "$dir/out" | wc -w)" -eq 32 ] || wrong 'features: not 32 numbers'
     end
 else
     skip 'the examples' 'EXAMPLES does not name their folder'

@@ -11,4 +11,12 @@
 Status image_from_caller(const char *name, const MaeImage *in, int channels, int64_t max_pixels,
                          ImageCrop *crop, Image *out, Error *err);
 
+/* Where the pixels of a program lie, U8 or F32 and of any number of channels, without a copy.
+ * FORMAT and UNSUPPORTED as above; there is no limit but IMAGE_PIXELS_CEILING. */
+Status image_view_of_caller(const char *name, const MaeImage *in, ImageView *out, Error *err);
+/* U8 or F32: dst[h*w*C] packed, of the type of v. */
+void image_view_pack(const ImageView *v, void *dst);
+/* RGB, U8 or F32: dst[h*w] in grey as image_convert makes it, of the type of v. */
+void image_view_grey(const ImageView *v, void *dst);
+
 #endif
