@@ -117,16 +117,27 @@ too_large:
     return error_set(err, MAE_IO, "%s: larger than the %zu bytes allowed here", path, max_bytes);
 }
 
+/* Nothing is left of a read that failed. */
+static Status read_result(Status status, uint8_t **data, size_t *bytes) {
+    if (status == MAE_OK) return status;
+    mem_free(*data);
+    *data = NULL;
+    *bytes = 0;
+    return status;
+}
+
 static Status read_and_close(int fd, const char *path, size_t max_bytes, uint8_t **data,
                              size_t *bytes, Error *err) {
     Status status = read_to_end(fd, path, max_bytes, data, bytes, err);
     close(fd);
-    if (status != MAE_OK) {
-        mem_free(*data);
-        *data = NULL;
-        *bytes = 0;
-    }
-    return status;
+    return read_result(status, data, bytes);
+}
+
+Status file_read_input(size_t max_bytes, uint8_t **data, size_t *bytes, Error *err) {
+    *data = NULL;
+    *bytes = 0;
+    Status status = read_to_end(STDIN_FILENO, "standard input", max_bytes, data, bytes, err);
+    return read_result(status, data, bytes);
 }
 
 Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes, Error *err) {

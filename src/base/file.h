@@ -34,6 +34,8 @@ void byte_source_close(ByteSource *s); /* accepts a zeroed one */
 /* Whole file into fresh memory (mem_free), with a NUL after the last byte; fails when larger than
  * max_bytes. */
 Status file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes, Error *err);
+/* The same of standard input, up to its end. */
+Status file_read_input(size_t max_bytes, uint8_t **data, size_t *bytes, Error *err);
 /* The same, of a regular file only: never waits for the other end of a pipe. */
 Status file_read_regular(const char *path, size_t max_bytes, uint8_t **data, size_t *bytes,
                          Error *err);

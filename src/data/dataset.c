@@ -38,19 +38,19 @@ struct Dataset {
     ImageNotes notes; /* of the images read */
 };
 
-static Status add_source(Dataset *d, const char *text, Error *err) {
+/* Takes the source over. */
+static Status add_source(Dataset *d, Source *s, Error *err) {
     size_t n = (size_t)d->n_sources;
-    Source *s = NULL;
-    void *p = mem_realloc(d->sources, n * sizeof *d->sources, (n + 1) * sizeof *d->sources);
-    if (!p) return source_no_memory(err);
-    d->sources = p;
-    p = mem_realloc(d->first, n ? (n + 1) * sizeof *d->first : 0, (n + 2) * sizeof *d->first);
-    if (!p) return source_no_memory(err);
-    d->first = p;
-    Status status =
-        source_open(text, d->options.memory, d->options.limits, d->options.test, &s, err);
-    if (status != MAE_OK) return status;
     if (!d->options.held_out) source_say(s); /* the other part of it has said so */
+    void *p = mem_realloc(d->sources, n * sizeof *d->sources, (n + 1) * sizeof *d->sources);
+    if (p) d->sources = p;
+    if (p)
+        p = mem_realloc(d->first, n ? (n + 1) * sizeof *d->first : 0, (n + 2) * sizeof *d->first);
+    if (!p) {
+        source_close(s);
+        return source_no_memory(err);
+    }
+    d->first = p;
     if (n == 0) d->first[0] = 0;
     d->first[n + 1] = d->first[n] + s->count;
     d->sources[n] = s;
@@ -73,10 +73,23 @@ static Status add_sources(Dataset *d, const char *text, Error *err) {
     for (char *part = copy, *next; part; part = next) {
         next = one ? NULL : strchr(part, ',');
         if (next) *next++ = '\0';
-        TRY(add_source(d, part, err));
+        Source *s = NULL;
+        TRY(source_open(part, d->options.memory, d->options.limits, d->options.test, &s, err));
+        TRY(add_source(d, s, err));
     }
 done:
     mem_free(copy);
+    return status;
+}
+
+static Status add_words(Dataset *d, const char *const *words, int64_t n, Error *err) {
+    Status status = MAE_OK;
+    for (int64_t i = 0, used; i < n; i += used) {
+        Source *s = NULL;
+        TRY(source_open_words(words + i, n - i, d->options.limits, &used, &s, err));
+        TRY(add_source(d, s, err));
+    }
+done:
     return status;
 }
 
@@ -189,7 +202,9 @@ done:
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err) {
+/* words NULL: the sources that the text names. */
+static Status open(const char *text, const char *const *words, int64_t n_words,
+                   DatasetOptions options, Dataset **out, Error *err) {
     Status status = MAE_OK;
     bool differ = false;
     ASSERT(options.channels == 1 || options.channels == 3, "%d channels", options.channels);
@@ -199,9 +214,9 @@ Status dataset_open(const char *source, DatasetOptions options, Dataset **out, E
     pthread_mutex_init(&d->lock, NULL);
     image_notes_init(&d->notes);
     d->options = options;
-    d->text = mem_strdup(source);
+    d->text = mem_strdup(text);
     if (!d->text) TRY(source_no_memory(err));
-    TRY(add_sources(d, source, err));
+    TRY(words ? add_words(d, words, n_words, err) : add_sources(d, text, err));
     agree_on_classes(d, &differ);
     TRY(describe(d, differ, err));
     TRY(split(d, err));
@@ -217,6 +232,16 @@ Status dataset_open(const char *source, DatasetOptions options, Dataset **out, E
 done:
     dataset_close(d);
     return status;
+}
+
+Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err) {
+    return open(source, NULL, 0, options, out, err);
+}
+
+Status dataset_open_words(const char *const *words, int64_t n, DatasetOptions options,
+                          Dataset **out, Error *err) {
+    ASSERT(n >= 1, "no words");
+    return open("images given", words, n, options, out, err);
 }
 
 void dataset_close(Dataset *d) {

@@ -58,6 +58,11 @@ typedef struct DatasetOptions {
 } DatasetOptions;
 
 Status dataset_open(const char *source, DatasetOptions options, Dataset **out, Error *err);
+/* The images that words of a command line name, in their order: each word is a source as above, or
+ * the path of an image (whatever is no source, readable or not), or "-": the lines of a list on
+ * standard input, whose relative paths start at the current folder. Commas in words do not join. */
+Status dataset_open_words(const char *const *words, int64_t n, DatasetOptions options,
+                          Dataset **out, Error *err);
 void dataset_close(Dataset *d);          /* accepts NULL */
 int64_t dataset_count(const Dataset *d); /* >= 1 */
 /* The same before a part was held out or a limit drawn: what tells a source that has grown. */

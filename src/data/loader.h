@@ -23,6 +23,7 @@ typedef struct LoaderOptions {
     /* An unreadable image is left out: batches may be shorter, and those without an image are
      * skipped. The dataset remembers it. Not with mean. */
     bool leave_out;
+    bool named;    /* somebody named each image: an unreadable one is an error in the log */
     int64_t limit; /* without shuffle: samples from this one on are left out; 0: none */
     int64_t first; /* without shuffle: samples before this one are left out */
     /* A batch of the epoch is cut among n_ranks processes (0 = 1), `batch` samples to each. The

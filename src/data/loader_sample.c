@@ -25,8 +25,11 @@ static void note_unreadable(Loader *l, int64_t image, const char *message) {
     pthread_mutex_unlock(&l->lock);
     if (l->options.leave_out) first = dataset_leave_out(l->dataset, image);
     if (!first) return;
-    log_line(LOG_WARNING, "skipped%s: %s",
-             l->options.leave_out ? "" : ", another image takes its place", message);
+    if (l->options.named)
+        log_line(LOG_ERROR, "%s", message);
+    else
+        log_line(LOG_WARNING, "skipped%s: %s",
+                 l->options.leave_out ? "" : ", another image takes its place", message);
 }
 
 int64_t loader_unreadable(const Loader *l) {

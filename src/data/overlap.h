@@ -11,6 +11,10 @@ typedef struct Overlap {
     int64_t in_a, in_b; /* one of the former; -1: none */
 } Overlap;
 
+/* Calls found(user, i, j) for every image i of a that is image j of b, generated ones included: in
+ * the order of i, then of j. */
+Status dataset_pairs(const Dataset *a, const Dataset *b,
+                     void (*found)(void *user, int64_t i, int64_t j), void *user, Error *err);
 Status dataset_overlap(const Dataset *a, const Dataset *b, Overlap *out, Error *err);
 
 #endif

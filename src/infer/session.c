@@ -298,6 +298,7 @@ static Status stream_part(Session *s, const SessionJob *job, Part *part, Session
                              .limit = part->end,
                              .leave_out = true,
                              .strict = job->strict,
+                             .named = job->named,
                              .stop = call_stop()};
     if (part->first == part->end) return MAE_OK;
     watch_images(&watch, s->graph, job->phase, options.batch, part->end - part->first);
@@ -326,7 +327,7 @@ Status session_stream(Session *s, const SessionJob *job, SessionSink sink, void 
     if (status != MAE_OK) return status;
     double read = (double)part.read;
     comm_sum(job->comm, &read, 1);
-    if (read > 0) return MAE_OK;
+    if (read > 0 || job->named) return MAE_OK;
     return error_set(err, MAE_EMPTY, "none of the %lld images could be read: %s", (long long)n,
                      *part.fault ? part.fault : "see the log");
 }

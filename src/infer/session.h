@@ -94,6 +94,7 @@ typedef struct SessionJob {
     Augment augment;
     int workers;
     bool strict;       /* an unreadable image is an error, otherwise it is left out */
+    bool named;        /* then an error in the log, as LoaderOptions has it */
     uint64_t seed;     /* of corruptions */
     int64_t limit;     /* the first images, 0: all */
     Comm *comm;        /* each process takes a part of them; NULL: alone */
@@ -103,7 +104,8 @@ typedef struct SessionJob {
 /* Called after each batch, in order of the samples; the session has its results. */
 typedef Status (*SessionSink)(void *user, Session *s, const Batch *b, Error *err);
 /* Runs each image once and leaves out those that cannot be read. A failure of one process is that
- * of all. EMPTY: no process could read any. INTERRUPTED: a stop was asked for. */
+ * of all. EMPTY: no process could read any, and they are not named. INTERRUPTED: a stop was asked
+ * for. */
 Status session_stream(Session *s, const SessionJob *job, SessionSink sink, void *user, Error *err);
 
 #endif

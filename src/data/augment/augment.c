@@ -102,7 +102,9 @@ Geometry augment_draw(const Augment *a, int64_t width, int64_t height, uint64_t 
     Geometry g = {width, height, width, height, {0, 0, width, height}, a->width, a->height, 0, 0};
     switch (a->kind) {
     case AUGMENT_NONE: return g;
-    case AUGMENT_EVAL: resize_whole(a, &g); return g;
+    case AUGMENT_EVAL:
+        if (!a->keeps_exact || width != a->width || height != a->height) resize_whole(a, &g);
+        return g;
     case AUGMENT_CROP_FIXED:
         resize_whole(a, &g);
         draw_place(&g, &rng);

@@ -18,6 +18,7 @@
  * EVAL         shorter side to int(S*256/224) (S > 224: to S), centre crop */
 typedef struct Augment {
     AugmentKind kind;
+    bool keeps_exact;      /* EVAL: an image of the output's size stays as it is */
     int64_t height, width; /* of the output */
     double min_scale, max_scale;
     double min_ratio, max_ratio; /* 3/4, 4/3 */

@@ -59,8 +59,7 @@ static bool is_list_name(const char *text) {
     return ends_with_any(text, ends, sizeof ends / sizeof ends[0]);
 }
 
-/* Kind by looking at what is there. */
-static Status guess_kind(const char *text, const SourceKind **kind, Error *err) {
+Status source_guess(const char *text, const SourceKind **kind, Error *err) {
     Arena *arena = arena_new();
     int split = 0;
     char *path = arena ? source_split_suffix(arena, text, &split) : NULL;
@@ -87,40 +86,56 @@ static Status guess_kind(const char *text, const SourceKind **kind, Error *err) 
     return status;
 }
 
-/* The kind by its prefix, or by looking; *where is the rest of the text. */
-static Status find_kind(const char *text, const SourceKind **kind, const char **where, Error *err) {
+const SourceKind *source_prefix(const char *text) {
     for (size_t k = 0; k < N_KINDS; k++) {
         size_t n = strlen(kinds[k]->name);
-        if (strncmp(text, kinds[k]->name, n) == 0 && text[n] == ':') {
-            *kind = kinds[k];
-            *where = text + n + 1;
-            if (**where) return MAE_OK;
-            return error_set(err, MAE_USAGE, "%s: nothing after the colon", text);
-        }
+        if (strncmp(text, kinds[k]->name, n) == 0 && text[n] == ':') return kinds[k];
+    }
+    return NULL;
+}
+
+/* The kind by its prefix, or by looking; *where is the rest of the text. */
+static Status find_kind(const char *text, const SourceKind **kind, const char **where, Error *err) {
+    *kind = source_prefix(text);
+    if (*kind) {
+        *where = text + strlen((*kind)->name) + 1;
+        if (**where) return MAE_OK;
+        return error_set(err, MAE_USAGE, "%s: nothing after the colon", text);
     }
     *where = text;
     if (!*text) return error_set(err, MAE_USAGE, "dataset: empty source; name a folder or file");
-    return guess_kind(text, kind, err);
+    return source_guess(text, kind, err);
+}
+
+Status source_new(const SourceKind *kind, SourceLimits limits, bool test, Source **out,
+                  Error *err) {
+    Source *s = mem_alloc(sizeof *s);
+    *out = NULL;
+    if (!s) return source_no_memory(err);
+    s->kind = kind;
+    s->limits = (SourceLimits){limits.max_pixels ? limits.max_pixels : IMAGE_MAX_PIXELS,
+                               limits.max_entries ? limits.max_entries : MAX_ENTRIES, limits.stop};
+    s->test = test;
+    s->arena = arena_new();
+    if (s->arena) {
+        *out = s;
+        return MAE_OK;
+    }
+    mem_free(s);
+    return source_no_memory(err);
 }
 
 Status source_open(const char *text, const MaeSource *memory, SourceLimits limits, bool test,
                    Source **out, Error *err) {
     Status status = MAE_OK;
+    const SourceKind *kind = NULL;
     const char *where = NULL;
-    Source *s = mem_alloc(sizeof *s);
+    Source *s = NULL;
     *out = NULL;
-    if (!s) return source_no_memory(err);
-    s->limits = (SourceLimits){limits.max_pixels ? limits.max_pixels : IMAGE_MAX_PIXELS,
-                               limits.max_entries ? limits.max_entries : MAX_ENTRIES, limits.stop};
-    s->test = test;
+    TRY(find_kind(text, &kind, &where, err));
+    TRY(source_new(kind, limits, test, &s, err));
     s->memory = memory;
-    TRY(find_kind(text, &s->kind, &where, err));
-    s->arena = arena_new();
-    if (!s->arena) {
-        status = source_no_memory(err);
-        goto done;
-    }
-    TRY(s->kind->open(s, where, err));
+    TRY(kind->open(s, where, err));
     ASSERT(s->count > 0 && s->description, "%s: source without items or description", text);
     *out = s;
     s = NULL;

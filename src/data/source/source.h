@@ -59,12 +59,24 @@ struct Source {
 
 extern const SourceKind source_folder, source_list, source_tar, source_cifar10, source_cifar100,
     source_synthetic, source_tiles, source_memory;
+/* The list on standard input, which only a word of a command line names. */
+extern const SourceKind source_input;
 
 /* text is one source as in dataset.h, without commas that join; memory as there. Never empty on
  * success. */
 Status source_open(const char *text, const MaeSource *memory, SourceLimits limits, bool test,
                    Source **out, Error *err);
+/* The next source of words of a command line, as dataset_open_words takes them; *used of the n
+ * words are in it. */
+Status source_open_words(const char *const *words, int64_t n, SourceLimits limits, int64_t *used,
+                         Source **out, Error *err);
 void source_close(Source *s); /* accepts NULL */
+/* Without items and description, for what fills them by itself. */
+Status source_new(const SourceKind *kind, SourceLimits limits, bool test, Source **out, Error *err);
+/* The kind whose prefix the text has; NULL: none. */
+const SourceKind *source_prefix(const char *text);
+/* The kind of a text without a prefix, by its name or by looking at what is there. */
+Status source_guess(const char *text, const SourceKind **kind, Error *err);
 
 /* For the kinds. item.name NULL counts as memory having run out; INTERRUPTED: limits.stop. */
 Status source_no_memory(Error *err);

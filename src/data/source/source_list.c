@@ -1,6 +1,6 @@
-/* list:FILE. A line is `path` or `path<TAB>label`; relative paths start at the file's folder.
- * Labels that are all numbers are class numbers, otherwise names in byte order. An image is opened
- * only when it is fetched.
+/* list:FILE, and the same on standard input. A line is `path` or `path<TAB>label`; relative paths
+ * start at the file's folder, or the current one. Labels that are all numbers are class numbers,
+ * otherwise names in byte order. An image is opened only when it is fetched.
  *
  * A byte order mark, blank lines, lines that begin with "# " and a first line of column names are
  * left out. A path that begins with a backslash may be one that base/name.h has escaped. What looks
@@ -197,13 +197,11 @@ done:
     return status;
 }
 
-static Status list_open(Source *s, const char *where, Error *err) {
+/* Takes the data over. */
+static Status read_list(Source *s, const char *where, uint8_t *data, size_t bytes, Error *err) {
     Status status = MAE_OK;
-    uint8_t *data = NULL;
-    size_t bytes = 0;
     char *text;
     List l = {.source = s, .where = where};
-    TRY(file_read(where, MAX_LIST_BYTES, &data, &bytes, err));
     TRY(check_text(where, data, bytes, &text, err));
     for (char *line = text, *next; line; line = next) {
         next = strchr(line, '\n');
@@ -218,4 +216,19 @@ done:
     return status;
 }
 
+static Status list_open(Source *s, const char *where, Error *err) {
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    Status status = file_read(where, MAX_LIST_BYTES, &data, &bytes, err);
+    return status == MAE_OK ? read_list(s, where, data, bytes, err) : status;
+}
+
+static Status input_open(Source *s, const char *where, Error *err) {
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    Status status = file_read_input(MAX_LIST_BYTES, &data, &bytes, err);
+    return status == MAE_OK ? read_list(s, where, data, bytes, err) : status;
+}
+
 const SourceKind source_list = {"list", list_open, source_fetch_file, source_identify_item, NULL};
+const SourceKind source_input = {"list", input_open, source_fetch_file, source_identify_item, NULL};
