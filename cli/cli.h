@@ -29,10 +29,6 @@ MaeOptions *command_options(const MaeCommand *c, const char *word);
 
 /* Any command that does a job of the library (cmd_job.c). */
 int cmd_job(int argc, char **argv);
-int cmd_reconstruct(int argc, char **argv);
-int cmd_classify(int argc, char **argv);
-int cmd_knn(int argc, char **argv);
-int cmd_features(int argc, char **argv);
 int cmd_man(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 
@@ -96,12 +92,16 @@ int report_usage(const char *command, const char *format, ...)
  * error, or NULL with --quiet. */
 FILE *talk(const MaeOptions *o);
 
-/* Loads the checkpoint of --model on the device of the options. GO_ON or the exit status. */
-int load_model(const MaeOptions *o, MaeModel **out);
-
 /* What people read of the result of a job: cmd_NAME.c has it. o: what the job was told. */
 void print_summary(FILE *to, const MaeOptions *o, const MaeResult *r); /* of a training */
+void print_reconstruction(FILE *to, const MaeOptions *o, const MaeResult *r);
 void print_eval(FILE *to, const MaeOptions *o, const MaeResult *r);
+void print_knn(FILE *to, const MaeOptions *o, const MaeResult *r);
+void print_features(FILE *to, const MaeOptions *o, const MaeResult *r);
+void print_neighbours(FILE *to, const MaeOptions *o, const MaeResult *r);
+/* Of one image, as soon as it is known. */
+void print_classes(void *user, const MaeResult *image);
+int check_features(const Call *c);
 void print_conversion(FILE *to, const MaeOptions *o, const MaeResult *r);
 void print_info(FILE *to, const MaeOptions *o, const MaeResult *r);
 void print_plan(FILE *to, const MaeOptions *o, const MaeResult *r);
@@ -124,6 +124,8 @@ void log_start(const MaeOptions *o);
  * one does where `stopping` is NULL. */
 const MaeEvents *progress_start(const MaeOptions *o, const char *stopping);
 void progress_end(void);
+/* Did the log have an error? A job that went on without an image has not done all of its work. */
+bool heard_errors(void);
 /* "1h02m", "3m20s", "12.3s" */
 const char *duration(double seconds, char *buffer, size_t bytes);
 

@@ -11,6 +11,8 @@ typedef struct JobCommand {
     const char *needs[3][2];
     int (*check)(const Call *c); /* GO_ON or the exit status; NULL: there is nothing to check */
     void (*print)(FILE *to, const MaeOptions *o, const MaeResult *r);
+    /* Instead of print: prints each record of the result as soon as it is known. */
+    void (*record)(void *user, const MaeResult *record);
     /* A signal asks it to stop. Others are ended by it. */
     bool stops;
     /* It may be one of several processes, and the same command continues it after a stop. */
@@ -30,6 +32,18 @@ static const JobCommand JOBS[] = {
     {.name = "pretrain", .needs = {RUN}, .print = print_summary, .stops = true, .trains = true},
     {.name = "finetune", .needs = {RUN}, .print = print_summary, .stops = true, .trains = true},
     {.name = "probe", .needs = {RUN}, .print = print_summary, .stops = true, .trains = true},
+    {.name = "reconstruct",
+     .needs = {MODEL, {"out", "--out PNG"}},
+     .print = print_reconstruction,
+     .stops = true},
+    {.name = "classify", .needs = {MODEL}, .record = print_classes, .stops = true},
+    {.name = "knn", .needs = {MODEL, DATA, VAL}, .print = print_knn, .stops = true},
+    {.name = "features",
+     .needs = {MODEL, DATA},
+     .check = check_features,
+     .print = print_features,
+     .stops = true},
+    {.name = "neighbours", .needs = {MODEL, DATA}, .print = print_neighbours, .stops = true},
     {.name = "eval", .needs = {MODEL, VAL}, .print = print_eval, .stops = true},
     {.name = "convert", .print = print_conversion},
     {.name = "info", .print = print_info},
@@ -88,17 +102,27 @@ static int failed(const JobCommand *j, const MaeOptions *o, const MaeError *err)
     return again ? EXIT_AGAIN : status;
 }
 
+/* What is done, with something left out that an error has named, is a failure. */
+static int done(const JobCommand *j, int status) {
+    return status == EXIT_DONE && !j->trains && heard_errors() ? EXIT_FAILED : status;
+}
+
 static int run(const JobCommand *j, const MaeOptions *o, int processes) {
     MaeError err = {0};
     MaeResult *r = NULL;
     FILE *to = talk(o);
-    (void)mae_run(o, progress_start(o, answer_to_signal(j, processes)), &r, &err);
+    MaeEvents events = *progress_start(o, answer_to_signal(j, processes));
+    if (j->record && !option_flag(o, "json")) {
+        events.record = j->record;
+        events.progress = NULL; /* the records show how far it is */
+    }
+    (void)mae_run(o, &events, &r, &err);
     progress_end();
     if (err.status) return failed(j, o, &err);
     int status = option_flag(o, "json") ? print_as_json(r) : EXIT_DONE;
-    if (!option_flag(o, "json") && to) j->print(to, o, r);
+    if (!option_flag(o, "json") && to && j->print) j->print(to, o, r);
     mae_result_free(r);
-    return status;
+    return done(j, status);
 }
 
 int cmd_job(int argc, char **argv) {

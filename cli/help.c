@@ -44,7 +44,23 @@ static void write_option(const MaeOption *row, const MaeOptions *defaults, const
     page->row(left, text);
 }
 
-/* The words without a name stand in the line of usage. */
+/* The words without a name, as the line of usage has them. */
+static void write_words(const MaeOptions *defaults, const Page *page) {
+    const MaeOption *row;
+    bool any = false;
+    for (int64_t i = 0; (row = mae_options_describe(defaults, i)); i++) {
+        char left[64], text[1024];
+        if (!row->positional) continue;
+        if (!any) page->group(row->group);
+        any = true;
+        snprintf(left, sizeof left, "%s%s", row->argument,
+                 row->type == MAE_OPTION_LIST ? "..." : "");
+        snprintf(text, sizeof text, "%s", row->help);
+        if (row->choices) add_choices(text, sizeof text, row->choices);
+        page->row(left, text);
+    }
+}
+
 static void write_groups(const MaeOptions *defaults, const Page *page) {
     const MaeOption *row;
     const char *group = "";
@@ -75,7 +91,7 @@ static void write_sources(const MaeOptions *o, const Page *page) {
     const MaeOption *row;
     bool takes = false;
     for (int64_t i = 0; (row = mae_options_describe(o, i)); i++)
-        takes = takes || strcmp(row->argument, "SRC") == 0;
+        takes = takes || strcmp(row->argument, "SRC") == 0 || row->type == MAE_OPTION_LIST;
     if (!takes) return;
     page->group("Sources (SRC)");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) page->row(rows[i].left, rows[i].text);
@@ -91,6 +107,7 @@ void write_exit_status(bool trains, const Page *page) {
 }
 
 void write_options(const MaeOptions *o, const Page *page) {
+    if (o) write_words(o, page);
     if (o) write_groups(o, page);
     if (o) write_sources(o, page);
     page->group("General");

@@ -13,8 +13,8 @@ static const struct {
     const char *command;
     int (*run)(int argc, char **argv);
 } OTHERS[] = {
-    {"reconstruct", cmd_reconstruct}, {"classify", cmd_classify}, {"knn", cmd_knn},
-    {"features", cmd_features},       {"man", cmd_man},           {"completion", cmd_completion},
+    {"man", cmd_man},
+    {"completion", cmd_completion},
 };
 
 static int run_command(int argc, char **argv) {

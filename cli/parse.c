@@ -241,9 +241,3 @@ int call_need(const Call *c, const char *option, const char *what) {
     if (mae_options_get(c->options, option)) return GO_ON;
     return report_usage(c->command->name, "%s is needed", what);
 }
-
-int load_model(const MaeOptions *o, MaeModel **out) {
-    MaeError err = {0};
-    if (mae_model_open(o, out, &err) == MAE_OK) return GO_ON;
-    return report(&err);
-}

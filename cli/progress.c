@@ -18,6 +18,7 @@
 static volatile sig_atomic_t stopped;
 static struct {
     bool terminal, quiet, open; /* open: a rewriting line is on the screen */
+    bool errors;                /* heard */
     double start, last;
     char answer[128]; /* to a signal */
     size_t answer_bytes;
@@ -37,6 +38,7 @@ static void close_line(void) {
 static void on_log(void *user, int level, const char *line) {
     static const char *const words[] = {"error: ", "warning: ", ""};
     (void)user;
+    if (level <= 0) state.errors = true;
     if (state.quiet && level > 0) return;
     if (output_is_silent() && level > 1) return; /* rank 0 says the rest */
     close_line();
@@ -173,6 +175,10 @@ const MaeEvents *progress_start(const MaeOptions *o, const char *stopping) {
     state.answer_bytes = (size_t)n < sizeof state.answer ? (size_t)n : sizeof state.answer - 1;
     signals(on_signal);
     return &events;
+}
+
+bool heard_errors(void) {
+    return state.errors;
 }
 
 void progress_end(void) {

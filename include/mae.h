@@ -200,6 +200,9 @@ typedef struct MaeEvents {
     /* A training job's plan before its first step, as the job "plan COMMAND" gives it, without
      * opening data and checkpoint a second time. */
     void (*plan)(void *user, const MaeResult *plan);
+    /* A record of the result as soon as it is known: an image of "classify", while others are still
+     * to come. May be NULL. */
+    void (*record)(void *user, const MaeResult *record);
 } MaeEvents;
 
 /* Hears what calls without MaeEvents have to say, as what had to be assumed of a model that is
@@ -358,10 +361,6 @@ typedef struct MaeReconstruction {
 MAE_API MaeStatus mae_model_reconstruct(MaeModel *m, const char *image_path, const MaeOptions *o,
                                         MaeReconstruction *out, MaeError *err);
 MAE_API void mae_reconstruction_free(MaeReconstruction *r);
-/* Rows under each other into one PNG; --out is the file. *loss (may be NULL): mean over images. */
-MAE_API MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, int count,
-                                  const MaeOptions *o, double *loss, MaeError *err);
-
 /* Features of one image, nothing masked: --pool says whether the mean of the patch tokens, the cls
  * token, or all tokens (cls, then patches in raster order); --block, counted from 1, which block's
  * output, 0 what follows the final norm (of a classifier: what its head reads). out has embed_dim
@@ -377,41 +376,6 @@ MAE_API MaeStatus mae_model_features(MaeModel *m, const char *image_path, const 
 MAE_API MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t n,
                               const float *queries, int64_t m, int64_t width, int64_t k,
                               int64_t *rows, float *cosines, MaeError *err);
-typedef struct MaeFeatures {
-    int64_t rows;       /* N, or without --out the rows of the picture */
-    int64_t unreadable; /* images that were left out */
-} MaeFeatures;
-/* The same of all images of --data (--limit of them) into --out as .npy, float32 [N,
- * embed_dim] or [N, 1 + patches, embed_dim], and their names, a line each, into the same path
- * ending in .txt, escaped where a line cannot hold them (mae_name_escape); neither file is there
- * after a failure or a stop. --attention: a PNG with a row for each of the first images, at most
- * 16: the image, then the attention of the cls token to the patches in block --block (0: the
- * last), the mean over the heads first. Either output may be NULL. *out may be NULL. */
-MAE_API MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events,
-                               MaeFeatures *out, MaeError *err);
-
-typedef struct MaeKnn {
-    double accuracy;
-    int64_t memory, queries, k, classes;
-    int64_t unreadable; /* images of both that were left out */
-} MaeKnn;
-/* k nearest neighbours by cosine, votes weighted exp(cosine / temperature); memory --data, queries
- * --val, both labelled. */
-MAE_API MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
-                          MaeError *err);
-
-/* --- classifiers ------------------------------------------------------------------------------ */
-
-typedef struct MaeClass {
-    int64_t index;
-    double probability;
-    char name[256]; /* the number when the checkpoint has no names */
-} MaeClass;
-
-/* The `count` most probable classes of one image, best first; returns how many in *n. */
-MAE_API MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int count, MaeClass *out,
-                                     int *n, MaeError *err);
-
 /* --- files and measurements ------------------------------------------------------------------ */
 
 MAE_API void mae_text_free(char *text);

@@ -133,24 +133,9 @@ void mae_reconstruction_free(MaeReconstruction *r) {
     r->picture = NULL;
 }
 
-MaeStatus mae_reconstruct(MaeModel *m, const char *const *image_paths, int count,
-                          const MaeOptions *o, double *loss, MaeError *err) {
-    return reconstruct_files(m, image_paths, count, o, loss, error_clear(err));
-}
-
 MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o, float *out,
                              MaeError *err) {
     return features_image(m, image_path, o, out, error_clear(err));
-}
-
-MaeStatus mae_features(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeFeatures *out,
-                       MaeError *err) {
-    Job job;
-    Status status = job_begin(&job, events, err);
-    if (status != MAE_OK) return status;
-    status = features_file(m, o, out, err);
-    job_end(&job);
-    return status;
 }
 
 MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t n, const float *queries,
@@ -159,21 +144,6 @@ MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t n, const
     Status status = fork_check(error_clear(err));
     return status == MAE_OK ? nearest_rows(model, bank, n, queries, m, width, k, rows, cosines, err)
                             : status;
-}
-
-MaeStatus mae_knn(MaeModel *m, const MaeOptions *o, const MaeEvents *events, MaeKnn *out,
-                  MaeError *err) {
-    Job job;
-    Status status = job_begin(&job, events, err);
-    if (status != MAE_OK) return status;
-    status = knn_run(m, o, out, err);
-    job_end(&job);
-    return status;
-}
-
-MaeStatus mae_model_classify(MaeModel *m, const char *image_path, int count, MaeClass *out, int *n,
-                             MaeError *err) {
-    return classify_image(m, image_path, count, out, n, error_clear(err));
 }
 
 void mae_text_free(char *text) {

@@ -104,3 +104,11 @@ void call_plan(const MaeResult *plan) {
     l->events.plan(l->events.user, plan);
     pthread_mutex_unlock(&l->lock);
 }
+
+void call_record(const MaeResult *record) {
+    Listener *l = listener();
+    if (!l || !l->events.record) return;
+    pthread_mutex_lock(&l->lock);
+    l->events.record(l->events.user, record);
+    pthread_mutex_unlock(&l->lock);
+}

@@ -57,5 +57,6 @@ bool call_hears_progress(void);
 void call_progress(const MaeProgress *p); /* and it may ask for a stop right away */
 bool call_hears_plan(void);
 void call_plan(const MaeResult *plan);
+void call_record(const MaeResult *record);
 
 #endif

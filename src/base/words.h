@@ -84,6 +84,11 @@
 #define STATS_WORDS(X)                                                                             \
     X(STATS_TRUE, "true")                                                                          \
     X(STATS_INTERPOLATED, "interpolated")
+/* What --out of mae features holds. */
+#define TABLE_FORMAT_WORDS(X)                                                                      \
+    X(TABLE_BY_NAME, "by-name")                                                                    \
+    X(TABLE_NPY, "npy")                                                                            \
+    X(TABLE_CSV, "csv")
 /* How images of other sizes become a session's: cut, stretched, or not at all. */
 #define FIT_WORDS(X)                                                                               \
     X(FIT_AUTO, "auto")                                                                            \
@@ -136,6 +141,7 @@
     X(DeviceKind, device_words, DEVICE_WORDS)                                                      \
     X(Precision, precision_words, PRECISION_WORDS)                                                 \
     X(StatsKind, stats_words, STATS_WORDS)                                                         \
+    X(TableFormat, table_format_words, TABLE_FORMAT_WORDS)                                         \
     X(FitKind, fit_words, FIT_WORDS)                                                               \
     X(BenchWhat, bench_what_words, BENCH_WHAT_WORDS)                                               \
     X(BenchTask, bench_task_words, BENCH_TASK_WORDS)                                               \

@@ -39,7 +39,7 @@ static int64_t height_of(const Sheet *s, int64_t rows) {
 Status sheet_start(Sheet *s, Error *err) {
     ASSERT(s->rows >= 1 && s->columns >= 1, "a sheet of %lld x %lld", (long long)s->rows,
            (long long)s->columns);
-    Status status = image_new(&s->picture, column_left(s, s->columns) - GAP + MARGIN,
+    Status status = image_new(&s->picture, MAE_U8, column_left(s, s->columns) - GAP + MARGIN,
                               height_of(s, s->rows), 3, err);
     if (status != MAE_OK) return status;
     memset(s->picture.pixels, 255, (size_t)(s->picture.width * s->picture.height * 3));

@@ -1,13 +1,16 @@
 /* mae features: features of one image, or of a dataset to a file, with a picture of the attention
  * of its first images. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/name.h"
 #include "draw/attention_map.h"
+#include "formats/csv.h"
 #include "formats/npy.h"
 #include "infer/session.h"
 #include "jobs/jobs.h"
@@ -148,6 +151,61 @@ done:
     return status;
 }
 
+/* --- features as text ------------------------------------------------------------------------- */
+
+typedef struct CsvSink {
+    Dataset *dataset;
+    CsvWriter *csv;
+    int64_t T, D, rows; /* T: rows an image; 1 without tokens */
+    bool tokens;
+} CsvSink;
+
+static Status write_head(CsvSink *s, Error *err) {
+    Status status = MAE_OK;
+    char name[32];
+    TRY(csv_writer_text(s->csv, "name", err));
+    if (s->tokens) TRY(csv_writer_text(s->csv, "token", err));
+    for (int64_t k = 0; k < s->D; k++) {
+        snprintf(name, sizeof name, "f%" PRId64, k);
+        TRY(csv_writer_text(s->csv, name, err));
+    }
+    TRY(csv_writer_end_row(s->csv, err));
+done:
+    return status;
+}
+
+static Status to_csv(void *user, Session *session, const Batch *b, Error *err) {
+    CsvSink *s = user;
+    Status status = MAE_OK;
+    const float *values = session_features(session);
+    for (int64_t i = 0; i < b->n * s->T; i++) {
+        TRY(csv_writer_text(s->csv, dataset_name(s->dataset, b->samples[i / s->T]), err));
+        if (s->tokens) TRY(csv_writer_count(s->csv, i % s->T, err));
+        TRY(csv_writer_floats(s->csv, values + i * s->D, s->D, err));
+        TRY(csv_writer_end_row(s->csv, err));
+    }
+    s->rows += b->n;
+done:
+    return status;
+}
+
+static Status write_csv(Job *j, Error *err) {
+    Status status = MAE_OK;
+    int64_t D = j->model->vit->config.embed_dim;
+    CsvSink s = {.dataset = j->images.data,
+                 .T = session_values(j->session) / D,
+                 .D = D,
+                 .tokens = j->options->pool == POOL_ALL};
+    TRY(csv_writer_open(j->options->out, &s.csv, err));
+    TRY(write_head(&s, err));
+    TRY(session_stream(j->session, &j->images, to_csv, &s, err));
+    TRY(csv_writer_commit(s.csv, err));
+    j->rows = s.rows;
+done:
+    csv_writer_close(s.csv);
+    return status;
+}
+
 /* --- attention -------------------------------------------------------------------------------- */
 
 typedef struct PictureSink {
@@ -193,6 +251,11 @@ done:
     return status;
 }
 
+/* Never 0, which is the last one: what lies above the block is not needed. */
+static int64_t attention_block(const Job *j) {
+    return j->options->block ? j->options->block : j->model->vit->config.depth;
+}
+
 static Status write_attention(Job *j, Error *err) {
     Status status = MAE_OK;
     Vit *v = j->model->vit;
@@ -200,11 +263,8 @@ static Status write_attention(Job *j, Error *err) {
     Session *session = NULL;
     SessionJob images = j->images;
     PictureSink s = {.config = c, .n_rows = j->n < MAX_PICTURED ? j->n : MAX_PICTURED};
-    /* Never block 0: what lies above the block is not needed. */
-    SessionOptions o = {.batch = s.n_rows,
-                        .pool = POOL_CLS,
-                        .block = j->options->block ? j->options->block : c->depth,
-                        .attention = true};
+    SessionOptions o = {
+        .batch = s.n_rows, .pool = POOL_CLS, .block = attention_block(j), .attention = true};
     TRY(session_new(v, o, &session, err));
     TRY(image_new(&s.seen, MAE_U8, c->image_width, c->image_height, c->channels, err));
     s.maps = mem_alloc_array((size_t)(c->heads * model_patches(c)), sizeof *s.maps);
@@ -228,29 +288,80 @@ done:
 
 /* --- a dataset -------------------------------------------------------------------------------- */
 
+static bool ends_in(const char *path, const char *ending) {
+    size_t n = strlen(path), m = strlen(ending);
+    return n >= m && strcasecmp(path + n - m, ending) == 0;
+}
+
+/* The name decides what is written, the format where there is nothing to see in the name. */
+static bool is_csv(const MaeOptions *o) {
+    return ends_in(o->out, ".csv") || (TableFormat)o->table_format == TABLE_CSV;
+}
+
+static Status check_table(const MaeOptions *o, Error *err) {
+    Status status = MAE_OK;
+    const char *format = table_format_words[o->table_format];
+    bool npy = ends_in(o->out, ".npy"), csv = ends_in(o->out, ".csv");
+    TRY(file_check_ending(o->out, "a table of features", ".npy .csv", err));
+    TRY(file_check_output(o->out, err));
+    if (!npy && !csv && !file_is_stream(o->out))
+        return error_set(err, MAE_USAGE, "--out %s: a table of features ends in .npy or .csv",
+                         o->out);
+    if ((npy && o->table_format == TABLE_CSV) || (csv && o->table_format == TABLE_NPY))
+        return error_set(err, MAE_USAGE, "--out %s is no %s, as --format says", o->out, format);
+done:
+    return status;
+}
+
 static Status check_outputs(const MaeOptions *o, Error *err) {
     Status status = MAE_OK;
     if (!o->out && !o->attention)
-        return error_set(err, MAE_USAGE,
-                         "no output; name a file with --out FILE.npy or --attention PNG");
+        return error_set(
+            err, MAE_USAGE,
+            "no output; name a file with --out FILE.npy, --out FILE.csv or --attention PNG");
     if (o->out && o->attention && strcmp(o->out, o->attention) == 0)
         return error_set(err, MAE_USAGE, "--out and --attention are both %s", o->out);
-    if (o->out) TRY(file_check_ending(o->out, "a table of features", ".npy", err));
-    if (o->out) TRY(file_check_output(o->out, err));
+    if (o->out) TRY(check_table(o, err));
     if (o->attention) TRY(file_check_ending(o->attention, "a picture", ".png", err));
     if (o->attention) TRY(file_check_output(o->attention, err));
 done:
     return status;
 }
 
+static Status write_table(Job *j, Error *err) {
+    if (is_csv(j->options)) return write_csv(j, err);
+    return file_is_stream(j->options->out) ? write_to_stream(j, err) : write_features(j, err);
+}
+
+/* Both outputs, or one of them, and what they hold. */
+static void tell(const Job *j, Result out) {
+    const MaeOptions *o = j->options;
+    const ModelConfig *c = &j->model->vit->config;
+    char *names = o->out && !is_csv(o) && !file_is_stream(o->out) ? names_path(o->out) : NULL;
+    if (o->out) result_text(out, "features", o->out);
+    if (names) result_text(out, "names", names);
+    mem_free(names);
+    result_count(out, "rows", j->rows);
+    result_count(out, "unreadable", dataset_n_left_out(j->images.data));
+    if (o->out && o->pool == POOL_ALL) result_count(out, "tokens", 1 + model_patches(c));
+    if (o->out) {
+        result_count(out, "columns", c->embed_dim);
+        result_count(out, "width", c->embed_dim);
+        result_text(out, "pool", pool_words[o->pool]);
+    }
+    result_count(out, "block", o->block);
+    if (!o->attention) return;
+    result_text(out, "attention", o->attention);
+    result_count(out, "attention_block", attention_block(j));
+}
+
 /* The picture comes first: it is quick, and what is wrong with it is said before long work. */
-Status features_file(MaeModel *m, const MaeOptions *o, MaeFeatures *out, Error *err) {
+static Status features(MaeModel *m, const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
     const ModelConfig *c = &m->vit->config;
     Job j = {.model = m, .options = o};
     Dataset *d = NULL;
     SessionOptions session = {.pool = (PoolKind)o->pool, .block = o->block};
-    TRY(check_outputs(o, err));
     machine_say_threads(o, m->device, NULL);
     TRY(setup_dataset(o, c->channels, &d, err));
     TRY(setup_eval_job(o, c, d, "features", NULL, &j.images, err));
@@ -259,10 +370,21 @@ Status features_file(MaeModel *m, const MaeOptions *o, MaeFeatures *out, Error *
     session.batch = j.n < FEATURE_BATCH ? j.n : FEATURE_BATCH;
     if (o->out) TRY(session_new(m->vit, session, &j.session, err));
     if (o->attention) TRY(write_attention(&j, err));
-    if (o->out) TRY(file_is_stream(o->out) ? write_to_stream(&j, err) : write_features(&j, err));
-    if (out) *out = (MaeFeatures){j.rows, dataset_n_left_out(d)};
+    if (o->out) TRY(write_table(&j, err));
+    tell(&j, out);
 done:
     session_free(j.session);
     dataset_close(d);
+    return status;
+}
+
+Status features_job(const MaeOptions *o, Result out, Error *err) {
+    Status status = MAE_OK;
+    MaeModel *m = NULL;
+    TRY(check_outputs(o, err));
+    TRY(model_open(o, &m, err));
+    TRY(features(m, o, out, err));
+done:
+    model_free(m);
     return status;
 }

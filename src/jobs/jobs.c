@@ -5,8 +5,17 @@ static const struct {
     CommandId command;
     JobFunction *run;
 } jobs[] = {
-    {COMMAND_PRETRAIN, train_job}, {COMMAND_FINETUNE, train_job},  {COMMAND_PROBE, train_job},
-    {COMMAND_EVAL, eval_job},      {COMMAND_CONVERT, convert_job}, {COMMAND_INFO, info_job},
+    {COMMAND_PRETRAIN, train_job},
+    {COMMAND_RECONSTRUCT, reconstruct_job},
+    {COMMAND_FINETUNE, train_job},
+    {COMMAND_PROBE, train_job},
+    {COMMAND_EVAL, eval_job},
+    {COMMAND_CLASSIFY, classify_job},
+    {COMMAND_KNN, knn_job},
+    {COMMAND_FEATURES, features_job},
+    {COMMAND_NEIGHBOURS, neighbours_job},
+    {COMMAND_CONVERT, convert_job},
+    {COMMAND_INFO, info_job},
     {COMMAND_BENCH, bench_job},
 };
 

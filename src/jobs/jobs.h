@@ -14,7 +14,8 @@ JobFunction *job_find(CommandId command); /* NULL: there is none */
 
 /* Trains, or with o->plans says what that would need. */
 JobFunction train_job;
-JobFunction eval_job, convert_job, info_job, bench_job;
+JobFunction reconstruct_job, eval_job, classify_job, knn_job, features_job, neighbours_job;
+JobFunction convert_job, info_job, bench_job;
 /* With a model that is there. */
 Status eval_model(MaeModel *m, const MaeOptions *o, Result out, Error *err);
 
@@ -28,14 +29,9 @@ Status finetune_recipe(MaeOptions *o, const ModelConfig *c, bool scratch, Error 
 /* With a model. */
 Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, MaeReconstruction *out,
                          Error *err);
-Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const MaeOptions *o,
-                         double *loss, Error *err);
 Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err);
-Status features_file(MaeModel *m, const MaeOptions *o, MaeFeatures *out, Error *err);
 Status nearest_rows(const MaeModel *model, const float *bank, int64_t n, const float *queries,
                     int64_t m, int64_t width, int64_t k, int64_t *rows, float *cosines, Error *err);
-Status knn_run(MaeModel *m, const MaeOptions *o, MaeKnn *out, Error *err);
-Status classify_image(MaeModel *m, const char *path, int count, MaeClass *out, int *n, Error *err);
 
 /* The parts of the library, for mae --version. */
 void build_describe(Result out);

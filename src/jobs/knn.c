@@ -3,36 +3,14 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "infer/session.h"
 #include "infer/knn.h"
+#include "jobs/bank.h"
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
 #include "jobs/unseen.h"
 #include "run/machine.h"
 
 #define FEATURE_BATCH 64
-
-typedef struct Bank {
-    Dataset *dataset;
-    float *features;
-    int *labels;
-    int64_t n, filled, width;
-} Bank;
-
-static Status to_bank(void *user, Session *s, const Batch *b, Error *err) {
-    Bank *bank = user;
-    (void)err;
-    memcpy(bank->features + bank->filled * bank->width, session_features(s),
-           (size_t)(b->n * bank->width) * sizeof *bank->features);
-    for (int64_t i = 0; i < b->n; i++) bank->labels[bank->filled++] = b->labels[i].class;
-    return MAE_OK;
-}
-
-static void bank_free(Bank *b) {
-    mem_free(b->features);
-    mem_free(b->labels);
-    dataset_close(b->dataset);
-}
 
 static Status same_classes(const Bank *a, const Bank *b, Error *err) {
     int n = dataset_n_classes(a->dataset), m = dataset_n_classes(b->dataset);
@@ -80,22 +58,10 @@ done:
     return status;
 }
 
-static Status bank_fill(Bank *b, MaeModel *m, const MaeOptions *o, Session *s, Error *err) {
-    Status status = MAE_OK;
+static Status fill(Bank *b, MaeModel *m, const MaeOptions *o, Session *s, Error *err) {
     SessionJob job;
-    b->width = session_values(s);
-    TRY(setup_eval_job(o, &m->vit->config, b->dataset, "features", NULL, &job, err));
-    b->n = dataset_count(b->dataset);
-    b->features = mem_alloc_array((size_t)(b->n * b->width), sizeof *b->features);
-    b->labels = mem_alloc_array((size_t)b->n, sizeof *b->labels);
-    if (!b->features || !b->labels) {
-        status = error_set(err, MAE_MEMORY, "no memory for features of %" PRId64 " images", b->n);
-        goto done;
-    }
-    TRY(session_stream(s, &job, to_bank, b, err));
-    b->n = b->filled;
-done:
-    return status;
+    Status status = setup_eval_job(o, &m->vit->config, b->dataset, "features", NULL, &job, err);
+    return status == MAE_OK ? bank_fill(b, s, &job, err) : status;
 }
 
 Status nearest_rows(const MaeModel *model, const float *bank, int64_t n, const float *queries,
@@ -128,46 +94,61 @@ static Status predict(const MaeModel *m, const MaeOptions *o, const Bank *memory
     }
     TRY(knn_nearest(m->device, memory->features, memory->n, queries->features, queries->n,
                     memory->width, o->k, call_stop(), rows, cosines, err));
-    TRY(knn_vote(rows, cosines, queries->n, o->k, memory->labels,
-                 dataset_n_classes(memory->dataset), o->temperature, predicted, err));
+    TRY(knn_vote(rows, cosines, queries->n, o->k, memory->label, dataset_n_classes(memory->dataset),
+                 o->temperature, predicted, err));
 done:
     mem_free(rows);
     mem_free(cosines);
     return status;
 }
 
-Status knn_run(MaeModel *m, const MaeOptions *o, MaeKnn *out, Error *err) {
+/* The share of queries whose class the vote gives. */
+static double accuracy(const Bank *queries, const int *predicted) {
+    int64_t right = 0;
+    for (int64_t i = 0; i < queries->n; i++) right += predicted[i] == queries->label[i];
+    return (double)right / (double)queries->n;
+}
+
+static Status knn(MaeModel *m, const MaeOptions *o, Result out, Error *err) {
     Status status = MAE_OK;
     Bank memory = {0}, queries = {0};
     Session *s = NULL;
     int *predicted = NULL;
     SessionOptions options = {.batch = FEATURE_BATCH, .pool = (PoolKind)o->pool, .block = o->block};
-    if (!o->val) return error_set(err, MAE_USAGE, "no queries; name them with --val SRC");
     TRY(session_new(m->vit, options, &s, err));
     machine_say_threads(o, m->device, NULL);
     TRY(open_banks(&memory, &queries, m, o, err));
-    TRY(bank_fill(&memory, m, o, s, err));
+    TRY(fill(&memory, m, o, s, err));
     TRY(check_k(o->k, memory.n, err));
-    TRY(bank_fill(&queries, m, o, s, err));
+    TRY(fill(&queries, m, o, s, err));
     predicted = mem_alloc_array((size_t)queries.n, sizeof *predicted);
     if (!predicted) {
         status = error_set(err, MAE_MEMORY, "no memory for predictions");
         goto done;
     }
     TRY(predict(m, o, &memory, &queries, predicted, err));
-    int64_t right = 0;
-    for (int64_t i = 0; i < queries.n; i++) right += predicted[i] == queries.labels[i];
-    *out = (MaeKnn){.accuracy = (double)right / (double)queries.n,
-                    .memory = memory.n,
-                    .queries = queries.n,
-                    .unreadable =
-                        dataset_n_left_out(memory.dataset) + dataset_n_left_out(queries.dataset),
-                    .k = o->k,
-                    .classes = dataset_n_classes(memory.dataset)};
+    result_number(out, "accuracy", accuracy(&queries, predicted));
+    result_count(out, "memory", memory.n);
+    result_count(out, "queries", queries.n);
+    result_count(out, "unreadable",
+                 dataset_n_left_out(memory.dataset) + dataset_n_left_out(queries.dataset));
+    result_count(out, "k", o->k);
+    result_count(out, "classes", dataset_n_classes(memory.dataset));
 done:
     bank_free(&memory);
     bank_free(&queries);
     session_free(s);
     mem_free(predicted);
+    return status;
+}
+
+Status knn_job(const MaeOptions *o, Result out, Error *err) {
+    Status status = MAE_OK;
+    MaeModel *m = NULL;
+    if (!o->val) return error_set(err, MAE_USAGE, "no queries; name them with --val SRC");
+    TRY(model_open(o, &m, err));
+    TRY(knn(m, o, out, err));
+done:
+    model_free(m);
     return status;
 }

@@ -103,7 +103,6 @@ Status model_open_path(const char *path, const MaeOptions *o, MaeModel **out, Er
     Status status = machine_kind(o, &device, err);
     if (status == MAE_OK)
         status = model_load(path, device_words[device], (int)o->threads, &hints, out, err);
-    if (status == MAE_OK) (*out)->max_pixels = o->max_pixels;
     return status;
 }
 
@@ -136,7 +135,6 @@ void model_free(MaeModel *m) {
     if (!m) return;
     image_notes_say(&m->images, IMAGES_GIVEN);
     image_notes_free(&m->images);
-    session_free(m->classifier);
     vit_free(m->vit);
     checkpoint_notes_free(&m->notes);
     mae_result_free(m->info);

@@ -12,9 +12,7 @@ struct MaeModel {
     Device *device;
     Vit *vit;
     CheckpointNotes notes;
-    Session *classifier; /* of one image, made when first needed */
-    int64_t max_pixels;  /* of an image to classify; 0: the default */
-    ImageNotes images;   /* of those given one by one; logged when the model is freed */
+    ImageNotes images; /* of those given one by one; logged when the model is freed */
     int64_t n_images;
     Listener listener; /* of calls with the model */
     MaeResult *info;

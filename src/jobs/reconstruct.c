@@ -2,29 +2,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "infer/picture.h"
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
-
-/* As the published demonstration: the whole image to the model's size. */
-static Status load_pixels(MaeModel *m, const char *path, int64_t max_pixels, Image *out,
-                          Error *err) {
-    const ModelConfig *c = &m->vit->config;
-    Status status = MAE_OK;
-    Image full = {0};
-    if (c->channels != 1 && c->channels != 3)
-        return error_set(err, MAE_UNSUPPORTED,
-                         "%s: image files give 1 or 3 channels, the model has %lld", path,
-                         (long long)c->channels);
-    TRY(image_load_crop(path, (int)c->channels, max_pixels, NULL, &full, err));
-    model_note_image(m, path, full.notes);
-    TRY(resample_crop(&full, (Box){0, 0, full.width, full.height}, c->image_width, c->image_height,
-                      out, err));
-done:
-    image_free(&full);
-    return status;
-}
 
 typedef struct Drawing {
     MaeModel *model;
@@ -62,19 +44,33 @@ static void drawing_close(Drawing *s) {
     masks_free(s->masks);
 }
 
-static Status drawing_draw(Drawing *s, const char *path, int64_t index, uint8_t *dst, double *loss,
+/* As the published demonstration: the whole image at the model's size. */
+static Status drawing_draw(Drawing *s, const Image *full, int64_t index, uint8_t *dst, double *loss,
                            Error *err) {
     Status status = MAE_OK;
+    const ModelConfig *c = &s->model->vit->config;
     Image image = {0};
-    TRY(load_pixels(s->model, path, s->options->max_pixels, &image, err));
+    TRY(resample_crop(full, (Box){0, 0, full->width, full->height}, c->image_width, c->image_height,
+                      &image, err));
     if (!s->options->keep_patches)
         masks_draw(s->masks, 0, (uint64_t)s->options->seed, 0, (uint64_t)index);
     session_set_masks(s->session, s->masks);
     session_run(s->session, image.pixels, 1);
-    picture_draw(s->session, &s->model->vit->config, 0, dst);
+    picture_draw(s->session, c, 0, dst);
     *loss = (double)session_loss(s->session, 0);
 done:
     image_free(&image);
+    return status;
+}
+
+static Status load(MaeModel *m, const char *path, int64_t max_pixels, Image *out, Error *err) {
+    const ModelConfig *c = &m->vit->config;
+    if (c->channels != 1 && c->channels != 3)
+        return error_set(err, MAE_UNSUPPORTED,
+                         "%s: image files give 1 or 3 channels, the model has %lld", path,
+                         (long long)c->channels);
+    Status status = image_load_crop(path, (int)c->channels, max_pixels, NULL, out, err);
+    if (status == MAE_OK) model_note_image(m, path, out->notes);
     return status;
 }
 
@@ -82,6 +78,7 @@ Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, Mae
                          Error *err) {
     Status status = MAE_OK;
     Drawing s = {.model = m, .options = o};
+    Image image = {0};
     *out = (MaeReconstruction){0};
     TRY(drawing_open(&s, err));
     out->width = s.width;
@@ -94,8 +91,10 @@ Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, Mae
         status = error_set(err, MAE_MEMORY, "no memory for a picture");
         goto done;
     }
-    TRY(drawing_draw(&s, path, 0, out->picture, &out->loss, err));
+    TRY(load(m, path, o->max_pixels, &image, err));
+    TRY(drawing_draw(&s, &image, 0, out->picture, &out->loss, err));
 done:
+    image_free(&image);
     if (status != MAE_OK) {
         mem_free(out->picture);
         out->picture = NULL;
@@ -104,29 +103,88 @@ done:
     return status;
 }
 
-Status reconstruct_files(MaeModel *m, const char *const *paths, int count, const MaeOptions *o,
-                         double *loss, Error *err) {
+/* --- the job ---------------------------------------------------------------------------------- */
+
+typedef struct Rows {
+    Drawing drawing;
+    Dataset *data;
+    Image picture;
+    int64_t filled;
+    double loss; /* sum */
+} Rows;
+
+/* Adds the row of an image. One that cannot be read is named, and the others go on. */
+static Status add_row(Rows *r, int64_t index, Error *err) {
+    int64_t step = r->drawing.height + PICTURE_GAP;
+    uint8_t *dst = r->picture.pixels + r->filled * step * r->picture.width * 3;
+    Error why = {0};
+    Sample sample = {0};
+    double loss;
+    Status status = dataset_fetch(r->data, index, &sample, &why);
+    if (status == MAE_OK)
+        status = drawing_draw(&r->drawing, &sample.image, index, dst, &loss, &why);
+    dataset_release(&sample);
+    if (status == MAE_OK) {
+        r->filled++;
+        r->loss += loss;
+    } else if (dataset_is_image_fault(status)) {
+        log_line(LOG_ERROR, "%s", why.message);
+        return MAE_OK;
+    }
+    return status == MAE_OK ? status : error_set(err, status, "%s", why.message);
+}
+
+static Status add_rows(Rows *r, Error *err) {
     Status status = MAE_OK;
-    Drawing s = {.model = m, .options = o};
-    Image picture = {0};
-    double sum = 0;
-    if (count < 1) return error_set(err, MAE_USAGE, "no image to reconstruct");
+    int64_t n = dataset_count(r->data), step = r->drawing.height + PICTURE_GAP;
+    TRY(image_new(&r->picture, MAE_U8, r->drawing.width, step * n - PICTURE_GAP, 3, err));
+    memset(r->picture.pixels, 255, (size_t)(r->picture.width * r->picture.height * 3));
+    for (int64_t i = 0; i < n; i++) {
+        if (stop_asked(call_stop()))
+            return error_set(err, MAE_INTERRUPTED, "stopped after %lld of %lld images",
+                             (long long)i, (long long)n);
+        TRY(add_row(r, i, err));
+    }
+    if (r->filled == 0) return error_set(err, MAE_EMPTY, "none of the images given could be read");
+    r->picture.height = step * r->filled - PICTURE_GAP;
+done:
+    return status;
+}
+
+static void tell(const Rows *r, Result out) {
+    const MaeOptions *o = r->drawing.options;
+    TargetKind target = r->drawing.model->vit->config.target;
+    result_text(out, "picture", o->out);
+    result_count(out, "images", r->filled);
+    result_number(out, "loss", r->loss / (double)r->filled);
+    result_text(out, "target", target_words[target]);
+    result_text(out, "patch_statistics", target == TARGET_NORM_PIX ? stats_words[o->stats] : "");
+}
+
+static Status reconstruct(MaeModel *m, const MaeOptions *o, Result out, Error *err) {
+    Status status = MAE_OK;
+    Rows r = {.drawing = {.model = m, .options = o}};
+    TRY(drawing_open(&r.drawing, err));
+    TRY(setup_given(o, m->vit->config.channels, &r.data, err));
+    TRY(add_rows(&r, err));
+    TRY(image_write_png(o->out, &r.picture, err));
+    tell(&r, out);
+done:
+    image_free(&r.picture);
+    dataset_close(r.data);
+    drawing_close(&r.drawing);
+    return status;
+}
+
+Status reconstruct_job(const MaeOptions *o, Result out, Error *err) {
+    Status status = MAE_OK;
+    MaeModel *m = NULL;
     if (!o->out) return error_set(err, MAE_USAGE, "no output; name a file with --out PNG");
     TRY(file_check_ending(o->out, "a picture", ".png", err));
     TRY(file_check_output(o->out, err));
-    TRY(drawing_open(&s, err));
-    int64_t row = s.height + PICTURE_GAP;
-    TRY(image_new(&picture, MAE_U8, s.width, row * count - PICTURE_GAP, 3, err));
-    memset(picture.pixels, 255, (size_t)(picture.width * picture.height * 3));
-    for (int i = 0; i < count; i++) {
-        double one;
-        TRY(drawing_draw(&s, paths[i], i, picture.pixels + i * row * s.width * 3, &one, err));
-        sum += one;
-    }
-    TRY(image_write_png(o->out, &picture, err));
-    if (loss) *loss = sum / count;
+    TRY(model_open(o, &m, err));
+    TRY(reconstruct(m, o, out, err));
 done:
-    image_free(&picture);
-    drawing_close(&s);
+    model_free(m);
     return status;
 }

@@ -88,15 +88,20 @@ CheckpointHints setup_hints(const MaeOptions *o) {
                              .std = o->pixel_std};
 }
 
+static Status check_channels(int64_t channels, Error *err) {
+    if (channels == 1 || channels == 3) return MAE_OK;
+    return error_set(
+        err, MAE_UNSUPPORTED,
+        "image files give 1 or 3 channels, the model has %lld; use the library for others",
+        (long long)channels);
+}
+
 static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptions d,
                            int64_t channels, Dataset **out, Error *err) {
     *out = NULL;
     if (!source) return error_set(err, MAE_USAGE, "no images given; name them with --data SRC");
-    if (channels != 1 && channels != 3)
-        return error_set(
-            err, MAE_UNSUPPORTED,
-            "image files give 1 or 3 channels, the model has %lld; use the library for others",
-            (long long)channels);
+    Status status = check_channels(channels, err);
+    if (status != MAE_OK) return status;
     d.channels = (int)channels;
     d.cache_bytes = o->cache_mb << 20;
     d.max_side = o->max_side;
@@ -200,6 +205,28 @@ Status setup_eval_job(const MaeOptions *o, const ModelConfig *c, Dataset *d, con
                         .comm = comm,
                         .phase = phase};
     return setup_eval_augment(d, c, &out->augment, err);
+}
+
+Status setup_given(const MaeOptions *o, int64_t channels, Dataset **out, Error *err) {
+    *out = NULL;
+    if (o->images.n < 1) return error_set(err, MAE_USAGE, "no images; name them after the options");
+    Status status = check_channels(channels, err);
+    if (status != MAE_OK) return status;
+    DatasetOptions d = {.channels = (int)channels,
+                        .limits = {o->max_pixels, o->max_entries, call_stop()}};
+    return dataset_open_words((const char *const *)o->images.item, o->images.n, d, out, err);
+}
+
+SessionJob setup_given_job(const MaeOptions *o, const ModelConfig *c, Dataset *d,
+                           const char *phase) {
+    int workers = machine_workers(o, NULL);
+    SessionJob job = {.data = d,
+                      .augment = augment_of(AUGMENT_EVAL, c),
+                      .workers = dataset_count(d) < workers ? (int)dataset_count(d) : workers,
+                      .named = true,
+                      .phase = phase};
+    job.augment.keeps_exact = true;
+    return job;
 }
 
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,

@@ -36,6 +36,12 @@ Status setup_eval_augment(Dataset *d, const ModelConfig *c, Augment *out, Error 
 /* A pass over all images of d as features and evaluation see them, without corruptions. */
 Status setup_eval_job(const MaeOptions *o, const ModelConfig *c, Dataset *d, const char *phase,
                       Comm *comm, SessionJob *out, Error *err);
+/* Opens the images that the words of the command line name, as dataset_open_words does. */
+Status setup_given(const MaeOptions *o, int64_t channels, Dataset **out, Error *err);
+/* A pass over them, each as setup_eval_image sees it. What cannot be read is an error in the log,
+ * and the others go on. */
+SessionJob setup_given_job(const MaeOptions *o, const ModelConfig *c, Dataset *d,
+                           const char *phase);
 /* Reads one file into pixels[h*w*C], prepared as above. max_pixels is that of image.h. *notes says
  * what decoding left out; notes may be NULL. */
 Status setup_eval_image(const char *path, const ModelConfig *c, int64_t max_pixels, uint8_t *pixels,

@@ -21,6 +21,7 @@ typedef enum CommandId {
     COMMAND_EVAL = 1 << 8,
     COMMAND_CLASSIFY = 1 << 9,
     COMMAND_CONVERT = 1 << 10,
+    COMMAND_NEIGHBOURS = 1 << 14,
     /* No commands: what an image, a model and a session of the library can be told. */
     COMMAND_IMAGE = 1 << 11,
     COMMAND_MODEL = 1 << 12,

@@ -76,10 +76,11 @@ struct MaeOptions {
     /* reconstruct */
     char *keep_patches; /* --keep 3,17,... */
     int paste, stats;   /* stats: true interpolated */
-    /* features, knn */
+    /* features, knn, neighbours */
     int pool;      /* mean cls all */
     int64_t block; /* counted from 1; 0: after the final norm */
     char *attention;
+    int table_format; /* by-name npy csv */
     int64_t k;
     double temperature;
     /* of the images of data and of val; N > 0: N drawn by the seed, of each class its share; -N:

@@ -21,12 +21,13 @@
 #define EVA COMMAND_EVAL
 #define CLA COMMAND_CLASSIFY
 #define CON COMMAND_CONVERT
+#define NEI COMMAND_NEIGHBOURS
 #define IMG COMMAND_IMAGE
 #define MOD COMMAND_MODEL
 #define SES COMMAND_SESSION
-#define RDS (REC | KNN | FEA | EVA | CLA | INF | CON | MOD) /* reads a checkpoint */
-#define SUP (FIN | PRO)                                     /* supervised training */
-#define TRA (PRE | SUP)                                     /* training */
+#define RDS (REC | KNN | FEA | NEI | EVA | CLA | INF | CON | MOD) /* reads a checkpoint */
+#define SUP (FIN | PRO)                                           /* supervised training */
+#define TRA (PRE | SUP)                                           /* training */
 
 #define AT(field) offsetof(MaeOptions, field)
 #define ROW(name, type, field, commands, fallback, min, max, choices, group, argument, help)       \
@@ -66,7 +67,7 @@ enum { OF_BYTES = 1, OF_TEXT = 2 };
 
 static const OptionRow TABLE[] = {
     /* files */
-    TEXT("data", data, TRA | KNN | FEA | BEN, "Data", "SRC",
+    TEXT("data", data, TRA | KNN | FEA | NEI | BEN, "Data", "SRC",
          "images: a folder, list:, tar:, cifar10:, cifar100:, tiles: or synthetic: "
          "source; the training split, where there are two"),
     TEXT("val", val, KNN | EVA, "Data", "SRC",
@@ -78,9 +79,13 @@ static const OptionRow TABLE[] = {
     TEXT("out", out, TRA, "Run", "RUN",
          "run folder: a new or empty one, or one that holds a run of this command"),
     OUTPUT("out", out, REC, OF_BYTES, "Picture", "PNG", "picture to write; - is standard output"),
-    OUTPUT("out", out, FEA, OF_BYTES, "Features", "FILE.npy",
-           "file to write; FILE.txt names its rows; - is standard output, without names"),
-    TEXT("model", checkpoint, REC | KNN | FEA | EVA | CLA, "Model", "CKPT",
+    OUTPUT("out", out, NEI, OF_BYTES, "Picture", "PNG",
+           "picture to write: a row an image, its neighbours beside it; - is standard output"),
+    OUTPUT(
+        "out", out, FEA, OF_BYTES, "Features", "FILE",
+        "table to write: FILE.npy, whose rows FILE.txt names, or FILE.csv with names in it; - is "
+        "standard output, a .npy without names unless --format says csv"),
+    TEXT("model", checkpoint, REC | KNN | FEA | NEI | EVA | CLA, "Model", "CKPT",
          "checkpoint to use: a file, a run folder, or a folder of another tool"),
     TEXT("init", init, PRE, "Model", "CKPT",
          "start from these weights, whose sizes are taken (new optimiser state)"),
@@ -184,23 +189,24 @@ static const OptionRow TABLE[] = {
            "one draw for a batch, for each pair, or for each image"),
     REAL_("label-smoothing", label_smoothing, FIN, "0.1", 0, 0.999, "Data", "label smoothing"),
     INT("repeat", repeat, TRA | BEN, "1", 1, 1e9, "Data", "crops of every image in an epoch"),
-    INT("workers", workers, TRA | KNN | FEA | BEN | EVA, NULL, 0, 256, "Data",
+    INT("workers", workers, TRA | REC | KNN | FEA | NEI | BEN | EVA | CLA, NULL, 0, 256, "Data",
         "loader threads (as many as processors, at most 8)"),
-    INT("cache-mb", cache_mb, TRA | KNN | FEA | BEN | EVA, "512", 0, 1e9, "Data",
+    INT("cache-mb", cache_mb, TRA | KNN | FEA | NEI | BEN | EVA, "512", 0, 1e9, "Data",
         "memory for decoded images, MB"),
-    INT("max-side", max_side, TRA | KNN | FEA | BEN | EVA, "0", 0, 65536, "Data",
+    INT("max-side", max_side, TRA | KNN | FEA | NEI | BEN | EVA, "0", 0, 65536, "Data",
         "shrink images on loading to at most this shorter side (0 = off)"),
-    INT("max-pixels", max_pixels, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON | IMG, "178956970",
-        1, 2147483647, "Data",
+    INT("max-pixels", max_pixels, TRA | REC | KNN | FEA | NEI | BEN | EVA | CLA | CON | IMG,
+        "178956970", 1, 2147483647, "Data",
         "refuse images whose header announces more pixels, before there is memory for them"),
-    INT("max-entries", max_entries, TRA | KNN | FEA | BEN | EVA, "100000000", 1, BIG, "Data",
+    INT("max-entries", max_entries, TRA | REC | KNN | FEA | NEI | BEN | EVA | CLA, "100000000", 1,
+        BIG, "Data",
         "refuse a list: with more images, and a tar: whose shards have more entries together"),
     SWITCH(
         "fast-decode", fast_decode, TRA | BEN, "false", "Data",
         "decode JPEG at a half, quarter or eighth where the crop is shrunk as much: pixels of such "
         "crops differ, by about 4 of 255; no effect on other formats; no --cache-mb"),
     SWITCH(
-        "strict", strict, TRA | KNN | FEA | EVA, "false", "Data",
+        "strict", strict, TRA | KNN | FEA | NEI | EVA, "false", "Data",
         "an unreadable image is an error; otherwise it is named, counted and left out, or another "
         "takes its place in training"),
     SWITCH(
@@ -208,7 +214,7 @@ static const OptionRow TABLE[] = {
         "images of --val may be in --data, too, or for eval in the data that the model was trained "
         "on; otherwise that is an error"),
     LIMIT(
-        "limit", limit, TRA | KNN | FEA, "Data",
+        "limit", limit, TRA | KNN | FEA | NEI, "Data",
         "N images of --data, drawn by --seed, of every class its share; or the first N (0 = all)"),
     LIMIT("val-limit", val_limit, KNN | SUP | EVA, "Data",
           "N images of --val (or held out by --val-share), drawn by --seed, of every class its "
@@ -266,7 +272,7 @@ static const OptionRow TABLE[] = {
     REAL_("clip-grad", clip_grad, TRA, "0", 0, BIG, "Training", "largest gradient norm (0 = off)"),
     INT("seed", seed, TRA | REC | BEN | EVA | CON | SES, "0", 0, BIG, "Training",
         "seed of everything random"),
-    INT("seed", seed, KNN | FEA, "0", 0, BIG, "Data", "seed of what --limit draws"),
+    INT("seed", seed, KNN | FEA | NEI, "0", 0, BIG, "Data", "seed of what --limit draws"),
     INT("save-every", save_every, PRE, "20", 1, 1e9, "Run", "epochs between checkpoints"),
     INT("save-every", save_every, SUP, "10", 1, 1e9, "Run", "epochs between numbered checkpoints"),
     INT("eval-every", eval_every, SUP, "1", 1, 1e9, "Run", "epochs between validations"),
@@ -275,11 +281,11 @@ static const OptionRow TABLE[] = {
     INT("keep", keep, TRA, "2", 1, 1e9, "Run", "numbered checkpoints kept"),
     INT("log-every", log_every, TRA, "10", 1, 1e9, "Run", "updates between lines of log.jsonl"),
     /* features, knn */
-    CHOICE("pool", pool, KNN | SES, "mean", head_pool_words, "Features",
+    CHOICE("pool", pool, KNN | NEI | SES, "mean", head_pool_words, "Features",
            "mean of patch tokens, or cls"),
     CHOICE("pool", pool, FEA, "mean", pool_words, "Features",
            "mean of patch tokens, cls, or all tokens (cls first)"),
-    INT("block", block, FEA | SES, "0", 0, 1000, "Features",
+    INT("block", block, FEA | NEI | SES, "0", 0, 1000, "Features",
         "what block N puts out, counted from 1, without the final norm (0 = the end)"),
     OUTPUT(
         "attention", attention, FEA, OF_BYTES, "Features", "PNG",
@@ -288,6 +294,9 @@ static const OptionRow TABLE[] = {
         "fit", fit, SES, "auto", fit_words, "Features",
         "how images of other sizes become the model's: the middle of the shrunk image (crop), the "
         "whole image (stretch), or an error (none); auto is what the command does"),
+    CHOICE("format", table_format, FEA, "by-name", table_format_words, "Features",
+           "of --out: what its name ends in, or of a name without an ending, as -, npy"),
+    INT("k", k, NEI, "8", 1, 100000, "Features", "neighbours of each image"),
     INT("k", k, KNN, "20", 1, 100000, "Features", "neighbours"),
     REAL_("temperature", temperature, KNN, "0.07", 1e-6, 1e6, "Features",
           "votes are weighted exp(cosine / temperature)"),
@@ -323,18 +332,20 @@ static const OptionRow TABLE[] = {
            "whose step is measured: of pre-training, of fine-tuning (1000 classes, the published "
            "recipe), or features of whole images (forward only)"),
     INT("repetitions", repetitions, BEN, "5", 1, 1000, "Run", "timed repetitions"),
-    CHOICE("device", device, TRA | REC | KNN | FEA | BEN | EVA | CLA | MOD, "cpu",
+    CHOICE("device", device, TRA | REC | KNN | FEA | NEI | BEN | EVA | CLA | MOD, "cpu",
            user_device_words, "Machine", "cpu, or ref: the plain reference loops"),
     CHOICE("precision", precision, TRA | BEN | MOD, "fp32", precision_words, "Machine",
            "of activations; bf16 with --device ref"),
-    INT("threads", threads, TRA | REC | KNN | FEA | BEN | EVA | CLA | CON | MOD, "0", 0, 4096,
+    INT("threads", threads, TRA | REC | KNN | FEA | NEI | BEN | EVA | CLA | CON | MOD, "0", 0, 4096,
         "Machine", "compute threads (0 = OMP_NUM_THREADS, or all processors)"),
-    SWITCH("json", json, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
-           "one JSON object on standard output"),
-    SWITCH("quiet", quiet, TRA | REC | KNN | FEA | BEN | INF | EVA | CLA | CON, "false", "Output",
-           "errors only on standard error"),
+    SWITCH("json", json, TRA | REC | KNN | FEA | NEI | BEN | INF | EVA | CLA | CON, "false",
+           "Output", "one JSON object on standard output"),
+    SWITCH("quiet", quiet, TRA | REC | KNN | FEA | NEI | BEN | INF | EVA | CLA | CON, "false",
+           "Output", "errors only on standard error"),
     /* words without a name */
-    POSITIONAL_LIST("images", images, REC | CLA, "IMAGE", "images to read"),
+    POSITIONAL_LIST("images", images, REC | NEI | CLA, "IMAGE",
+                    "an image, a folder of them, or another source as of --data; - is a list of "
+                    "paths on standard input, one a line"),
     POSITIONAL("what", MAE_OPTION_CHOICE, what, BEN, 0, NULL, bench_what_words, "WHAT",
                "a whole step, the kernels it is made of, or the loader"),
     POSITIONAL("in", MAE_OPTION_TEXT, in, CON, 0, NULL, NULL, "IN", "checkpoint to read"),

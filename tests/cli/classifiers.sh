@@ -203,6 +203,36 @@ out '"probability":'
 run 1 classify --model "$dir/ft/best.safetensors" "$dir/none.png" "$dir/flat/a.png"
 err 'none.png'
 out 'a.png'
+run 1 classify --model "$dir/ft/best.safetensors" --json --quiet "$dir/none.png"
+out '^{"images":\[\]}$'
+err '^error: .*none.png: cannot open'
+end
+
+case_ 'classify takes folders and lists, and gives what it gives one by one'
+mkdir -p "$dir/many/deep"
+for n in 1 2 3 4 5 6 7 8 9; do # pictures of many sizes, one of them the model's
+    run 0 features --quiet --model "$mae_model" --data synthetic:$n"x32x32" --threads 1 \
+        --attention "$dir/many/$n.png"
+done
+cp "$dir/many/1.png" "$dir/many/deep/20.png"
+cp "$dir/many/2.png" "$dir/many/deep/21.png"
+find "$dir/many" -name '*.png' | sort >"$dir/paths"
+classify="classify --model $dir/ft/best.safetensors --threads 2 --quiet"
+: >"$dir/a"
+while read -r image; do
+    run 0 $classify "$image"
+    cat "$dir/out" >>"$dir/a"
+done <"$dir/paths"
+"$mae" $classify - <"$dir/paths" >"$dir/b" 2>"$dir/err" || wrong "a list: $(cat "$dir/err")"
+same "$dir/a" "$dir/b"
+run 0 $classify "list:$dir/paths" --workers 0
+same "$dir/a" "$dir/out"
+run 0 $classify "$dir/many"
+sort "$dir/out" >"$dir/b"
+sort "$dir/a" >"$dir/c"
+same "$dir/b" "$dir/c"
+run 1 $classify --json "$dir/many/deep" "$dir/none.png" "$dir/many/3.png"
+[ "$(grep -o '"image"' "$dir/out" | wc -l)" -eq 3 ] || wrong "$last: not three images"
 end
 
 finish

@@ -87,6 +87,25 @@ features 0 other --threads 1 --workers 0
 same "$dir/other.npy" "$dir/mean-0.npy"
 end
 
+case_ 'a table of text has the same numbers, and its names'
+run 0 features --quiet --threads 2 --model "$model" --data $data --out "$dir/t.csv"
+out 't.csv: 70 rows of 32 values'
+head -n 1 "$dir/t.csv" | grep -q '^"name","f0","f1",.*,"f31"$' || wrong 'the first row'
+tail -n +2 "$dir/t.csv" | cut -d, -f 1 | tr -d '"' >"$dir/a"
+same "$dir/a" "$dir/mean.txt"
+tail -n +2 "$dir/t.csv" | cut -d, -f 2- | tr , '\n' >"$dir/a"
+values "$dir/mean-0.npy" | paste - "$dir/a" | # od prints fewer digits
+    awk '{ d = $1 - $2; if (NF != 2 || d * d > 1e-13 * $1 * $1) exit 1 }' || wrong 'other numbers'
+run 0 features --quiet --threads 2 --model "$model" --data $data --out "$dir/t.CSV" --pool all \
+    --limit first:3 --json
+json features rows tokens width pool
+grep -q names "$dir/out" && wrong 'a file of names is told of'
+head -n 1 "$dir/t.CSV" | grep -q '^"name","token","f0",' || wrong 'the first row of tokens'
+[ "$(tail -n +2 "$dir/t.CSV" | cut -d, -f 2 | sort -n | uniq -c | awk '{ print $1, $2 }' | tr '\n' ' ')" = \
+    "$(seq 0 16 | sed 's/^/3 /' | tr '\n' ' ')" ] || wrong 'not 17 tokens of 3 images'
+[ ! -e "$dir/t.txt" ] || wrong 'a file of names beside a table that has them'
+end
+
 case_ 'results as JSON'
 features 0 j --json
 json features names rows width block pool
@@ -173,7 +192,7 @@ end
 # --- what goes wrong ---------------------------------------------------------------------------
 
 case_ 'wrong calls'
-usage '--attention PNG or --out FILE.npy is needed' features --model "$model" --data $data
+usage '--attention PNG, --out FILE.npy or --out FILE.csv is needed' features --model "$model" --data $data
 usage '--model CKPT is needed' features --data $data --out "$dir/x.npy"
 usage '--data SRC is needed' features --model "$model" --out "$dir/x.npy"
 usage 'choose one of mean, cls, all' features --model "$model" --data $data --pool max

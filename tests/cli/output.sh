@@ -49,6 +49,9 @@ into "$dir/copy" 0 $features --out -
 same "$dir/f.npy" "$dir/copy"
 into "$dir/copy" 0 $features --out /dev/stdout
 same "$dir/f.npy" "$dir/copy"
+run 0 $features --out "$dir/f.csv"
+into "$dir/copy" 0 $features --out - --format csv
+same "$dir/f.csv" "$dir/copy"
 into "$dir/copy" 0 reconstruct --model "$model" --out - "$picture"
 same "$dir/r.png" "$dir/copy"
 err '^picture  -: 1 row'
@@ -74,10 +77,10 @@ run 0 $features --out "$dir/dangling.npy"
 same "$dir/f.npy" "$dir/sub/new.npy"
 [ -L "$dir/link.npy" ] && [ -L "$dir/sub/a.npy" ] && [ -L "$dir/dangling.npy" ] || wrong 'a link is gone'
 ln -s sub "$dir/folder"
-ln -s loop "$dir/loop"
+ln -s loop.npy "$dir/loop.npy"
 run 1 $features --out "$dir/folder"
 err 'is a folder'
-run 1 $features --out "$dir/loop"
+run 1 $features --out "$dir/loop.npy"
 err 'loop'
 run 1 $features --out "$dir/sub"
 err 'is a folder'
@@ -105,7 +108,7 @@ else
     skip 'devices are written into or refused, never replaced' 'no device nodes can be made here'
 fi
 
-case_ 'an ending of another kind of file is a slip, others are fine'
+case_ 'an ending of another kind of file is a slip, others are mostly fine'
 usage 'does not end in .png; give it .npy' $features --out "$dir/x.png"
 usage 'does not end in .NPY; give it .png' $features --attention "$dir/x.NPY"
 usage 'does not end in .jpg; give it .png' reconstruct --model "$model" --out "$dir/x.jpg" "$picture"
@@ -113,9 +116,10 @@ usage 'does not end in .pth; give it .onnx' convert "$model" "$dir/x.pth" --to o
 usage 'does not end in .npy' convert "$model" "$dir/x.npy" --to timm
 usage 'leave the ending out' convert "$model" "$dir/x.safetensors" --to hf
 usage 'does not end in .png; give it .csv' eval --model "$model" --val synthetic:4 --confusion "$dir/x.png"
-run 0 $features --out "$dir/x.features.v2"
+usage 'x.features.v2: a table of features ends in .npy or .csv' $features --out "$dir/x.features.v2"
+usage 'x.csv is no npy, as --format says' $features --out "$dir/x.csv" --format npy
 run 0 reconstruct --quiet --model "$model" --out "$dir/X.PNG" "$picture"
-file "$dir/x.features.v2" "$dir/x.features.v2.txt" "$dir/X.PNG"
+file "$dir/X.PNG"
 end
 
 case_ 'a run takes an empty folder or a run of its own'

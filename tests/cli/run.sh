@@ -47,7 +47,7 @@ same "$dir/out" "$dir/help"
 end
 
 case_ 'help of every command'
-for c in pretrain finetune probe eval classify reconstruct knn features info plan bench; do
+for c in pretrain finetune probe eval classify reconstruct knn features neighbours info plan bench; do
     run 0 $c --help
     out "^usage: mae $c "
     out '--json'
@@ -93,7 +93,7 @@ usage '--data SRC' pretrain --out "$dir/none"
 usage '--model CKPT is needed' knn --data $data --val $data
 usage '--model CKPT is needed' reconstruct --out x.png x.jpg
 usage 'IMAGE is needed; write: mae reconstruct' reconstruct --out x.png --model x
-usage '--out FILE.npy is needed' features --model x --data $data
+usage '--out FILE.npy or --out FILE.csv is needed' features --model x --data $data
 usage 'FILE is needed' info
 usage 'write: mae plan pretrain' plan
 usage 'WHAT is needed; write: mae bench step|kernels|data' bench
@@ -304,6 +304,16 @@ run 2 reconstruct --model "$model" --out "$dir/k.png" --keep 0,16 "$photo"
 err 'patches 0 to 15'
 run 1 reconstruct --model "$model" --out "$dir/k.png" "$dir/run/config.json"
 err 'config.json'
+mkdir "$dir/mixed"
+cp "$photo" "$dir/mixed/a.png"
+echo no photo >"$dir/mixed/b.png"
+cp "$dir/r.png" "$dir/mixed/c.png"
+run 1 reconstruct --model "$model" --out "$dir/left.png" "$dir/mixed" "$dir/none.png" --keep 0,5,10
+err 'error: .*/b.png: '
+err 'error: .*none.png: cannot open'
+out '2 rows'
+run 0 reconstruct --model "$model" --out "$dir/two.png" --keep 0,5,10 "$photo" "$dir/mixed/c.png"
+same "$dir/left.png" "$dir/two.png"
 run 1 reconstruct --model "$photo" --out "$dir/k.png" "$photo"
 run 1 reconstruct --model "$model" --out "$dir/no/such/folder/k.png" "$photo"
 end
@@ -416,6 +426,10 @@ if [ -n "${EXAMPLES:-}" ]; then
     "$EXAMPLES/features" "$model" >"$dir/out" 2>"$dir/err" || wrong "features: $(cat "$dir/err")"
     [ "$(wc -l <"$dir/out")" -eq 10 ] || wrong 'features: not 10 lines'
     [ "$(head -n 1 "$dir/out" | wc -w)" -eq 32 ] || wrong 'features: not 32 numbers'
+    "$EXAMPLES/neighbours" "$model" "$photo" "$dir/r.png" "$photo" >"$dir/out" 2>"$dir/err" ||
+        wrong "neighbours: $(cat "$dir/err")"
+    head -n 1 "$dir/out" | grep -q "^1\.0000  $photo$" || wrong 'neighbours: not the same image first'
+    [ "$(wc -l <"$dir/out")" -eq 2 ] || wrong 'neighbours: not 2 lines'
     end
 else
     skip 'the examples' 'EXAMPLES does not name their folder'

@@ -298,6 +298,25 @@ START_TEST(pixels_go_where_the_geometry_says) {
 }
 END_TEST
 
+START_TEST(images_of_the_exact_size_may_stay) {
+    enum { S = 24, N = S * S * 3 };
+    static const int64_t widths[] = {S, S + 1, 2 * S};
+    ResampleScratch scratch = {0};
+    uint8_t kept[N], cut[N];
+    for (size_t k = 0; k < 3; k++) {
+        Image in = ramp(widths[k], S, 3);
+        Augment a = make_augment(AUGMENT_EVAL, S);
+        ck_assert_int_eq(augment_apply(&a, &in, 0, 0, 0, cut, &scratch, NULL), MAE_OK);
+        a.keeps_exact = true;
+        ck_assert_int_eq(augment_apply(&a, &in, 0, 0, 0, kept, &scratch, NULL), MAE_OK);
+        ck_assert((memcmp(kept, cut, N) != 0) == (k == 0));
+        if (k == 0) ck_assert_mem_eq(kept, in.pixels, N);
+        image_free(&in);
+    }
+    resample_scratch_free(&scratch);
+}
+END_TEST
+
 START_TEST(same_key_same_pixels) {
     enum { S = 24, N = S * S * 3 };
     static const AugmentKind kinds[] = {AUGMENT_EVAL, AUGMENT_NONE,        AUGMENT_CROP_FIXED,
@@ -391,6 +410,7 @@ Suite *suite_augment(void) {
     tcase_add_test(c, flip_mirrors);
     tcase_add_test(c, draws_stay_inside);
     tcase_add_test(c, pixels_go_where_the_geometry_says);
+    tcase_add_test(c, images_of_the_exact_size_may_stay);
     tcase_add_test(c, same_key_same_pixels);
     tcase_add_test(c, jitter_is_a_flag);
     tcase_add_test(c, randaugment_comes_last);

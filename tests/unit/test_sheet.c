@@ -12,7 +12,7 @@ static const uint8_t ink[3] = {1, 2, 3};
 
 static Image white(int64_t width, int64_t height) {
     Image im = {0};
-    ck_assert_int_eq(image_new(&im, width, height, 3, NULL), MAE_OK);
+    ck_assert_int_eq(image_new(&im, MAE_U8, width, height, 3, NULL), MAE_OK);
     memset(im.pixels, 255, (size_t)(width * height * 3));
     return im;
 }

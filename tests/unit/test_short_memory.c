@@ -39,31 +39,9 @@ static MaeStatus run(const MaeOptions *o, MaeError *err) {
     return mae_run(o, NULL, NULL, err);
 }
 
-typedef MaeStatus (*Use)(MaeModel *m, const MaeOptions *o, MaeError *err);
-
-static MaeStatus with_model(const MaeOptions *o, Use use, MaeError *err) {
-    MaeModel *m = NULL;
-    MaeStatus status = mae_model_open(o, &m, err);
-    if (status == MAE_OK) status = use(m, o, err);
-    mae_model_free(m);
-    return status;
-}
-
-static MaeStatus use_features(MaeModel *m, const MaeOptions *o, MaeError *err) {
-    return mae_features(m, o, NULL, NULL, err);
-}
-
-static MaeStatus features(const MaeOptions *o, MaeError *err) {
-    return with_model(o, use_features, err);
-}
-
-static MaeStatus use_reconstruct(MaeModel *m, const MaeOptions *o, MaeError *err) {
-    const char *image = scratch_path("images/a/0.png");
-    return mae_reconstruct(m, &image, 1, o, NULL, err);
-}
-
-static MaeStatus reconstruct(const MaeOptions *o, MaeError *err) {
-    return with_model(o, use_reconstruct, err);
+/* The job of the options; what it leaves are files. */
+static MaeStatus do_job(const MaeOptions *o, MaeError *err) {
+    return mae_run(o, NULL, NULL, err);
 }
 
 /* What was measured, as a file that can be compared; takes no memory of ours. */
@@ -87,18 +65,17 @@ static MaeStatus eval(const MaeOptions *o, MaeError *err) {
     return status;
 }
 
-static MaeStatus use_knn(MaeModel *m, const MaeOptions *o, MaeError *err) {
-    MaeKnn k;
-    char text[64];
-    MaeStatus status = mae_knn(m, o, NULL, &k, err);
+/* The same, with its result. */
+static MaeStatus do_and_tell(const MaeOptions *o, MaeError *err) {
+    MaeResult *r = NULL;
+    MaeStatus status = mae_run(o, NULL, &r, err);
     if (status != MAE_OK) return status;
-    snprintf(text, sizeof text, "%.17g %lld", k.accuracy, (long long)k.queries);
-    write_result("knn", text);
-    return status;
-}
-
-static MaeStatus knn(const MaeOptions *o, MaeError *err) {
-    return with_model(o, use_knn, err);
+    char *text = mae_result_json(r);
+    mae_result_free(r);
+    if (!text) return error_set(err, MAE_MEMORY, "no memory for a text");
+    write_result("result", text);
+    mae_free(text);
+    return MAE_OK;
 }
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -322,20 +299,32 @@ END_TEST
 
 static const Job uses[] = {
     {.command = COMMAND_FEATURES,
-     .run = features,
+     .run = do_job,
      .options = {"threads", "1", "workers", "0", "model", "%s/mae.safetensors", "data",
                  "folder:%s/images", "out", "%s/out/f.npy", "attention", "%s/out/a.png", NULL},
      .files = {"f.npy", "f.txt", "a.png"}},
     {.command = COMMAND_RECONSTRUCT,
-     .run = reconstruct,
-     .options = {"threads", "1", "model", "%s/mae.safetensors", "out", "%s/out/r.png", NULL},
+     .run = do_job,
+     .options = {"threads", "1", "model", "%s/mae.safetensors", "images", "%s/images/a/0.png",
+                 "out", "%s/out/r.png", NULL},
      .files = {"r.png"}},
+    {.command = COMMAND_CLASSIFY,
+     .run = do_and_tell,
+     .options = {"threads", "1", "workers", "0", "model", "%s/classifier.safetensors", "images",
+                 "%s/images", NULL},
+     .files = {"result"}},
     {.command = COMMAND_KNN,
-     .run = knn,
+     .run = do_and_tell,
      .options = {"threads", "1", "workers", "0", "model", "%s/mae.safetensors", "data",
                  "folder:%s/images", "val", "folder:%s/images", "k", "2", "accept-overlap", "true",
                  NULL},
-     .files = {"knn"}},
+     .files = {"result"}},
+    {.command = COMMAND_NEIGHBOURS,
+     .run = do_and_tell,
+     .options = {"threads", "1", "workers", "0", "model", "%s/mae.safetensors", "data",
+                 "folder:%s/images", "images", "%s/images/a/0.png", "k", "2", "out", "%s/out/n.png",
+                 NULL},
+     .files = {"result", "n.png"}},
     {.command = COMMAND_EVAL,
      .run = eval,
      .options = {"threads", "1", "workers", "0", "model", "%s/classifier.safetensors", "val",
