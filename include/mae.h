@@ -82,30 +82,6 @@ typedef struct MaeImage {
     void *memory; /* the library's, for mae_image_free; NULL: the pixels are the caller's */
 } MaeImage;
 
-/* Images of the caller's, for the options data and val instead of a text. While the job opens them
- * it asks for the names and classes of all, from one thread. fetch and release are called by
- * several threads at once, for any image, also for the same one again. What this points to must
- * outlive the job. */
-typedef struct MaeSource {
-    void *user;
-    /* Of the whole; a resumed run has the same. In config.json, data is "memory:NAME" then. */
-    const char *name;
-    int64_t count;                  /* of images, numbered from 0 */
-    int n_classes;                  /* 0: no labels */
-    const char *const *class_names; /* NULL: "0", "1", ... */
-    /* The class of image i, -1: none; all have one, or none. NULL without labels. */
-    int (*label)(void *user, int64_t i);
-    /* What image i is called in messages and in files of names. A function or name that is NULL:
-     * "NAME/i". Copied. */
-    const char *(*image_name)(void *user, int64_t i);
-    /* Sets *out, which is zeroed, to image i: U8 of 1 or 3 channels, which become those of the
-     * model as in files. The library copies the pixels and then calls release, or mae_image_free
-     * where release is NULL. A failure, and an image that cannot be, is handled like a file that
-     * cannot be read; nothing is released then, and only MEMORY ends the job. Two fetches of one
-     * image give the same pixels, or no run can be repeated. */
-    MaeStatus (*fetch)(void *user, int64_t i, MaeImage *out, MaeError *err);
-    void (*release)(void *user, int64_t i, MaeImage *image);
-} MaeSource;
 
 /* --- options ---------------------------------------------------------------------------------- */
 
@@ -172,6 +148,35 @@ MAE_API int mae_options_is_set(const MaeOptions *o, const char *name);
 /* Why an option has no effect beside the others: a text to follow "no effect here: "; NULL: it has
  * one. */
 MAE_API const char *mae_options_unused(const MaeOptions *o, const char *name);
+
+/* Images of the caller's, for the options data and val instead of a text. While the job opens them
+ * it asks for the names and classes of all, from one thread. fetch and release are called by
+ * several threads at once, for any image, also for the same one again. What this points to must
+ * outlive the job. */
+typedef struct MaeSource {
+    void *user;
+    /* Of the whole; a resumed run has the same. In config.json, data is "memory:NAME" then. */
+    const char *name;
+    int64_t count;                  /* of images, numbered from 0 */
+    int n_classes;                  /* 0: no labels */
+    const char *const *class_names; /* NULL: "0", "1", ... */
+    /* The class of image i, -1: none; all have one, or none. NULL without labels. */
+    int (*label)(void *user, int64_t i);
+    /* What image i is called in messages and in files of names. A function or name that is NULL:
+     * "NAME/i". Copied. */
+    const char *(*image_name)(void *user, int64_t i);
+    /* Sets *out, which is zeroed, to image i: U8 of 1 or 3 channels, which become those of the
+     * model as in files. The library copies the pixels and then calls release, or mae_image_free
+     * where release is NULL; after a failure of fetch it calls neither. A failure, and an image
+     * that cannot be, is handled like a file that cannot be read; only MEMORY ends the job. Two
+     * fetches of one image give the same pixels, or no run can be repeated. */
+    MaeStatus (*fetch)(void *user, int64_t i, MaeImage *out, MaeError *err);
+    void (*release)(void *user, int64_t i, MaeImage *image);
+} MaeSource;
+/* name: "data" or "val". A text that is set later takes its place. USAGE: the command has no such
+ * option, or the source no name. */
+MAE_API MaeStatus mae_options_set_source(MaeOptions *o, const char *name, const MaeSource *source,
+                                         MaeError *err);
 
 /* --- what a long job says --------------------------------------------------------------------- */
 

@@ -90,10 +90,8 @@ CheckpointHints setup_hints(const MaeOptions *o) {
 
 static Status check_channels(int64_t channels, Error *err) {
     if (channels == 1 || channels == 3) return MAE_OK;
-    return error_set(
-        err, MAE_UNSUPPORTED,
-        "image files give 1 or 3 channels, the model has %lld; use the library for others",
-        (long long)channels);
+    return error_set(err, MAE_UNSUPPORTED, "images are read as 1 or 3 channels, the model has %lld",
+                     (long long)channels);
 }
 
 static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptions d,
@@ -106,6 +104,7 @@ static Status open_dataset(const MaeOptions *o, const char *source, DatasetOptio
     d.cache_bytes = o->cache_mb << 20;
     d.max_side = o->max_side;
     d.limits = (SourceLimits){o->max_pixels, o->max_entries, call_stop()};
+    d.memory = source == o->val ? o->val_source : o->data_source;
     d.seed = (uint64_t)o->seed;
     d.fast_decode = o->fast_decode && source == o->data && !d.held_out;
     return dataset_open(source, d, out, err);

@@ -33,6 +33,10 @@ static Status check(const Sides *s, Error *err) {
     Overlap o;
     Status status = dataset_overlap(s->data, s->val, &o, err);
     if (status != MAE_OK) return status;
+    if (dataset_is_given(s->data) != dataset_is_given(s->val))
+        log_line(LOG_INFO,
+                 "images of %s that are also in %s cannot be found: a program gives one of the two",
+                 s->val_name, s->data_name);
     if (o.generated)
         log_line(LOG_INFO,
                  "%" PRId64 " generated images of %s are also in %s: synthetic images are for "
@@ -75,6 +79,20 @@ static bool read_config(const char *path, MaeOptions *o) {
     return false;
 }
 
+/* The images of a program are there again where it gives them for --val, by the same name. */
+static void lend_source(const MaeOptions *o, MaeOptions *run) {
+    if (o->val_source && strcmp(run->data, o->val) == 0) run->data_source = o->val_source;
+}
+
+static void say_unknown(const MaeOptions *run) {
+    static const char prefix[] = OPTION_SOURCE_PREFIX;
+    if (!run->data_source && strncmp(run->data, prefix, sizeof prefix - 1) == 0)
+        log_line(LOG_INFO,
+                 "whether the images of --val are unseen is not known: a program gave those of %s, "
+                 "on which the model was trained",
+                 run->data);
+}
+
 static bool is_about_us(Status s) {
     return s == MAE_MEMORY || s == MAE_INTERRUPTED;
 }
@@ -89,6 +107,7 @@ Status unseen_check_trained(const MaeOptions *o, const Dataset *val, Error *err)
     bool known = file_exists(path) && read_config(path, &run);
     mem_free(path);
     if (!known) return MAE_OK;
+    lend_source(o, &run);
     Status status = setup_train_set(&run, dataset_channels(val), &data, &why);
     if (status == MAE_OK) {
         Sides s = {.data = data,
@@ -99,6 +118,7 @@ Status unseen_check_trained(const MaeOptions *o, const Dataset *val, Error *err)
                    .advice = "Name other images"};
         status = check(&s, err);
     } else {
+        say_unknown(&run);
         status = is_about_us(status) ? error_set(err, status, "%s", why.message) : MAE_OK;
     }
     dataset_close(data);

@@ -64,10 +64,25 @@ static const char *reserved(const char *name, const char *value) {
 
 /* --- setting --------------------------------------------------------------------------------- */
 
+/* Where the program's source of an option is kept; NULL: the option names no images. */
+static const MaeSource **source_of(MaeOptions *o, size_t i) {
+    size_t count;
+    const char *const *text = option_field(o, &option_table(&count)[i]);
+    if (text == (const char *const *)&o->data) return &o->data_source;
+    return text == (const char *const *)&o->val ? &o->val_source : NULL;
+}
+
+/* A text takes the place of a source. */
+static void mark_set(MaeOptions *o, size_t i) {
+    const MaeSource **source = source_of(o, i);
+    if (source) *source = NULL;
+    o->given[i] = 1;
+}
+
 Status option_set_row(MaeOptions *o, size_t i, const char *text, Error *err) {
     size_t count;
     Status status = option_parse(o, &option_table(&count)[i], text, err);
-    if (status == MAE_OK) o->given[i] = 1;
+    if (status == MAE_OK) mark_set(o, i);
     return status;
 }
 
@@ -75,7 +90,7 @@ Status option_set_list_row(MaeOptions *o, size_t i, const char *const *items, in
                            Error *err) {
     size_t count;
     Status status = option_take_items(o, &option_table(&count)[i], items, n, err);
-    if (status == MAE_OK) o->given[i] = 1;
+    if (status == MAE_OK) mark_set(o, i);
     return status;
 }
 
@@ -125,6 +140,26 @@ MaeStatus mae_options_set_list(MaeOptions *o, const char *name, const char *cons
     int i = option_find(o->command, name);
     error_clear(err);
     return i < 0 ? refuse_name(o, name, err) : option_set_list_row(o, (size_t)i, items, n, err);
+}
+
+MaeStatus mae_options_set_source(MaeOptions *o, const char *name, const MaeSource *source,
+                                 MaeError *err) {
+    int i = option_find(o->command, name);
+    error_clear(err);
+    if (i < 0) return refuse_name(o, name, err);
+    const MaeSource **place = source_of(o, (size_t)i);
+    if (!place)
+        return error_set(err, MAE_USAGE, "--%s names no images; a source is for data and val",
+                         name);
+    if (!source || !source->name || !*source->name)
+        return error_set(err, MAE_USAGE, "--%s: %s; a resumed run knows a source by its name", name,
+                         source ? "the source has no name" : "there is no source");
+    char *text = mem_printf(OPTION_SOURCE_PREFIX "%s", source->name);
+    if (!text) return error_set(err, MAE_MEMORY, "no memory for --%s", name);
+    Status status = option_set_row(o, (size_t)i, text, err);
+    mem_free(text);
+    if (status == MAE_OK) *place = source;
+    return status;
 }
 
 /* --- giving ---------------------------------------------------------------------------------- */

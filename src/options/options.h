@@ -15,6 +15,9 @@
 /* At least the rows of the table. */
 #define OPTION_ROWS 192
 
+/* How data and val begin when a program gives the images; its source's name follows. */
+#define OPTION_SOURCE_PREFIX "memory:"
+
 /* The value of a list, one piece of memory each. */
 typedef struct OptionList {
     char **item;
@@ -39,6 +42,7 @@ struct MaeOptions {
     int mask_token_in_encoder;
     /* data */
     char *data, *val, *init;
+    const MaeSource *data_source, *val_source; /* of texts that begin as below; NULL: files */
     double val_share;
     int continue_run;
     int read_target;              /* as-said pixel norm-pix */

@@ -30,6 +30,8 @@ Status runfolder_copy_options(const MaeOptions *in, MaeOptions *out, Error *err)
         Status status = mae_options_set(out, table[i].option.name, text, err);
         if (status != MAE_OK) return status;
     }
+    out->data_source = in->data_source;
+    out->val_source = in->val_source;
     return MAE_OK;
 }
 
