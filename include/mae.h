@@ -82,7 +82,6 @@ typedef struct MaeImage {
     void *memory; /* the library's, for mae_image_free; NULL: the pixels are the caller's */
 } MaeImage;
 
-
 /* --- options ---------------------------------------------------------------------------------- */
 
 typedef struct MaeOptions MaeOptions;

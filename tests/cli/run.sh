@@ -430,6 +430,14 @@ if [ -n "${EXAMPLES:-}" ]; then
         wrong "neighbours: $(cat "$dir/err")"
     head -n 1 "$dir/out" | grep -q "^1\.0000  $photo$" || wrong 'neighbours: not the same image first'
     [ "$(wc -l <"$dir/out")" -eq 2 ] || wrong 'neighbours: not 2 lines'
+    "$EXAMPLES/pretrain" "$dir/squares" 5 >"$dir/out" 2>"$dir/err" || wrong "pretrain: $(cat "$dir/err")"
+    out 'update 5: loss'
+    err 'saved'
+    "$EXAMPLES/pretrain" "$dir/squares" 9 >"$dir/out" 2>"$dir/err" || wrong "pretrain: $(cat "$dir/err")"
+    out 'update 9: loss'
+    [ "$(grep -c '^update [1-5]:' "$dir/out")" -eq 0 ] || wrong 'pretrain: began anew'
+    run 2 pretrain --out "$dir/squares"
+    err 'memory:squares: these images came from a program'
     end
 else
     skip 'the examples' 'EXAMPLES does not name their folder'
