@@ -74,7 +74,8 @@ static Status add_sources(Dataset *d, const char *text, Error *err) {
         next = one ? NULL : strchr(part, ',');
         if (next) *next++ = '\0';
         Source *s = NULL;
-        TRY(source_open(part, d->options.memory, d->options.limits, d->options.test, &s, err));
+        TRY(source_open(part, d->options.memory, d->options.type, d->options.limits,
+                        d->options.test, &s, err));
         TRY(add_source(d, s, err));
     }
 done:
@@ -207,7 +208,10 @@ static Status open(const char *text, const char *const *words, int64_t n_words,
                    DatasetOptions options, Dataset **out, Error *err) {
     Status status = MAE_OK;
     bool differ = false;
-    ASSERT(options.channels == 1 || options.channels == 3, "%d channels", options.channels);
+    bool usual = options.type == MAE_U8 && (options.channels == 1 || options.channels == 3);
+    ASSERT(usual ||
+               (options.memory && options.channels >= 1 && options.channels <= IMAGE_MAX_CHANNELS),
+           "%s images of %d channels", image_type_name(options.type), options.channels);
     Dataset *d = mem_alloc(sizeof *d);
     *out = NULL;
     if (!d) return source_no_memory(err);
@@ -272,6 +276,10 @@ int64_t dataset_available(const Dataset *d) {
 
 int dataset_channels(const Dataset *d) {
     return d->options.channels;
+}
+
+MaeType dataset_type(const Dataset *d) {
+    return d->options.type;
 }
 
 int dataset_n_classes(const Dataset *d) {
@@ -351,7 +359,7 @@ static bool cache_find(Dataset *d, int64_t index, Sample *out) {
  * the one that is lent. */
 static void cache_offer(Dataset *d, int64_t index, Sample *fresh) {
     Image *im = &fresh->image;
-    int64_t bytes = im->width * im->height * im->channels;
+    int64_t bytes = im->width * im->height * im->channels * (int64_t)image_value_bytes(im->type);
     if (!d->cache) return;
     pthread_mutex_lock(&d->lock);
     Image *slot = &d->cache[index];
@@ -383,7 +391,9 @@ static bool cache_has_room(Dataset *d, int64_t bytes) {
 
 static Box choose_box(void *user, int64_t width, int64_t height) {
     Request *q = user;
-    q->whole = cache_has_room(q->dataset, width * height * q->dataset->options.channels);
+    const DatasetOptions *o = &q->dataset->options;
+    int64_t pixel = o->channels * (int64_t)image_value_bytes(o->type);
+    q->whole = cache_has_room(q->dataset, width * height * pixel);
     if (q->whole) return (Box){0, 0, width, height};
     return q->wanted->choose(q->wanted->user, width, height);
 }
@@ -401,6 +411,10 @@ static Status fetch_fresh(Dataset *d, int64_t index, Request *q, Image *out, Err
     }
     Status status = s->kind->fetch(s, local, d->options.channels, partly ? &crop : NULL, out, err);
     if (status != MAE_OK) return status;
+    if (out->type != d->options.type)
+        return error_set(err, MAE_UNSUPPORTED, "%.500s: %s pixels, where all are to be %s",
+                         s->items[local].name, image_type_name(out->type),
+                         image_type_name(d->options.type));
     unsigned char nothing = 0;
     bool again = !atomic_compare_exchange_strong(&d->known[index], &nothing, SOUND);
     if (out->notes && !again)

@@ -35,7 +35,8 @@ typedef struct SourceLimits {
 } SourceLimits;
 
 typedef struct DatasetOptions {
-    int channels;        /* 3 or 1 */
+    int channels; /* 3 or 1; of a program's images also others, which all of them have then */
+    MaeType type; /* MAE_U8; of a program's images also MAE_U16 or MAE_F32, which all have then */
     int64_t cache_bytes; /* decoded images kept in memory, 0 = none; first come, never evicted */
     int64_t max_side;    /* > 0: shrink on load so that the shorter side is at most this */
     SourceLimits limits;
@@ -68,6 +69,7 @@ int64_t dataset_count(const Dataset *d); /* >= 1 */
 /* The same before a part was held out or a limit drawn: what tells a source that has grown. */
 int64_t dataset_available(const Dataset *d);
 int dataset_channels(const Dataset *d);
+MaeType dataset_type(const Dataset *d);  /* of every image */
 int dataset_n_classes(const Dataset *d); /* 0: no labels */
 const char *dataset_class_name(const Dataset *d, int class);
 /* Are the labels class numbers by themselves, as in a list, rather than names put in order? */

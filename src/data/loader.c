@@ -13,11 +13,13 @@ Status loader_no_memory(Error *err) {
                      "number of batches ahead");
 }
 
-static Status make_slots(Loader *l, int channels, Error *err) {
+static Status make_slots(Loader *l, Error *err) {
     const LoaderOptions *o = &l->options;
     size_t batch = (size_t)o->batch;
-    l->sample_bytes = (size_t)(o->augment.height * o->augment.width * channels);
-    if (o->indices_only) l->sample_bytes = 1;
+    l->sample_values =
+        (size_t)(o->augment.height * o->augment.width * dataset_channels(l->dataset));
+    if (o->indices_only) l->sample_values = 1;
+    l->sample_bytes = l->sample_values * image_value_bytes(dataset_type(l->dataset));
     l->n_slots = o->n_workers ? o->n_ahead : 1;
     l->slots = mem_alloc_array((size_t)l->n_slots, sizeof *l->slots);
     l->unreadable = mem_alloc((size_t)l->count);
@@ -30,7 +32,7 @@ static Status make_slots(Loader *l, int channels, Error *err) {
         slot->labels = mem_alloc_array(batch, sizeof *slot->labels);
         if (!slot->pixels || !slot->samples || !slot->labels) return loader_no_memory(err);
         if (!o->mean) continue;
-        slot->images = mem_alloc_array(batch * l->sample_bytes, sizeof *slot->images);
+        slot->images = mem_alloc_array(batch * l->sample_values, sizeof *slot->images);
         if (!slot->images) return loader_no_memory(err);
     }
     return MAE_OK;
@@ -38,7 +40,7 @@ static Status make_slots(Loader *l, int channels, Error *err) {
 
 static void copy_statistics(Loader *l, int channels) {
     if (!l->options.mean) return;
-    ASSERT(channels <= LOADER_MAX_CHANNELS, "channels %d", channels);
+    ASSERT(channels <= IMAGE_MAX_CHANNELS, "channels %d", channels);
     memcpy(l->mean, l->options.mean, (size_t)channels * sizeof *l->mean);
     memcpy(l->std, l->options.std, (size_t)channels * sizeof *l->std);
 }
@@ -76,8 +78,9 @@ Status loader_open(Dataset *d, LoaderOptions options, Loader **out, Error *err) 
     pthread_cond_init(&l->room, NULL);
     init_ready(&l->ready);
     copy_statistics(l, dataset_channels(d));
+    TRY(augment_check(&options.augment, dataset_type(d), dataset_channels(d), err));
     TRY(loader_count_batches(l, err));
-    TRY(make_slots(l, dataset_channels(d), err));
+    TRY(make_slots(l, err));
     TRY(loader_start_workers(l, err));
     *out = l;
     l = NULL;

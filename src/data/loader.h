@@ -44,7 +44,8 @@ typedef struct Batch {
     int64_t epoch, index;   /* batch number within the epoch */
     int64_t end;            /* samples of the epoch up to here, those left out included */
     int64_t n;              /* samples here, <= options.batch */
-    const uint8_t *pixels;  /* [n, height, width, C] */
+    MaeType type;           /* of the pixels, dataset_type */
+    const uint8_t *pixels;  /* [n, height, width, C] of that type */
     const int64_t *samples; /* [n] virtual sample index: position in [0, count*repeat) */
     const Label *labels;    /* [n] */
     float *images;          /* [n, C, height, width], the consumer's to change; NULL without mean */

@@ -9,8 +9,6 @@
 #include "base/threads.h"
 #include "data/loader.h"
 
-#define LOADER_MAX_CHANNELS 4
-
 typedef struct Slot {
     int64_t epoch, index, n;
     int64_t n_done;
@@ -25,12 +23,12 @@ typedef struct Slot {
 struct Loader {
     Dataset *dataset;
     LoaderOptions options;
-    float mean[LOADER_MAX_CHANNELS], std[LOADER_MAX_CHANNELS];
+    float mean[IMAGE_MAX_CHANNELS], std[IMAGE_MAX_CHANNELS];
     int64_t count;     /* images */
     int64_t total;     /* virtual samples in an epoch */
     int64_t per_epoch; /* batches */
     int64_t n_batches; /* until the end, counted from the first one; INT64_MAX: no end */
-    size_t sample_bytes;
+    size_t sample_values, sample_bytes; /* of the pixels of an image */
     Slot *slots;
     int64_t n_slots;
     ResampleScratch scratch; /* for n_workers 0 */

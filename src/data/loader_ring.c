@@ -170,6 +170,7 @@ Status loader_next(Loader *l, Batch *out, Error *err) {
                        .index = slot->index,
                        .end = slot->index * l->options.batch + slot->n,
                        .n = l->options.leave_out ? close_gaps(l, slot) : slot->n,
+                       .type = dataset_type(l->dataset),
                        .pixels = slot->pixels,
                        .samples = slot->samples,
                        .labels = slot->labels,

@@ -134,9 +134,14 @@ static Status make_pixels(Loader *l, Slot *slot, int64_t item, ResampleScratch *
     if (!crops) crop.box = draw_box(&draw, sample.image.width, sample.image.height);
     status = augment_apply_drawn(a, &sample.image, &draw.geometry, crop.box, seed, draw.epoch,
                                  draw.index, pixels, scratch, &why);
+    Image done = {.width = a->width,
+                  .height = a->height,
+                  .channels = sample.image.channels,
+                  .type = sample.image.type,
+                  .pixels = pixels};
     if (status == MAE_OK && slot->images)
-        augment_normalize(a, pixels, sample.image.channels, l->mean, l->std, seed, draw.epoch,
-                          draw.index, slot->images + (size_t)item * l->sample_bytes);
+        augment_normalize(a, &done, l->mean, l->std, seed, draw.epoch, draw.index,
+                          slot->images + (size_t)item * l->sample_values);
     dataset_release(&sample);
     *geometry = draw.geometry;
     Error named = {0};

@@ -45,7 +45,7 @@ static Status encoder(Export *e, Error *err) {
     e->graph = graph_new(e->vit->device, e->vit->params);
     if (!e->graph) return error_set(err, MAE_MEMORY, "no memory for a graph");
     Layers l = {.model = e->vit, .graph = e->graph};
-    EncoderGraph x = encoder_build(&l, e->batch, true, c->depth);
+    EncoderGraph x = encoder_build(&l, e->batch, NUMBER_WIDE, c->depth);
     Value *tokens = norm_last ? x.tokens : layer_norm(&l, "", "norm", x.tokens);
     Value *pooled = encoder_pool(e->graph, classifies ? c->pool : POOL_MEAN, tokens);
     if (norm_last) pooled = layer_norm(&l, "", "fc_norm", pooled);
@@ -96,7 +96,8 @@ static void bind_mask(Export *e, const AutoencoderGraph *x) {
 
 static Status reconstruction(Export *e, Error *err) {
     AutoencoderGraph x;
-    Status status = autoencoder_graph(e->vit, FORWARD_FULL, e->batch, e->n_keep, true, &x, err);
+    Status status =
+        autoencoder_graph(e->vit, FORWARD_FULL, e->batch, e->n_keep, NUMBER_WIDE, &x, err);
     e->graph = x.graph;
     if (status != MAE_OK) return status;
     bind_images(e, x.images);

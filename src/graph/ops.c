@@ -187,8 +187,8 @@ typedef struct ImageNormalizeAttributes {
 
 static void normalize_forward(Graph *g, Op *op) {
     const ImageNormalizeAttributes *a = op->attributes;
-    KERNELS(g)->image_normalize(g->device, DATA(op->out[0]), DATA(op->in[0]), a->mean, a->std,
-                                node_dim(op->in[0], 0), a->grid);
+    KERNELS(g)->image_normalize(g->device, DATA(op->out[0]), DATA(op->in[0]), op->in[0]->value.type,
+                                a->mean, a->std, node_dim(op->in[0], 0), a->grid);
 }
 
 static const OpClass IMAGE_NORMALIZE = {.name = "image_normalize",
@@ -204,7 +204,7 @@ Value *op_image_normalize(Graph *g, const char *name, Value *pixels, const float
                                   .std = graph_copy(g, std, bytes)};
     a.grid = (PatchGrid){.channels = d[3], .height = d[1], .width = d[2], .patch = 1};
     Op *op = graph_op(g, &IMAGE_NORMALIZE, name, &a, INPUTS(pixels));
-    op_check(pixels->shape.n_dims == 4 && pixels->type == NUMBER_U8, op);
+    op_check(pixels->shape.n_dims == 4 && pixels->type >= NUMBER_U8, op);
     return op_result(g, op, SHAPE(d[0], d[3], d[1], d[2]), false);
 }
 

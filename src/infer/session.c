@@ -52,7 +52,7 @@ static void find_value(Session *s, Value **out, const char *suffix) {
 
 static Status build_classifier(Session *s, Error *err) {
     SessionOptions o = s->options;
-    ClassifierOptions c = {.batch = o.batch, .from_features = o.from_features};
+    ClassifierOptions c = {.batch = o.batch, .type = o.type, .from_features = o.from_features};
     ClassifierGraph g;
     Status status = classifier_graph(s->model, c, &g, err);
     s->graph = g.graph;
@@ -77,7 +77,8 @@ static Status build_encoder(Session *s, Error *err) {
     Layers l = {.model = s->model, .graph = graph_new(s->model->device, s->model->params)};
     s->graph = l.graph;
     if (!s->graph) return error_set(err, MAE_MEMORY, "no memory for a graph");
-    EncoderGraph e = encoder_build(&l, o.batch, false, o.block ? o.block : s->model->config.depth);
+    EncoderGraph e = encoder_build(&l, o.batch, pixel_number(o.type),
+                                   o.block ? o.block : s->model->config.depth);
     s->input = e.pixels;
     s->images = e.images;
     s->ids = e.ids;
@@ -88,7 +89,7 @@ static Status build_encoder(Session *s, Error *err) {
 static Status build_masked(Session *s, Error *err) {
     AutoencoderGraph *g = &s->masked;
     Status status = autoencoder_graph(s->model, FORWARD_FULL, s->options.batch, s->options.n_keep,
-                                      false, g, err);
+                                      pixel_number(s->options.type), g, err);
     s->graph = g->graph;
     if (status != MAE_OK) return status;
     s->input = g->pixels;
@@ -113,8 +114,8 @@ static Status no_memory(const Session *s, Error *err) {
 }
 
 static size_t input_bytes(const Session *s) {
-    size_t one = s->options.from_features ? sizeof(float) : 1;
-    return (size_t)shape_numel(s->input->shape) * one;
+    MaeType type = s->options.from_features ? MAE_F32 : s->options.type;
+    return (size_t)shape_numel(s->input->shape) * image_value_bytes(type);
 }
 
 static size_t images_bytes(const Session *s) {

@@ -24,6 +24,7 @@ typedef struct SessionOptions {
     bool logits, features;
     bool from_features; /* with logits: features are given, only the head runs */
     bool floats;        /* session_run_floats will be called */
+    MaeType type;       /* of the pixels that session_run gets */
     /* Of an autoencoder: n_keep patches of an image stay, the others are removed. Of the above,
      * batch and floats alone have an effect then. */
     bool masked;
@@ -44,7 +45,7 @@ int64_t session_classes(const Session *s); /* logits of an image */
 /* The graph behind it, to measure and to watch: its FLOPs, bytes and ops. */
 Graph *session_graph(Session *s);
 
-/* Runs n <= batch images u8 [n,h,w,C], or with from_features their features float [n,D]. False: the
+/* Runs n <= batch images [n,h,w,C], or with from_features their features float [n,D]. False: the
  * graph was stopped (watch_images), and there are no results. */
 bool session_run(Session *s, const void *images, int64_t n);
 /* The same with normalised images [n,C,h,w]. */

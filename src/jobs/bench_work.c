@@ -50,8 +50,8 @@ static Status make_step(BenchWork *w, OptimizerOptions adamw, Graph *graph, Valu
 static Status make_pretraining(BenchWork *w, const MaeOptions *o, Error *err) {
     OptimizerOptions adamw = {
         .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .groups = {.weight_decay = 0.05}};
-    Status status =
-        masked_batch_new(w->model, setup_mask(o), w->batch, (uint64_t)o->seed, &w->masked, err);
+    Status status = masked_batch_new(w->model, setup_mask(o), MAE_U8, w->batch, (uint64_t)o->seed,
+                                     &w->masked, err);
     if (status != MAE_OK) return status;
     return make_step(w, adamw, w->masked->graph.graph, w->masked->graph.loss, err);
 }

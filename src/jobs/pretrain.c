@@ -52,7 +52,8 @@ static Status make(Run *r, Error *err) {
     if (!p) return error_set(err, MAE_MEMORY, "no memory for a run");
     r->task_data = p;
     TRY(run_make_model(r, err));
-    TRY(masked_batch_new(r->model, setup_mask(o), o->batch, (uint64_t)o->seed, &p->batch, err));
+    TRY(masked_batch_new(r->model, setup_mask(o), dataset_type(r->dataset), o->batch,
+                         (uint64_t)o->seed, &p->batch, err));
     TRY(run_make_step(r, p->batch->graph.graph, p->batch->graph.loss, err));
     r->loader_options = setup_loader(o, &r->config);
 done:
@@ -162,7 +163,7 @@ static Status describe(Run *r, Vit *v, GraphCost *out, Error *err) {
     const MaeOptions *o = &r->options;
     AutoencoderGraph g = {0};
     int64_t kept = mask_n_keep(setup_mask(o), &r->config);
-    Status status = autoencoder_graph(v, FORWARD_TRAIN, o->batch, kept, false, &g, err);
+    Status status = autoencoder_graph(v, FORWARD_TRAIN, o->batch, kept, NUMBER_U8, &g, err);
     if (status == MAE_OK) run_cost(r, g.graph, kept, out);
     graph_free(g.graph);
     return status;

@@ -110,12 +110,15 @@ static Status check_values(const ModelConfig *c, int64_t i, const float *values,
     return MAE_OK;
 }
 
-/* [h,w,C] -> normalised [C,h,w]. */
-static void normalize(const ModelConfig *c, const float *from, float *to) {
-    int64_t n = c->image_height * c->image_width;
-    for (int64_t k = 0; k < c->channels; k++)
-        for (int64_t at = 0; at < n; at++)
-            to[k * n + at] = (from[at * c->channels + k] - c->mean[k]) / c->std[k];
+/* Pixels [h,w,C] of that type -> normalised [C,h,w]. */
+static void normalize(const ModelConfig *c, MaeType type, void *pixels, float *out) {
+    Augment nothing = {0};
+    Image im = {.width = c->image_width,
+                .height = c->image_height,
+                .channels = c->channels,
+                .type = type,
+                .pixels = pixels};
+    augment_normalize(&nothing, &im, c->mean, c->std, 0, 0, 0, out);
 }
 
 static Status take_image(MaeSession *s, const MaeImage *image, int64_t i, bool floats, Error *err) {
@@ -130,12 +133,10 @@ static Status take_image(MaeSession *s, const MaeImage *image, int64_t i, bool f
     if (view.type == MAE_F32) {
         TRY(fit_image(s, i, &view, s->floats, err));
         TRY(check_values(c, i, s->floats, err));
-        normalize(c, s->floats, normal);
+        normalize(c, MAE_F32, s->floats, normal);
     } else {
         TRY(fit_image(s, i, &view, bytes, err));
-        if (!floats) return MAE_OK;
-        Augment a = {.height = c->image_height, .width = c->image_width};
-        augment_normalize(&a, bytes, c->channels, c->mean, c->std, 0, 0, 0, normal);
+        if (floats) normalize(c, MAE_U8, bytes, normal);
     }
 done:
     return status;

@@ -55,6 +55,7 @@ static Status make_batch(Run *r, Error *err) {
         l.peers = &t->peers;
     }
     l.float_images = r->loader_options.mean != NULL;
+    l.type = dataset_type(r->dataset);
     l.rank = comm_rank(r->comm);
     l.n_ranks = comm_size(r->comm);
     return labelled_batch_new(r->model, l, &t->batch, err);
@@ -110,7 +111,7 @@ done:
 Status supervised_open(Run *r, Error *err) {
     Supervised *t = r->task_data;
     int64_t batch = r->options.batch < 64 ? r->options.batch : 64;
-    SessionOptions s = {.batch = batch, .logits = true};
+    SessionOptions s = {.batch = batch, .logits = true, .type = dataset_type(t->val)};
     return comm_agree(r->comm, session_new(r->model, s, &t->session, err), err);
 }
 

@@ -61,7 +61,7 @@ static Status run_prediction(MaeModel *m, const uint8_t *pixels, uint64_t seed, 
         status = error_set(err, MAE_MEMORY, "no memory to verify");
         goto done;
     }
-    TRY(autoencoder_graph(m->vit, FORWARD_FULL, 1, masks->n_keep, false, &g, err));
+    TRY(autoencoder_graph(m->vit, FORWARD_FULL, 1, masks->n_keep, NUMBER_U8, &g, err));
     graph_keep(g.graph, g.pred);
     TRY(graph_plan(g.graph, GRAPH_INFER, err));
     masks_draw(masks, 0, seed, 0, 0);

@@ -46,10 +46,10 @@ void *device_at(void *base, size_t offset_bytes) {
 }
 
 size_t device_bytes(const Device *d, Number type, int64_t n) {
-    const size_t size[] = {[NUMBER_REAL] = d->kernels.real_bytes,
-                           [NUMBER_WIDE] = d->kernels.wide_bytes,
-                           [NUMBER_I32] = sizeof(int32_t),
-                           [NUMBER_U8] = sizeof(uint8_t)};
+    const size_t size[] = {
+        [NUMBER_REAL] = d->kernels.real_bytes, [NUMBER_WIDE] = d->kernels.wide_bytes,
+        [NUMBER_I32] = sizeof(int32_t),        [NUMBER_U8] = sizeof(uint8_t),
+        [NUMBER_U16] = sizeof(uint16_t),       [NUMBER_F32] = sizeof(float)};
     return (size_t)n * size[type];
 }
 

@@ -33,7 +33,14 @@ typedef struct Device Device;
 typedef void Real;
 typedef void Wide;
 
-typedef enum Number { NUMBER_REAL, NUMBER_WIDE, NUMBER_I32, NUMBER_U8 } Number;
+typedef enum Number {
+    NUMBER_REAL,
+    NUMBER_WIDE,
+    NUMBER_I32,
+    NUMBER_U8, /* of pixels, and the next two; F32 is float on every device */
+    NUMBER_U16,
+    NUMBER_F32
+} Number;
 
 /* Where the patches of an image lie: patch i is at row i / (width / patch), row-major. */
 typedef struct PatchGrid {
@@ -124,10 +131,11 @@ typedef struct Kernels {
 
     /* --- patch: between images and tokens ----------------------------------------------------- */
 
-    /* out[B,C,h,w] = (u8[B,h,w,C] / 255 - mean[C]) / std[C], each step rounded to float as
-     * published; mean and std are host arrays. */
-    void (*image_normalize)(Device *d, Wide *out, const uint8_t *images, const float *mean,
-                            const float *std, int64_t B, PatchGrid g);
+    /* out[B,C,h,w] = (u[B,h,w,C] - mean[C]) / std[C], where u is of images[B,h,w,C]: U8 / 255,
+     * U16 / 65535, or F32 as it is. Each step is rounded to float as published. mean and std are
+     * host arrays. */
+    void (*image_normalize)(Device *d, Wide *out, const void *images, Number type,
+                            const float *mean, const float *std, int64_t B, PatchGrid g);
     /* out[B,M,C*p*p] = the listed patches, order (channel, row, column): input of the embedding. */
     void (*patch_gather)(Device *d, Real *out, const Wide *images, const int32_t *ids, int64_t B,
                          int64_t M, PatchGrid g);

@@ -43,17 +43,17 @@ static void loss(Layers *b, AutoencoderGraph *out) {
     graph_keep(b->graph, out->loss);
 }
 
-static void inputs(Layers *b, bool float_images, AutoencoderGraph *out) {
+static void inputs(Layers *b, Number input, AutoencoderGraph *out) {
     Graph *g = b->graph;
     int64_t B = out->batch, P = model_patches(&b->model->config);
-    out->images = layer_images(b, B, float_images, &out->pixels);
+    out->images = layer_images(b, B, input, &out->pixels);
     out->ids_keep = graph_input(g, "ids_keep", NUMBER_I32, SHAPE(B, out->n_keep));
     out->ids_restore = graph_input(g, "ids_restore", NUMBER_I32, SHAPE(B, P));
     out->ids_pred = graph_input(g, "ids_pred", NUMBER_I32, SHAPE(B, out->n_pred));
     out->mask = graph_input(g, "mask", NUMBER_WIDE, SHAPE(B, P));
 }
 
-Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep, bool float_images,
+Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep, Number input,
                          AutoencoderGraph *out, Error *err) {
     const ModelConfig *c = &a->config;
     int64_t P = model_patches(c);
@@ -70,7 +70,7 @@ Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep
     out->graph = graph_new(a->device, a->params);
     if (!out->graph) return error_set(err, MAE_MEMORY, "no memory for a graph");
     Layers b = {.model = a, .graph = out->graph};
-    inputs(&b, float_images, out);
+    inputs(&b, input, out);
     encoder(&b, out);
     decoder(&b, kind, out);
     loss(&b, out);

@@ -15,7 +15,7 @@ typedef enum ForwardKind {
 typedef struct AutoencoderGraph {
     Graph *graph;
     int64_t batch, n_keep, n_pred;
-    Value *pixels;      /* input u8 [B,h,w,C], NULL when built for float images */
+    Value *pixels;      /* input [B,h,w,C], NULL when built for float images */
     Value *images;      /* [B,C,h,w] normalised; an input when pixels is NULL */
     Value *ids_keep;    /* input i32 [B,K] */
     Value *ids_restore; /* input i32 [B,P] */
@@ -25,8 +25,8 @@ typedef struct AutoencoderGraph {
     Value *pred, *target, *loss_per_patch, *loss;
 } AutoencoderGraph;
 
-/* Built, not yet planned. float_images: images are given normalised. USAGE: impossible n_keep. */
-Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep, bool float_images,
+/* Built, not yet planned. input: as in layer_images. USAGE: impossible n_keep. */
+Status autoencoder_graph(Vit *a, ForwardKind kind, int64_t batch, int64_t n_keep, Number input,
                          AutoencoderGraph *out, Error *err);
 /* Uploads the masks of a batch. m has the batch and the kept patches of the graph. */
 void autoencoder_set_masks(AutoencoderGraph *g, Masks *m);

@@ -59,7 +59,8 @@ Status classifier_graph(Vit *v, ClassifierOptions o, ClassifierGraph *out, Error
         out->features =
             graph_input(out->graph, "features", NUMBER_REAL, SHAPE(o.batch, c->embed_dim));
     } else {
-        out->encoder = encoder_build(&l, o.batch, o.float_images, c->depth);
+        Number input = o.float_images ? NUMBER_WIDE : pixel_number(o.type);
+        out->encoder = encoder_build(&l, o.batch, input, c->depth);
         out->features = encoder_features(&l, c->pool, out->encoder.tokens);
     }
     out->logits = head(&l, o.train, out->features);

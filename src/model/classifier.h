@@ -9,6 +9,7 @@ typedef struct ClassifierOptions {
     int64_t batch;
     bool train;         /* targets and loss; a probe's batch norm takes the batch's statistics */
     bool float_images;  /* images are given normalised instead of as pixels */
+    MaeType type;       /* of the pixels */
     bool from_features; /* a probe over features that are given: no encoder in the graph */
     double drop_path;   /* rate of the last block; rises linearly from 0 in the first */
     const GraphPeers *peers; /* their batches are one with this one; NULL: none */

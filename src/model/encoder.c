@@ -3,10 +3,10 @@
 
 #include "base/memory.h"
 
-EncoderGraph encoder_build(Layers *l, int64_t batch, bool float_images, int64_t blocks) {
+EncoderGraph encoder_build(Layers *l, int64_t batch, Number input, int64_t blocks) {
     const ModelConfig *c = &l->model->config;
     EncoderGraph e = {0};
-    e.images = layer_images(l, batch, float_images, &e.pixels);
+    e.images = layer_images(l, batch, input, &e.pixels);
     e.ids = graph_input(l->graph, "ids", NUMBER_I32, SHAPE(batch, model_patches(c)));
     e.tokens = layer_embed(l, e.images, e.ids, layer_param(l, "", "pos_embed"));
     e.tokens = layer_blocks(l, "blocks", blocks, e.tokens, c->heads);

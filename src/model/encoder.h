@@ -6,7 +6,7 @@
 #include "model/layers.h"
 
 typedef struct EncoderGraph {
-    Value *pixels; /* input u8 [B,h,w,C]; NULL when built for float images */
+    Value *pixels; /* input [B,h,w,C]; NULL when built for float images */
     Value *images; /* [B,C,h,w] normalised; an input when pixels is NULL */
     Value *ids;    /* input i32 [B,P]: all patches in order, see encoder_set_ids */
     Value *tokens; /* [B,1+P,D] as the last block puts them out: cls, then raster order */
@@ -14,7 +14,7 @@ typedef struct EncoderGraph {
 
 /* Adds the embedding and the first `blocks` blocks to the graph of l. graph_find of "blocks.0" and
  * so on gives the tokens after each block, before any final norm. */
-EncoderGraph encoder_build(Layers *l, int64_t batch, bool float_images, int64_t blocks);
+EncoderGraph encoder_build(Layers *l, int64_t batch, Number input, int64_t blocks);
 /* tokens[B,1+P,D] -> [B,D]: mean of the patch tokens, or the cls token; ALL: as they are. */
 Value *encoder_pool(Graph *g, PoolKind pool, Value *tokens);
 /* The same with the final norm. Without a head the tokens are normalised, then pooled. A classifier

@@ -26,11 +26,12 @@ Value *layer_linear(Layers *l, const char *prefix, const char *layer, const char
                      layer_param(l, full, ".bias"), o);
 }
 
-Value *layer_images(Layers *l, int64_t batch, bool float_images, Value **pixels) {
+Value *layer_images(Layers *l, int64_t batch, Number input, Value **pixels) {
     const ModelConfig *c = &l->model->config;
     int64_t h = c->image_height, w = c->image_width, C = c->channels;
-    if (float_images) return graph_input(l->graph, "images", NUMBER_WIDE, SHAPE(batch, C, h, w));
-    *pixels = graph_input(l->graph, "pixels", NUMBER_U8, SHAPE(batch, h, w, C));
+    if (input == NUMBER_WIDE)
+        return graph_input(l->graph, "images", NUMBER_WIDE, SHAPE(batch, C, h, w));
+    *pixels = graph_input(l->graph, "pixels", input, SHAPE(batch, h, w, C));
     return op_image_normalize(l->graph, "images", *pixels, c->mean, c->std);
 }
 

@@ -17,9 +17,9 @@ Value *layer_norm(Layers *l, const char *prefix, const char *name, Value *x);
 /* name: what the result is called when it is not the layer's own name. */
 Value *layer_linear(Layers *l, const char *prefix, const char *layer, const char *name, Value *x,
                     LinearOptions o);
-/* The normalised images [B,C,h,w] of a batch. With float_images they are an input. Otherwise they
- * are made of the input *pixels u8 [B,h,w,C], which is set. */
-Value *layer_images(Layers *l, int64_t batch, bool float_images, Value **pixels);
+/* The normalised images [B,C,h,w] of a batch. With input NUMBER_WIDE they are an input. Otherwise
+ * they are made of the input *pixels [B,h,w,C], which has this type (pixel_number) and is set. */
+Value *layer_images(Layers *l, int64_t batch, Number input, Value **pixels);
 /* [B,1+K,D]: the cls token and the embedded patches ids[B,K], plus pos unless it is NULL. */
 Value *layer_embed(Layers *l, Value *images, Value *ids, Value *pos);
 /* Pre-norm transformer blocks "stack.0" ... "stack.DEPTH-1"; each result has its block's name. */

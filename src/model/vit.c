@@ -288,3 +288,8 @@ int64_t vit_trained_parameters(const Vit *v) {
     }
     return sum;
 }
+
+Number pixel_number(MaeType type) {
+    ASSERT(type == MAE_U8 || type == MAE_U16 || type == MAE_F32, "type %d", (int)type);
+    return type == MAE_U8 ? NUMBER_U8 : type == MAE_U16 ? NUMBER_U16 : NUMBER_F32;
+}

@@ -7,12 +7,13 @@
 #include "base/rng.h"
 #include "base/words.h"
 #include "graph/graph.h"
+#include "mae.h"
 
 /* HeadKind (base/words.h): what stands on a classifier's encoder, under the published names:
  * LINEAR  fine-tuning: mean of the patch tokens -> fc_norm -> head, or norm -> cls token -> head
  * PROBE   the same up to the features, then head.0 (batch norm without affine) -> head.1 */
 
-#define MAX_CHANNELS 16
+#define MAX_CHANNELS 64
 
 typedef struct ModelConfig {
     int64_t image_height, image_width, channels, patch;
@@ -74,5 +75,8 @@ Status vit_init(Vit *v, uint64_t seed, Error *err);
 int64_t vit_parameters(const Vit *v);
 int64_t vit_encoder_parameters(const Vit *v);
 int64_t vit_trained_parameters(const Vit *v);
+
+/* The type of a graph's input for pixels of an image. */
+Number pixel_number(MaeType type);
 
 #endif

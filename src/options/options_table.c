@@ -107,7 +107,7 @@ static const OptionRow TABLE[] = {
     SIZE("image-size", image_size, SUP, NULL, "Model",
          "image height and width (as in the checkpoint, else 224); positions are interpolated"),
     INT("patch", patch, PRE | BEN | SUP, NULL, 1, 65536, "Model", "patch size (16; vit_huge 14)"),
-    INT("channels", channels, PRE | BEN | SUP, "3", 1, 16, "Model", "image channels"),
+    INT("channels", channels, PRE | BEN | SUP, "3", 1, 64, "Model", "image channels"),
     INT("channels", channels, IMG, "3", 1, 3, "Data", "3: RGB, 1: grey"),
     INT("embed-dim", embed_dim, PRE | BEN | SUP, NULL, 4, 65536, "Model",
         "encoder width (by model or --init)"),

@@ -10,6 +10,7 @@ Status labelled_batch_new(Vit *v, LabelledOptions options, LabelledBatch **out, 
     ClassifierOptions o = {.batch = options.batch,
                            .train = true,
                            .float_images = options.float_images,
+                           .type = options.type,
                            .from_features = options.from_features,
                            .drop_path = options.drop_path,
                            .peers = options.peers};

@@ -13,6 +13,7 @@ typedef struct LabelledOptions {
     MixOptions mix; /* mixing needs an even batch and float images */
     uint64_t seed;
     bool float_images;  /* batches come with normalised images (erasing, mixing) */
+    MaeType type;       /* otherwise of the pixels of batches */
     bool from_features; /* a probe over features: images are not looked at */
     /* Of a batch that is cut among processes (LoaderOptions). Mixing is drawn for the whole batch.
      * With peers, the statistics of a batch norm are of the whole batch, too. */

@@ -11,13 +11,12 @@ typedef struct MaskedBatch {
     uint64_t seed;
 } MaskedBatch;
 
-/* The graph is planned for training. */
-Status masked_batch_new(Vit *v, MaskRule rule, int64_t batch, uint64_t seed, MaskedBatch **out,
-                        Error *err);
+/* The graph is planned for training. type: of the pixels. */
+Status masked_batch_new(Vit *v, MaskRule rule, MaeType type, int64_t batch, uint64_t seed,
+                        MaskedBatch **out, Error *err);
 void masked_batch_free(MaskedBatch *m); /* accepts NULL */
 
-/* Masks depend on (seed, epoch, samples[i]). Copies pixels u8 [batch,h,w,C] to the device. */
-void masked_batch_set(MaskedBatch *m, const uint8_t *pixels, uint64_t epoch,
-                      const int64_t *samples);
+/* Masks depend on (seed, epoch, samples[i]). Copies pixels [batch,h,w,C] to the device. */
+void masked_batch_set(MaskedBatch *m, const void *pixels, uint64_t epoch, const int64_t *samples);
 
 #endif

@@ -9,6 +9,7 @@
 
 typedef struct Moments {
     Device *device;
+    Number type; /* of the pixels */
     PatchGrid grid;
     int64_t batch, patches, values, count; /* count: patches seen */
     void *pixels, *images, *rows, *ids, *second, *first, *scratch;
@@ -25,9 +26,13 @@ static int64_t image_values(const Moments *m) {
     return m->grid.channels * m->grid.height * m->grid.width;
 }
 
+static size_t pixel_bytes(const Moments *m, int64_t images) {
+    return device_bytes(m->device, m->type, images * image_values(m));
+}
+
 static void moments_free(Moments *m) {
     int64_t rows = m->batch * m->patches, n = m->values;
-    device_free(m->device, m->pixels, (size_t)(m->batch * image_values(m)));
+    device_free(m->device, m->pixels, pixel_bytes(m, m->batch));
     device_free(m->device, m->images, wide_bytes(m, m->batch * image_values(m)));
     device_free(m->device, m->rows, wide_bytes(m, rows * n));
     device_free(m->device, m->ids, (size_t)rows * sizeof(int32_t));
@@ -42,7 +47,7 @@ static void moments_free(Moments *m) {
 
 static Status moments_new(Moments *m, Error *err) {
     int64_t rows = m->batch * m->patches, n = m->values;
-    m->pixels = device_alloc(m->device, (size_t)(m->batch * image_values(m)));
+    m->pixels = device_alloc(m->device, pixel_bytes(m, m->batch));
     m->images = device_alloc(m->device, wide_bytes(m, m->batch * image_values(m)));
     m->rows = device_alloc(m->device, wide_bytes(m, rows * n));
     m->ids = device_alloc(m->device, (size_t)rows * sizeof(int32_t));
@@ -66,8 +71,8 @@ static Status moments_new(Moments *m, Error *err) {
 
 static void moments_add(Moments *m, const ModelConfig *c, const Batch *b) {
     const Kernels *k = &m->device->kernels;
-    device_upload(m->device, m->pixels, b->pixels, (size_t)(b->n * image_values(m)));
-    k->image_normalize(m->device, m->images, m->pixels, c->mean, c->std, b->n, m->grid);
+    device_upload(m->device, m->pixels, b->pixels, pixel_bytes(m, b->n));
+    k->image_normalize(m->device, m->images, m->pixels, m->type, c->mean, c->std, b->n, m->grid);
     k->patch_target(m->device, m->rows, m->images, m->ids, b->n, m->patches, m->grid, false);
     k->linear_backward_weight(m->device, m->second, m->first, m->rows, m->rows, b->n * m->patches,
                               m->values, m->values, true, m->scratch);
@@ -116,6 +121,7 @@ Status pca_fit(Vit *a, Dataset *d, LoaderOptions options, int64_t n_images, Erro
     Batch b;
     ImageWatch watch;
     Moments m = {.device = a->device,
+                 .type = pixel_number(dataset_type(d)),
                  .grid = {c->channels, c->image_height, c->image_width, c->patch},
                  .batch = options.batch,
                  .patches = model_patches(c),

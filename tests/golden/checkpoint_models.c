@@ -55,7 +55,8 @@ static void compare_model(Golden *g, const TensorFile *s, const json_t *entry, V
     if (!pixels || !draws) return;
     int64_t P = noise.dim[1], keep = mask_keep_count(P, 0.75);
     Masks masks = golden_masks(g, draws, noise.dim[0], P, keep);
-    Status status = autoencoder_graph(v, FORWARD_FULL, noise.dim[0], keep, true, &graph, &err);
+    Status status =
+        autoencoder_graph(v, FORWARD_FULL, noise.dim[0], keep, NUMBER_WIDE, &graph, &err);
     if (status == MAE_OK) graph_keep(graph.graph, graph.pred);
     if (status == MAE_OK) status = graph_plan(graph.graph, GRAPH_INFER, &err);
     if (status != MAE_OK) {

@@ -99,7 +99,7 @@ bool golden_embedding(Golden *g, Vit *v, int64_t batch, AutoencoderGraph *out) {
         return false;
     }
     Layers l = {.model = v, .graph = out->graph};
-    EncoderGraph e = encoder_build(&l, batch, true, 0);
+    EncoderGraph e = encoder_build(&l, batch, NUMBER_WIDE, 0);
     out->images = e.images;
     out->ids_keep = e.ids;
     return true;
@@ -107,7 +107,7 @@ bool golden_embedding(Golden *g, Vit *v, int64_t batch, AutoencoderGraph *out) {
 
 bool golden_training(Golden *g, Vit *v, int64_t batch, int64_t keep, AutoencoderGraph *out) {
     Error err = {0};
-    Status status = autoencoder_graph(v, FORWARD_TRAIN, batch, keep, true, out, &err);
+    Status status = autoencoder_graph(v, FORWARD_TRAIN, batch, keep, NUMBER_WIDE, out, &err);
     if (status == MAE_OK) status = graph_plan(out->graph, GRAPH_TRAIN, &err);
     if (status != MAE_OK) golden_problem(g, "%s", err.message);
     return status == MAE_OK;

@@ -51,7 +51,7 @@ static bool open_case(Golden *g, const char *path, bool gradients, Case *c) {
 
 static bool build(Golden *g, Case *c, ForwardKind kind, int64_t keep, AutoencoderGraph *out) {
     Error err = {0};
-    if (autoencoder_graph(c->model, kind, c->masks.batch, keep, true, out, &err) == MAE_OK)
+    if (autoencoder_graph(c->model, kind, c->masks.batch, keep, NUMBER_WIDE, out, &err) == MAE_OK)
         return true;
     golden_problem(g, "%s", err.message);
     return false;

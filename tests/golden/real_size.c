@@ -193,7 +193,8 @@ static void compare_outputs(Golden *g, Big *b, AutoencoderGraph *graph) {
 
 static bool build(Golden *g, Big *b, ForwardKind kind, int64_t keep, AutoencoderGraph *graph) {
     Error err = {0};
-    if (autoencoder_graph(b->model, kind, b->batch, keep, true, graph, &err) == MAE_OK) return true;
+    if (autoencoder_graph(b->model, kind, b->batch, keep, NUMBER_WIDE, graph, &err) == MAE_OK)
+        return true;
     golden_problem(g, "%s", err.message);
     return false;
 }

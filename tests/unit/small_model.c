@@ -65,7 +65,7 @@ AutoencoderGraph small_graph(Vit *a, ForwardKind kind, int64_t batch) {
     Error err = {0};
     AutoencoderGraph g;
     int64_t keep = model_patches(&a->config) / 2;
-    Status status = autoencoder_graph(a, kind, batch, keep, true, &g, &err);
+    Status status = autoencoder_graph(a, kind, batch, keep, NUMBER_WIDE, &g, &err);
     ASSERT(status == MAE_OK, "%s", err.message);
     return g;
 }

@@ -66,7 +66,7 @@ START_TEST(host_memory_is_read_before_a_call_returns) {
     device_upload_floats(device, a, NUMBER_WIDE, x, N);
     x[0] = 9;
     device_upload(device, c, &pixel, 1);
-    device->kernels.image_normalize(device, c + 1, (uint8_t *)c, mean, std, 1,
+    device->kernels.image_normalize(device, c + 1, c, NUMBER_U8, mean, std, 1,
                                     (PatchGrid){1, 1, 1, 1});
     mean[0] = std[0] = 0;
     device->kernels.sum_squares(device, (double *)sum, &list, 1);

@@ -132,7 +132,7 @@ START_TEST(the_default_is_the_encoder_of_the_autoencoder) {
     float mean[B * D], cls[B * D], pooled[B * D], latent[B * T * D];
     int32_t ids[B * P];
     float mask[B * P] = {1};
-    ck_assert(autoencoder_graph(v, FORWARD_FULL, B, P, false, &g, &err) == MAE_OK);
+    ck_assert(autoencoder_graph(v, FORWARD_FULL, B, P, NUMBER_U8, &g, &err) == MAE_OK);
     Value *mean_of = op_tokens_mean(g.graph, "pooled", g.latent);
     graph_keep(g.graph, g.latent);
     graph_keep(g.graph, mean_of);

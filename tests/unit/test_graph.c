@@ -337,7 +337,7 @@ static Status build_and_plan(Vit *v, bool classifies, Error *err) {
     ClassifierGraph c = {0};
     ClassifierOptions o = {.batch = 2, .train = true, .drop_path = 0.5};
     Status status = classifies ? classifier_graph(v, o, &c, err)
-                               : autoencoder_graph(v, FORWARD_TRAIN, 2, 2, false, &a, err);
+                               : autoencoder_graph(v, FORWARD_TRAIN, 2, 2, NUMBER_U8, &a, err);
     if (status == MAE_OK) status = graph_plan(classifies ? c.graph : a.graph, GRAPH_TRAIN, err);
     classifier_graph_free(&c);
     graph_free(a.graph);

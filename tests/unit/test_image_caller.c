@@ -27,7 +27,7 @@ static void expect_same(MaeImage image, uint8_t *memory, int64_t first, int64_t 
     image.height = H;
     image.width = W;
     image.channels = C;
-    ck_assert_msg(image_from_caller("p", &image, 3, 0, NULL, &out, &err) == MAE_OK, "%s",
+    ck_assert_msg(image_from_caller("p", &image, MAE_U8, 3, 0, NULL, &out, &err) == MAE_OK, "%s",
                   err.message);
     ck_assert_int_eq(out.height, H);
     ck_assert_int_eq(out.width, W);
@@ -55,11 +55,11 @@ START_TEST(grey_and_colour_become_each_other_as_in_files) {
     const MaeImage colour = {.pixels = rgb, .height = 1, .width = 2, .channels = 3},
                    plain = {.pixels = grey, .height = 1, .width = 2, .channels = 1};
     Image out;
-    ck_assert_int_eq(image_from_caller("p", &colour, 1, 0, NULL, &out, NULL), MAE_OK);
+    ck_assert_int_eq(image_from_caller("p", &colour, MAE_U8, 1, 0, NULL, &out, NULL), MAE_OK);
     ck_assert_int_eq(out.pixels[0], 76); /* PIL's convert('L') */
     ck_assert_int_eq(out.pixels[1], 124);
     image_free(&out);
-    ck_assert_int_eq(image_from_caller("p", &plain, 3, 0, NULL, &out, NULL), MAE_OK);
+    ck_assert_int_eq(image_from_caller("p", &plain, MAE_U8, 3, 0, NULL, &out, NULL), MAE_OK);
     ck_assert_mem_eq(out.pixels, ((const uint8_t[]){7, 7, 7, 250, 250, 250}), 6);
     image_free(&out);
 }
@@ -78,7 +78,7 @@ START_TEST(only_the_box_of_a_crop_is_copied) {
     ImageCrop crop = {.choose = two_by_two};
     Image out;
     for (int i = 0; i < H * W * C; i++) m[i] = value(i / C / W, i / C % W, i % C);
-    ck_assert_int_eq(image_from_caller("p", &image, 3, 0, &crop, &out, NULL), MAE_OK);
+    ck_assert_int_eq(image_from_caller("p", &image, MAE_U8, 3, 0, &crop, &out, NULL), MAE_OK);
     ck_assert_int_eq(out.width, 2);
     ck_assert_int_eq(crop.box.width, 2);
     for (int64_t i = 0; i < out.width * out.height * C; i++) {
@@ -94,7 +94,7 @@ static void refuse(MaeImage image, Status wanted, const char *part) {
     Error err = {0};
     Image out;
     if (image.height != INT64_MIN) image.pixels = &byte;
-    ck_assert_int_eq(image_from_caller("set/17", &image, 3, 100, NULL, &out, &err), wanted);
+    ck_assert_int_eq(image_from_caller("set/17", &image, MAE_U8, 3, 100, NULL, &out, &err), wanted);
     ck_assert_msg(strncmp(err.message, "set/17: ", 8) == 0, "%s", err.message);
     ck_assert_msg(strstr(err.message, part) != NULL, "'%s' lacks '%s'", err.message, part);
     ck_assert_ptr_null(out.pixels);

@@ -316,25 +316,42 @@ static const int64_t GRIDS[][6] = {/* B, listed, then a PatchGrid */
                                    {3, 1, 1, 4, 4, 4},
                                    {3, 12, 3, 12, 18, 3},
                                    {3, 1, 3, 32, 16, 16},
-                                   {3, 18, 2, 5, 7, 1}};
+                                   {3, 18, 2, 5, 7, 1},
+                                   {2, 3, 64, 4, 8, 2}};
 enum { N_GRIDS = sizeof GRIDS / sizeof *GRIDS };
 
 static PatchGrid grid_of(const int64_t *n) {
     return (PatchGrid){.channels = n[2], .height = n[3], .width = n[4], .patch = n[5]};
 }
 
+/* Values of the type that flags name, all bytes of 8 bits among them. */
+static void fill_pixels(Number type, void *images, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        if (type == NUMBER_U8) ((uint8_t *)images)[i] = (uint8_t)(i * 37 + i / 256);
+        if (type == NUMBER_U16) ((uint16_t *)images)[i] = (uint16_t)(i * 40503 + i / 7);
+        if (type == NUMBER_F32) ((float *)images)[i] = (float)(i % 211 - 100) * 0.37f;
+    }
+}
+
 static void call_normalize(Device *d, void **p, const Case *c) {
-    static const float mean[] = {0.485f, 0.456f, 0.406f}, std[] = {0.229f, 0.224f, 0.225f};
+    static const float means[] = {0.485f, 0.456f, 0.406f}, stds[] = {0.229f, 0.224f, 0.225f};
+    float mean[64], std[64];
+    for (int i = 0; i < 64; i++) {
+        mean[i] = means[i % 3];
+        std[i] = stds[i % 3];
+    }
     int64_t n = c->buffers[0].n;
-    uint8_t *images = malloc((size_t)n);
-    for (int64_t i = 0; i < n; i++) images[i] = (uint8_t)(i * 37 + i / 256);
-    uint8_t *pixels = device_alloc(d, (size_t)n);
-    device_upload(d, pixels, images, (size_t)n);
+    Number type = (Number)c->flags;
+    size_t bytes = device_bytes(d, type, n);
+    void *images = malloc(bytes);
+    fill_pixels(type, images, n);
+    void *pixels = device_alloc(d, bytes);
+    device_upload(d, pixels, images, bytes);
     free(images);
     Work work = work_moved(d, 0, n);
-    work.amount += (double)n;
-    ROW(c, d, work, image_normalize, p[0], pixels, mean, std, c->dim[0], grid_of(c->dim));
-    device_free(d, pixels, (size_t)n);
+    work.amount += (double)bytes;
+    ROW(c, d, work, image_normalize, p[0], pixels, type, mean, std, c->dim[0], grid_of(c->dim));
+    device_free(d, pixels, bytes);
 }
 
 static void make_normalize(Case *c, Rng *rng, const int64_t *n, int flags) {
@@ -369,8 +386,10 @@ static void make_patches(Case *c, Rng *rng, const int64_t *n, int flags) {
 START_TEST(images_and_patches) {
     Rng rng = rng_of_test((uint64_t)_i);
     Case c;
-    make_normalize(&c, &rng, GRIDS[_i], 0);
-    case_check(&c);
+    for (Number type = NUMBER_U8; type <= NUMBER_F32; type++) {
+        make_normalize(&c, &rng, GRIDS[_i], (int)type);
+        case_check(&c);
+    }
     make_patches(&c, &rng, GRIDS[_i], 0);
     case_check(&c);
 }
@@ -581,8 +600,8 @@ const Bench benches[] = {
     {"attention", "vit_base, all", make_attention, {32, 197, 12, 64}, 0},
     {"attention", "decoder", make_attention, {32, 197, 16, 32}, 0},
     {"attention", "vit_tiny", make_attention, {128, 17, 3, 64}, 0},
-    {"patch: pixels", "vit_base", make_normalize, {32, 196, 3, 224, 224, 16}, 0},
-    {"patch: pixels", "vit_tiny", make_normalize, {128, 64, 3, 32, 32, 4}, 0},
+    {"patch: pixels", "vit_base", make_normalize, {32, 196, 3, 224, 224, 16}, NUMBER_U8},
+    {"patch: pixels", "vit_tiny", make_normalize, {128, 64, 3, 32, 32, 4}, NUMBER_U8},
     {"patch", "vit_base", make_patches, {32, 147, 3, 224, 224, 16}, 0},
     {"patch", "vit_tiny", make_patches, {128, 48, 3, 32, 32, 4}, 0},
     {"tokens_embed", "vit_base", make_embed, {32, 49, 196, 768}, 1},

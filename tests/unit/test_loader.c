@@ -156,7 +156,7 @@ START_TEST(images_are_the_kernels) {
     ck_assert_int_eq(record_images(d, o, r, got), N);
     ck_assert_int_eq(device_open("ref", 1, NULL, &device, NULL), MAE_OK);
     for (int64_t i = 0; i < N; i++) {
-        device->kernels.image_normalize(device, want, r[i].pixels, MEAN, STD, 1, grid);
+        device->kernels.image_normalize(device, want, r[i].pixels, NUMBER_U8, MEAN, STD, 1, grid);
         ck_assert_mem_eq(got + i * SAMPLE_BYTES, want, SAMPLE_BYTES * sizeof *want);
     }
     device_close(device);

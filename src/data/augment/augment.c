@@ -127,23 +127,24 @@ void geometry_map(const Geometry *g, double *x, double *y) {
 
 /* --- applying --------------------------------------------------------------------------------- */
 
-static inline void flip_row(uint8_t *row, int64_t width, int64_t channels) {
-    uint8_t *left = row, *right = row + (width - 1) * channels;
-    for (; left < right; left += channels, right -= channels) {
-        uint8_t pixel[4];
-        memcpy(pixel, left, (size_t)channels);
-        memcpy(left, right, (size_t)channels);
-        memcpy(right, pixel, (size_t)channels);
+static inline void flip_row(uint8_t *row, int64_t width, size_t pixel_bytes) {
+    uint8_t *left = row, *right = row + (size_t)(width - 1) * pixel_bytes;
+    for (; left < right; left += pixel_bytes, right -= pixel_bytes) {
+        uint8_t pixel[IMAGE_MAX_CHANNELS * sizeof(float)];
+        memcpy(pixel, left, pixel_bytes);
+        memcpy(left, right, pixel_bytes);
+        memcpy(right, pixel, pixel_bytes);
     }
 }
 
 static void flip_rows(Image *im) {
+    size_t pixel_bytes = (size_t)im->channels * image_value_bytes(im->type);
     for (int64_t y = 0; y < im->height; y++) {
-        uint8_t *row = im->pixels + y * im->width * im->channels;
-        if (im->channels == 3)
+        uint8_t *row = im->pixels + (size_t)(y * im->width) * pixel_bytes;
+        if (pixel_bytes == 3)
             flip_row(row, im->width, 3); /* a constant: a third of the time */
         else
-            flip_row(row, im->width, im->channels);
+            flip_row(row, im->width, pixel_bytes);
     }
 }
 
@@ -170,6 +171,23 @@ static void jitter(const Augment *a, Image *im, Rng *rng) {
     }
 }
 
+static bool has_jitter(const Augment *a) {
+    return a->jitter || a->kind == AUGMENT_CROP_JITTER;
+}
+
+Status augment_check(const Augment *a, MaeType type, int64_t channels, Error *err) {
+    bool colour = type == MAE_U8 && (channels == 1 || channels == 3);
+    const char *what = has_jitter(a)              ? "colour jitter"
+                       : a->randaugment.n_ops > 0 ? "RandAugment"
+                       : a->severity > 0          ? "a corruption"
+                                                  : NULL;
+    if (colour || !what) return MAE_OK;
+    return error_set(err, MAE_USAGE,
+                     "%s is for 8-bit images of 1 or 3 channels, these are %s of %lld; leave it "
+                     "out, cropping and flipping stay",
+                     what, image_type_name(type), (long long)channels);
+}
+
 bool augment_crops(const Augment *a) {
     return a->kind == AUGMENT_CROP || a->kind == AUGMENT_CROP_JITTER ||
            a->kind == AUGMENT_CROP_ONCE;
@@ -181,7 +199,7 @@ static Status finish(const Augment *a, Image *out, bool flip, uint64_t seed, uin
     Status status = MAE_OK;
     Rng rng;
     if (flip) flip_rows(out);
-    if (a->jitter || a->kind == AUGMENT_CROP_JITTER) {
+    if (has_jitter(a)) {
         rng = rng_make(seed, RNG_JITTER, epoch, index);
         jitter(a, out, &rng);
     }
@@ -198,17 +216,19 @@ done:
 }
 
 Status augment_apply_drawn(const Augment *a, const Image *in, const Geometry *g, Box box,
-                           uint64_t seed, uint64_t epoch, uint64_t index, uint8_t *dst,
+                           uint64_t seed, uint64_t epoch, uint64_t index, void *dst,
                            ResampleScratch *scratch, Error *err) {
     Status status = MAE_OK;
     Box whole = {0, 0, in->width, in->height};
     ImageView view = image_view(in);
     Resample r = resample_make(box, a->width, a->height);
-    Image out = {.width = a->width, .height = a->height, .channels = in->channels, .pixels = dst};
+    Image out = {
+        .width = a->width, .height = a->height, .channels = in->channels, .type = in->type};
     if (a->kind == AUGMENT_EVAL || a->kind == AUGMENT_CROP_FIXED) {
         r = resample_make(whole, g->whole_width, g->whole_height);
         r.window = box;
     }
+    out.pixels = dst;
     TRY(resample_into(&view, &r, dst, scratch, err));
     TRY(finish(a, &out, g->flip, seed, epoch, index, scratch, err));
 done:
@@ -216,24 +236,33 @@ done:
 }
 
 Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
-                     uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err) {
+                     uint64_t index, void *dst, ResampleScratch *scratch, Error *err) {
     Geometry g = augment_draw(a, in->width, in->height, seed, epoch, index);
     return augment_apply_drawn(a, in, &g, g.box, seed, epoch, index, dst, scratch, err);
 }
 
-void augment_normalize(const Augment *a, const uint8_t *pixels, int64_t channels, const float *mean,
-                       const float *std, uint64_t seed, uint64_t epoch, uint64_t index,
-                       float *dst) {
-    int64_t n = a->height * a->width;
-    for (int64_t c = 0; c < channels; c++) {
-        float table[256];
-        for (int v = 0; v < 256; v++) {
-            float unit = (float)v / 255.0f;
-            float centred = unit - mean[c];
-            table[v] = centred / std[c];
-        }
-        for (int64_t i = 0; i < n; i++) dst[c * n + i] = table[pixels[i * channels + c]];
+/* One channel plane of n pixels, which begin at the channel. Of 8 bits there are 256 results. */
+static void normalize_plane(const Image *im, int64_t c, float mean, float std, float *dst) {
+    int64_t n = im->height * im->width, C = im->channels;
+    float table[256];
+    for (int v = 0; v < 256 && im->type == MAE_U8; v++) {
+        float unit = (float)v / 255.0f;
+        float centred = unit - mean;
+        table[v] = centred / std;
     }
+    for (int64_t i = 0; i < n && im->type == MAE_U8; i++) dst[i] = table[im->pixels[i * C + c]];
+    for (int64_t i = 0; i < n && im->type != MAE_U8; i++) {
+        float unit =
+            im->type == MAE_U16 ? (float)im->u16[i * C + c] / 65535.0f : im->f32[i * C + c];
+        float centred = unit - mean;
+        dst[i] = centred / std;
+    }
+}
+
+void augment_normalize(const Augment *a, const Image *im, const float *mean, const float *std,
+                       uint64_t seed, uint64_t epoch, uint64_t index, float *dst) {
+    int64_t n = im->height * im->width;
+    for (int64_t c = 0; c < im->channels; c++) normalize_plane(im, c, mean[c], std[c], dst + c * n);
     Rng rng = rng_make(seed, RNG_ERASE, epoch, index);
-    erase_apply(&a->erase, dst, channels, a->height, a->width, &rng);
+    erase_apply(&a->erase, dst, im->channels, im->height, im->width, &rng);
 }

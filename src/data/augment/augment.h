@@ -77,22 +77,27 @@ void augment_hue(Image *im, double factor); /* -0.5..0.5 */
  * once more. */
 void augment_sharpness(Image *im, double factor, const uint8_t *copy);
 
+/* USAGE: something that images of this type and these channels cannot undergo, as RandAugment on 16
+ * bits. Cropping, resizing, flipping and erasing are for all. Colours and corruptions are for 8
+ * bits in 1 or 3 channels. */
+Status augment_check(const Augment *a, MaeType type, int64_t channels, Error *err);
+
 /* Does the kind cut its box out of the input itself, and look at nothing else? */
 bool augment_crops(const Augment *a);
 
-/* Sample (seed, epoch, index) into dst[height*width*C]: crop, flip, jitter, RandAugment,
- * corruption. */
+/* Sample (seed, epoch, index) into dst[height*width*C] of the type of in: crop, flip, jitter,
+ * RandAugment, corruption. augment_check has passed. */
 Status augment_apply(const Augment *a, const Image *in, uint64_t seed, uint64_t epoch,
-                     uint64_t index, uint8_t *dst, ResampleScratch *scratch, Error *err);
+                     uint64_t index, void *dst, ResampleScratch *scratch, Error *err);
 /* The same from the geometry that augment_draw gave; box: its box in pixels of in, which may be a
  * part of the input where the kind crops. */
 Status augment_apply_drawn(const Augment *a, const Image *in, const Geometry *g, Box box,
-                           uint64_t seed, uint64_t epoch, uint64_t index, uint8_t *dst,
+                           uint64_t seed, uint64_t epoch, uint64_t index, void *dst,
                            ResampleScratch *scratch, Error *err);
 
-/* The rest of the pipeline, dst[C,height,width] from pixels[height,width,C]: (pixel / 255 - mean) /
- * std in float32, the same bits as the kernel image_normalize, then erasing. */
-void augment_normalize(const Augment *a, const uint8_t *pixels, int64_t channels, const float *mean,
-                       const float *std, uint64_t seed, uint64_t epoch, uint64_t index, float *dst);
+/* The rest of the pipeline, dst[C,height,width] from the pixels of im, which has the final size:
+ * (unit - mean) / std in float32, the same bits as the kernel image_normalize, then erasing. */
+void augment_normalize(const Augment *a, const Image *im, const float *mean, const float *std,
+                       uint64_t seed, uint64_t epoch, uint64_t index, float *dst);
 
 #endif

@@ -130,13 +130,15 @@ Status image_view_of_caller(const char *name, const MaeImage *in, ImageView *out
 /* --- copies ----------------------------------------------------------------------------------- */
 
 static void pack_row(const ImageView *v, const uint8_t *row, uint8_t *to) {
+    size_t value = image_value_bytes(v->type);
     for (int64_t x = 0; x < v->width; x++, row += v->pixel_stride)
         for (int64_t c = 0; c < v->channels; c++) {
+            const uint8_t *from = row + c * v->channel_stride;
             if (v->type == MAE_U8) {
-                *to++ = row[c * v->channel_stride];
+                *to++ = *from;
             } else {
-                memcpy(to, row + c * v->channel_stride, sizeof(float));
-                to += sizeof(float);
+                memcpy(to, from, value);
+                to += value;
             }
         }
 }
@@ -177,24 +179,37 @@ void image_view_grey(const ImageView *v, void *dst) {
         }
 }
 
-static Status check_bytes(const char *name, const MaeImage *m, int64_t max_pixels, Error *err) {
-    Status status = check(name, m, max_pixels, err);
-    if (status != MAE_OK) return status;
-    if (m->type != MAE_U8) return refuse_type(name, m, "U8 are read; scale them to 0 to 255", err);
-    if (m->channels != 1 && m->channels != 3)
+static Status check_channels(const char *name, const MaeImage *m, int channels, Error *err) {
+    bool convertible = m->type == MAE_U8 && (channels == 1 || channels == 3);
+    if (convertible ? m->channels == 1 || m->channels == 3 : m->channels == channels) return MAE_OK;
+    if (convertible)
         return error_set(err, MAE_UNSUPPORTED,
                          "%s: %lld channels, where 1 (grey) and 3 (RGB) are read; choose some with "
                          "pixels and strides",
                          name, (long long)m->channels);
+    return error_set(err, MAE_UNSUPPORTED, "%s: %lld channels, where the model has %d", name,
+                     (long long)m->channels, channels);
+}
+
+static Status check_wanted(const char *name, const MaeImage *m, MaeType type, int channels,
+                           int64_t max_pixels, Error *err) {
+    static const char *const read[] = {[MAE_U8] = "U8 are read; scale them to 0 to 255",
+                                       [MAE_U16] = "U16 are read",
+                                       [MAE_F32] = "F32 are read"};
+    Status status = check(name, m, max_pixels, err);
+    if (status != MAE_OK) return status;
+    if (m->type != type) return refuse_type(name, m, read[type], err);
+    status = check_channels(name, m, channels, err);
+    if (status != MAE_OK) return status;
     return are_possible(m) ? MAE_OK : impossible(name, m, err);
 }
 
-Status image_from_caller(const char *name, const MaeImage *in, int channels, int64_t max_pixels,
-                         ImageCrop *crop, Image *out, Error *err) {
+Status image_from_caller(const char *name, const MaeImage *in, MaeType type, int channels,
+                         int64_t max_pixels, ImageCrop *crop, Image *out, Error *err) {
     Status status = MAE_OK;
     ImageView v;
     *out = (Image){0};
-    TRY(check_bytes(name, in, max_pixels ? max_pixels : IMAGE_MAX_PIXELS, err));
+    TRY(check_wanted(name, in, type, channels, max_pixels ? max_pixels : IMAGE_MAX_PIXELS, err));
     v = view_of(in);
     if (crop) {
         Box box = crop->choose(crop->user, in->width, in->height);
@@ -203,9 +218,9 @@ Status image_from_caller(const char *name, const MaeImage *in, int channels, int
         v.width = box.width;
         v.height = box.height;
     }
-    TRY(image_new_named(name, out, MAE_U8, v.width, v.height, v.channels, err));
+    TRY(image_new_named(name, out, type, v.width, v.height, v.channels, err));
     image_view_pack(&v, out->pixels);
-    TRY(image_convert(name, out, channels, err));
+    if (type == MAE_U8) TRY(image_convert(name, out, channels, err));
 done:
     if (status != MAE_OK) image_free(out);
     return status;

@@ -125,8 +125,8 @@ Status source_new(const SourceKind *kind, SourceLimits limits, bool test, Source
     return source_no_memory(err);
 }
 
-Status source_open(const char *text, const MaeSource *memory, SourceLimits limits, bool test,
-                   Source **out, Error *err) {
+Status source_open(const char *text, const MaeSource *memory, MaeType type, SourceLimits limits,
+                   bool test, Source **out, Error *err) {
     Status status = MAE_OK;
     const SourceKind *kind = NULL;
     const char *where = NULL;
@@ -134,6 +134,7 @@ Status source_open(const char *text, const MaeSource *memory, SourceLimits limit
     *out = NULL;
     TRY(find_kind(text, &kind, &where, err));
     TRY(source_new(kind, limits, test, &s, err));
+    s->type = type;
     s->memory = memory;
     TRY(kind->open(s, where, err));
     ASSERT(s->count > 0 && s->description, "%s: source without items or description", text);

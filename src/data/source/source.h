@@ -48,6 +48,7 @@ struct Source {
     size_t capacity;
     SourceLimits limits;     /* no number is 0 */
     bool test;               /* of two splits, where none is named */
+    MaeType type;            /* of the images of memory */
     const MaeSource *memory; /* of memory: who gives the images; NULL: nobody */
     int n_classes;           /* 0: no labels */
     const char **class_names;
@@ -62,10 +63,10 @@ extern const SourceKind source_folder, source_list, source_tar, source_cifar10, 
 /* The list on standard input, which only a word of a command line names. */
 extern const SourceKind source_input;
 
-/* text is one source as in dataset.h, without commas that join; memory as there. Never empty on
- * success. */
-Status source_open(const char *text, const MaeSource *memory, SourceLimits limits, bool test,
-                   Source **out, Error *err);
+/* text is one source as in dataset.h, without commas that join; memory and type as there. Never
+ * empty on success. */
+Status source_open(const char *text, const MaeSource *memory, MaeType type, SourceLimits limits,
+                   bool test, Source **out, Error *err);
 /* The next source of words of a command line, as dataset_open_words takes them; *used of the n
  * words are in it. */
 Status source_open_words(const char *const *words, int64_t n, SourceLimits limits, int64_t *used,

@@ -85,8 +85,8 @@ static Status memory_fetch(const Source *s, int64_t index, int channels, ImageCr
     *out = (Image){0};
     Status status = m->fetch(m->user, index, &image, &why);
     if (status != MAE_OK) return failed(s, index, status, &why, err);
-    status = image_from_caller(s->items[index].name, &image, channels, s->limits.max_pixels, crop,
-                               out, err);
+    status = image_from_caller(s->items[index].name, &image, s->type, channels,
+                               s->limits.max_pixels, crop, out, err);
     if (m->release)
         m->release(m->user, index, &image);
     else

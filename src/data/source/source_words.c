@@ -55,7 +55,7 @@ Status source_open_words(const char *const *words, int64_t n, SourceLimits limit
     else if (strcmp(words[0], "-") == 0)
         status = open_input(limits, out, err);
     else
-        return source_open(words[0], NULL, limits, false, out, err);
+        return source_open(words[0], NULL, MAE_U8, limits, false, out, err);
     if (status == MAE_OK && image) *used = (*out)->count;
     if (status == MAE_OK) return status;
     source_close(*out);

@@ -1,13 +1,13 @@
-/* Between images and patches, by threads over images or patches; see ref/patch.c. An image value is
- * one of 256 bytes, so normalising looks it up. */
+/* Between images and patches, by threads over images or patches; see ref/patch.c. Where an image
+ * value is one of 256 bytes, normalising looks it up. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
 
 /* One channel plane. The table is exact: it holds what the formula gives for each byte. */
-static void normalize_plane(float *out, const uint8_t *image, int64_t n_pixels, int64_t channels,
-                            float mean, float std) {
+static void normalize_u8(float *out, const uint8_t *image, int64_t n_pixels, int64_t channels,
+                         float mean, float std) {
     float table[256];
     for (int v = 0; v < 256; v++) {
         float unit = (float)v / 255.0f;
@@ -17,14 +17,36 @@ static void normalize_plane(float *out, const uint8_t *image, int64_t n_pixels, 
     for (int64_t i = 0; i < n_pixels; i++) out[i] = table[image[i * channels]];
 }
 
-static void image_normalize(Device *d, void *out, const uint8_t *images, const float *mean,
-                            const float *std, int64_t B, PatchGrid g) {
-    int64_t n_pixels = g.height * g.width;
-#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * g.channels * n_pixels)))
-    for (int64_t i = 0; i < B * g.channels; i++) {
-        int64_t b = i / g.channels, c = i % g.channels;
-        normalize_plane((float *)out + i * n_pixels, images + b * n_pixels * g.channels + c,
-                        n_pixels, g.channels, mean[c], std[c]);
+static void normalize_u16(float *out, const uint16_t *image, int64_t n_pixels, int64_t channels,
+                          float mean, float std) {
+    for (int64_t i = 0; i < n_pixels; i++) {
+        float unit = (float)image[i * channels] / 65535.0f;
+        float centred = unit - mean;
+        out[i] = centred / std;
+    }
+}
+
+static void normalize_f32(float *out, const float *image, int64_t n_pixels, int64_t channels,
+                          float mean, float std) {
+    for (int64_t i = 0; i < n_pixels; i++) {
+        float centred = image[i * channels] - mean;
+        out[i] = centred / std;
+    }
+}
+
+static void image_normalize(Device *d, void *out, const void *images, Number type,
+                            const float *mean, const float *std, int64_t B, PatchGrid g) {
+    int64_t n_pixels = g.height * g.width, C = g.channels;
+#pragma omp parallel for schedule(static) num_threads(team(d, (double)(B * C * n_pixels)))
+    for (int64_t i = 0; i < B * C; i++) {
+        int64_t c = i % C, at = i / C * n_pixels * C + c;
+        float *plane = (float *)out + i * n_pixels;
+        if (type == NUMBER_U8)
+            normalize_u8(plane, (const uint8_t *)images + at, n_pixels, C, mean[c], std[c]);
+        else if (type == NUMBER_U16)
+            normalize_u16(plane, (const uint16_t *)images + at, n_pixels, C, mean[c], std[c]);
+        else
+            normalize_f32(plane, (const float *)images + at, n_pixels, C, mean[c], std[c]);
     }
 }
 

@@ -3,14 +3,21 @@
  * it is the target. */
 #include "kernels/ref/ref.h"
 
-static void image_normalize(Device *d, void *out_, const uint8_t *images, const float *mean,
-                            const float *std, int64_t B, PatchGrid g) {
+/* Value i of pixels of that type. */
+static float unit_of(const void *images, Number type, int64_t i) {
+    if (type == NUMBER_U8) return (float)((const uint8_t *)images)[i] / 255.0f;
+    if (type == NUMBER_U16) return (float)((const uint16_t *)images)[i] / 65535.0f;
+    return ((const float *)images)[i];
+}
+
+static void image_normalize(Device *d, void *out_, const void *images, Number type,
+                            const float *mean, const float *std, int64_t B, PatchGrid g) {
     (void)d;
     int64_t n_pixels = g.height * g.width;
     for (int64_t b = 0; b < B; b++) {
         for (int64_t i = 0; i < n_pixels; i++) {
             for (int64_t c = 0; c < g.channels; c++) {
-                float unit = (float)images[(b * n_pixels + i) * g.channels + c] / 255.0f;
+                float unit = unit_of(images, type, (b * n_pixels + i) * g.channels + c);
                 float centred = unit - mean[c];
                 ((wide *)out_)[(b * g.channels + c) * n_pixels + i] = (wide)(centred / std[c]);
             }
