@@ -37,12 +37,16 @@ static double lanczos(double x) {
     return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3.0) : 0.0;
 }
 
-static const struct {
-    double (*at)(double x);
-    double support; /* zero from here on */
-} FILTERS[] = {[RESAMPLE_BICUBIC] = {cubic, 2.0},
-               [RESAMPLE_BILINEAR] = {triangle, 1.0},
-               [RESAMPLE_LANCZOS] = {lanczos, 3.0}};
+/* Every tap of every axis asks: no call through a pointer. */
+static inline double filter_at(ResampleFilter filter, double x) {
+    if (filter == RESAMPLE_BICUBIC) return cubic(x);
+    return filter == RESAMPLE_BILINEAR ? triangle(x) : lanczos(x);
+}
+
+/* Where it becomes zero. */
+static double filter_support(ResampleFilter filter) {
+    return filter == RESAMPLE_BICUBIC ? 2.0 : filter == RESAMPLE_BILINEAR ? 1.0 : 3.0;
+}
 
 /* From n_in to n_out, of which outputs [from, from + n) are wanted. */
 typedef struct Span {
@@ -52,7 +56,7 @@ typedef struct Span {
 
 static double span_support(Span s) {
     double scale = (double)s.n_in / (double)s.n_out;
-    return FILTERS[s.filter].support * (scale < 1.0 ? 1.0 : scale);
+    return filter_support(s.filter) * (scale < 1.0 ? 1.0 : scale);
 }
 
 static int64_t span_stride(Span s) {
@@ -68,7 +72,7 @@ static void weights_at(Span s, int64_t i, int32_t *first, int32_t *count, double
     if (lo < 0) lo = 0;
     if (hi > s.n_in) hi = s.n_in;
     for (int64_t x = lo; x < hi; x++) {
-        w[x - lo] = FILTERS[s.filter].at(((double)x - centre + 0.5) * inverse);
+        w[x - lo] = filter_at(s.filter, ((double)x - centre + 0.5) * inverse);
         sum += w[x - lo];
     }
     if (sum != 0.0)
