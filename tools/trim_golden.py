@@ -20,7 +20,10 @@ WANTED = ("weights/micro", "model_forward/micro4", "model_forward/micro8_images"
           "finetune/gp_droppath", "finetune/cls", "finetune/lrd", "finetune/traj", "linprobe/",
           "checkpoint/checkpoint-3", "checkpoint/half", "checkpoint/hf_names", "checkpoint/hf_pytorch",
           "checkpoint/model.", "checkpoint/expected", "checkpoint/resume", "checkpoint/opt",
-          "checkpoint/odd", "typed/resample")
+          "checkpoint/odd", "typed/resample", "typed/npy", "typed/files.json", "typed/hostile.json", "typed/files/npy_i16_be",
+          "typed/files/npy_f64_fortran", "typed/files/npy_u8.", "typed/files/npy_f16.", "typed/files/npy_shape",
+          "typed/files/npy_header_s", "typed/files/npy_version", "typed/files/npy_refuse", "typed/hostile/npy_shape_o",
+          "typed/hostile/npy_key", "typed/hostile/npy_header_length", "typed/hostile/npy_d")
 
 CASES = ("*.1x1.*", "*.48x1.*", "*.1x57.*", "u16.30x57.bicubic", "u16.64x20.bicubic", "f32.64x20.bicubic",
          "*.16x12.box10*", "*.24x24.box1_20*", "u16_noise.20x20.*", "f32_nan.*", "f32_wide_range.*")
@@ -46,8 +49,16 @@ def write_safetensors(path, tensors):
 
 
 def trim_cases(path, entry):
-    """Leaves CASES of a copied file PATH of resampling, its list of cases beside it, and its entry."""
-    if path.endswith(".json"):
+    """Leaves CASES of a copied file PATH of resampling, its list of cases beside it, and its entry. Of a list of files, the
+    WANTED ones."""
+    if path.endswith(("/files.json", "/hostile.json")):
+        with open(path, encoding="utf-8") as f:
+            content = json.load(f)
+        folder = "typed/" + os.path.basename(path)[:-len(".json")] + "/"
+        content = {k: v for k, v in content.items() if (folder + k).startswith(WANTED)}
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(content, f, separators=(",", ":"))
+    elif path.endswith(".json"):
         with open(path, encoding="utf-8") as f:
             content = json.load(f)
         content["cases"] = [c for c in content["cases"] if any(fnmatch.fnmatch(c["name"], k) for k in CASES)]
@@ -74,7 +85,7 @@ def main(source, target):
             path = os.path.join(target, file)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             shutil.copyfile(os.path.join(source, file), path)
-            if file.startswith("typed/resample"):
+            if file.startswith("typed/resample") or file in ("typed/files.json", "typed/hostile.json"):
                 trim_cases(path, entry)
             total += os.path.getsize(path)
         if manifest["files"]:

@@ -180,6 +180,8 @@ void check_randaugment_ops(Golden *g, const char *path, const json_t *entry);
 void check_randaugment_traces(Golden *g, const char *path, const json_t *entry);
 void check_erasing(Golden *g, const char *path, const json_t *entry);
 void check_mixup(Golden *g, const char *path, const json_t *entry);
+void check_image_files(Golden *g, const char *path, const json_t *entry);
+void check_hostile_files(Golden *g, const char *path, const json_t *entry);
 void check_resampling(Golden *g, const char *path, const json_t *entry);
 void check_training_file(Golden *g, const char *path, const json_t *entry);
 void check_half(Golden *g, const char *path, const json_t *entry);

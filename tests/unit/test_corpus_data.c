@@ -7,6 +7,7 @@
 int fuzz_jpeg(const uint8_t *data, size_t bytes);
 int fuzz_png(const uint8_t *data, size_t bytes);
 int fuzz_webp(const uint8_t *data, size_t bytes);
+int fuzz_npy(const uint8_t *data, size_t bytes);
 int fuzz_tar(const uint8_t *data, size_t bytes);
 int fuzz_list(const uint8_t *data, size_t bytes);
 int fuzz_config(const uint8_t *data, size_t bytes);
@@ -20,6 +21,9 @@ int fuzz_options(const uint8_t *data, size_t bytes);
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_webp
 #include "../fuzz/fuzz_webp.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_npy
+#include "../fuzz/fuzz_npy.c"
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_tar
 #include "../fuzz/fuzz_tar.c"
@@ -51,6 +55,11 @@ START_TEST(webp) {
 }
 END_TEST
 
+START_TEST(npy) {
+    corpus_replay(fuzz_npy, "npy");
+}
+END_TEST
+
 START_TEST(tar) {
     corpus_replay(fuzz_tar, "tar");
 }
@@ -77,6 +86,7 @@ Suite *suite_corpus_data(void) {
     tcase_add_test(t, jpeg);
     tcase_add_test(t, png);
     tcase_add_test(t, webp);
+    tcase_add_test(t, npy);
     tcase_add_test(t, tar);
     tcase_add_test(t, list);
     tcase_add_test(t, config);

@@ -18,6 +18,10 @@ typedef struct ImageFile {
 Status image_decode_jpeg(const ImageFile *file, ImageCrop *crop, Image *out, Error *err);
 Status image_decode_png(const ImageFile *file, Image *out, Error *err);
 Status image_decode_webp(const ImageFile *file, Image *out, Error *err);
+/* A .npy array [h,w], [h,w,C] or [C,h,w] with all its channels, as its own type where that is u8,
+ * u16 or f32, else as f32, rounded to nearest even. Of three sizes, the smaller one of the first
+ * and the last is C; the last one when they are equal. */
+Status image_decode_npy(const ImageFile *file, Image *out, Error *err);
 
 /* Bits of ImageNote that can be seen without decoding. The bytes begin as that format does. */
 unsigned image_jpeg_notes(const uint8_t *bytes, size_t n);
