@@ -4,7 +4,6 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-#include <jansson.h>
 #include <mae.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -129,16 +128,7 @@ bool heard_errors(void);
 /* "1h02m", "3m20s", "12.3s" */
 const char *duration(double seconds, char *buffer, size_t bytes);
 
-/* Each sets a member of a JSON object. Bytes that are not UTF-8 become '?'. Numbers that JSON
- * cannot hold become null. */
-void json_text(json_t *object, const char *key, const char *text);
-void json_count(json_t *object, const char *key, int64_t n);
-void json_number(json_t *object, const char *key, double x);
-/* The same for a number that is never below 0: a negative one means "not measured", null. */
-void json_share(json_t *object, const char *key, double x);
 /* Prints a result as JSON, on one line of standard output; returns the exit status. */
 int print_as_json(const MaeResult *r);
-/* Prints the object on one line of standard output and frees it; returns the exit status. */
-int print_json(json_t *object);
 
 #endif

@@ -1,5 +1,4 @@
 /* Results and failures: JSON for programs, one line on standard error for people. */
-#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,36 +82,6 @@ const char *duration(double seconds, char *buffer, size_t bytes) {
     else
         snprintf(buffer, bytes, "%.1fs", seconds);
     return buffer;
-}
-
-void json_text(json_t *object, const char *key, const char *text) {
-    char *name = mae_name_escape(text, 0);
-    json_object_set_new(object, key, name ? json_string(name) : NULL);
-    mae_text_free(name);
-}
-
-void json_count(json_t *object, const char *key, int64_t n) {
-    json_object_set_new(object, key, json_integer((json_int_t)n));
-}
-
-void json_number(json_t *object, const char *key, double x) {
-    json_object_set_new(object, key, isfinite(x) ? json_real(x) : json_null());
-}
-
-void json_share(json_t *object, const char *key, double x) {
-    json_number(object, key, x >= 0 ? x : (double)NAN);
-}
-
-int print_json(json_t *object) {
-    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    json_decref(object);
-    if (!text) {
-        fprintf(stderr, "mae: no memory for the result\n");
-        return EXIT_FAILED;
-    }
-    puts(text);
-    free(text);
-    return EXIT_DONE;
 }
 
 long long count_of(const MaeResult *r, const char *key) {

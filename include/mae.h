@@ -382,16 +382,9 @@ MAE_API MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t 
                               int64_t *rows, float *cosines, MaeError *err);
 /* --- files and measurements ------------------------------------------------------------------ */
 
-MAE_API void mae_text_free(char *text);
-/* A name of a file or class as every JSON and names file has it: as it is, or, when it is not UTF-8
- * (in names files also: when it has control characters) or begins with a backslash, escaped: one
- * backslash in front, and \\ \n \r \t \xHH for bytes inside. Free with mae_text_free; NULL: no
- * memory. */
-MAE_API char *mae_name_escape(const char *name, int in_line);
 /* A file is replaced at once or not at all, a link is followed, a pipe or character device is
  * written into, and "-" is standard output. A program that writes to pipes ignores SIGPIPE. */
 MAE_API int mae_output_is_stdout(const char *path);
-MAE_API int mae_output_is_stream(const char *path); /* a pipe, a device, standard output */
 
 #ifdef __cplusplus
 }

@@ -146,18 +146,6 @@ MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t n, const
                             : status;
 }
 
-void mae_text_free(char *text) {
-    mem_free(text);
-}
-
-char *mae_name_escape(const char *name, int in_line) {
-    return name_escape(name, in_line ? NAME_IN_LINE : NAME_IN_JSON);
-}
-
 int mae_output_is_stdout(const char *path) {
     return file_is_standard_output(path);
-}
-
-int mae_output_is_stream(const char *path) {
-    return file_is_stream(path);
 }
