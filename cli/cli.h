@@ -116,8 +116,6 @@ double millions_of(const MaeResult *r, const char *key);
 const char *text_of(const MaeResult *r, const char *key);
 bool is_known(const MaeResult *r, const char *key);
 
-/* From now on the library's log goes to standard error, with --quiet errors only. */
-void log_start(const MaeOptions *o);
 /* Events for a job. Log lines and progress go to standard error. SIGINT, SIGTERM and SIGUSR1 ask
  * for an orderly stop, and `stopping` is printed in answer. A second signal ends at once; the first
  * one does where `stopping` is NULL. */

@@ -203,7 +203,6 @@ static int finish(Parser *p) {
     MaeOptions *o = p->call->options;
     int status = take_words(p);
     if (status == GO_ON && p->config && mae_options_load(o, p->config, &err)) status = report(&err);
-    log_start(o);
     if (status == GO_ON) status = need_words(p);
     if (status == GO_ON) status = check_outputs(p);
     if (status == GO_ON) warn_of_unused(o);

@@ -153,11 +153,6 @@ static void on_signal(int number) {
         return;
 }
 
-void log_start(const MaeOptions *o) {
-    state.quiet = option_flag(o, "quiet");
-    mae_set_log(on_log, NULL);
-}
-
 const MaeEvents *progress_start(const MaeOptions *o, const char *stopping) {
     static MaeEvents events;
     state.terminal = isatty(STDERR_FILENO) == 1;

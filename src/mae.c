@@ -16,6 +16,10 @@ const char *mae_version(void) {
     return MAE_VERSION;
 }
 
+int mae_version_number(void) {
+    return MAE_VERSION_MAJOR * 10000 + MAE_VERSION_MINOR * 100 + MAE_VERSION_PATCH;
+}
+
 MaeStatus mae_build_info(MaeResult **out, MaeError *err) {
     bool failed;
     Result all = result_start(&failed);
@@ -44,14 +48,6 @@ static Status job_begin(Job *j, const MaeEvents *events, Error *err) {
 static void job_end(Job *j) {
     call_end(&j->call);
     listener_close(&j->listener);
-}
-
-void mae_set_log(void (*log)(void *user, int level, const char *line), void *user) {
-    static _Thread_local Job all;
-    static _Thread_local bool set;
-    if (set) job_end(&all);
-    set = log != NULL;
-    if (set) set = job_begin(&all, &(MaeEvents){.log = log, .user = user}, NULL) == MAE_OK;
 }
 
 MaeStatus mae_run(const MaeOptions *o, const MaeEvents *events, MaeResult **result, MaeError *err) {
@@ -99,11 +95,6 @@ MaeStatus mae_model_load(const char *path, const MaeOptions *o, const MaeEvents 
     return status;
 }
 
-MaeStatus mae_model_open(const MaeOptions *o, MaeModel **out, MaeError *err) {
-    Status status = fork_check(error_clear(err));
-    return status == MAE_OK ? model_open(o, out, err) : status;
-}
-
 MaeStatus mae_model_new(const MaeOptions *o, const MaeEvents *events, MaeModel **out,
                         MaeError *err) {
     MaeOptions defaults;
@@ -121,21 +112,6 @@ MaeStatus mae_model_new(const MaeOptions *o, const MaeEvents *events, MaeModel *
 
 void mae_model_free(MaeModel *m) {
     model_free(m);
-}
-
-MaeStatus mae_model_reconstruct(MaeModel *m, const char *image_path, const MaeOptions *o,
-                                MaeReconstruction *out, MaeError *err) {
-    return reconstruct_image(m, image_path, o, out, error_clear(err));
-}
-
-void mae_reconstruction_free(MaeReconstruction *r) {
-    mem_free(r->picture);
-    r->picture = NULL;
-}
-
-MaeStatus mae_model_features(MaeModel *m, const char *image_path, const MaeOptions *o, float *out,
-                             MaeError *err) {
-    return features_image(m, image_path, o, out, error_clear(err));
 }
 
 MaeStatus mae_nearest(const MaeModel *model, const float *bank, int64_t n, const float *queries,

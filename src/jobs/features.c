@@ -1,5 +1,5 @@
-/* mae features: features of one image, or of a dataset to a file, with a picture of the attention
- * of its first images. */
+/* mae features: features of a dataset in a file, with a picture of the attention of its first
+ * images. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,27 +19,6 @@
 
 #define FEATURE_BATCH 64
 #define MAX_PICTURED 16
-
-/* --- one image -------------------------------------------------------------------------------- */
-
-Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err) {
-    Status status = MAE_OK;
-    const ModelConfig *c = &m->vit->config;
-    Session *s = NULL;
-    uint8_t *pixels = mem_alloc((size_t)(c->image_height * c->image_width * c->channels));
-    if (!pixels) return error_set(err, MAE_MEMORY, "no memory for an image");
-    SessionOptions options = {.batch = 1, .pool = (PoolKind)o->pool, .block = o->block};
-    unsigned notes;
-    TRY(setup_eval_image(path, c, o->max_pixels, pixels, &notes, err));
-    model_note_image(m, path, notes);
-    TRY(session_new(m->vit, options, &s, err));
-    session_run(s, pixels, 1);
-    memcpy(out, session_features(s), (size_t)session_values(s) * sizeof *out);
-done:
-    session_free(s);
-    mem_free(pixels);
-    return status;
-}
 
 /* --- images of a dataset ---------------------------------------------------------------------- */
 

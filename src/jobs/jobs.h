@@ -27,9 +27,6 @@ const Task *training_task(CommandId command); /* which of them */
 Status finetune_recipe(MaeOptions *o, const ModelConfig *c, bool scratch, Error *err);
 
 /* With a model. */
-Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, MaeReconstruction *out,
-                         Error *err);
-Status features_image(MaeModel *m, const char *path, const MaeOptions *o, float *out, Error *err);
 Status nearest_rows(const MaeModel *model, const float *bank, int64_t n, const float *queries,
                     int64_t m, int64_t width, int64_t k, int64_t *rows, float *cosines, Error *err);
 

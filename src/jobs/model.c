@@ -7,8 +7,6 @@
 #include "jobs/setup.h"
 #include "run/machine.h"
 
-#define IMAGES_GIVEN "images given"
-
 /* --- what it is ------------------------------------------------------------------------------- */
 
 static void add_sizes(Result r, const ModelConfig *c) {
@@ -80,7 +78,6 @@ Status model_load(const char *path, const char *device, int threads, const Check
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
     if (!m) return error_set(err, MAE_MEMORY, "no memory for a model");
-    image_notes_init(&m->images);
     listener_open(&m->listener, NULL);
     if (!path || !*path) {
         status = error_set(err, MAE_USAGE, "no checkpoint given; name one with --model CKPT");
@@ -116,7 +113,6 @@ Status model_new(const MaeOptions *o, MaeModel **out, Error *err) {
     MaeModel *m = mem_alloc(sizeof *m);
     *out = NULL;
     if (!m) return error_set(err, MAE_MEMORY, "no memory for a model");
-    image_notes_init(&m->images);
     listener_open(&m->listener, NULL);
     TRY(setup_model_config(o, &c, err));
     TRY(machine_device(o, NULL, &m->device, err));
@@ -133,8 +129,6 @@ done:
 
 void model_free(MaeModel *m) {
     if (!m) return;
-    image_notes_say(&m->images, IMAGES_GIVEN);
-    image_notes_free(&m->images);
     vit_free(m->vit);
     checkpoint_notes_free(&m->notes);
     mae_result_free(m->info);
@@ -146,11 +140,6 @@ void model_free(MaeModel *m) {
 void model_listen(MaeModel *m, const MaeEvents *events) {
     listener_close(&m->listener);
     listener_open(&m->listener, events);
-}
-
-void model_note_image(MaeModel *m, const char *path, unsigned notes) {
-    int64_t number = m->n_images++;
-    if (notes) image_notes_add(&m->images, notes, number, path, IMAGES_GIVEN);
 }
 
 /* --- tensors ---------------------------------------------------------------------------------- */

@@ -4,7 +4,6 @@
 
 #include "base/listener.h"
 #include "checkpoint/checkpoint.h"
-#include "data/image/image_notes.h"
 #include "infer/session.h"
 #include "options/options.h"
 
@@ -12,8 +11,6 @@ struct MaeModel {
     Device *device;
     Vit *vit;
     CheckpointNotes notes;
-    ImageNotes images; /* of those given one by one; logged when the model is freed */
-    int64_t n_images;
     Listener listener; /* of calls with the model */
     MaeResult *info;
 };
@@ -30,8 +27,6 @@ Status model_new(const MaeOptions *o, MaeModel **out, Error *err);
 void model_free(MaeModel *m); /* accepts NULL */
 /* Who hears the calls with the model; the start: nobody. NULL: nobody. */
 void model_listen(MaeModel *m, const MaeEvents *events);
-/* Counts an image that was given by its path, and remembers what decoding left out of it. */
-void model_note_image(MaeModel *m, const char *path, unsigned notes);
 /* mae_model_tensor, mae_model_get, mae_model_set */
 Status model_tensor(const MaeModel *m, int64_t i, MaeTensor *out, Error *err);
 Status model_get(const MaeModel *m, const char *name, float *out, int64_t n, Error *err);

@@ -63,46 +63,6 @@ done:
     return status;
 }
 
-static Status load(MaeModel *m, const char *path, int64_t max_pixels, Image *out, Error *err) {
-    const ModelConfig *c = &m->vit->config;
-    if (c->channels != 1 && c->channels != 3)
-        return error_set(err, MAE_UNSUPPORTED,
-                         "%s: image files give 1 or 3 channels, the model has %lld", path,
-                         (long long)c->channels);
-    Status status = image_load_crop(path, (int)c->channels, max_pixels, NULL, out, err);
-    if (status == MAE_OK) model_note_image(m, path, out->notes);
-    return status;
-}
-
-Status reconstruct_image(MaeModel *m, const char *path, const MaeOptions *o, MaeReconstruction *out,
-                         Error *err) {
-    Status status = MAE_OK;
-    Drawing s = {.model = m, .options = o};
-    Image image = {0};
-    *out = (MaeReconstruction){0};
-    TRY(drawing_open(&s, err));
-    out->width = s.width;
-    out->height = s.height;
-    out->panel_width = m->vit->config.image_width;
-    out->panel_height = m->vit->config.image_height;
-    out->kept = s.masks->n_keep;
-    out->picture = mem_alloc((size_t)(s.width * s.height * 3));
-    if (!out->picture) {
-        status = error_set(err, MAE_MEMORY, "no memory for a picture");
-        goto done;
-    }
-    TRY(load(m, path, o->max_pixels, &image, err));
-    TRY(drawing_draw(&s, &image, 0, out->picture, &out->loss, err));
-done:
-    image_free(&image);
-    if (status != MAE_OK) {
-        mem_free(out->picture);
-        out->picture = NULL;
-    }
-    drawing_close(&s);
-    return status;
-}
-
 /* --- the job ---------------------------------------------------------------------------------- */
 
 typedef struct Rows {

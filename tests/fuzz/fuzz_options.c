@@ -66,15 +66,21 @@ static MaeModel *small_model(void) {
 
 /* A mask that can be drawn gives a picture. */
 static void read_mask(const MaeOptions *o) {
-    MaeReconstruction r;
-    Error err = {0};
+    MaeError err = {0};
+    MaeSession *session = NULL;
+    MaeImage image = {0};
+    MaeTensor mask;
     MaeModel *m = small_model();
-    if (reconstruct_image(m, fuzz_path("small.png"), o, &r, &err) == MAE_OK) {
-        ASSERT(r.kept >= 0 && r.kept <= 16 && r.picture, "%lld patches", (long long)r.kept);
-        mae_reconstruction_free(&r);
+    ASSERT(mae_image_load(fuzz_path("small.png"), NULL, &image, &err) == MAE_OK, "%s", err.message);
+    if (mae_session_new(m, "mask", 1, o, &session, &err) == MAE_OK) {
+        ASSERT(mae_session_run(session, &image, 1, &err) == MAE_OK, "%s", err.message);
+        ASSERT(mae_session_output(session, "mask", &mask, &err) == MAE_OK && mask.dim[1] == 16,
+               "%s", err.message);
     } else {
-        ASSERT(err.message[0] != 0 && !r.picture, "a failure without a message");
+        ASSERT(err.message[0] != 0 && !session, "a failure without a message");
     }
+    mae_session_free(session);
+    mae_image_free(&image);
 }
 
 /* Without images, an evaluation ends when it has read what is asked for. */
