@@ -7,7 +7,7 @@ packages="gcc make pkg-config libc6-dev liblapack-dev libjpeg-dev libpng-dev lib
 libarchive-dev libjansson-dev zlib1g-dev"
 modules="lapack libjpeg libpng libwebp libarchive jansson zlib"
 if [ "${1:-}" = test ]; then
-    packages="$packages check libopenmpi-dev openmpi-bin procps iproute2"
+    packages="$packages check libopenmpi-dev openmpi-bin procps iproute2 g++ cmake python3-cffi groff-base zsh fish"
     modules="$modules check"
 fi
 
@@ -19,14 +19,15 @@ missing() {
     return 1
 }
 
-# Tests of several processes are skipped without it.
-mpi_is_there() {
-    [ "${packages#*openmpi}" = "$packages" ] ||
-        { command -v mpicc && command -v mpirun && command -v ip; } >/dev/null 2>&1
+# Some tests are skipped without these.
+tools_are_there() {
+    [ "${packages#*openmpi}" = "$packages" ] && return
+    for tool in mpicc mpirun ip c++ cmake groff zsh fish; do command -v $tool || return; done >/dev/null 2>&1
+    python3 -c 'import cffi' 2>/dev/null
 }
 
 if ! missing; then
-    mpi_is_there && exit 0
+    tools_are_there && exit 0
     command -v apt-get >/dev/null 2>&1 || exit 0
     [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1 || exit 0
 fi

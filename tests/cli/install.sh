@@ -181,27 +181,53 @@ LC_ALL=C readelf -d "$dir/shared" | grep -q 'NEEDED.*\[libmae.so.0\]' || wrong '
 if LC_ALL=C readelf -d "$dir/static" | grep -q 'NEEDED.*libmae'; then wrong 'static: libmae.so is needed'; fi
 end
 
-if has cmake; then
-    case_ 'a program by CMake'
+# The example in C++, which `make` does not build.
+cxx=${CXX:-c++}
+# similar PROGRAM: it finds a picture equal to itself.
+similar() {
+    LD_LIBRARY_PATH=$root/lib "$1" "$dir/pre" "$photo" "$photo" >"$dir/out" 2>"$dir/err" ||
+        wrong "$1: $(tail -n 1 "$dir/err")"
+    [ "$(grep -c "^1.0000 " "$dir/out")" -eq 2 ] || wrong "$1 says: $(head -n 1 "$dir/out")"
+}
+photo=$(find "$top/tests/golden/data" -name '*.jpg' | sort | head -n 1)
+if has "$cxx"; then
+    case_ 'a program in C++ by pkg-config'
+    # shellcheck disable=SC2046 # a list of words
+    "$cxx" -std=c++17 -Wall -Wextra -Werror "$top/examples/similar.cc" -o "$dir/similar" \
+        $(pkg-config --cflags --libs mae) 2>"$dir/err" || wrong "$(tail -n 1 "$dir/err")"
+    similar "$dir/similar"
+    end
+else
+    skip 'a program in C++ by pkg-config' "no $cxx"
+fi
+
+if has cmake && has "$cxx"; then
+    case_ 'programs by CMake'
     mkdir "$dir/cmake"
-    cp "$dir/program.c" "$dir/cmake"
-    cat >"$dir/cmake/CMakeLists.txt" <<'EOF'
+    cp "$dir/program.c" "$top/examples/similar.cc" "$dir/cmake"
+    major=${version%%.*} minor=${version#*.}
+    minor=${minor%%.*}
+    cat >"$dir/cmake/CMakeLists.txt" <<EOF
 cmake_minimum_required(VERSION 3.10)
-project(program C)
-find_package(mae 0.1 CONFIG REQUIRED)
-find_package(mae 0.2 CONFIG QUIET)
+project(program C CXX)
+set(CMAKE_CXX_STANDARD 17)
+find_package(mae $major.$minor CONFIG REQUIRED)
+find_package(mae $major.$((minor + 1)) CONFIG QUIET)
 if(mae_FOUND)
   message(FATAL_ERROR "a version that is not there was found")
 endif()
 add_executable(program program.c)
+add_executable(similar similar.cc)
 target_link_libraries(program mae::mae)
+target_link_libraries(similar mae::mae)
 EOF
     cmake -S "$dir/cmake" -B "$dir/cmake/build" -DCMAKE_PREFIX_PATH="$root" >"$dir/out" 2>&1 &&
         cmake --build "$dir/cmake/build" >"$dir/out" 2>&1 || wrong "$(tail -n 1 "$dir/out")"
     runs "$dir/cmake/build/program"
+    similar "$dir/cmake/build/similar"
     end
 else
-    skip 'a program by CMake' 'no cmake'
+    skip 'programs by CMake' "no cmake, or no $cxx"
 fi
 
 case_ 'make uninstall'
