@@ -353,6 +353,45 @@ START_TEST(batches_take_no_memory) {
 }
 END_TEST
 
+/* What a program does with a session; the first failure. */
+static MaeStatus use_all(const char *outputs, const char *output_name, MaeError *err) {
+    static const uint8_t removed[P] = {1, 1, 0, 1, 1, 1};
+    MaeSession *s = NULL;
+    MaeTensor t;
+    MaeImage images[B];
+    images_of(images);
+    images[1] = packed(large, MAE_U8, LARGE_H, LARGE_W);
+    MaeStatus status = mae_session_new(model, outputs, B, NULL, &s, err);
+    if (status == MAE_OK && strcmp(output_name, "features") != 0) {
+        status = mae_session_mask(s, removed, 1, err);
+        images[0] = images[1];
+    }
+    if (status == MAE_OK) status = mae_session_run(s, images, 1, err);
+    if (status == MAE_OK) status = mae_session_output(s, output_name, &t, err);
+    mae_session_free(s);
+    return status;
+}
+
+static void check_short_memory(const char *outputs, const char *output_name) {
+    MaeStatus status = MAE_MEMORY;
+    int64_t n = 0;
+    while (status == MAE_MEMORY) {
+        MaeError err = {0};
+        mem_fail_after(++n);
+        status = use_all(outputs, output_name, &err);
+        mem_fail_after(0);
+        ck_assert_msg(status == MAE_OK || (status == MAE_MEMORY && *err.message), "%s",
+                      err.message);
+    }
+    ck_assert_int_gt(n, 10);
+}
+
+START_TEST(every_allocation_may_fail) {
+    check_short_memory("features,attention", "features");
+    check_short_memory("reconstruction,kept,loss", "reconstruction");
+}
+END_TEST
+
 /* --- listening -------------------------------------------------------------------------------- */
 
 static int asked_to_stop;
@@ -496,6 +535,7 @@ Suite *suite_mae_session(void) {
     tcase_add_test(t, sizes_fit_as_features_and_reconstruct_do);
     tcase_add_test(t, masks_of_the_caller);
     tcase_add_test(t, batches_take_no_memory);
+    tcase_add_test(t, every_allocation_may_fail);
     tcase_add_test(t, the_model_hears_its_sessions);
     tcase_add_test(t, sessions_run_in_two_threads);
     tcase_add_test(t, a_model_is_its_tensors);
