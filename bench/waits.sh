@@ -1,17 +1,17 @@
 #!/bin/sh
-# bench/waits.sh [ROUNDS] [MODEL] [MAE] [FEATURES]: features of one image, from start to end, by a program that
-# sets nothing in the environment (examples/features.c) and by the command, in turn: alone, and beside a busy
-# process. Then the program again with the long waits of libgomp's own (GOMP_SPINCOUNT=300000). Milliseconds
+# bench/waits.sh [ROUNDS] [MODEL] [MAE]: features of one image, from start to end, by a program that sets
+# nothing in the environment (bench/image.c) and by the command, in turn: alone, and beside a busy process. Then the program again with the long waits of libgomp's own (GOMP_SPINCOUNT=300000). Milliseconds
 # (least, median, most), and the ratio of medians to the command.
 set -eu
 cd "$(dirname "$0")/.."
 rounds=${1:-15}
 model=${2:-vit_base}
 mae=${3:-build/mae}
-program=${4:-build/release/examples/features}
 work=$(mktemp -d "${TMPDIR:-/tmp}/mae-waits.XXXXXX")
 busy=
 trap '[ -z "$busy" ] || kill $busy; rm -rf "$work"' EXIT
+program=$work/image
+${CC:-cc} -std=c11 -O2 -Iinclude -o "$program" bench/image.c build/libmae.so -Wl,-rpath,"$PWD/build"
 unset OMP_WAIT_POLICY GOMP_SPINCOUNT OMP_PROC_BIND OMP_PLACES GOMP_CPU_AFFINITY
 
 "$mae" pretrain --model "$model" --data synthetic:2x224x224 --batch 2 --epochs 1 --warmup-epochs 0 \
@@ -23,7 +23,7 @@ echo "$image" >"$work/list.txt"
 # ms COMMAND...: how long it takes.
 ms() {
     start=$(date +%s%N)
-    "$@" >"$work/out" 2>&1
+    "$@" >"$work/out" 2>&1 || { cat "$work/out" >&2; exit 1; }
     echo $((($(date +%s%N) - start) / 1000000))
 }
 

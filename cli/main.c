@@ -1,10 +1,15 @@
 /* The command mae: finds the function of the command, calls it, and makes sure that what it printed
  * has arrived. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "cli.h"
 
@@ -59,6 +64,33 @@ static int print_version(int n_words, char **words) {
     return status;
 }
 
+/* Threads that wait for each other poll before they sleep. In any program the library makes that
+ * 100 times (kernels/waits.h), not 300,000. With 2000 small models are 4 % faster than with 100,
+ * and other programs hardly feel it. libgomp reads this number when it is loaded, so the command
+ * starts a second time, 3 ms later. A user's own setting stays. Where threads are bound to
+ * processors, this thread is bound by now, too; a second start would have only its one processor to
+ * share out. */
+static void start_with_short_waits(char **argv) {
+#ifdef _OPENMP
+    char path[PATH_MAX] = {0};
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
+    if (omp_get_proc_bind() != omp_proc_bind_false) return;
+    if (readlink("/proc/self/exe", path, sizeof path - 1) <= 0) return;
+    if (setenv("GOMP_SPINCOUNT", "2000", 1) == 0) execv(path, argv);
+    errno = 0; /* as good without it */
+#else
+    (void)argv;
+#endif
+}
+
+/* A command that computes can be told how many threads to take. */
+static bool computes(const MaeCommand *c) {
+    MaeOptions *o = command_options(c, NULL);
+    bool threads = o && option_row(o, "threads");
+    mae_options_free(o);
+    return threads;
+}
+
 static int run(int argc, char **argv) {
     if (argc < 2) {
         print_commands(stderr);
@@ -70,6 +102,7 @@ static int run(int argc, char **argv) {
     if (strcmp(word, "--version") == 0) return print_version(argc - 2, argv + 2);
     const MaeCommand *c = command_find(word);
     if (!c) return report_no_command(word);
+    if (computes(c)) start_with_short_waits(argv);
     return run_command(argc - 1, argv + 1);
 }
 

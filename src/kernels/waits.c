@@ -3,8 +3,9 @@
  * the very thread that is waited for. Only the environment can say otherwise, and libgomp has read
  * it before a program's first line. But libgomp polls 100 times at most while its teams have more
  * threads than there are processors (gomp_managed_threads and gomp_available_cpus in do_spin of its
- * wait.h). So a thread of ours, the keeper, holds a team that fills up the number, asleep, while a
- * device is open.
+ * wait.h). So a thread of ours, the keeper, holds a team with more threads than processors, asleep,
+ * while a device is open. It must be so many alone: its own threads would otherwise poll for long
+ * when they wait for the first time, just when a program reads its model.
  *
  * Another libgomp may count otherwise: then waits are long, and nothing else changes. */
 #include "kernels/waits.h"
@@ -20,7 +21,6 @@
 
 static pthread_mutex_t devices = PTHREAD_MUTEX_INITIALIZER; /* held to open or close one */
 static int n_devices;
-static int least; /* threads of those that are open */
 static bool keeps;
 static Thread keeper;
 
@@ -52,9 +52,8 @@ static void end_keeper(void) {
 }
 
 /* Of a team, libgomp counts all threads but one, and one for the program. */
-static void start_keeper(int n_threads) {
-    int size = omp_get_num_procs() - n_threads + 2;
-    if (size < 2) size = 2;
+static void start_keeper(void) {
+    int size = omp_get_num_procs() + 1;
     n_idle = 0;
     leave = false;
     keeps = thread_start(&keeper, keep_team, &size) == 0;
@@ -70,11 +69,7 @@ static bool is_decided(void) {
 void waits_shorten(int n_threads) {
     if (n_threads < 2) return;
     pthread_mutex_lock(&devices);
-    if (n_devices++ == 0 || n_threads < least) {
-        least = n_threads;
-        end_keeper();
-        if (!is_decided()) start_keeper(n_threads);
-    }
+    if (n_devices++ == 0 && !is_decided()) start_keeper();
     pthread_mutex_unlock(&devices);
 }
 

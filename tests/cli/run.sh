@@ -235,7 +235,7 @@ end
 
 case_ 'SIGTERM saves, the same command continues'
 long="--data $data --out $dir/stop $tiny $short --epochs 100000 --log-every 1"
-"$mae" pretrain $long >"$dir/stop.out" 2>"$dir/stop.err" &
+env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT "$mae" pretrain $long >"$dir/stop.out" 2>"$dir/stop.err" &
 pid=$! waited=0
 until [ -s "$dir/stop/log.jsonl" ] || [ $waited -ge 50 ]; do
     sleep 0.2
@@ -243,6 +243,8 @@ until [ -s "$dir/stop/log.jsonl" ] || [ $waited -ge 50 ]; do
 done
 run 1 pretrain $long
 err 'another process is training'
+tr '\0' '\n' </proc/$pid/environ | grep -qx 'GOMP_SPINCOUNT=2000' ||
+    wrong "$last: threads wait as long as their library likes"
 kill -TERM $pid
 wait $pid
 got=$? last='pretrain after SIGTERM'

@@ -55,35 +55,6 @@ else
     skip 'affinity narrows' 'taskset sets none here'
 fi
 
-# threads_of [NAME=VALUE]: of a training under way, as the system counts them.
-threads_of() {
-    rm -rf "$dir/waits"
-    # shellcheck disable=SC2086 # a list of words
-    env "$@" "$mae" pretrain $tiny --out "$dir/waits" --epochs 1000000 --threads 2 --no-async-save \
-        --log-every 1 --quiet >"$dir/out" 2>"$dir/err" &
-    pid=$! waited=0
-    until [ -s "$dir/waits/log.jsonl" ] || [ $waited -ge 100 ]; do
-        sleep 0.1
-        waited=$((waited + 1))
-    done
-    # shellcheck disable=SC2012 # numbers
-    ls /proc/$pid/task | wc -l
-    kill -TERM $pid
-    wait $pid
-}
-
-# The team of kernels/waits.c makes one thread more than there are processors.
-if [ "$n" -gt 1 ]; then
-    case_ 'threads wait briefly for each other'
-    last='mae pretrain'
-    brief=$(threads_of MAE=) told=$(threads_of OMP_WAIT_POLICY=passive) counted=$(threads_of GOMP_SPINCOUNT=5)
-    [ "$brief" -eq $((told + n)) ] || wrong "$last: $brief threads, $told with OMP_WAIT_POLICY"
-    [ "$counted" -eq "$told" ] || wrong "$last: $counted threads with GOMP_SPINCOUNT, not $told"
-    end
-else
-    skip 'threads wait briefly for each other' 'there is one processor'
-fi
-
 # The sets of processors that the threads of a process may run on, each once.
 places() { sed -n 's/^Cpus_allowed_list:[^0-9]*//p' /proc/"$1"/task/*/status 2>/dev/null | sort -u; }
 

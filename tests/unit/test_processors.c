@@ -1,9 +1,12 @@
 /* Processors that a process may use: places of OpenMP and quotas of control groups, the latter in
- * folders made for it. */
+ * folders made for it; and how long threads wait for each other. */
 #include <check.h>
+#include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/processors.h"
+#include "kernels/device.h"
 #include "scratch.h"
 
 Suite *suite_processors(void);
@@ -62,6 +65,40 @@ START_TEST(there_is_a_processor) {
 }
 END_TEST
 
+#if defined(_OPENMP) && !defined(__clang__)
+static int threads_now(void) {
+    DIR *d = opendir("/proc/self/task");
+    int n = 0;
+    ck_assert_ptr_nonnull(d);
+    while (readdir(d)) n++;
+    closedir(d);
+    return n - 2; /* without "." and ".." */
+}
+
+/* Threads that there are more while a device of two threads is open. */
+static int threads_of_a_device(void) {
+    Device *d;
+    int before = threads_now();
+    ck_assert_int_eq(device_open("cpu", 2, NULL, &d, NULL), MAE_OK);
+    int more = threads_now() - before;
+    device_close(d);
+    return more;
+}
+
+/* The team of kernels/waits.c, unless the user has said how threads wait. */
+START_TEST(threads_wait_briefly) {
+    unsetenv("OMP_WAIT_POLICY");
+    setenv("GOMP_SPINCOUNT", "5", 1);
+    ck_assert_int_eq(threads_of_a_device(), 0);
+    unsetenv("GOMP_SPINCOUNT");
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    ck_assert_int_eq(threads_of_a_device(), 0);
+    unsetenv("OMP_WAIT_POLICY");
+    if (!processors_are_bound()) ck_assert_int_ge(threads_of_a_device(), 2);
+}
+END_TEST
+#endif
+
 Suite *suite_processors(void) {
     Suite *suite = suite_create("processors");
     TCase *t = tcase_create("processors");
@@ -70,6 +107,9 @@ Suite *suite_processors(void) {
     tcase_add_test(t, the_least_quota_counts);
     tcase_add_test(t, quotas_of_version_1);
     tcase_add_test(t, there_is_a_processor);
+#if defined(_OPENMP) && !defined(__clang__)
+    tcase_add_test(t, threads_wait_briefly);
+#endif
     suite_add_tcase(suite, t);
     return suite;
 }
