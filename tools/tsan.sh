@@ -10,8 +10,8 @@ log=${TMPDIR:-/tmp}/mae-tsan.$$
 trap 'rm -rf "$log" "$log.run" "$log.tune"' EXIT
 make -j"$(getconf _NPROCESSORS_ONLN)" SAN=thread OPENMP= CFLAGS='-O1 -g' all \
     build/thread/unit_tests >"$log" 2>&1 || { tail -n 20 "$log"; exit 1; }
-[ $# -gt 0 ] || set -- listener loader dataset image features short_memory nonfinite \
-    checkpoint_writer checkpoint_crash
+[ $# -gt 0 ] || set -- listener mae_session source_memory given_runs loader dataset image features \
+    short_memory nonfinite checkpoint_writer checkpoint_crash
 TSAN_OPTIONS="halt_on_error=0 exitcode=66 second_deadlock_stack=1"
 export TSAN_OPTIONS
 failed=0

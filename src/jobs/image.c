@@ -17,8 +17,11 @@ static void lend(const Image *im, MaeImage *out) {
                       .memory = im->pixels};
 }
 
-static int channels_of(const MaeOptions *o) {
-    return o ? (int)o->channels : 3;
+static Status channels_of(const MaeOptions *o, int *out, Error *err) {
+    *out = o ? (int)o->channels : 3;
+    if (*out == 1 || *out == 3) return MAE_OK;
+    return error_set(err, MAE_USAGE, "--channels %d: an image file gives 1 (grey) or 3 (RGB)",
+                     *out);
 }
 
 static int64_t limit_of(const MaeOptions *o) {
@@ -27,7 +30,9 @@ static int64_t limit_of(const MaeOptions *o) {
 
 Status caller_image_load(const char *path, const MaeOptions *o, MaeImage *out, Error *err) {
     Image im = {0};
-    Status status = image_load_crop(path, channels_of(o), limit_of(o), NULL, &im, err);
+    int channels;
+    Status status = channels_of(o, &channels, err);
+    if (status == MAE_OK) status = image_load_crop(path, channels, limit_of(o), NULL, &im, err);
     lend(&im, out);
     return status;
 }
@@ -35,8 +40,10 @@ Status caller_image_load(const char *path, const MaeOptions *o, MaeImage *out, E
 Status caller_image_decode(const void *bytes, size_t n, const MaeOptions *o, MaeImage *out,
                            Error *err) {
     Image im = {0};
-    Status status =
-        image_decode_crop(IN_MEMORY, bytes, n, channels_of(o), limit_of(o), NULL, &im, err);
+    int channels;
+    Status status = channels_of(o, &channels, err);
+    if (status == MAE_OK)
+        status = image_decode_crop(IN_MEMORY, bytes, n, channels, limit_of(o), NULL, &im, err);
     lend(&im, out);
     return status;
 }

@@ -426,7 +426,7 @@ if [ -n "${EXAMPLES:-}" ]; then
         wrong "reconstruct: $(cat "$dir/err")"
     file "$dir/example.png"
     "$EXAMPLES/features" "$model" >"$dir/out" 2>"$dir/err" || wrong "features: $(cat "$dir/err")"
-    [ "$(wc -l <"$dir/out")" -eq 10 ] || wrong 'features: not 10 lines'
+    [ "$(wc -l <"$dir/out")" -eq 12 ] || wrong 'features: not 12 lines'
     [ "$(head -n 1 "$dir/out" | wc -w)" -eq 32 ] || wrong 'features: not 32 numbers'
     "$EXAMPLES/neighbours" "$model" "$photo" "$dir/r.png" "$photo" >"$dir/out" 2>"$dir/err" ||
         wrong "neighbours: $(cat "$dir/err")"

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/rng.h"
@@ -238,6 +240,17 @@ START_TEST(images_that_cannot_be) {
     fails(mae_session_run(s, images, 1, &err), MAE_SHAPE, &err, "2 channels");
     mae_session_free(s);
     mae_session_free(none);
+}
+END_TEST
+
+START_TEST(files_give_one_or_three_channels) {
+    MaeOptions *o = NULL;
+    MaeImage image;
+    MaeError err = {0};
+    ck_assert_int_eq(mae_options_new("image", &o, NULL), MAE_OK);
+    ck_assert_int_eq(mae_options_set(o, "channels", "2", NULL), MAE_OK);
+    fails(mae_image_decode("x", 1, o, &image, &err), MAE_USAGE, &err, "--channels 2");
+    mae_options_free(o);
 }
 END_TEST
 
@@ -484,6 +497,42 @@ END_TEST
 
 /* --- models ----------------------------------------------------------------------------------- */
 
+static bool is_told(MaeStatus status, const MaeError *err) {
+    return status == MAE_UNSUPPORTED && strstr(err->message, "spawn");
+}
+
+/* All calls that compute, and those that free. */
+static int forked(MaeSession *session, const MaeImage *image) {
+    MaeError err = {0};
+    MaeModel *m = NULL;
+    MaeSession *s = NULL;
+    MaeOptions *o = NULL;
+    bool told = is_told(mae_session_run(session, image, 1, &err), &err) &&
+                is_told(mae_session_new(model, "features", 1, NULL, &s, &err), &err) &&
+                is_told(mae_model_load("x.safetensors", NULL, NULL, &m, &err), &err) &&
+                is_told(mae_model_new(NULL, NULL, &m, &err), &err) &&
+                mae_options_new("knn", &o, &err) == MAE_OK &&
+                is_told(mae_run(o, NULL, NULL, &err), &err);
+    mae_options_free(o);
+    mae_session_free(session);
+    mae_model_free(model);
+    return told ? 0 : 1;
+}
+
+START_TEST(a_forked_child_is_told_what_to_do) {
+    MaeSession *session = NULL;
+    MaeImage image = {.pixels = pixels[0], .type = MAE_U8, .height = H, .width = W, .channels = C};
+    int status;
+    ck_assert_int_eq(mae_session_new(model, "features", 1, NULL, &session, NULL), MAE_OK);
+    ck_assert_int_eq(mae_session_run(session, &image, 1, NULL), MAE_OK);
+    pid_t child = fork();
+    if (child == 0) _exit(forked(session, &image));
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    mae_session_free(session);
+}
+END_TEST
+
 START_TEST(a_model_is_its_tensors) {
     MaeError err = {0};
     MaeModel *copy = new_model("5"), *read = NULL;
@@ -538,6 +587,8 @@ Suite *suite_mae_session(void) {
     tcase_add_test(t, every_allocation_may_fail);
     tcase_add_test(t, the_model_hears_its_sessions);
     tcase_add_test(t, sessions_run_in_two_threads);
+    tcase_add_test(t, files_give_one_or_three_channels);
+    tcase_add_test(t, a_forked_child_is_told_what_to_do);
     tcase_add_test(t, a_model_is_its_tensors);
     suite_add_tcase(s, t);
     return s;
