@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -10,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/corrupt/corrupt.h"
+#include "formats/csv.h"
 #include "infer/evaluate.h"
 #include "jobs/jobs.h"
 #include "jobs/setup.h"
@@ -289,43 +289,33 @@ static Status run_corruptions(Eval *e, Result out, Error *err) {
 
 /* --- the table of what was taken for what ----------------------------------------------------- */
 
-/* A name in quotes, quotes doubled. */
-static void put_name(FILE *f, const char *name) {
-    fputc('"', f);
-    for (; *name; name++) {
-        if (*name == '"') fputc('"', f);
-        fputc(*name, f);
-    }
-    fputc('"', f);
+static Status put_heading(CsvWriter *w, const Eval *e, Error *err) {
+    char number[24];
+    Status status = csv_writer_text(w, "class", err);
+    for (int64_t k = 0; k < e->model->vit->config.classes && status == MAE_OK; k++)
+        status = csv_writer_text(w, model_class(e, k, number), err);
+    return status == MAE_OK ? csv_writer_end_row(w, err) : status;
+}
+
+static Status put_class(CsvWriter *w, const Eval *e, int64_t class, Error *err) {
+    int64_t C = e->model->vit->config.classes;
+    Status status = csv_writer_text(w, dataset_class_name(e->data, (int)class), err);
+    for (int64_t k = 0; k < C && status == MAE_OK; k++)
+        status = csv_writer_count(w, e->confusion[class * C + k], err);
+    return status == MAE_OK ? csv_writer_end_row(w, err) : status;
 }
 
 /* A line a class of the data, a column a class of the model. */
-static void put_confusion(FILE *f, const Eval *e) {
-    int64_t n = dataset_n_classes(e->data), C = e->model->vit->config.classes;
-    char number[24];
-    put_name(f, "class");
-    for (int64_t k = 0; k < C; k++) {
-        fputc(',', f);
-        put_name(f, model_class(e, k, number));
-    }
-    for (int64_t i = 0; i < n; i++) {
-        fputc('\n', f);
-        put_name(f, dataset_class_name(e->data, (int)i));
-        for (int64_t k = 0; k < C; k++) fprintf(f, ",%" PRId64, e->confusion[i * C + k]);
-    }
-    fputc('\n', f);
-}
-
 static Status write_confusion(const Eval *e, Error *err) {
-    const char *path = e->options->confusion;
-    char *text = NULL;
-    size_t bytes = 0;
-    if (!path) return MAE_OK;
-    FILE *f = open_memstream(&text, &bytes);
-    if (f) put_confusion(f, e);
-    if (!f || fclose(f) != 0) return error_set(err, MAE_MEMORY, "no memory for %s", path);
-    Status status = file_write_all(path, text, bytes, err);
-    free(text);
+    Status status = MAE_OK;
+    CsvWriter *w = NULL;
+    if (!e->options->confusion) return MAE_OK;
+    TRY(csv_writer_open(e->options->confusion, &w, err));
+    TRY(put_heading(w, e, err));
+    for (int64_t i = 0; i < dataset_n_classes(e->data); i++) TRY(put_class(w, e, i, err));
+    TRY(csv_writer_commit(w, err));
+done:
+    csv_writer_close(w);
     return status;
 }
 
